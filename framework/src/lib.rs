@@ -1,1 +1,113 @@
-//! Placeholder.
+//! Actors on actix that talk only by messages sent to paths.
+//!
+//! A program is built out of *subsystems*. Each has a name, its own state, and routes; each is an actix
+//! actor on one thread of a [`System`]. They talk by typed messages sent to paths, `api://users/42`.
+//! Every message travels in a recycled envelope, is handled once, is accounted for in a ledger, and has
+//! its latency recorded. What is promised, and how it is proved, stands in the guide.
+//!
+//! ```
+//! use mycelia::prelude::*;
+//!
+//! #[derive(Message)]
+//! #[message(reply = u64)]
+//! struct Add(u64);
+//!
+//! #[derive(Subsystem, Default)]
+//! struct Counter {
+//!     sum: u64,
+//! }
+//!
+//! #[routes]
+//! impl Counter {
+//!     #[route("sum")]
+//!     fn add(&mut self, Add(n): Add) -> u64 {
+//!         self.sum += n;
+//!         self.sum
+//!     }
+//! }
+//!
+//! #[mycelia::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     let system = System::builder().start().await?;
+//!     system.mount(Counter::default).await?;
+//!     system.tell("counter://sum", Add(3)).await?;
+//!     assert_eq!(system.ask("counter://sum", Add(4)).await?, 7);
+//!     system.stop().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Layout
+//!
+//! The modules stand in the order in which they depend on each other, which is also the way of a
+//! message backwards: what carries it, where it waits, who handles it, how it is sent.
+
+// Underneath: atomics, ownership, time.
+mod clock;
+mod sync;
+mod token;
+
+// The words.
+mod error;
+mod extract;
+mod message;
+mod subsystem;
+
+// The path of a message, from its carrier outwards.
+mod address;
+mod directory;
+mod envelope;
+mod handle;
+mod host;
+mod latency;
+mod ledger;
+mod mailbox;
+mod pool;
+mod route;
+mod send;
+mod shared;
+mod waits;
+
+// The keepers.
+mod registry;
+mod supervisor;
+mod system;
+
+mod entry;
+
+pub use address::AsPath;
+pub use clock::{Clock, ClockHand, Stamp};
+pub use envelope::{INLINE_ALIGN, INLINE_BYTES};
+pub use error::{
+    AskError, CaptureError, MountError, Room, SendError, StartError, Undelivered, UnmountError,
+};
+pub use extract::{
+    Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
+    Sender, State, States,
+};
+pub use handle::{At, Route};
+pub use latency::{Latency, OWN_BOOKS, RouteLatency};
+pub use ledger::Ledger;
+pub use message::{IntoReply, Message};
+pub use mycelia_core::{Ambiguous, PathError, PatternError};
+pub use mycelia_macros::{Message, Subsystem, main, route, routes, test};
+pub use pool::PoolStats;
+pub use route::RouteTable;
+pub use subsystem::{Routes, Subsystem};
+pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
+pub use supervisor::strategy::{Adaptive, Load, LoadBased, Priority, RoundRobin, Slice, Strategy};
+pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
+
+/// What a program with subsystems needs.
+pub mod prelude {
+    pub use crate::{
+        AskError, Deadline, Message, MountOptions, Path, Query, RouteTable, Routes, SendError,
+        Sender, State, Subsystem, System, Undelivered, route, routes,
+    };
+}
+
+/// For the code that the macros write; not to be used by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::entry::{block_on, is_extractor, is_message, is_reply};
+}

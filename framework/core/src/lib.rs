@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The grammar of mycelia: what a path is, what a pattern is, and which
+//! pattern a path meets.
+//!
+//! The macros read patterns at compile time and the runtime reads paths at run
+//! time; both use this crate, so they cannot disagree. It depends on nothing
+//! and holds no unsafe code.
+//!
+//! # Layout
+//! - `text`: the alphabet, the limits and the percent escapes
+//! - `path`: [`PathRef`], a borrowed `name://seg/seg?query`
+//! - `pattern`: [`Pattern`], an owned `users/{id}/{*rest}`
+//! - `captures`: [`Captures`], what a pattern cut out of a path
+//! - `literals`: the literal children of a node of the router
+//! - `router`: [`Router`], the trie that finds the pattern of a path
+
+#![forbid(unsafe_code)]
+
+// In the order in which they import each other, kept apart from rustfmt's sorting.
+mod text;
+
+mod path;
+
+mod pattern;
+
+mod captures;
+
+mod literals;
+
+mod router;
+
+pub use captures::Captures;
+pub use path::{MAX_NAME_LEN, PathError, PathRef, Segments, check_name};
+pub use pattern::{MAX_CAPTURES, Pattern, PatternError, Segment};
+pub use router::{Ambiguous, Match, Router};
+pub use text::{MAX_PATH_LEN, MAX_SEGMENTS, decode, encode};

@@ -1,0 +1,364 @@
+//! `PathRef`: a parsed, borrowed path `name://segment/segment?query`.
+//!
+//! The first stop of every message sent by path (**path** → route → envelope).
+//! Its promise: one pass over the bytes, no allocation, no panic on any input,
+//! and whatever has parsed once needs no further check. Parsing
+//! `api://users/42` takes about 10 ns.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::text::{self, MAX_PATH_LEN, MAX_SEGMENTS};
+
+/// The most bytes the name of a subsystem may have.
+pub const MAX_NAME_LEN: usize = 64;
+
+const SEPARATOR: &[u8] = b"://";
+
+/// Why a text is no path.
+///
+/// Nothing was sent, and the same text fails again the same way. Positions are
+/// in bytes from the start of the text.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathError {
+    /// The text is longer than [`MAX_PATH_LEN`] bytes.
+    TooLong {
+        /// The length in bytes.
+        len: usize,
+    },
+    /// The text holds no `://`.
+    NoScheme,
+    /// The name is empty, too long, or holds a byte that no name may hold.
+    BadName {
+        /// Where the name stops being one.
+        at: usize,
+    },
+    /// Two `/` follow each other, or one stands first or last.
+    EmptySegment {
+        /// Where the segment should be.
+        at: usize,
+    },
+    /// A `%` is not followed by two hex digits.
+    BadEscape {
+        /// Where the `%` stands.
+        at: usize,
+    },
+    /// The text, or a segment once decoded, is not UTF-8.
+    NotUtf8,
+    /// A control character, `{`, `}` or `#` stands in the text.
+    BadByte {
+        /// Where it stands.
+        at: usize,
+    },
+    /// There are more than [`MAX_SEGMENTS`] segments.
+    TooManySegments,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { len } => {
+                write!(
+                    f,
+                    "the path has {len} bytes, at most {MAX_PATH_LEN} are allowed"
+                )
+            }
+            Self::NoScheme => {
+                f.write_str("the path has no `://`, write it as `name://segment/segment`")
+            }
+            Self::BadName { at } => write!(
+                f,
+                "the subsystem's name ends wrongly at byte {at}, use 1 to {MAX_NAME_LEN} ASCII \
+                 letters, digits, `_`, `.` and `-`, with single `/` between parts"
+            ),
+            Self::EmptySegment { at } => {
+                write!(f, "the segment at byte {at} is empty, remove a `/`")
+            }
+            Self::BadEscape { at } => write!(
+                f,
+                "the `%` at byte {at} needs two hex digits after it, write a plain `%` as `%25`"
+            ),
+            Self::NotUtf8 => f.write_str("the path is not UTF-8 once its escapes are decoded"),
+            Self::BadByte { at } => write!(
+                f,
+                "the byte at {at} is not allowed in a path, escape control characters, `{{`, \
+                 `}}` and `#` as `%` and two hex digits"
+            ),
+            Self::TooManySegments => {
+                write!(f, "the path has more than {MAX_SEGMENTS} segments")
+            }
+        }
+    }
+}
+
+impl Error for PathError {}
+
+/// A parsed path, borrowed from its text.
+///
+/// `api://users/42?x=1` has the name `api`, the segments `users` and `42` and
+/// the query `x=1`. Two paths are equal when their texts are.
+///
+/// # Examples
+/// ```
+/// use mycelia_core::PathRef;
+///
+/// let path = PathRef::parse("api://users/42?x=1")?;
+/// assert_eq!(path.name(), "api");
+/// assert_eq!(path.segments().collect::<Vec<_>>(), ["users", "42"]);
+/// assert_eq!(path.query(), Some("x=1"));
+/// assert_eq!(path.to_string(), "api://users/42?x=1");
+/// # Ok::<(), mycelia_core::PathError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PathRef<'a> {
+    text: &'a str,
+    // All positions fit: the text has at most MAX_PATH_LEN bytes.
+    name_end: u16,
+    rest_end: u16,
+    segment_count: u8,
+    has_escapes: bool,
+}
+
+impl<'a> PathRef<'a> {
+    /// Parses a text in one pass, without allocating.
+    ///
+    /// # Errors
+    /// The first breach of the grammar, as a [`PathError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use mycelia_core::{PathError, PathRef};
+    ///
+    /// assert!(PathRef::parse("parent/child://").is_ok());
+    /// assert_eq!(PathRef::parse("users/42"), Err(PathError::NoScheme));
+    /// assert_eq!(PathRef::parse("a://x//y"), Err(PathError::EmptySegment { at: 6 }));
+    /// ```
+    pub fn parse(text: &'a str) -> Result<Self, PathError> {
+        let bytes = text.as_bytes();
+        if bytes.len() > MAX_PATH_LEN {
+            return Err(PathError::TooLong { len: bytes.len() });
+        }
+        let name_end = match scan_name(bytes) {
+            Ok(end) if bytes[end..].starts_with(SEPARATOR) => end,
+            Ok(at) | Err(at) => return Err(name_error(text, at)),
+        };
+
+        let start = name_end + SEPARATOR.len();
+        let mut segment = start;
+        let mut slashes = 0;
+        let mut has_escapes = false;
+        let mut has_wide_escapes = false;
+        let mut at = start;
+        while let Some(&byte) = bytes.get(at) {
+            if text::is_plain(byte) {
+                at += 1;
+                continue;
+            }
+            match byte {
+                b'/' if at == segment => return Err(PathError::EmptySegment { at }),
+                b'/' => {
+                    slashes += 1;
+                    at += 1;
+                    segment = at;
+                }
+                b'?' => break,
+                b'%' => {
+                    let escape = text::escape_at(bytes, at).ok_or(PathError::BadEscape { at })?;
+                    has_escapes = true;
+                    has_wide_escapes |= !escape.is_ascii();
+                    at += 3;
+                }
+                _ => return Err(PathError::BadByte { at }),
+            }
+        }
+        if at == segment && at != start {
+            return Err(PathError::EmptySegment { at });
+        }
+        let segment_count = if at == start { 0 } else { slashes + 1 };
+        if segment_count > MAX_SEGMENTS {
+            return Err(PathError::TooManySegments);
+        }
+        // Escapes of ASCII keep UTF-8 valid, so only wide ones are looked at again.
+        if has_wide_escapes && !text::decodes_to_utf8(&text[start..at]) {
+            return Err(PathError::NotUtf8);
+        }
+        if let Some(bad) = bytes[at..]
+            .iter()
+            .position(|&byte| text::is_forbidden(byte))
+        {
+            return Err(PathError::BadByte { at: at + bad });
+        }
+        Ok(Self {
+            text,
+            name_end: name_end as u16,
+            rest_end: at as u16,
+            segment_count: segment_count as u8,
+            has_escapes,
+        })
+    }
+
+    /// Parses arbitrary bytes: first as UTF-8, then as [`parse`](Self::parse) does.
+    ///
+    /// # Errors
+    /// [`PathError::NotUtf8`], or what `parse` returns.
+    ///
+    /// # Examples
+    /// ```
+    /// use mycelia_core::{PathError, PathRef};
+    ///
+    /// assert!(PathRef::parse_bytes(b"api://users").is_ok());
+    /// assert_eq!(PathRef::parse_bytes(b"api://\xff"), Err(PathError::NotUtf8));
+    /// ```
+    pub fn parse_bytes(bytes: &'a [u8]) -> Result<Self, PathError> {
+        if bytes.len() > MAX_PATH_LEN {
+            return Err(PathError::TooLong { len: bytes.len() });
+        }
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| PathError::NotUtf8)?)
+    }
+
+    /// Returns the whole text as it was parsed.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// Returns the name of the subsystem, the text before `://`.
+    #[inline]
+    pub fn name(&self) -> &'a str {
+        &self.text[..usize::from(self.name_end)]
+    }
+
+    /// Returns the raw text between `://` and `?`; empty for the root.
+    #[inline]
+    pub fn rest(&self) -> &'a str {
+        &self.text[self.rest_start()..self.rest_end()]
+    }
+
+    /// Returns the raw text after the first `?`, if there is one.
+    ///
+    /// It is not decoded and its escapes are not checked.
+    pub fn query(&self) -> Option<&'a str> {
+        self.text.get(self.rest_end() + 1..)
+    }
+
+    /// Returns the raw segments in order; none for the root.
+    ///
+    /// # Examples
+    /// ```
+    /// use mycelia_core::{PathRef, decode};
+    ///
+    /// let path = PathRef::parse("files://a%2Fb/c")?;
+    /// let decoded: Vec<_> = path.segments().map(decode).collect();
+    /// assert_eq!(decoded, ["a/b", "c"]);
+    /// # Ok::<(), mycelia_core::PathError>(())
+    /// ```
+    pub fn segments(&self) -> Segments<'a> {
+        Segments {
+            rest: (self.segment_count > 0).then(|| self.rest()),
+        }
+    }
+
+    /// Returns the number of segments, at most [`MAX_SEGMENTS`].
+    pub fn segment_count(&self) -> usize {
+        usize::from(self.segment_count)
+    }
+
+    /// Whether a segment holds a percent escape and so needs decoding.
+    #[inline]
+    pub fn has_escapes(&self) -> bool {
+        self.has_escapes
+    }
+
+    #[inline]
+    pub(crate) fn rest_start(&self) -> usize {
+        usize::from(self.name_end) + SEPARATOR.len()
+    }
+
+    #[inline]
+    pub(crate) fn rest_end(&self) -> usize {
+        usize::from(self.rest_end)
+    }
+}
+
+impl fmt::Display for PathRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text)
+    }
+}
+
+/// The raw segments of a path; see [`PathRef::segments`].
+#[derive(Debug, Clone)]
+pub struct Segments<'a> {
+    rest: Option<&'a str>,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.rest?;
+        let (segment, after) = match rest.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (rest, None),
+        };
+        self.rest = after;
+        Some(segment)
+    }
+}
+
+impl std::iter::FusedIterator for Segments<'_> {}
+
+/// Checks a text that shall be the name of a subsystem.
+///
+/// A name has 1 to [`MAX_NAME_LEN`] bytes: ASCII letters, digits, `_`, `.` and
+/// `-`, in parts with a single `/` between them.
+///
+/// # Errors
+/// [`PathError::BadName`] with the byte at which the text stops being a name.
+///
+/// # Examples
+/// ```
+/// use mycelia_core::{PathError, check_name};
+///
+/// assert_eq!(check_name("parent/child-2"), Ok(()));
+/// assert_eq!(check_name("two words"), Err(PathError::BadName { at: 3 }));
+/// assert_eq!(check_name(""), Err(PathError::BadName { at: 0 }));
+/// ```
+pub fn check_name(name: &str) -> Result<(), PathError> {
+    match scan_name(name.as_bytes()) {
+        Ok(end) if end == name.len() => Ok(()),
+        Ok(at) | Err(at) => Err(PathError::BadName { at }),
+    }
+}
+
+/// Finds the end of the name that the bytes start with, or where it goes wrong.
+#[inline]
+fn scan_name(bytes: &[u8]) -> Result<usize, usize> {
+    let mut part = 0;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if !text::is_in_name(byte) {
+            if byte != b'/' {
+                break;
+            }
+            if at == part {
+                return Err(at);
+            }
+            part = at + 1;
+        }
+        at += 1;
+    }
+    if at > MAX_NAME_LEN {
+        return Err(MAX_NAME_LEN);
+    }
+    if at == part { Err(at) } else { Ok(at) }
+}
+
+#[cold]
+fn name_error(text: &str, at: usize) -> PathError {
+    if text.contains("://") {
+        PathError::BadName { at }
+    } else {
+        PathError::NoScheme
+    }
+}

@@ -1,0 +1,412 @@
+use super::*;
+
+/// The messages of all errors in reading a block, in order.
+fn errors(block: TokenStream) -> Vec<String> {
+    let mut errors = Vec::new();
+    routes(syn::parse2(block).unwrap(), &mut errors);
+    errors
+        .iter()
+        .flat_map(|error| error.clone().into_iter())
+        .map(|e| e.to_string())
+        .collect()
+}
+
+/// The only error of a block with one method under `#[route]`.
+fn fault(method: TokenStream) -> String {
+    let errors = errors(quote!(impl Api { #[route("a/{b}")] #method }));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors[0].clone()
+}
+
+fn fits(method: TokenStream) {
+    let errors = errors(quote!(impl Api { #[route("a/{b}")] #method }));
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[track_caller]
+fn contains(text: &str, part: TokenStream) {
+    let part = part.to_string();
+    assert!(text.contains(&part), "no\n{part}\nin\n{text}");
+}
+
+#[test]
+fn a_block_becomes_itself_and_a_table() {
+    let block = quote! {
+        impl Api {
+            #[doc = "Greets."]
+            #[route("users/{id}")]
+            async fn greet(&mut self, mut msg: Greet, Path(id): Path<u64>) -> String { todo }
+            #[route("ping")]
+            fn ping(&self, _: Ping) {}
+            fn helper(&self) {}
+        }
+    };
+    let written = expand(quote!(), block).to_string();
+    let expected = quote! {
+        impl Api {
+            #[doc = "Greets."]
+            async fn greet(&mut self, mut msg: Greet, Path(id): Path<u64>) -> String { todo }
+            fn ping(&self, _: Ping) {}
+            fn helper(&self) {}
+        }
+        #[automatically_derived]
+        #[allow(clippy::all, deprecated, unused_qualifications)]
+        impl ::mycelia::Routes for Api {
+            fn routes(__table: &mut ::mycelia::RouteTable<Self>) {
+                let _ = &__table;
+                {
+                    ::mycelia::__private::is_reply::<
+                        <Greet as ::mycelia::__private::Payload>::Type, String>();
+                    __table.on_async::<
+                        <Greet as ::mycelia::__private::Payload>::Type,
+                        (<Path<u64> as ::mycelia::__private::Argument>::Type,),
+                        String
+                    >("users/{id}", async |
+                        __this: &mut Self,
+                        __msg: <Greet as ::mycelia::__private::Payload>::Type,
+                        (__a0,): (<Path<u64> as ::mycelia::__private::Argument>::Type,)
+                    | Self::greet(
+                        __this,
+                        <Greet as ::mycelia::__private::Payload>::give(__msg),
+                        <Path<u64> as ::mycelia::__private::Argument>::give(__a0)
+                    ).await);
+                }
+                {
+                    ::mycelia::__private::is_reply::<
+                        <Ping as ::mycelia::__private::Payload>::Type, ()>();
+                    __table.on::<<Ping as ::mycelia::__private::Payload>::Type, (), ()>(
+                        "ping",
+                        |
+                            __this: &mut Self,
+                            __msg: <Ping as ::mycelia::__private::Payload>::Type,
+                            (): ()
+                        | Self::ping(
+                            __this,
+                            <Ping as ::mycelia::__private::Payload>::give(__msg),
+                        )
+                    );
+                }
+            }
+        }
+        const _: () = {
+            let taken: usize = 0
+                + ::mycelia::__private::captures::<
+                    <Path<u64> as ::mycelia::__private::Argument>::Type>();
+            ::core::assert!(
+                taken == 0 || taken == 1usize,
+                "{}",
+                "route `users/{id}` has 1 capture, but the handler's `Path` arguments take another number"
+            )
+        };
+    };
+    // Spaces depend on how two tokens met.
+    assert_eq!(
+        written.replace(' ', ""),
+        expected.to_string().replace(' ', "")
+    );
+}
+
+#[test]
+fn a_generic_block_checks_captures_where_its_parameters_are_known() {
+    let written = expand(
+        quote!(),
+        quote! {
+            impl<T> Store<T> where T: Clone + Send + 'static {
+                #[route("put/{key}")]
+                fn put(&mut self, msg: Put<T>, key: Path<T>) {}
+            }
+        },
+    )
+    .to_string();
+    contains(
+        &written,
+        quote!(impl<T> ::mycelia::Routes for Store<T> where T: Clone + Send + 'static),
+    );
+    assert!(
+        written.contains("const { { let taken : usize = 0"),
+        "{written}"
+    );
+    assert!(!written.contains("const _"), "{written}");
+}
+
+#[test]
+fn conditions_of_a_handler_are_those_of_its_routes() {
+    let written = expand(
+        quote!(),
+        quote! {
+            #[cfg(unix)]
+            impl Api {
+                #[cfg(test)]
+                #[route("a/{b}")]
+                #[mycelia::route("c/{d}")]
+                fn both(&mut self, msg: Ping, b: Path<u8>) {}
+            }
+        },
+    )
+    .to_string();
+    contains(&written, quote!(#[cfg(unix)] #[automatically_derived]));
+    assert!(
+        written.contains("# [cfg (test)] { :: mycelia :: __private :: is_reply"),
+        "{written}"
+    );
+    assert_eq!(
+        written
+            .matches(&quote!(#[cfg(unix)] #[cfg(test)] const _: ()).to_string())
+            .count(),
+        2
+    );
+    assert_eq!(written.matches(". on ::").count(), 2, "{written}");
+    assert!(
+        !written.contains("route (\"") && !written.contains("compile_error"),
+        "{written}"
+    );
+}
+
+#[test]
+fn a_handler_takes_self_by_reference_then_a_message() {
+    assert_eq!(
+        fault(quote!(
+            async fn greet(msg: Greet) {}
+        )),
+        "a route handler takes `&mut self` first: `async fn greet(&mut self, msg: YourMessage)`"
+    );
+    for by_value in [quote!(self), quote!(mut self), quote!(self: Box<Self>)] {
+        let fault = fault(quote!(fn greet(#by_value, msg: Greet) {}));
+        assert!(
+            fault.starts_with("a route handler takes `&mut self` or `&self`"),
+            "{fault}"
+        );
+    }
+    assert_eq!(
+        fault(quote!(
+            fn greet(&mut self) {}
+        )),
+        "a route handler takes a message after `&mut self`: \
+         `fn greet(&mut self, msg: YourMessage)`"
+    );
+    fits(quote!(
+        fn greet(self: &mut Self, _: Greet) {}
+    ));
+    fits(quote!(
+        fn greet<'a>(&'a mut self, _: Greet) {}
+    ));
+}
+
+#[test]
+fn message_extractors_and_reply_are_owned_and_named() {
+    let text = |method| fault(method);
+    assert_eq!(
+        text(quote!(
+            fn f(&self, msg: &Greet) {}
+        )),
+        "a message is an owned value: write the type without `&`"
+    );
+    assert_eq!(
+        text(quote!(
+            fn f(&self, msg: Greet, a: Path<&str>) {}
+        )),
+        "an extractor is an owned value: write the type without `&`"
+    );
+    assert!(
+        text(quote!(
+            fn f<'a>(&self, msg: Greet<'a>) {}
+        ))
+        .contains("borrows nothing")
+    );
+    assert!(
+        text(quote!(
+            fn f(&mut self, msg: Greet) -> &str {}
+        ))
+        .starts_with("a reply is")
+    );
+    assert!(
+        text(quote!(
+            fn f(&self, msg: impl Message) {}
+        ))
+        .contains("instead of `impl ..`")
+    );
+    assert!(
+        text(quote!(
+            fn f(&self, msg: A) -> impl Sized {}
+        ))
+        .starts_with("a reply has one")
+    );
+    fits(quote!(
+        fn f(&self, msg: Greet<'static>) -> &'static str {}
+    ));
+    fits(quote!(
+        fn f(&self, msg: Run<Box<dyn Fn(&u8) -> &u8>>, a: State<fn(&u8)>) {}
+    ));
+    fits(quote!(
+        fn f(&self, msg: Run<Box<dyn for<'a> Visit<'a>>>) {}
+    ));
+}
+
+#[test]
+fn a_handler_is_a_plain_method() {
+    assert!(
+        fault(quote!(
+            fn f<T>(&self, msg: Put<T>) {}
+        ))
+        .contains("no type parameters")
+    );
+    assert!(
+        fault(quote!(
+            fn f<const N: usize>(&self, m: Put<N>) {}
+        ))
+        .contains("no type param")
+    );
+    assert!(
+        fault(quote!(
+            unsafe fn f(&self, msg: A) {}
+        ))
+        .contains("remove `unsafe`")
+    );
+    assert!(
+        fault(quote!(
+            extern "C" fn f(&self, msg: A) {}
+        ))
+        .contains("no abi")
+    );
+    fits(quote!(
+        const fn f(&self, msg: A) {}
+    ));
+    fits(quote!(
+        fn f(&self, m: A, a: B, b: B, c: B, d: B, e: B, f: B, g: B, h: B) {}
+    ));
+    let nine = quote!(
+        fn f(&self, m: A, a: B, b: B, c: B, d: B, e: B, f: B, g: B, h: B, i: B) {}
+    );
+    assert_eq!(
+        fault(nine),
+        "a route handler takes at most 8 extractors after its message"
+    );
+}
+
+#[test]
+fn a_route_is_one_well_formed_pattern() {
+    let unclosed = errors(quote!(impl Api { #[route("users/{id")] fn f(&self, msg: A) {} }));
+    let error = mycelia_core::Pattern::parse("users/{id").unwrap_err();
+    assert_eq!(unclosed, [error.to_string()]);
+    for wrong in [
+        quote!(#[route]),
+        quote!(#[route(a)]),
+        quote!(#[route("a", "b")]),
+    ] {
+        let errors = errors(quote!(impl Api { #wrong fn f(&self, msg: A) {} }));
+        assert_eq!(
+            errors,
+            ["a route takes one pattern: `#[route(\"users/{id}\")]`"]
+        );
+    }
+}
+
+#[test]
+fn two_handlers_of_one_message_on_one_route_are_duplicates() {
+    let two = |first: &str, second: &str, message: TokenStream| {
+        errors(quote! {
+            impl Api {
+                #[route(#first)]
+                fn one(&mut self, msg: Greet) {}
+                #[route(#second)]
+                fn two(&mut self, msg: #message) {}
+            }
+        })
+    };
+    assert_eq!(
+        two("users/{id}", "users/{id}", quote!(Greet)),
+        [
+            "duplicate route: `users/{id}` with this message is already handled by `one`",
+            "first handled here"
+        ]
+    );
+    assert_eq!(
+        two("users/{id}", "users/{name}", quote!(Greet))[0],
+        "duplicate route: `users/{name}`, the same route as `users/{id}`, with this message is \
+         already handled by `one`"
+    );
+    assert_eq!(
+        two("users/{id}", "users/{name}", quote!(Other)),
+        [
+            "ambiguous route: `users/{name}` and `users/{id}` match the same paths; \
+             write `users/{id}` here too"
+        ]
+    );
+    assert!(two("users/{id}", "users/{id}", quote!(Other)).is_empty());
+    assert!(two("users/{id}", "users/me", quote!(Greet)).is_empty());
+    let same = quote!(
+        #[route("a")]
+        #[route("a")]
+        fn f(&mut self, msg: A) {}
+    );
+    assert_eq!(errors(quote!(impl Api { #same })).len(), 2);
+}
+
+#[test]
+fn alternatives_under_conditions_are_no_duplicates() {
+    let with = |first: TokenStream, second: TokenStream| {
+        errors(quote! {
+            impl Api {
+                #[route("a")] #[cfg(#first)] fn one(&mut self, msg: A) {}
+                #[route("a")] #[cfg(#second)] fn two(&mut self, msg: A) {}
+            }
+        })
+    };
+    assert!(with(quote!(unix), quote!(windows)).is_empty());
+    assert_eq!(with(quote!(unix), quote!(unix)).len(), 2);
+}
+
+#[test]
+fn the_attribute_goes_on_an_inherent_block_with_handlers() {
+    let text = |item| expand(quote!(), item).to_string();
+    let no_handler = errors(quote!(impl Api { fn helper(&self) {} }));
+    assert_eq!(
+        no_handler,
+        ["no handler in this block: put `#[route(\"pattern\")]` on a method"]
+    );
+    let of_trait = text(quote!(impl Clone for Api {}));
+    assert!(
+        of_trait.contains("of the subsystem itself, not of a trait"),
+        "{of_trait}"
+    );
+    assert!(of_trait.starts_with("impl Clone for Api"), "{of_trait}");
+    assert!(
+        text(quote!(
+            struct Api;
+        ))
+        .contains("`#[routes] impl Api { .. }`")
+    );
+    let args = expand(
+        quote!(prefix = "a"),
+        quote!(impl Api { #[route("a")] fn f(&self, m: A) {} }),
+    );
+    assert!(args.to_string().contains("takes no arguments"));
+    let stray = expand_stray(quote!(
+        fn f(&self) {}
+    ))
+    .to_string();
+    assert!(stray.starts_with("fn f"), "{stray}");
+    assert!(
+        stray.contains("put `#[routes]` on the impl block"),
+        "{stray}"
+    );
+}
+
+#[test]
+fn a_mistake_leaves_the_block_and_an_impl_behind() {
+    let written = expand(
+        quote!(),
+        quote!(impl Api { #[route("a")] fn bad(&self) {} #[route("b")] fn good(&self, m: A) {} }),
+    )
+    .to_string();
+    contains(
+        &written,
+        quote!(
+            fn bad(&self) {}
+        ),
+    );
+    contains(&written, quote!(impl ::mycelia::Routes for Api));
+    contains(&written, quote!(Self::good));
+    contains(&written, quote!(::core::compile_error!));
+    assert!(!written.contains("Self :: bad"), "{written}");
+}

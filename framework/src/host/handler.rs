@@ -1,0 +1,187 @@
+//! Handlers: how the host calls a user's method. `mailbox → host → `**`handler`**
+//!
+//! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
+//! same envelope if someone asked. An async method borrows the subsystem across `.await`; so its future
+//! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
+//! one [`Runner`], whose memory is reused.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::runner::{Run, Runner};
+use crate::envelope::Envelope;
+use crate::extract::{Delivery, Extract};
+use crate::message::{IntoReply, Message};
+use crate::route::Parcel;
+
+/// One route's way to the user's method.
+pub(crate) trait Handler<S>: Send + Sync {
+    /// Begins the message in `envelope`. `state` is there; an async handler takes it along into
+    /// `runner` and is then to be polled there.
+    fn call(
+        &self,
+        state: &mut Option<Box<S>>,
+        runner: &mut Runner<S>,
+        envelope: &mut Envelope<'_>,
+        delivery: &Delivery<'_>,
+    ) -> Called;
+}
+
+/// What became of a call.
+pub(crate) enum Called {
+    /// The handler has ended.
+    Ended(Outcome),
+    /// It runs in the runner.
+    Running,
+    /// The envelope does not hold what this handler takes.
+    WrongParcel,
+}
+
+/// How a handler ended.
+pub(crate) enum Outcome {
+    Handled,
+    /// It returned an error; the text of it, unless the asker has got the error itself.
+    Failed(Option<String>),
+}
+
+/// What an asker finds in its envelope in place of a reply.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Failed(anyhow::Error),
+    Panicked(Box<str>),
+    Expired,
+    Unhandled,
+}
+
+fn end<M: Message>(envelope: &mut Envelope<'_>, reply: impl IntoReply<M::Reply>) -> Outcome {
+    let is_ask = envelope.head().is_ask;
+    match reply.into_reply() {
+        Ok(reply) => {
+            if is_ask {
+                envelope.put(reply);
+            }
+            Outcome::Handled
+        }
+        Err(error) if is_ask => {
+            envelope.put(Failure::Failed(error));
+            Outcome::Failed(None)
+        }
+        Err(error) => Outcome::Failed(Some(format!("{error:#}"))),
+    }
+}
+
+/// A method that answers at once.
+pub(crate) struct SyncHandler<F, M, A, R> {
+    method: F,
+    types: PhantomData<fn(M, A) -> R>,
+}
+
+impl<F, M, A, R> SyncHandler<F, M, A, R> {
+    pub(crate) fn new(method: F) -> Self {
+        SyncHandler {
+            method,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<S, F, M, A, R> Handler<S> for SyncHandler<F, M, A, R>
+where
+    F: Fn(&mut S, M, A) -> R + Send + Sync,
+    M: Message,
+    A: Extract,
+    R: IntoReply<M::Reply>,
+{
+    #[inline]
+    fn call(
+        &self,
+        state: &mut Option<Box<S>>,
+        _: &mut Runner<S>,
+        envelope: &mut Envelope<'_>,
+        delivery: &Delivery<'_>,
+    ) -> Called {
+        let (Some(state), Some(parcel)) = (state.as_mut(), envelope.take::<Parcel<M, A::Packed>>())
+        else {
+            return Called::WrongParcel;
+        };
+        let arguments = A::unpack(parcel.packed, delivery);
+        let reply = (self.method)(state, parcel.message, arguments);
+        Called::Ended(end::<M>(envelope, reply))
+    }
+}
+
+/// A method that may wait.
+pub(crate) struct AsyncHandler<F, M, A, R> {
+    method: F,
+    types: PhantomData<fn(M, A) -> R>,
+}
+
+impl<F, M, A, R> AsyncHandler<F, M, A, R> {
+    pub(crate) fn new(method: F) -> Self {
+        AsyncHandler {
+            method,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<S, F, M, A, R> Handler<S> for AsyncHandler<F, M, A, R>
+where
+    S: 'static,
+    F: AsyncFn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
+    M: Message,
+    A: Extract,
+    R: IntoReply<M::Reply> + 'static,
+{
+    fn call(
+        &self,
+        state: &mut Option<Box<S>>,
+        runner: &mut Runner<S>,
+        envelope: &mut Envelope<'_>,
+        delivery: &Delivery<'_>,
+    ) -> Called {
+        let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
+            return Called::WrongParcel;
+        };
+        let Some(mut state) = state.take() else {
+            return Called::WrongParcel;
+        };
+        let arguments = A::unpack(parcel.packed, delivery);
+        let method = self.method.clone();
+        runner.start(AsyncRun::<_, M, R> {
+            future: async move {
+                let reply = method(&mut state, parcel.message, arguments).await;
+                (state, reply)
+            },
+            types: PhantomData,
+        });
+        Called::Running
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct AsyncRun<F, M, R> {
+        #[pin]
+        future: F,
+        types: PhantomData<fn(M) -> R>,
+    }
+}
+
+impl<S, F, M, R> Run<S> for AsyncRun<F, M, R>
+where
+    F: Future<Output = (Box<S>, R)>,
+    M: Message,
+    R: IntoReply<M::Reply>,
+{
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        envelope: &mut Envelope<'_>,
+    ) -> Poll<(Box<S>, Outcome)> {
+        self.project()
+            .future
+            .poll(cx)
+            .map(|(state, reply)| (state, end::<M>(envelope, reply)))
+    }
+}

@@ -1,0 +1,178 @@
+//! The ledger: the exact account of every message.
+//!
+//! Senders count what is accepted, in the word of the mailbox itself; the receiver counts how each
+//! message ended. The two are written by different hands, so that a message lost or handled twice
+//! shows: at any quiet moment `sent = handled + failed + dropped + expired + undeliverable` and
+//! nothing waits.
+
+use std::ops::AddAssign;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// The account of a subsystem's messages, or of a whole system's.
+///
+/// # Examples
+/// ```
+/// let ledger = mycelia::Ledger::default();
+/// assert!(ledger.closes() && ledger.is_quiet());
+/// ```
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Accepted messages.
+    pub sent: u64,
+    /// Messages whose handler came to its end.
+    pub handled: u64,
+    /// Messages whose handler returned an error, panicked, or was cut off by a stop's deadline.
+    pub failed: u64,
+    /// Messages dropped by an overflow policy.
+    pub dropped: u64,
+    /// Messages whose deadline passed before a handler began.
+    pub expired: u64,
+    /// Messages that were accepted and then found no handler: their subsystem stopped or changed.
+    pub undeliverable: u64,
+    /// Messages accepted and not ended: in the mailbox or in a handler.
+    pub waiting: u64,
+    /// Messages that the mailbox gave out other than as often as it took them in: always 0.
+    pub torn: u64,
+}
+
+impl Ledger {
+    /// Messages that have ended, one way or another.
+    pub fn ended(&self) -> u64 {
+        self.handled + self.failed + self.dropped + self.expired + self.undeliverable
+    }
+
+    /// True if every accepted message is accounted for: ended or waiting, each once.
+    pub fn closes(&self) -> bool {
+        self.torn == 0 && self.sent == self.ended() + self.waiting
+    }
+
+    /// True if nothing waits.
+    pub fn is_quiet(&self) -> bool {
+        self.waiting == 0
+    }
+
+    pub(crate) fn minus(&self, earlier: &Ledger) -> Ledger {
+        Ledger {
+            sent: self.sent - earlier.sent,
+            handled: self.handled - earlier.handled,
+            failed: self.failed - earlier.failed,
+            dropped: self.dropped - earlier.dropped,
+            expired: self.expired - earlier.expired,
+            undeliverable: self.undeliverable - earlier.undeliverable,
+            waiting: self.waiting,
+            torn: self.torn - earlier.torn,
+        }
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Ledger) {
+        self.sent += other.sent;
+        self.handled += other.handled;
+        self.failed += other.failed;
+        self.dropped += other.dropped;
+        self.expired += other.expired;
+        self.undeliverable += other.undeliverable;
+        self.waiting += other.waiting;
+        self.torn += other.torn;
+    }
+}
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Handled,
+    Failed,
+    Expired,
+    Undeliverable,
+}
+
+/// The receiver's side of the ledger: one writer, the host; any number of readers.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Endings {
+    finished: AtomicU64,
+    handled: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+    expired: AtomicU64,
+    undeliverable: AtomicU64,
+    torn: AtomicU64,
+}
+
+/// Endings not written yet: a turn's worth.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) handled: u64,
+    pub(crate) failed: u64,
+    pub(crate) expired: u64,
+    pub(crate) undeliverable: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, ending: Ending) {
+        match ending {
+            Ending::Handled => self.handled += 1,
+            Ending::Failed => self.failed += 1,
+            Ending::Expired => self.expired += 1,
+            Ending::Undeliverable => self.undeliverable += 1,
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.handled + self.failed + self.expired + self.undeliverable
+    }
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    if n > 0 {
+        // One writer: a load and a store do.
+        counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+    }
+}
+
+impl Endings {
+    /// Enters a turn's endings; returns how many they are.
+    pub(crate) fn enter(&self, tally: &mut Tally) -> u64 {
+        let tally = std::mem::take(tally);
+        add(&self.handled, tally.handled);
+        add(&self.failed, tally.failed);
+        add(&self.expired, tally.expired);
+        add(&self.undeliverable, tally.undeliverable);
+        let total = tally.total();
+        let finished = self.finished.load(Ordering::Relaxed) + total;
+        // Release: who sees the total sees its parts, and what the handlers did.
+        self.finished.store(finished, Ordering::Release);
+        total
+    }
+
+    /// Notes that the mailbox gave out `off` messages more or fewer than it took in.
+    pub(crate) fn tear(&self, off: u64) {
+        add(&self.torn, off);
+    }
+
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// The whole account; `sent_since` tells how many were accepted beyond a count of ended ones.
+    pub(crate) fn ledger(&self, waiting_beyond: impl Fn(u64) -> u64) -> Ledger {
+        let finished = self.finished();
+        let mut ledger = Ledger {
+            sent: 0,
+            handled: self.handled.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            expired: self.expired.load(Ordering::Relaxed),
+            undeliverable: self.undeliverable.load(Ordering::Relaxed),
+            waiting: 0,
+            torn: self.torn.load(Ordering::Relaxed),
+        };
+        ledger.sent = finished + waiting_beyond(finished);
+        // The parts may be newer than the total: a turn is being entered right now.
+        ledger.waiting = ledger.sent.saturating_sub(ledger.ended());
+        ledger
+    }
+}

@@ -1,0 +1,270 @@
+//! The pool: a fixed number of envelopes, recycled. `send → `**`pool`**` → envelope`
+//!
+//! Promise: there are never more than `capacity` envelopes; one goes back only when its owner, the
+//! holder of its token, returns it. `acquire` never waits and says when none is free; [`Room`] waits.
+//! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]).
+
+pub(crate) mod lane;
+pub(crate) mod stack;
+pub(crate) mod waiters;
+
+use std::sync::Arc;
+use std::thread::ThreadId;
+
+use dashmap::DashMap;
+
+use crate::envelope::{Envelope, Slab};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::token::{Chain, Links, Token};
+use lane::Lane;
+use waiters::Waiters;
+
+/// The envelopes of one system.
+pub(crate) struct Pool {
+    capacity: u32,
+    pub(crate) slab: Slab,
+    pub(crate) links: Links,
+    lanes: DashMap<ThreadId, Arc<Lane>>,
+    /// For threads whose local storage is gone, and for what ended threads leave behind.
+    common: Lane,
+    retired: Retired,
+    created: AtomicU32,
+    warmed: AtomicU32,
+    high_water: AtomicU32,
+    pub(crate) room: Waiters,
+}
+
+#[derive(Default)]
+struct Retired {
+    acquired: AtomicU64,
+    released: AtomicU64,
+    boxed: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What the pool has done so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// The most envelopes that there can be.
+    pub capacity: u64,
+    /// Envelopes ever created, warm-up included; never more than `capacity`.
+    pub created: u64,
+    /// Envelopes created by the warm-up, before the first message.
+    pub warmed: u64,
+    /// Times an existing envelope was taken.
+    pub reused: u64,
+    /// Times an envelope came back.
+    pub released: u64,
+    /// Envelopes that are free now.
+    pub idle: u64,
+    /// Envelopes that are not: with a message waiting, in a handler, or with an unread reply.
+    pub in_flight: u64,
+    /// The most that were seen in flight: exact when the pool ran out; else looked at whenever a
+    /// thread fetches envelopes, a subsystem empties its mailbox, or a snapshot is taken.
+    pub high_water: u64,
+    /// Messages that were too large to lie inside.
+    pub boxed: u64,
+    /// Sends that were refused, the message handed back.
+    pub refused: u64,
+}
+
+impl PoolStats {
+    /// The share of acquisitions after the warm-up that found an existing envelope: 0 to 1.
+    pub fn reuse_rate(&self) -> f64 {
+        ratio(self.reused, self.created - self.warmed + self.reused)
+    }
+
+    /// The share of acquired envelopes that have come back: 0 to 1.
+    pub fn efficiency(&self) -> f64 {
+        ratio(self.released, self.created - self.warmed + self.reused)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        1.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(capacity: u32) -> Self {
+        Pool {
+            capacity,
+            slab: Slab::new(capacity as usize),
+            links: Links::new(capacity as usize),
+            lanes: DashMap::new(),
+            common: Lane::new(),
+            retired: Retired::default(),
+            created: AtomicU32::new(0),
+            warmed: AtomicU32::new(0),
+            high_water: AtomicU32::new(0),
+            room: Waiters::new(),
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Creates up to `count` envelopes ahead of use.
+    pub(crate) fn warm_up(&self, count: u32) {
+        let mut chain = Chain::new();
+        while chain.len() < count {
+            let Some(token) = self.create() else { break };
+            chain.push_back(&self.links, token);
+        }
+        self.warmed.fetch_add(chain.len(), Ordering::Relaxed);
+        self.common.stack.push(&self.links, chain);
+    }
+
+    /// Takes a free envelope; `None` if all are in flight.
+    #[inline]
+    pub(crate) fn acquire<'p>(self: &'p Arc<Self>, hold: &Lane) -> Option<Envelope<'p>> {
+        let token = match hold.stack.pop(&self.links) {
+            Some(token) => token,
+            None => self.fetch(hold)?,
+        };
+        hold.acquired.add(1);
+        Some(Envelope::new(&self.slab, token))
+    }
+
+    /// Fills an empty lane from the others, or creates an envelope.
+    #[cold]
+    fn fetch(&self, to: &Lane) -> Option<Token> {
+        self.note_in_flight(self.in_flight());
+        if let Some(token) = to.stack.steal(&self.links, &self.common.stack) {
+            return Some(token);
+        }
+        for lane in &self.lanes {
+            if !std::ptr::eq(&**lane, to)
+                && let Some(token) = to.stack.steal(&self.links, &lane.stack)
+            {
+                return Some(token);
+            }
+        }
+        let token = self.create();
+        if token.is_none() {
+            self.note_in_flight(self.in_flight());
+        }
+        token
+    }
+
+    fn create(&self) -> Option<Token> {
+        let index = self
+            .created
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |created| {
+                (created < self.capacity).then_some(created + 1)
+            })
+            .ok()?;
+        self.slab.create(index);
+        Some(Token::mint(index))
+    }
+
+    /// Returns a chain of cleared envelopes to the caller's lane. Does not wake those who wait.
+    pub(crate) fn release(&self, to: &Lane, chain: Chain) {
+        to.released.add(u64::from(chain.len()));
+        to.stack.push(&self.links, chain);
+    }
+
+    /// Returns one envelope, and wakes one who waits for it.
+    pub(crate) fn release_one(self: &Arc<Self>, mut envelope: Envelope<'_>) {
+        envelope.clear();
+        let mut chain = Chain::new();
+        chain.push_back(&self.links, envelope.into_token());
+        self.with_lane(|lane| self.release(lane, chain));
+        if self.room.any() {
+            self.room.wake(1);
+        }
+    }
+
+    /// Calls `f` with the lane of this thread.
+    #[inline]
+    pub(crate) fn with_lane<R>(self: &Arc<Self>, f: impl FnOnce(&Lane) -> R) -> R {
+        match lane::of_this_thread(self) {
+            Some(hold) => f(&hold.lane),
+            None => {
+                // The thread is ending: serve it from a lane of its own for this one call.
+                let lane = Lane::new();
+                let result = f(&lane);
+                self.fold(&lane);
+                result
+            }
+        }
+    }
+
+    /// A thread has ended: its envelopes and counts become common.
+    fn retire(&self, thread: ThreadId, lane: &Lane) {
+        self.lanes.remove(&thread);
+        self.fold(lane);
+    }
+
+    fn fold(&self, lane: &Lane) {
+        let mut chain = Chain::new();
+        while let Some(token) = lane.stack.pop(&self.links) {
+            chain.push_back(&self.links, token);
+        }
+        let any = !chain.is_empty();
+        self.common.stack.push(&self.links, chain);
+        let retired = &self.retired;
+        for (from, to) in [
+            (&lane.acquired, &retired.acquired),
+            (&lane.released, &retired.released),
+            (&lane.boxed, &retired.boxed),
+            (&lane.refused, &retired.refused),
+        ] {
+            to.fetch_add(from.get(), Ordering::Relaxed);
+        }
+        if any && self.room.any() {
+            self.room.wake(1);
+        }
+    }
+
+    /// Remembers `in_flight` if it is the most so far.
+    pub(crate) fn note_in_flight(&self, in_flight: u32) {
+        let in_flight = in_flight.min(self.capacity);
+        if in_flight > self.high_water.load(Ordering::Relaxed) {
+            self.high_water.fetch_max(in_flight, Ordering::Relaxed);
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&Lane) -> u64) -> u64 {
+        self.lanes.iter().map(|lane| of(&lane)).sum()
+    }
+
+    /// Envelopes that are not free now.
+    pub(crate) fn in_flight(&self) -> u32 {
+        // What came back is read first: the difference is then never too small.
+        let released =
+            self.retired.released.load(Ordering::Relaxed) + self.sum(|lane| lane.released.get());
+        let acquired =
+            self.retired.acquired.load(Ordering::Relaxed) + self.sum(|lane| lane.acquired.get());
+        u32::try_from(acquired.saturating_sub(released)).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let in_flight = u64::from(self.in_flight());
+        self.note_in_flight(in_flight as u32);
+        let retired = &self.retired;
+        let acquired =
+            retired.acquired.load(Ordering::Relaxed) + self.sum(|lane| lane.acquired.get());
+        let created = u64::from(self.created.load(Ordering::Relaxed));
+        let warmed = u64::from(self.warmed.load(Ordering::Relaxed));
+        let capacity = u64::from(self.capacity);
+        PoolStats {
+            capacity,
+            created,
+            warmed,
+            reused: acquired.saturating_sub(created - warmed),
+            released: retired.released.load(Ordering::Relaxed)
+                + self.sum(|lane| lane.released.get()),
+            idle: capacity.saturating_sub(in_flight),
+            in_flight,
+            high_water: u64::from(self.high_water.load(Ordering::Relaxed)),
+            boxed: retired.boxed.load(Ordering::Relaxed) + self.sum(|lane| lane.boxed.get()),
+            refused: retired.refused.load(Ordering::Relaxed) + self.sum(|lane| lane.refused.get()),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Routes: which handler takes which message on which path. `send → `**`route`**` → envelope`
+//!
+//! A [`RouteTable`] is filled once per type of subsystem and then split in two: the [`RouteMap`], which
+//! knows nothing of the subsystem's type and serves senders on any thread, and the handlers, which the
+//! host calls by number. What connects the two is the envelope: a [`Pack`] writes message and captures
+//! into it as one `Parcel` together with the handler's number; only that handler takes such a parcel
+//! out.
+
+use std::any::{Any, TypeId, type_name};
+use std::sync::Arc;
+
+use mycelia_core::{PathRef, Pattern, Router};
+
+use crate::envelope::{Envelope, Stored};
+use crate::error::{CaptureError, MountError};
+use crate::extract::{Address, Extract, States};
+use crate::host::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::message::{IntoReply, Message};
+use crate::pool::Pool;
+use crate::pool::lane::Lane;
+
+/// What travels in an envelope: the message, and what its handler's extractors packed at the sender.
+pub(crate) struct Parcel<M, P> {
+    pub(crate) message: M,
+    pub(crate) packed: P,
+}
+
+/// The routes of a subsystem while they are being entered.
+///
+/// `#[routes]` fills it; by hand it reads
+/// ```
+/// use mycelia::prelude::*;
+/// # #[derive(Message)] #[message(reply = String)] struct Greet;
+/// # #[derive(Subsystem)] struct Api;
+/// impl Routes for Api {
+///     fn routes(table: &mut RouteTable<Self>) {
+///         table.on("users/{id}", |_: &mut Self, _: Greet, (Path(id),): (Path<u64>,)| {
+///             format!("hello, {id}")
+///         });
+///     }
+/// }
+/// ```
+pub struct RouteTable<S> {
+    map: RouteMap,
+    handlers: Vec<Box<dyn Handler<S>>>,
+    checks: Vec<fn(&States) -> Result<(), MountError>>,
+    error: Option<MountError>,
+}
+
+/// The routes of a subsystem as its senders see them.
+pub(crate) struct RouteMap {
+    /// Unique in the system; 0 is never used.
+    pub(crate) id: u32,
+    router: Router<u16>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// One pattern, with the messages that it takes.
+pub(crate) struct Route {
+    pub(crate) pattern: Pattern,
+    pub(crate) messages: Vec<RouteMessage>,
+}
+
+pub(crate) struct RouteMessage {
+    id: TypeId,
+    pub(crate) name: &'static str,
+    /// An `Arc<dyn Pack<M>>` for the message's type `M`.
+    pack: Box<dyn Any + Send + Sync>,
+}
+
+/// The handlers of a subsystem, by number.
+pub(crate) struct Handlers<S>(pub(crate) Box<[Box<dyn Handler<S>>]>);
+
+/// Why a route does not take a message.
+pub(crate) enum Mismatch<'r> {
+    NoRoute,
+    WrongMessage(&'r Route),
+}
+
+impl<S: 'static> RouteTable<S> {
+    pub(crate) fn new(id: u32) -> Self {
+        RouteTable {
+            map: RouteMap {
+                id,
+                router: Router::new(),
+                routes: Vec::new(),
+            },
+            handlers: Vec::new(),
+            checks: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Enters a handler that answers at once. A mistake in the pattern, a second handler for the same
+    /// message on the same pattern, and an ambiguous pattern refuse the mount.
+    pub fn on<M, A, R>(
+        &mut self,
+        pattern: &str,
+        handler: impl Fn(&mut S, M, A) -> R + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+        R: IntoReply<M::Reply> + 'static,
+    {
+        let handler = Box::new(SyncHandler::<_, M, A, R>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Enters a handler that may wait; `&mut` of the subsystem stays borrowed meanwhile, and the next
+    /// message is handled when it has ended.
+    pub fn on_async<M, A, R>(
+        &mut self,
+        pattern: &str,
+        handler: impl AsyncFn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+        R: IntoReply<M::Reply> + 'static,
+    {
+        let handler = Box::new(AsyncHandler::<_, M, A, R>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    fn enter<M: Message, A: Extract>(&mut self, pattern: &str, handler: Box<dyn Handler<S>>) {
+        if self.error.is_none()
+            && let Err(error) = self.try_enter::<M, A>(pattern, handler)
+        {
+            self.error = Some(error);
+        }
+    }
+
+    fn try_enter<M: Message, A: Extract>(
+        &mut self,
+        pattern: &str,
+        handler: Box<dyn Handler<S>>,
+    ) -> Result<(), MountError> {
+        let parsed = Pattern::parse(pattern).map_err(|error| MountError::BadPattern {
+            pattern: pattern.into(),
+            error,
+        })?;
+        let number = u16::try_from(self.handlers.len()).expect("fewer than 65,536 handlers");
+        let map = &mut self.map;
+        let known = map.routes.iter().position(|route| route.pattern == parsed);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let at = map.routes.len();
+                map.router
+                    .insert(parsed.clone(), at as u16)
+                    .map_err(MountError::Ambiguous)?;
+                map.routes.push(Route {
+                    pattern: parsed,
+                    messages: Vec::new(),
+                });
+                at
+            }
+        };
+        let route = &mut map.routes[at];
+        if route.messages.iter().any(|m| m.id == TypeId::of::<M>()) {
+            return Err(MountError::DuplicateRoute {
+                pattern: pattern.into(),
+                message: type_name::<M>(),
+            });
+        }
+        let pack: Arc<dyn Pack<M>> = Arc::new(Packer::<A> {
+            number,
+            route: at as u16,
+            captures: route.pattern.capture_count(),
+            extractors: std::marker::PhantomData,
+        });
+        route.messages.push(RouteMessage {
+            id: TypeId::of::<M>(),
+            name: type_name::<M>(),
+            pack: Box::new(pack),
+        });
+        self.handlers.push(handler);
+        self.checks.push(A::check);
+        Ok(())
+    }
+
+    /// Splits the table, if there was no mistake in it.
+    pub(crate) fn finish(self, states: &States) -> Result<(RouteMap, Handlers<S>), MountError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for check in self.checks {
+            check(states)?;
+        }
+        Ok((self.map, Handlers(self.handlers.into_boxed_slice())))
+    }
+}
+
+impl RouteMap {
+    /// The route that a path takes, with its captures.
+    #[inline]
+    pub(crate) fn find<'p>(
+        &self,
+        path: &PathRef<'p>,
+    ) -> Option<(&Route, mycelia_core::Captures<'p>)> {
+        let found = self.router.find(path)?;
+        Some((&self.routes[usize::from(*found.value)], found.captures))
+    }
+
+    /// The route of a pattern, written as at its handler.
+    pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&Route> {
+        self.routes
+            .iter()
+            .find(|route| route.pattern.as_str() == pattern)
+    }
+}
+
+impl Route {
+    /// How the route takes an `M`, if it does.
+    #[inline]
+    pub(crate) fn pack<M: Message>(&self) -> Option<&Arc<dyn Pack<M>>> {
+        let id = TypeId::of::<M>();
+        let message = self.messages.iter().find(|message| message.id == id)?;
+        message.pack.downcast_ref()
+    }
+
+    pub(crate) fn takes(&self) -> Box<[&'static str]> {
+        self.messages.iter().map(|message| message.name).collect()
+    }
+}
+
+/// How a route takes a message of type `M`.
+pub(crate) trait Pack<M>: Send + Sync {
+    /// Parses the captures, then acquires an envelope and puts the message in. No envelope is held
+    /// while the captures' own parsers run.
+    fn pack<'p>(
+        &self,
+        message: M,
+        address: &mut Address<'_>,
+        pool: &'p Arc<Pool>,
+        lane: &Lane,
+    ) -> Result<Envelope<'p>, (M, Unpacked)>;
+
+    /// Takes the message out again.
+    fn unpack(&self, envelope: &mut Envelope<'_>) -> M;
+
+    /// How many captures the pattern has.
+    fn captures(&self) -> usize;
+
+    /// The route's place in its table.
+    fn route(&self) -> u16;
+}
+
+/// Why a message was not packed.
+pub(crate) enum Unpacked {
+    Capture(CaptureError),
+    NoEnvelope,
+}
+
+struct Packer<A> {
+    number: u16,
+    route: u16,
+    captures: usize,
+    extractors: std::marker::PhantomData<fn() -> A>,
+}
+
+impl<M: Message, A: Extract> Pack<M> for Packer<A> {
+    #[inline]
+    fn pack<'p>(
+        &self,
+        message: M,
+        address: &mut Address<'_>,
+        pool: &'p Arc<Pool>,
+        lane: &Lane,
+    ) -> Result<Envelope<'p>, (M, Unpacked)> {
+        let packed = match A::pack(address) {
+            Ok(packed) => packed,
+            Err(error) => return Err((message, Unpacked::Capture(error))),
+        };
+        let Some(mut envelope) = pool.acquire(lane) else {
+            return Err((message, Unpacked::NoEnvelope));
+        };
+        if !Stored::<Parcel<M, A::Packed>>::INLINE {
+            lane.boxed.add(1);
+        }
+        envelope.put(Parcel { message, packed });
+        envelope.head_mut().handler = self.number;
+        Ok(envelope)
+    }
+
+    fn unpack(&self, envelope: &mut Envelope<'_>) -> M {
+        envelope
+            .take::<Parcel<M, A::Packed>>()
+            .expect("the parcel was packed by this very packer")
+            .message
+    }
+
+    fn captures(&self) -> usize {
+        self.captures
+    }
+
+    fn route(&self) -> u16 {
+        self.route
+    }
+}

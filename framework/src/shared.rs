@@ -1,0 +1,91 @@
+//! What every part of a running system shares: no globals, one value per system.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::extract::{SenderId, States, Surroundings};
+use crate::mailbox::{SeatId, Serving};
+use crate::pool::Pool;
+use crate::sync::{AtomicU8, Ordering};
+use crate::waits::Waits;
+
+/// The parts of a system that lie on a message's path.
+pub(crate) struct Shared {
+    pub(crate) name: Arc<str>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) clock: Clock,
+    pub(crate) states: States,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) waits: Waits,
+    /// The keepers' executor: drives the timers of askers on other executors.
+    pub(crate) keepers: tokio::runtime::Handle,
+    phase: AtomicU8,
+}
+
+/// How far a system has come in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Open = 0,
+    /// Only its own handlers may still send.
+    Draining = 1,
+    Stopped = 2,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        name: Arc<str>,
+        pool: Arc<Pool>,
+        clock: Clock,
+        states: States,
+        directory: Arc<Directory>,
+        keepers: tokio::runtime::Handle,
+    ) -> Self {
+        Shared {
+            name,
+            pool,
+            clock,
+            states,
+            directory,
+            waits: Waits::default(),
+            keepers,
+            phase: AtomicU8::new(Phase::Open as u8),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Open,
+            1 => Phase::Draining,
+            _ => Phase::Stopped,
+        }
+    }
+
+    /// Goes on to `phase`; false if the system was there, or further, already.
+    pub(crate) fn advance(&self, phase: Phase) -> bool {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+
+    /// What tells this system apart in a thread's memory.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.pool) as usize
+    }
+
+    /// The subsystem whose handler runs on this thread now; 0 for none of this system.
+    #[inline]
+    pub(crate) fn current(&self) -> SeatId {
+        Serving::current(self.address())
+    }
+}
+
+impl Surroundings for Shared {
+    fn name_of(&self, sender: SenderId) -> Option<Arc<str>> {
+        self.directory.name_of(sender)
+    }
+
+    fn states(&self) -> &States {
+        &self.states
+    }
+}

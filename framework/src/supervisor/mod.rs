@@ -1,0 +1,139 @@
+//! The supervisor: the actor that watches. It never stands in a message's way.
+//!
+//! It plays the global scheduler: every tick it shows the loads to the [`strategy`] and writes the
+//! slices that the hosts obey. It ends waits for envelopes that could never end. And it reads the
+//! books: ledgers, latencies, pool, as a [`snapshot`]. Ticks come every 10 ms while something goes on
+//! and ever more rarely, down to one in 640 ms, while nothing does.
+
+pub(crate) mod snapshot;
+pub(crate) mod strategy;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler};
+
+use crate::mailbox::SeatId;
+use crate::shared::Shared;
+use crate::sync::Ordering;
+use crate::waits::Hopeless;
+use strategy::{Load, Slice, Strategy};
+
+const TICK: Duration = Duration::from_millis(10);
+const SLOWEST: Duration = Duration::from_millis(640);
+
+/// The supervisor actor of a system.
+pub(crate) struct Supervisor {
+    shared: Arc<Shared>,
+    strategy: Box<dyn Strategy>,
+    interval: Duration,
+    /// Messages ended, by subsystem, when the strategy was last asked.
+    ended: HashMap<SeatId, u64>,
+    suspect: Option<(Hopeless, u64)>,
+}
+
+/// Changes the strategy.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Use(pub(crate) Box<dyn Strategy>);
+
+impl Supervisor {
+    pub(crate) fn new(shared: Arc<Shared>, strategy: Box<dyn Strategy>) -> Self {
+        Supervisor {
+            shared,
+            strategy,
+            interval: TICK,
+            ended: HashMap::new(),
+            suspect: None,
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let went_on = self.schedule();
+        let waits = self.end_hopeless_waits();
+        self.interval = if went_on || waits {
+            TICK
+        } else {
+            (self.interval * 2).min(SLOWEST)
+        };
+        ctx.run_later(self.interval, Self::tick);
+    }
+
+    /// Asks the strategy; true if any message ended or waits.
+    fn schedule(&mut self) -> bool {
+        let all = self.shared.directory.all();
+        let mut now = HashMap::with_capacity(all.len());
+        let mut went_on = false;
+        let loads: Vec<Load> = all
+            .iter()
+            .map(|mounted| {
+                let seat = &mounted.seat;
+                let total = seat.endings.finished();
+                let ended = total - self.ended.get(&seat.id).copied().unwrap_or(0);
+                now.insert(seat.id, total);
+                let waiting = seat.waiting();
+                went_on |= ended > 0 || waiting > 0;
+                Load {
+                    name: seat.name.clone(),
+                    thread: mounted.thread,
+                    weight: mounted.weight,
+                    waiting,
+                    ended,
+                    slice: Slice::new(mounted.slice.load(Ordering::Relaxed)),
+                }
+            })
+            .collect();
+        self.ended = now;
+        let mut slices: Vec<Slice> = loads.iter().map(|load| load.slice).collect();
+        self.strategy.slices(&loads, &mut slices);
+        for (mounted, slice) in all.iter().zip(&slices) {
+            mounted.slice.store(slice.messages(), Ordering::Relaxed);
+        }
+        went_on
+    }
+
+    /// Ends a wait for an envelope that was found hopeless at two ticks, between which nothing moved;
+    /// true if anyone waits so.
+    fn end_hopeless_waits(&mut self) -> bool {
+        let shared = &self.shared;
+        if !shared.waits.any_for_envelope() {
+            self.suspect = None;
+            return false;
+        }
+        let all = shared.directory.all();
+        let waiting = |seat| {
+            all.iter()
+                .find(|mounted| mounted.seat.id == seat)
+                .map_or(0, |mounted| mounted.seat.waiting())
+        };
+        let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
+        let in_flight = u64::from(shared.pool.in_flight());
+        let found = shared.waits.deadlocked(in_flight, waiting);
+        self.suspect = match (found, self.suspect.take()) {
+            (Some(now), Some((before, then))) if now == before && moved == then => {
+                now.declare();
+                None
+            }
+            (found, _) => found.map(|found| (found, moved)),
+        };
+        true
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.tick(ctx);
+    }
+}
+
+impl Handler<Use> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: Use, _: &mut Self::Context) {
+        self.strategy = message.0;
+        self.schedule();
+    }
+}

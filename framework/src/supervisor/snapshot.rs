@@ -1,0 +1,121 @@
+//! Snapshots: what a system is doing, read while it goes on doing it.
+
+use std::sync::Arc;
+
+use crate::directory::Mounted;
+use crate::latency::RouteLatency;
+use crate::ledger::Ledger;
+use crate::pool::PoolStats;
+use crate::shared::Shared;
+use crate::sync::Ordering;
+
+/// What a system is doing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The system's name.
+    pub system: Arc<str>,
+    /// Every message of the system, those of unmounted subsystems included.
+    pub total: Ledger,
+    /// The envelopes.
+    pub pool: PoolStats,
+    /// The mounted subsystems, by name.
+    pub subsystems: Vec<SubsystemSnapshot>,
+}
+
+/// What a subsystem is doing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SubsystemSnapshot {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The system's thread on which it lives.
+    pub thread: usize,
+    /// Its messages since it was mounted.
+    pub ledger: Ledger,
+    /// How often it was restarted after a panic.
+    pub restarts: u32,
+    /// The last error or panic of a handler.
+    pub last_failure: Option<Box<str>>,
+    /// Messages that it may handle in one turn.
+    pub slice: u32,
+    /// Its routes.
+    pub routes: Vec<RouteSnapshot>,
+}
+
+/// What a route is doing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RouteSnapshot {
+    /// The pattern with the name: `api://users/{id}`.
+    pub path: Box<str>,
+    /// The types of messages that it takes.
+    pub messages: Vec<&'static str>,
+    /// Latencies; `None` before its first message.
+    pub latency: Option<RouteLatency>,
+    /// True if the latencies are those of all subsystems of this kind together.
+    pub is_shared: bool,
+}
+
+impl Snapshot {
+    /// The subsystem of that name.
+    pub fn subsystem(&self, name: &str) -> Option<&SubsystemSnapshot> {
+        self.subsystems.iter().find(|s| &*s.name == name)
+    }
+
+    /// The route with that pattern, as `name://pattern`.
+    pub fn route(&self, path: &str) -> Option<&RouteSnapshot> {
+        self.subsystems
+            .iter()
+            .flat_map(|subsystem| &subsystem.routes)
+            .find(|route| &*route.path == path)
+    }
+
+    pub(crate) fn take(shared: &Shared) -> Self {
+        let mut total = shared.directory.retired();
+        let mut subsystems: Vec<SubsystemSnapshot> = shared
+            .directory
+            .all()
+            .iter()
+            .map(|mounted| SubsystemSnapshot::take(mounted))
+            .collect();
+        for subsystem in &subsystems {
+            total += subsystem.ledger;
+        }
+        subsystems.sort_by(|a, b| a.name.cmp(&b.name));
+        Snapshot {
+            system: shared.name.clone(),
+            total,
+            pool: shared.pool.stats(),
+            subsystems,
+        }
+    }
+}
+
+impl SubsystemSnapshot {
+    fn take(mounted: &Mounted) -> Self {
+        let book = mounted.read_book();
+        let routes = mounted
+            .map
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(at, route)| RouteSnapshot {
+                path: format!("{}://{}", mounted.seat.name, route.pattern).into(),
+                messages: route.takes().into_vec(),
+                latency: book.and_then(|(book, _)| book.read(at as u16)),
+                is_shared: book.is_some_and(|(_, is_shared)| is_shared),
+            })
+            .collect();
+        SubsystemSnapshot {
+            name: mounted.seat.name.clone(),
+            thread: mounted.thread,
+            // After the latencies: a message that counts as ended here may be newer than those.
+            ledger: mounted.ledger(),
+            restarts: mounted.restarts.load(Ordering::Relaxed),
+            last_failure: mounted.last_failure(),
+            slice: mounted.slice.load(Ordering::Relaxed),
+            routes,
+        }
+    }
+}

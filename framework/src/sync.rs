@@ -1,0 +1,18 @@
+//! The atomics under every lock-free file, in one place.
+//!
+//! `stack`, `inbox`, `reply` and `waiters` take their atomics from here and nowhere else, so that the
+//! crate `mycelia-loom` can compile those very files against loom's versions and try every
+//! interleaving of them.
+
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+pub(crate) use futures_util::task::AtomicWaker;
+
+/// Locks, and goes on with the data if a thread panicked while holding the lock: every critical
+/// section of this crate leaves its data whole at each step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

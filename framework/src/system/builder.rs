@@ -1,0 +1,183 @@
+//! How a system is built: every setting with its default, then [`start`](Builder::start).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::threads::{Threads, start_threads};
+use super::{Core, OnceWeak, System};
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::error::StartError;
+use crate::extract::States;
+use crate::pool::Pool;
+use crate::supervisor::strategy::{RoundRobin, Strategy};
+use crate::sync::AtomicU32;
+use crate::token::MAX_ENVELOPES;
+
+/// The settings of a system to be started.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// use std::time::Duration;
+///
+/// # #[mycelia::main]
+/// # async fn main() -> anyhow::Result<()> {
+/// let system = System::builder()
+///     .name("shop")
+///     .threads(2)
+///     .pool(10_000)
+///     .strategy(mycelia::LoadBased::default())
+///     .stop_deadline(Duration::from_secs(5))
+///     .start()
+///     .await?;
+/// system.stop().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing runs before `start`"]
+pub struct Builder {
+    name: Box<str>,
+    threads: usize,
+    pool: usize,
+    warm_up: Option<usize>,
+    strategy: Box<dyn Strategy>,
+    clock: Option<Clock>,
+    stop_deadline: Duration,
+    states: States,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            name: "mycelia".into(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            pool: 4096,
+            warm_up: None,
+            strategy: Box::new(RoundRobin::default()),
+            clock: None,
+            stop_deadline: Duration::from_secs(10),
+            states: States::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("threads", &self.threads)
+            .field("pool", &self.pool)
+            .field("strategy", &self.strategy.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// The system's name, for reports and threads. Default: `mycelia`.
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Threads for subsystems, each an actix arbiter: 1 to 1024. Default: one per core. One more
+    /// thread, nearly always idle, carries the registry and the supervisor.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The most envelopes, that is messages in flight, at once: 1 to about 16 million, 256 bytes
+    /// each. Default: 4096.
+    pub fn pool(mut self, envelopes: usize) -> Self {
+        self.pool = envelopes;
+        self
+    }
+
+    /// Envelopes to create before the first message. Default: all of the pool.
+    pub fn warm_up(mut self, envelopes: usize) -> Self {
+        self.warm_up = Some(envelopes);
+        self
+    }
+
+    /// How the supervisor slices the threads' time. Default: round-robin.
+    pub fn strategy(mut self, strategy: impl Strategy) -> Self {
+        self.strategy = Box::new(strategy);
+        self
+    }
+
+    /// The clock that stamps messages. Default: the processor's time-stamp counter where it is
+    /// invariant, else the monotonic clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// How long [`System::stop`] waits for accepted messages. Default: 10 s.
+    pub fn stop_deadline(mut self, deadline: Duration) -> Self {
+        self.stop_deadline = deadline;
+        self
+    }
+
+    /// State that handlers take as [`State<T>`](crate::State), one value per type.
+    pub fn state<T: Send + Sync + 'static>(self, state: T) -> Self {
+        self.shared_state(Arc::new(state))
+    }
+
+    /// As [`state`](Self::state), for a value that others hold too.
+    pub fn shared_state<T: Send + Sync + 'static>(mut self, state: Arc<T>) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Starts the threads, the registry and the supervisor. Works on any executor.
+    ///
+    /// # Errors
+    /// A setting out of range, or a thread that the operating system does not give.
+    pub async fn start(self) -> Result<System, StartError> {
+        if !(1..=1024).contains(&self.threads) {
+            return Err(StartError::BadSetting {
+                setting: "threads",
+                must_be: "1 to 1024",
+            });
+        }
+        if !(1..=MAX_ENVELOPES).contains(&self.pool) {
+            return Err(StartError::BadSetting {
+                setting: "pool",
+                must_be: "1 to 16,777,207 envelopes",
+            });
+        }
+        let pool = Arc::new(Pool::new(self.pool as u32));
+        pool.warm_up(self.warm_up.unwrap_or(self.pool).min(self.pool) as u32);
+        let name: Arc<str> = self.name.into();
+        let itself = Arc::new(OnceWeak::default());
+        let mut states = self.states;
+        states.insert(itself.clone());
+        let Threads {
+            shared,
+            registry,
+            supervisor,
+            keeper,
+        } = start_threads(
+            name,
+            self.threads,
+            pool,
+            self.clock.unwrap_or_default(),
+            states,
+            Arc::new(Directory::new()),
+            self.strategy,
+        )
+        .await?;
+        let system = System(Arc::new(Core {
+            shared,
+            registry,
+            supervisor,
+            keeper,
+            threads: self.threads,
+            stop_deadline: self.stop_deadline,
+            kinds: dashmap::DashMap::new(),
+            next_table: AtomicU32::new(1),
+        }));
+        itself.set(system.downgrade());
+        Ok(system)
+    }
+}

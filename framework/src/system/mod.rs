@@ -1,0 +1,176 @@
+//! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
+
+mod builder;
+mod mount;
+mod sends;
+mod stop;
+mod threads;
+
+use std::any::{Any, TypeId};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use actix::Addr;
+use dashmap::DashMap;
+
+pub use builder::Builder;
+pub use mount::MountOptions;
+pub use stop::{StopError, StopReport};
+
+use crate::error::{CaptureError, MountError};
+use crate::extract::{self, Delivery, Extractor, States};
+use crate::registry::Registry;
+use crate::shared::Shared;
+use crate::supervisor::snapshot::Snapshot;
+use crate::supervisor::strategy::Strategy;
+use crate::supervisor::{Supervisor, Use};
+use crate::sync::AtomicU32;
+use threads::Keeper;
+
+/// A running system. Cloning it copies a pointer; it ends with [`stop`](Self::stop), or when the last
+/// clone is dropped.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+///
+/// #[derive(Message)]
+/// #[message(reply = String)]
+/// struct Greet {
+///     greeting: String,
+/// }
+///
+/// #[derive(Subsystem, Default)]
+/// #[subsystem(name = "api")]
+/// struct Api {
+///     visits: u64,
+/// }
+///
+/// #[routes]
+/// impl Api {
+///     #[route("users/{id}")]
+///     async fn greet(&mut self, msg: Greet, Path(id): Path<u64>) -> String {
+///         self.visits += 1;
+///         format!("{}, user {id}; visit {}", msg.greeting, self.visits)
+///     }
+/// }
+///
+/// #[mycelia::main]
+/// async fn main() -> anyhow::Result<()> {
+///     let system = System::builder().start().await?;
+///     system.mount(Api::default).await?;
+///     let greet = Greet { greeting: "hello".into() };
+///     assert_eq!(system.ask("api://users/7", greet).await?, "hello, user 7; visit 1");
+///     system.stop().await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct System(Arc<Core>);
+
+struct Core {
+    shared: Arc<Shared>,
+    registry: Addr<Registry>,
+    supervisor: Addr<Supervisor>,
+    keeper: Keeper,
+    threads: usize,
+    stop_deadline: Duration,
+    /// Route tables and shared books, by the type of the subsystem.
+    kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    next_table: AtomicU32,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.shared.advance(crate::shared::Phase::Stopped);
+        self.keeper.quit();
+    }
+}
+
+impl std::fmt::Debug for System {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("System")
+            .field("name", &self.0.shared.name)
+            .field("threads", &self.0.threads)
+            .field("subsystems", &self.0.shared.directory.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl System {
+    /// The settings of a system to be started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The system's name.
+    pub fn name(&self) -> &str {
+        &self.0.shared.name
+    }
+
+    /// How many threads it has for subsystems.
+    pub fn threads(&self) -> usize {
+        self.0.threads
+    }
+
+    /// What the system is doing, read without stopping anyone.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.0.shared)
+    }
+
+    /// Changes how the supervisor slices the threads' time.
+    pub fn set_strategy(&self, strategy: impl Strategy) {
+        self.0.supervisor.do_send(Use(Box::new(strategy)));
+    }
+
+    /// A hold on the system that does not keep it running, for the state of subsystems.
+    pub fn downgrade(&self) -> WeakSystem {
+        WeakSystem(Arc::downgrade(&self.0))
+    }
+}
+
+/// A hold on a system that does not keep it running.
+#[derive(Clone)]
+pub struct WeakSystem(Weak<Core>);
+
+impl WeakSystem {
+    /// The system, if it is still there.
+    pub fn upgrade(&self) -> Option<System> {
+        self.0.upgrade().map(System)
+    }
+}
+
+impl std::fmt::Debug for WeakSystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WeakSystem")
+    }
+}
+
+/// The system itself, as a handler's argument.
+impl Extractor for System {
+    type Packed = ();
+
+    fn pack(_: &mut extract::Address<'_>) -> Result<(), CaptureError> {
+        Ok(())
+    }
+
+    fn unpack((): (), delivery: &Delivery<'_>) -> Self {
+        let weak = delivery.state::<OnceWeak>();
+        weak.and_then(|weak| weak.0.get()?.upgrade())
+            .expect("a system lives while its handlers run")
+    }
+
+    fn check(_: &States) -> Result<(), MountError> {
+        Ok(())
+    }
+}
+
+/// The system's hold on itself, for its handlers.
+#[derive(Default)]
+struct OnceWeak(once_cell::sync::OnceCell<WeakSystem>);
+
+impl OnceWeak {
+    fn set(&self, system: WeakSystem) {
+        let _ = self.0.set(system);
+    }
+}

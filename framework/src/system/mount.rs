@@ -1,0 +1,214 @@
+//! Mounting: from a factory to a subsystem that answers.
+
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+
+use actix::Actor;
+
+use super::System;
+use crate::error::{MountError, UnmountError};
+use crate::host::Host;
+use crate::latency::Book;
+use crate::ledger::Ledger;
+use crate::registry::{Launch, Mount, Unmount};
+use crate::route::{Handlers, RouteMap, RouteTable};
+use crate::subsystem::{Routes, Subsystem};
+use crate::supervisor::strategy::Slice;
+use crate::sync::Ordering;
+
+/// What all subsystems of one Rust type share.
+pub(super) struct Kind<S: 'static> {
+    map: Arc<RouteMap>,
+    handlers: Arc<Handlers<S>>,
+    book: Arc<Book>,
+}
+
+/// How a subsystem is mounted; the defaults are those of [`System::mount`].
+///
+/// # Examples
+/// ```
+/// # use mycelia::prelude::*;
+/// # #[derive(Message)] struct Ping;
+/// # #[derive(Subsystem, Default)] struct Api;
+/// # #[routes] impl Api { #[route("ping")] fn ping(&mut self, _: Ping) {} }
+/// # async fn example(system: &System) -> anyhow::Result<()> {
+/// system
+///     .mount_with(MountOptions::new().name("api-2").thread(1).capacity(1000), Api::default)
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "give it to `System::mount_with`"]
+pub struct MountOptions {
+    name: Option<Box<str>>,
+    thread: Option<usize>,
+    capacity: Option<u32>,
+    weight: Option<u32>,
+}
+
+impl MountOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The scheme of its paths. Default: the type's `NAME`.
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The system's thread, counted from 0. Default: the one with the fewest subsystems.
+    pub fn thread(mut self, thread: usize) -> Self {
+        self.thread = Some(thread);
+        self
+    }
+
+    /// The most messages accepted and not ended at once; `tell` waits for room, `try_tell` says
+    /// `Full`. At least 1. Default: as many as the pool has.
+    pub fn capacity(mut self, messages: u32) -> Self {
+        self.capacity = Some(messages.max(1));
+        self
+    }
+
+    /// Its weight for the strategy [`Priority`](crate::Priority). Default: 1.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+}
+
+impl System {
+    /// Mounts a subsystem under its type's name, on the thread with the fewest subsystems. The
+    /// factory makes it, on that thread, now and again after each panic of a handler.
+    ///
+    /// # Errors
+    /// The name is taken, a route has a mistake, a handler wants state that the system does not have,
+    /// or the factory panicked.
+    pub async fn mount<S: Routes>(
+        &self,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        self.mount_with(MountOptions::new(), factory).await
+    }
+
+    /// Mounts a subsystem under another name.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount).
+    pub async fn mount_as<S: Routes>(
+        &self,
+        name: impl Into<Box<str>>,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        self.mount_with(MountOptions::new().name(name), factory)
+            .await
+    }
+
+    /// Mounts a subsystem on a thread of the system, counted from 0.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount), or the system has no such thread.
+    pub async fn mount_on<S: Routes>(
+        &self,
+        thread: usize,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        self.mount_with(MountOptions::new().thread(thread), factory)
+            .await
+    }
+
+    /// Mounts a subsystem with options.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount).
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, the subsystem may or may not be mounted.
+    pub async fn mount_with<S: Routes>(
+        &self,
+        options: MountOptions,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        let kind = self.kind::<S>()?;
+        self.mount_kind(options, &kind, factory).await
+    }
+
+    /// The shared parts of a type, made at its first mount.
+    fn kind<S: Routes>(&self) -> Result<Arc<Kind<S>>, MountError> {
+        let kinds = &self.0.kinds;
+        let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
+        if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
+            return Ok(kind);
+        }
+        let kind = Arc::new(self.new_kind(S::routes)?);
+        let any: Arc<dyn Any + Send + Sync> = kind.clone();
+        kinds.insert(TypeId::of::<S>(), any);
+        Ok(kind)
+    }
+
+    pub(super) fn new_kind<S: 'static>(
+        &self,
+        routes: impl FnOnce(&mut RouteTable<S>),
+    ) -> Result<Kind<S>, MountError> {
+        let id = self.0.next_table.fetch_add(1, Ordering::Relaxed);
+        let mut table = RouteTable::new(id);
+        routes(&mut table);
+        let (map, handlers) = table.finish(&self.0.shared.states)?;
+        Ok(Kind {
+            map: Arc::new(map),
+            handlers: Arc::new(handlers),
+            book: Arc::new(Book::default()),
+        })
+    }
+
+    pub(super) async fn mount_kind<S: Subsystem>(
+        &self,
+        options: MountOptions,
+        kind: &Kind<S>,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        let capacity = options.capacity.unwrap_or(u32::MAX);
+        let handlers = kind.handlers.clone();
+        let launch: Launch = Box::new(move |shared, mounted, standing, ended| {
+            let host = Host::new(
+                shared,
+                mounted,
+                handlers,
+                Box::new(factory),
+                capacity,
+                ended,
+            );
+            let _ = standing.send(host.map(|host| host.start().recipient()));
+        });
+        let mount = Mount {
+            name: options.name.unwrap_or_else(|| S::NAME.into()),
+            thread: options.thread,
+            weight: options.weight.unwrap_or(1),
+            slice: Slice::default().messages(),
+            map: kind.map.clone(),
+            kind_book: kind.book.clone(),
+            launch,
+        };
+        match self.0.registry.send(mount).await {
+            Ok(mounted) => mounted.map(drop),
+            Err(_) => Err(MountError::Stopped),
+        }
+    }
+
+    /// Unmounts a subsystem: refuses new messages at once, ends the accepted ones, then drops it.
+    /// Returns its account. Handles to it say `Closed` until a subsystem is mounted under the name
+    /// again.
+    ///
+    /// # Errors
+    /// No subsystem of that name is mounted.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, the unmount goes on.
+    pub async fn unmount(&self, name: &str) -> Result<Ledger, UnmountError> {
+        match self.0.registry.send(Unmount(name.into())).await {
+            Ok(unmounted) => unmounted,
+            Err(_) => Err(UnmountError::Stopped),
+        }
+    }
+}

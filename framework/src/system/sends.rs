@@ -1,0 +1,146 @@
+//! The verbs: `tell`, `try_tell`, `tell_blocking`, `ask`, `ask_within`, and `route` for handles.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::System;
+use crate::address::{AsPath, attempt_path};
+use crate::error::{AskError, SendError, Undelivered};
+use crate::handle::Route;
+use crate::mailbox::Serving;
+use crate::message::Message;
+use crate::send::{Answer, Kind, until_room};
+
+impl System {
+    /// Sends a message; waits while there is no room.
+    ///
+    /// # Errors
+    /// Everything of [`SendError`] but `Full`; the message is handed back. In a handler also
+    /// `WaitCycle`, when the room could never come.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, it has sent nothing; the message is dropped with it.
+    pub async fn tell<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+    ) -> Result<(), Undelivered<M>> {
+        let shared = &*self.0.shared;
+        until_room(shared, message, |message| {
+            attempt_path(shared, &path, Kind::Tell, message)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Sends a message if there is room now.
+    ///
+    /// # Errors
+    /// Everything of [`SendError`]; the message is handed back.
+    pub fn try_tell<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+    ) -> Result<(), Undelivered<M>> {
+        let shared = &*self.0.shared;
+        attempt_path(shared, &path, Kind::Tell, message)
+            .map(drop)
+            .map_err(|failed| failed.give_up(shared))
+    }
+
+    /// Sends a message from a thread without an executor; blocks the thread while there is no room.
+    /// In a handler, where blocking would stop a whole thread of subsystems, it does not wait and says
+    /// `Full`.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell); in a handler as [`try_tell`](Self::try_tell).
+    pub fn tell_blocking<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+    ) -> Result<(), Undelivered<M>> {
+        if Serving::any() {
+            return self.try_tell(path, message);
+        }
+        park_on(self.tell(path, message))
+    }
+
+    /// Sends a message and waits for the reply. There is no deadline:
+    /// [`ask_within`](Self::ask_within) has one.
+    ///
+    /// # Errors
+    /// The message was not accepted (it is handed back), its handler failed or panicked, or its
+    /// subsystem stopped. In a handler also `WaitCycle`, when the reply could never come because the
+    /// one asked waits for the asker.
+    ///
+    /// # Cancel safety
+    /// Dropped after the message was accepted, the message is still handled; its reply is dropped.
+    pub async fn ask<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+    ) -> Result<M::Reply, AskError<M>> {
+        let shared = &*self.0.shared;
+        let sent = until_room(shared, message, |message| {
+            attempt_path(shared, &path, Kind::Ask(None), message)
+        })
+        .await?;
+        Answer::new(shared, sent).await
+    }
+
+    /// Sends a message and waits for the reply until `deadline` has passed since the message was
+    /// accepted. A message whose deadline passes before its handler begins is not handled, and counted
+    /// as expired.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), or `DeadlineExceeded`.
+    ///
+    /// # Cancel safety
+    /// As [`ask`](Self::ask).
+    pub async fn ask_within<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+        deadline: Duration,
+    ) -> Result<M::Reply, AskError<M>> {
+        let shared = &*self.0.shared;
+        let sent = until_room(shared, message, |message| {
+            attempt_path(shared, &path, Kind::Ask(Some(deadline)), message)
+        })
+        .await?;
+        Answer::new(shared, sent).within(deadline).await
+    }
+
+    /// Resolves a pattern (`api://users/{id}`) or a path (`api://users/7`) once, for messages of type
+    /// `M`.
+    ///
+    /// # Errors
+    /// No such subsystem, no such route, or it takes other messages.
+    pub fn route<M: Message>(&self, text: impl AsRef<str>) -> Result<Route<M>, SendError> {
+        Route::resolve(&self.0.shared, text.as_ref())
+    }
+}
+
+/// Unparks the thread that waits.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a future on this thread, which sleeps while it waits.
+fn park_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

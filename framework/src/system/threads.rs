@@ -1,0 +1,129 @@
+//! The threads of a system: one for the keepers, one arbiter for every thread of subsystems.
+//!
+//! The keepers' thread runs an actix `System` of its own, so that two systems in one process never
+//! meet and a system can be started from any executor. The arbiters belong to it, and it joins them.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use actix::{Actor, Addr};
+use actix_rt::Arbiter;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::error::StartError;
+use crate::extract::States;
+use crate::pool::Pool;
+use crate::registry::Registry;
+use crate::shared::Shared;
+use crate::supervisor::Supervisor;
+use crate::supervisor::strategy::Strategy;
+use crate::sync::lock;
+
+/// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
+/// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
+const EVENT_INTERVAL: u32 = 4;
+
+/// A started system's parts.
+pub(super) struct Threads {
+    pub(super) shared: Arc<Shared>,
+    pub(super) registry: Addr<Registry>,
+    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) keeper: Keeper,
+}
+
+/// The hold on the keepers' thread.
+pub(super) struct Keeper {
+    quit: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    /// Lets all threads end.
+    pub(super) fn quit(&self) {
+        if let Some(quit) = lock(&self.quit).take() {
+            let _ = quit.send(());
+        }
+    }
+
+    /// The thread, to be joined; once.
+    pub(super) fn thread(&self) -> Option<JoinHandle<()>> {
+        lock(&self.thread).take()
+    }
+}
+
+fn build_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build()
+}
+
+/// Starts the keepers' thread and, from there, everything else.
+pub(super) async fn start_threads(
+    name: Arc<str>,
+    threads: usize,
+    pool: Arc<Pool>,
+    clock: Clock,
+    states: States,
+    directory: Arc<Directory>,
+    strategy: Box<dyn Strategy>,
+) -> Result<Threads, StartError> {
+    let (started, start) = oneshot::channel();
+    let (quit, quits) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name(format!("{name}-keepers"))
+        .spawn(move || {
+            let runtime = match build_runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let keepers = runtime.handle().clone();
+            let runner = actix_rt::System::with_tokio_rt(move || runtime);
+            let arbiters = runner.block_on(async move {
+                let mut arbiters = Vec::with_capacity(threads);
+                for _ in 0..threads {
+                    match Arbiter::try_with_tokio_rt(build_runtime) {
+                        Ok(arbiter) => arbiters.push(arbiter),
+                        Err(error) => {
+                            let _ = started.send(Err(error));
+                            return arbiters;
+                        }
+                    }
+                }
+                let shared = Arc::new(Shared::new(name, pool, clock, states, directory, keepers));
+                let handles = arbiters.iter().map(Arbiter::handle).collect();
+                let registry = Registry::new(shared.clone(), handles).start();
+                let supervisor = Supervisor::new(shared.clone(), strategy).start();
+                if started.send(Ok((shared, registry, supervisor))).is_ok() {
+                    // Until the system is stopped or nobody is left who could.
+                    let _ = quits.await;
+                }
+                arbiters
+            });
+            for arbiter in &arbiters {
+                arbiter.stop();
+            }
+            for arbiter in arbiters {
+                let _ = arbiter.join();
+            }
+        })
+        .map_err(StartError::Thread)?;
+    match start.await {
+        Ok(Ok((shared, registry, supervisor))) => Ok(Threads {
+            shared,
+            registry,
+            supervisor,
+            keeper: Keeper {
+                quit: Mutex::new(Some(quit)),
+                thread: Mutex::new(Some(thread)),
+            },
+        }),
+        Ok(Err(error)) => Err(StartError::Thread(error)),
+        Err(_) => Err(StartError::Thread(std::io::Error::other(
+            "the keepers' thread ended at its start",
+        ))),
+    }
+}

@@ -1,0 +1,121 @@
+//! Tokens: who owns which envelope.
+//!
+//! Envelopes lie in one slab and are named by a number. A [`Token`] is the sole right to touch the
+//! envelope of that number: it can be neither copied nor cloned. It is made once, when its envelope is
+//! created, and from then on it only changes hands: the free lists and the mailboxes take a token in
+//! and give one out for it. Their lists are threaded through [`Links`], one number per envelope, kept
+//! apart from the envelopes so that walking a list of thousands touches a few cache lines only.
+
+use crate::sync::{AtomicU32, Ordering};
+
+/// Bits of a list's word that hold an envelope's number; the others hold a count.
+pub(crate) const INDEX_BITS: u32 = 24;
+pub(crate) const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+/// The end of a list. Numbers from here on are marks, never envelopes.
+pub(crate) const NIL: u32 = INDEX_MASK as u32;
+/// The largest pool: about 16 million envelopes.
+pub(crate) const MAX_ENVELOPES: usize = (NIL - 8) as usize;
+
+/// The sole right to touch one envelope.
+#[derive(Debug)]
+#[must_use = "a token that is dropped is an envelope lost to the pool"]
+pub(crate) struct Token(u32);
+
+impl Token {
+    /// Makes the token of envelope `index`. Only three places may: the pool when it creates the
+    /// envelope, a list that took the token in before, and the asker to whom the reply hands it over.
+    pub(crate) fn mint(index: u32) -> Self {
+        debug_assert!((index as usize) < MAX_ENVELOPES);
+        Token(index)
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.0
+    }
+
+    /// Gives the right up to a list, which will mint it again.
+    pub(crate) fn surrender(self) -> u32 {
+        self.0
+    }
+}
+
+/// The successor of each envelope in the list that it is in.
+#[derive(Debug)]
+pub(crate) struct Links(Box<[AtomicU32]>);
+
+impl Links {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Links((0..capacity).map(|_| AtomicU32::new(NIL)).collect())
+    }
+
+    pub(crate) fn next(&self, index: u32) -> u32 {
+        self.0[index as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_next(&self, index: u32, next: u32) {
+        self.0[index as usize].store(next, Ordering::Relaxed);
+    }
+}
+
+/// A list whose tokens one owner holds, first to last: no atomics needed.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    first: u32,
+    last: u32,
+    len: u32,
+}
+
+impl Chain {
+    pub(crate) const fn new() -> Self {
+        Chain {
+            first: NIL,
+            last: NIL,
+            len: 0,
+        }
+    }
+
+    /// The list that starts with `first` and ends with `last`.
+    pub(crate) fn from_parts(first: u32, last: u32, len: u32) -> Self {
+        Chain { first, last, len }
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn push_back(&mut self, links: &Links, token: Token) {
+        let index = token.surrender();
+        links.set_next(index, NIL);
+        if self.len == 0 {
+            self.first = index;
+        } else {
+            links.set_next(self.last, index);
+        }
+        self.last = index;
+        self.len += 1;
+    }
+
+    pub(crate) fn pop_front(&mut self, links: &Links) -> Option<Token> {
+        if self.len == 0 {
+            return None;
+        }
+        let index = self.first;
+        self.first = links.next(index);
+        self.len -= 1;
+        Some(Token::mint(index))
+    }
+
+    /// The number of the first envelope, to fetch it into the cache ahead of its turn.
+    pub(crate) fn peek(&self) -> Option<u32> {
+        (self.len > 0).then_some(self.first)
+    }
+
+    /// Gives up all tokens: the numbers of the first and the last.
+    pub(crate) fn surrender(self) -> Option<(u32, u32)> {
+        (self.len > 0).then_some((self.first, self.last))
+    }
+}
