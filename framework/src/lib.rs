@@ -109,5 +109,5 @@ pub mod prelude {
 /// For the code that the macros write; not to be used by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::{block_on, is_extractor, is_message, is_reply};
+    pub use crate::entry::{Argument, Payload, block_on, captures, is_reply};
 }

@@ -1,0 +1,25 @@
+// A message on a route has one handler.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[route("users/{id}")]
+    fn greet(&mut self, _: Greet) -> String {
+        String::new()
+    }
+
+    #[route("users/{id}")]
+    fn greet_again(&mut self, _: Greet) -> String {
+        String::new()
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+// `main` is async and takes nothing.
+
+#[mycelia::main]
+fn main() -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,30 @@
+// A pattern is checked where it is written.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[route("users/{id}")]
+    fn greet(&mut self, _: Greet, Path(id): Path<u64>) -> String {
+        id.to_string()
+    }
+
+    #[route("users")]
+    fn all(&mut self, _: Greet) -> String {
+        String::new()
+    }
+
+    #[route("bare")]
+    fn bare(&mut self, _: Greet) -> String {
+        String::new()
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+// `main` is async and takes nothing.
+
+#[mycelia::main]
+async fn main() -> anyhow::Result<()> {
+    Ok(())
+}
