@@ -74,6 +74,7 @@ mod supervisor;
 mod system;
 
 mod entry;
+mod interop;
 
 pub use address::AsPath;
 pub use clock::{Clock, ClockHand, Stamp};
@@ -86,6 +87,7 @@ pub use extract::{
     Sender, State, States,
 };
 pub use handle::{At, Route};
+pub use interop::ActorRoutes;
 pub use latency::{Latency, OWN_BOOKS, RouteLatency};
 pub use ledger::Ledger;
 pub use message::{IntoReply, Message};

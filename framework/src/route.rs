@@ -71,12 +71,6 @@ pub(crate) struct RouteMessage {
 /// The handlers of a subsystem, by number.
 pub(crate) struct Handlers<S>(pub(crate) Box<[Box<dyn Handler<S>>]>);
 
-/// Why a route does not take a message.
-pub(crate) enum Mismatch<'r> {
-    NoRoute,
-    WrongMessage(&'r Route),
-}
-
 impl<S: 'static> RouteTable<S> {
     pub(crate) fn new(id: u32) -> Self {
         RouteTable {

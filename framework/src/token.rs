@@ -109,11 +109,6 @@ impl Chain {
         Some(Token::mint(index))
     }
 
-    /// The number of the first envelope, to fetch it into the cache ahead of its turn.
-    pub(crate) fn peek(&self) -> Option<u32> {
-        (self.len > 0).then_some(self.first)
-    }
-
     /// Gives up all tokens: the numbers of the first and the last.
     pub(crate) fn surrender(self) -> Option<(u32, u32)> {
         (self.len > 0).then_some((self.first, self.last))

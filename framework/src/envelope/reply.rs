@@ -52,11 +52,6 @@ impl ReplySlot {
         self.state.swap(ABANDONED, Ordering::AcqRel) == REPLIED
     }
 
-    /// True if the asker is known to have gone.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ABANDONED
-    }
-
     /// True if the reply is there: the caller, the asker, owns the envelope from now on. Otherwise
     /// `waker` will be woken.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {

@@ -75,10 +75,6 @@ impl<S> Runner<S> {
         }
     }
 
-    pub(crate) fn is_running(&self) -> bool {
-        self.run.is_some()
-    }
-
     /// Places a handler to be polled; one that was under way is dropped.
     pub(crate) fn start<R: Run<S> + 'static>(&mut self, run: R) {
         self.clear();

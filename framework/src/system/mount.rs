@@ -17,7 +17,7 @@ use crate::supervisor::strategy::Slice;
 use crate::sync::Ordering;
 
 /// What all subsystems of one Rust type share.
-pub(super) struct Kind<S: 'static> {
+pub(crate) struct Kind<S: 'static> {
     map: Arc<RouteMap>,
     handlers: Arc<Handlers<S>>,
     book: Arc<Book>,
@@ -147,7 +147,7 @@ impl System {
         Ok(kind)
     }
 
-    pub(super) fn new_kind<S: 'static>(
+    pub(crate) fn new_kind<S: 'static>(
         &self,
         routes: impl FnOnce(&mut RouteTable<S>),
     ) -> Result<Kind<S>, MountError> {
@@ -162,7 +162,7 @@ impl System {
         })
     }
 
-    pub(super) async fn mount_kind<S: Subsystem>(
+    pub(crate) async fn mount_kind<S: Subsystem>(
         &self,
         options: MountOptions,
         kind: &Kind<S>,
