@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
+use actix::WeakRecipient;
 use dashmap::DashMap;
 use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 
+use crate::host::Control;
 use crate::latency::{Book, OWN_BOOKS};
 use crate::ledger::Ledger;
 use crate::mailbox::{Seat, SeatId};
@@ -30,37 +32,46 @@ pub(crate) struct Mounted {
     pub(crate) slice: AtomicU32,
     pub(crate) restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
+    /// Where the host takes orders, once it stands.
+    pub(crate) orders: OnceCell<WeakRecipient<Control>>,
+    /// Messages that had ended when the supervisor last looked.
+    pub(crate) seen: AtomicU64,
     /// What the seat's ledger said when this mount began.
-    baseline: Ledger,
+    baseline: Option<Box<Ledger>>,
     book: OnceCell<Arc<Book>>,
-    kind_book: Arc<Book>,
 }
 
 impl Mounted {
     pub(crate) fn new(
         seat: Arc<Seat>,
         map: Arc<RouteMap>,
-        kind_book: Arc<Book>,
         thread: usize,
         weight: u32,
         slice: u32,
     ) -> Self {
         Mounted {
-            baseline: seat.ledger(),
-            seat,
+            baseline: Some(seat.ledger())
+                .filter(|ledger| ledger.sent > 0)
+                .map(Box::new),
             map,
             thread,
             weight,
             slice: AtomicU32::new(slice),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::new(None),
+            orders: OnceCell::new(),
+            seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
-            kind_book,
+            seat,
         }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        self.seat.ledger().minus(&self.baseline)
+        let ledger = self.seat.ledger();
+        match &self.baseline {
+            Some(baseline) => ledger.minus(baseline),
+            None => ledger,
+        }
     }
 
     /// The book to record latencies in, chosen at the first message.
@@ -69,7 +80,7 @@ impl Mounted {
             if directory.claim_own_book() {
                 Arc::new(Book::default())
             } else {
-                self.kind_book.clone()
+                self.map.book.clone()
             }
         })
     }
@@ -77,7 +88,7 @@ impl Mounted {
     /// The book, if there was a message; and whether it is shared by kind.
     pub(crate) fn read_book(&self) -> Option<(&Book, bool)> {
         let book = self.book.get()?;
-        Some((book, Arc::ptr_eq(book, &self.kind_book)))
+        Some((book, Arc::ptr_eq(book, &self.map.book)))
     }
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {
@@ -91,7 +102,7 @@ impl Mounted {
 
 /// What is mounted in a system.
 pub(crate) struct Directory {
-    mounted: DashMap<Box<str>, Arc<Mounted>, FxBuildHasher>,
+    mounted: DashMap<Arc<str>, Arc<Mounted>, FxBuildHasher>,
     names: DashMap<SeatId, Arc<str>, FxBuildHasher>,
     epoch: AtomicU64,
     own_books: AtomicUsize,
@@ -113,7 +124,7 @@ impl Directory {
     pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
         let name = mounted.seat.name.clone();
         self.names.insert(mounted.seat.id, name.clone());
-        self.mounted.insert((&*name).into(), mounted);
+        self.mounted.insert(name, mounted);
         // Release: who sees the new epoch finds the new entry.
         self.epoch.fetch_add(1, Ordering::Release);
     }
@@ -152,6 +163,13 @@ impl Directory {
 
     pub(crate) fn name_of(&self, seat: SeatId) -> Option<Arc<str>> {
         self.names.get(&seat).map(|name| name.clone())
+    }
+
+    /// Calls `f` with each that is mounted, in no order.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Mounted)) {
+        for mounted in &self.mounted {
+            f(mounted.value());
+        }
     }
 
     /// All that is mounted, in no order.

@@ -310,7 +310,7 @@ impl Extractor for Deadline {
 /// #[routes]
 /// impl Counter {
 ///     #[route("hit")]
-///     fn hit(&mut self, _: Hit, hits: State<Hits>) {
+///     fn hit(&mut self, _: Hit, State(hits): State<Hits>) {
 ///         hits.0.fetch_add(1, Ordering::Relaxed);
 ///     }
 /// }

@@ -91,7 +91,6 @@ pub(crate) enum Ending {
 
 /// The receiver's side of the ledger: one writer, the host; any number of readers.
 #[derive(Debug, Default)]
-#[repr(align(64))]
 pub(crate) struct Endings {
     finished: AtomicU64,
     handled: AtomicU64,

@@ -10,14 +10,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, Context, Handler, Recipient, ResponseActFuture, WrapFuture};
+use actix::{
+    Actor, ActorFutureExt, Context, Handler, ResponseActFuture, WeakRecipient, WrapFuture,
+};
 use actix_rt::ArbiterHandle;
 use tokio::sync::{oneshot, watch};
 
 use crate::directory::Mounted;
 use crate::error::{MountError, UnmountError};
-use crate::host::Order;
-use crate::latency::Book;
+use crate::host::{Control, Order};
 use crate::ledger::Ledger;
 use crate::mailbox::{Seat, SeatId};
 use crate::route::RouteMap;
@@ -29,44 +30,35 @@ pub(crate) struct Registry {
     threads: Vec<ArbiterHandle>,
     /// Subsystems per thread.
     population: Vec<usize>,
-    records: HashMap<Box<str>, Record>,
+    /// Names in between: not yet, or no longer, in the directory.
+    moving: HashMap<Box<str>, Moving>,
     /// Seats of unmounted subsystems that handles still point to.
     vacant: HashMap<Box<str>, Weak<Seat>>,
     next_seat: SeatId,
 }
 
-enum Record {
-    Mounting,
-    Mounted(Post),
-    /// Being unmounted; tells when it is over.
-    Leaving(watch::Receiver<()>),
+enum Moving {
+    In,
+    /// Tells when it is over.
+    Out(watch::Receiver<()>),
 }
 
-/// How to reach the host of a mounted subsystem.
-struct Post {
-    mounted: Arc<Mounted>,
-    orders: Recipient<Order>,
-    ended: oneshot::Receiver<()>,
-}
-
-/// What a host says when it stands: where to send orders, and who hears of its end.
-pub(crate) type Standing = Result<Recipient<Order>, Box<str>>;
+/// What a host says when it stands: where to send orders.
+pub(crate) type Standing = Result<WeakRecipient<Control>, Box<str>>;
 
 /// Starts a host on the thread where it is called.
-pub(crate) type Launch = Box<
-    dyn FnOnce(Arc<Shared>, Arc<Mounted>, oneshot::Sender<Standing>, oneshot::Sender<()>) + Send,
->;
+pub(crate) type Launch =
+    Box<dyn FnOnce(Arc<Shared>, Arc<Mounted>, oneshot::Sender<Standing>) + Send>;
 
 /// Mounts a subsystem.
 #[derive(actix::Message)]
-#[rtype(result = "Result<Arc<Mounted>, MountError>")]
+#[rtype(result = "Result<(), MountError>")]
 pub(crate) struct Mount {
     pub(crate) name: Box<str>,
     pub(crate) thread: Option<usize>,
     pub(crate) weight: u32,
     pub(crate) slice: u32,
     pub(crate) map: Arc<RouteMap>,
-    pub(crate) kind_book: Arc<Book>,
     pub(crate) launch: Launch,
 }
 
@@ -88,7 +80,7 @@ impl Registry {
             shared,
             population: vec![0; threads.len()],
             threads,
-            records: HashMap::new(),
+            moving: HashMap::new(),
             vacant: HashMap::new(),
             next_seat: 1,
         }
@@ -122,7 +114,7 @@ impl Registry {
 
     fn vacate(&mut self, mounted: &Mounted) {
         let name = &mounted.seat.name;
-        self.records.remove(&**name);
+        self.moving.remove(&**name);
         self.population[mounted.thread] -= 1;
         self.shared.directory.retire(mounted);
         if self.vacant.len() > 64 {
@@ -138,7 +130,7 @@ impl Actor for Registry {
 }
 
 impl Handler<Mount> for Registry {
-    type Result = ResponseActFuture<Self, Result<Arc<Mounted>, MountError>>;
+    type Result = ResponseActFuture<Self, Result<(), MountError>>;
 
     fn handle(&mut self, mount: Mount, _: &mut Self::Context) -> Self::Result {
         let refuse = |error| Box::pin(std::future::ready(Err(error)).into_actor(self)) as _;
@@ -148,9 +140,9 @@ impl Handler<Mount> for Registry {
         if mycelia_core::check_name(&mount.name).is_err() || mount.name.contains('/') {
             return refuse(MountError::BadName { name: mount.name });
         }
-        match self.records.get(&mount.name) {
-            None => {}
-            Some(Record::Leaving(left)) => {
+        match self.moving.get(&mount.name) {
+            None if self.shared.directory.get(&mount.name).is_none() => {}
+            Some(Moving::Out(left)) => {
                 // The old one ends first; then this mount is looked at again.
                 let mut left = left.clone();
                 let wait = async move {
@@ -160,7 +152,7 @@ impl Handler<Mount> for Registry {
                     <Self as Handler<Mount>>::handle(registry, mount, ctx)
                 }));
             }
-            Some(_) => return refuse(MountError::NameTaken { name: mount.name }),
+            _ => return refuse(MountError::NameTaken { name: mount.name }),
         }
         let thread = match self.choose(mount.thread) {
             Ok(thread) => thread,
@@ -170,32 +162,23 @@ impl Handler<Mount> for Registry {
         let mounted = Arc::new(Mounted::new(
             seat,
             mount.map,
-            mount.kind_book,
             thread,
             mount.weight,
             mount.slice,
         ));
-        self.records.insert(mount.name, Record::Mounting);
+        self.moving.insert(mount.name, Moving::In);
         self.population[thread] += 1;
-        // Known before it stands: its first handlers may send, and be named as senders.
         let (standing, stands) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
         let (shared, host) = (self.shared.clone(), mounted.clone());
         let launch = mount.launch;
-        self.threads[thread].spawn_fn(move || launch(shared, host, standing, end));
+        self.threads[thread].spawn_fn(move || launch(shared, host, standing));
         Box::pin(stands.into_actor(self).map(move |stands, registry, _| {
             let refusal = match stands {
                 Ok(Ok(orders)) => {
+                    registry.moving.remove(&*mounted.seat.name);
+                    let _ = mounted.orders.set(orders);
                     registry.shared.directory.insert(mounted.clone());
-                    let post = Post {
-                        mounted: mounted.clone(),
-                        orders,
-                        ended,
-                    };
-                    registry
-                        .records
-                        .insert((&*mounted.seat.name).into(), Record::Mounted(post));
-                    return Ok(mounted);
+                    return Ok(());
                 }
                 Ok(Err(message)) => MountError::Panicked { message },
                 Err(_) => MountError::Stopped,
@@ -206,32 +189,35 @@ impl Handler<Mount> for Registry {
     }
 }
 
+/// Gives an order; the receiver hears when the host has ended, or that it had before.
+fn order(mounted: &Mounted, order: Order) -> oneshot::Receiver<()> {
+    let (end, ended) = oneshot::channel();
+    if let Some(host) = mounted.orders.get().and_then(WeakRecipient::upgrade) {
+        host.do_send(Control {
+            order,
+            ended: Some(end),
+        });
+    }
+    ended
+}
+
 impl Handler<Unmount> for Registry {
     type Result = ResponseActFuture<Self, Result<Ledger, UnmountError>>;
 
     fn handle(&mut self, Unmount(name): Unmount, _: &mut Self::Context) -> Self::Result {
+        let Some(mounted) = self.shared.directory.remove(&name) else {
+            let refusal = Err(UnmountError::NoSubsystem { name });
+            return Box::pin(std::future::ready(refusal).into_actor(self));
+        };
         let (leave, left) = watch::channel(());
-        match self.records.remove(&name) {
-            Some(Record::Mounted(post)) => {
-                self.records.insert(name, Record::Leaving(left));
-                self.shared.directory.remove(&post.mounted.seat.name);
-                post.orders.do_send(Order::Drain);
-                Box::pin(post.ended.into_actor(self).map(move |_, registry, _| {
-                    let ledger = post.mounted.ledger();
-                    registry.vacate(&post.mounted);
-                    drop(leave);
-                    Ok(ledger)
-                }))
-            }
-            other => {
-                if let Some(record) = other {
-                    self.records.insert(name.clone(), record);
-                }
-                Box::pin(
-                    std::future::ready(Err(UnmountError::NoSubsystem { name })).into_actor(self),
-                )
-            }
-        }
+        self.moving.insert(name, Moving::Out(left));
+        let ended = order(&mounted, Order::Drain);
+        Box::pin(ended.into_actor(self).map(move |_, registry, _| {
+            let ledger = mounted.ledger();
+            registry.vacate(&mounted);
+            drop(leave);
+            Ok(ledger)
+        }))
     }
 }
 
@@ -239,41 +225,25 @@ impl Handler<EndAll> for Registry {
     type Result = ResponseActFuture<Self, Vec<Box<str>>>;
 
     fn handle(&mut self, EndAll { deadline }: EndAll, _: &mut Self::Context) -> Self::Result {
-        let posts: Vec<Post> = self
-            .records
-            .drain()
-            .filter_map(|(_, record)| match record {
-                Record::Mounted(post) => Some(post),
-                _ => None,
-            })
-            .collect();
         let shared = self.shared.clone();
         let end = async move {
             until_quiet(&shared, deadline).await;
             shared.advance(Phase::Stopped);
-            for post in &posts {
-                post.orders.do_send(Order::Drain);
-            }
+            let all = shared.directory.all();
+            let drains: Vec<_> = all.iter().map(|m| order(m, Order::Drain)).collect();
             let mut late = Vec::new();
-            let mut all = Vec::new();
-            for mut post in posts {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if tokio::time::timeout(left, &mut post.ended).await.is_err() {
-                    post.orders.do_send(Order::Abort);
-                    late.push(post);
-                } else {
-                    all.push(post.mounted);
+            for (mounted, ended) in all.iter().zip(drains) {
+                if !before(deadline, ended).await {
+                    late.push((mounted, order(mounted, Order::Abort)));
                 }
             }
             // Those that do not come to their end now hold their thread.
             let grace = Instant::now() + Duration::from_secs(1);
             let mut stuck = Vec::new();
-            for mut post in late {
-                let left = grace.saturating_duration_since(Instant::now());
-                if tokio::time::timeout(left, &mut post.ended).await.is_err() {
-                    stuck.push((&*post.mounted.seat.name).into());
+            for (mounted, ended) in late {
+                if !before(grace, ended).await {
+                    stuck.push((&*mounted.seat.name).into());
                 }
-                all.push(post.mounted);
             }
             (all, stuck)
         };
@@ -285,6 +255,12 @@ impl Handler<EndAll> for Registry {
             stuck
         }))
     }
+}
+
+/// True if the host ended before the deadline.
+async fn before(deadline: Instant, ended: oneshot::Receiver<()>) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now());
+    tokio::time::timeout(left, ended).await.is_ok()
 }
 
 /// Waits until nothing waits in any mailbox and nobody has sent meanwhile.

@@ -15,6 +15,7 @@ use crate::envelope::{Envelope, Stored};
 use crate::error::{CaptureError, MountError};
 use crate::extract::{Address, Extract, States};
 use crate::host::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::latency::Book;
 use crate::message::{IntoReply, Message};
 use crate::pool::Pool;
 use crate::pool::lane::Lane;
@@ -53,6 +54,8 @@ pub(crate) struct RouteMap {
     pub(crate) id: u32,
     router: Router<u16>,
     pub(crate) routes: Vec<Route>,
+    /// Latencies of the subsystems of this kind that have no book of their own.
+    pub(crate) book: Arc<Book>,
 }
 
 /// One pattern, with the messages that it takes.
@@ -78,6 +81,7 @@ impl<S: 'static> RouteTable<S> {
                 id,
                 router: Router::new(),
                 routes: Vec::new(),
+                book: Arc::new(Book::default()),
             },
             handlers: Vec::new(),
             checks: Vec::new(),

@@ -274,7 +274,7 @@ impl<'s> Queued<'s> {
     fn enter(shared: &'s Shared, room: Room, seat: &'s Seat) -> Result<Self, Box<str>> {
         let (waiters, what) = match room {
             Room::Pool => (&shared.pool.room, For::Envelope),
-            Room::Mailbox => (&seat.room, For::Room(seat.id)),
+            Room::Mailbox => (seat.room(), For::Room(seat.id)),
         };
         let wait = match shared.current() {
             0 => None,

@@ -14,8 +14,12 @@ fn a_mistake_is_explained_where_it_stands() {
 #[test]
 fn every_mistake_has_its_correction() {
     let names = |folder: &str| -> BTreeSet<_> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui").join(folder);
-        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/ui")
+            .join(folder);
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
         files
             .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
             .map(|file| file.file_name().unwrap().to_owned())

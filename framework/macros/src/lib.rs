@@ -83,7 +83,7 @@ pub fn routes(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Marks a handler inside an `impl` block under [`macro@routes`].
 ///
-/// `#[routes]` reads and removes it; on its own it is an error.
+/// `#[routes]` reads and removes it, so that it need not be imported; on its own it is an error.
 ///
 /// ```text
 /// #[route("users/{id}")]

@@ -10,7 +10,6 @@ mod turn;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -24,9 +23,8 @@ use crate::token::Chain;
 use runner::Runner;
 use turn::{InService, Turn};
 
-/// What the keepers want of a host; sent through its actix mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, actix::Message)]
-#[rtype(result = "()")]
+/// What the keepers want of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     /// Go on.
     Serve,
@@ -36,6 +34,15 @@ pub(crate) enum Order {
     Abort,
 }
 
+/// An order, sent through the host's actix mailbox.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Control {
+    pub(crate) order: Order,
+    /// Told, or dropped, when the host has ended its last message.
+    pub(crate) ended: Option<oneshot::Sender<()>>,
+}
+
 /// What a turn needs and never changes.
 struct Works<S: 'static> {
     shared: Arc<Shared>,
@@ -43,9 +50,13 @@ struct Works<S: 'static> {
     handlers: Arc<Handlers<S>>,
 }
 
-/// The actor around a subsystem.
-pub(crate) struct Host<S: 'static> {
-    works: Rc<Works<S>>,
+/// The actor around a subsystem. Boxed: tokio rounds a task up to 128 bytes.
+pub(crate) struct Host<S: 'static>(Box<Resident<S>>);
+
+/// A subsystem with what it is working on.
+struct Resident<S: 'static> {
+    /// Taken out during a turn.
+    works: Option<Works<S>>,
     factory: Box<dyn Fn() -> S>,
     state: Option<Box<S>>,
     runner: Runner<S>,
@@ -58,6 +69,7 @@ pub(crate) struct Host<S: 'static> {
     order: Order,
     /// Told when the host has ended its last message.
     ended: Option<oneshot::Sender<()>>,
+    is_over: bool,
 }
 
 /// The text of a caught panic.
@@ -82,14 +94,13 @@ impl<S: 'static> Host<S> {
         handlers: Arc<Handlers<S>>,
         factory: Box<dyn Fn() -> S>,
         capacity: u32,
-        ended: oneshot::Sender<()>,
     ) -> Result<Self, Box<str>> {
         let state =
             catch_unwind(AssertUnwindSafe(|| Box::new(factory()))).map_err(panic_message)?;
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, capacity);
-        Ok(Host {
-            works: Rc::new(Works {
+        Ok(Host(Box::new(Resident {
+            works: Some(Works {
                 shared,
                 mounted,
                 handlers,
@@ -102,19 +113,22 @@ impl<S: 'static> Host<S> {
             in_service: None,
             owed: 0,
             order: Order::Serve,
-            ended: Some(ended),
-        })
+            ended: None,
+            is_over: false,
+        })))
     }
+}
 
+impl<S: 'static> Resident<S> {
     /// Makes the subsystem anew after a panic. If the factory panics too, the subsystem is over.
-    fn restart(&mut self) {
+    fn restart(&mut self, works: &Works<S>) {
         let broken = (
             self.state.take(),
             std::mem::replace(&mut self.runner, Runner::new()),
         );
         // A value whose handler panicked may panic again when it is dropped.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
-        self.works
+        works
             .mounted
             .restarts
             .fetch_add(1, crate::sync::Ordering::Relaxed);
@@ -122,7 +136,7 @@ impl<S: 'static> Host<S> {
             Ok(state) => self.state = Some(state),
             Err(panic) => {
                 let message = panic_message(panic);
-                self.works
+                works
                     .mounted
                     .note_failure(format!("the factory panicked at a restart: {message}").into());
                 self.order = Order::Abort;
@@ -139,11 +153,13 @@ impl<S: 'static> Actor for Host<S> {
     }
 }
 
-impl<S: 'static> ActixHandler<Order> for Host<S> {
+impl<S: 'static> ActixHandler<Control> for Host<S> {
     type Result = ();
 
-    fn handle(&mut self, order: Order, _: &mut Self::Context) {
-        self.order = self.order.max(order);
+    fn handle(&mut self, control: Control, _: &mut Self::Context) {
+        let resident = &mut *self.0;
+        resident.order = resident.order.max(control.order);
+        resident.ended = control.ended;
     }
 }
 
@@ -159,14 +175,14 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         ctx: &mut Context<Host<S>>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        match host.turn(task) {
+        match host.0.turn(task) {
             Turn::Again => {
                 task.waker().wake_by_ref();
                 Poll::Pending
             }
             Turn::Sleep => Poll::Pending,
             Turn::Over => {
-                host.end();
+                host.0.end();
                 ctx.stop();
                 Poll::Ready(())
             }
@@ -177,6 +193,6 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
 impl<S: 'static> Drop for Host<S> {
     fn drop(&mut self) {
         // Reached without `end` only if the thread goes down around the host.
-        self.end();
+        self.0.end();
     }
 }

@@ -31,8 +31,10 @@ pub(crate) trait Run<S> {
 type PollFn<S> =
     unsafe fn(NonNull<u8>, &mut Context<'_>, &mut Envelope<'_>) -> Poll<(Box<S>, Outcome)>;
 
-/// Memory for one handler under way.
-pub(crate) struct Runner<S> {
+/// Memory for one handler under way; nothing at all before the first.
+pub(crate) struct Runner<S>(Option<Box<Place<S>>>);
+
+struct Place<S> {
     place: NonNull<u8>,
     /// Of `place`; size 0 while nothing is allocated.
     layout: Layout,
@@ -67,7 +69,39 @@ unsafe fn drop_run<R>(place: NonNull<u8>) {
 
 impl<S> Runner<S> {
     pub(crate) fn new() -> Self {
-        Runner {
+        Runner(None)
+    }
+
+    /// Places a handler to be polled; one that was under way is dropped.
+    pub(crate) fn start<R: Run<S> + 'static>(&mut self, run: R) {
+        self.0
+            .get_or_insert_with(|| Box::new(Place::new()))
+            .start(run);
+    }
+
+    /// Polls the handler under way.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        envelope: &mut Envelope<'_>,
+    ) -> Poll<(Box<S>, Outcome)> {
+        match &mut self.0 {
+            Some(place) => place.poll(cx, envelope),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Drops the handler under way, if there is one.
+    pub(crate) fn clear(&mut self) {
+        if let Some(place) = &mut self.0 {
+            place.clear();
+        }
+    }
+}
+
+impl<S> Place<S> {
+    fn new() -> Self {
+        Place {
             place: NonNull::dangling(),
             layout: Layout::new::<()>(),
             run: None,
@@ -75,8 +109,7 @@ impl<S> Runner<S> {
         }
     }
 
-    /// Places a handler to be polled; one that was under way is dropped.
-    pub(crate) fn start<R: Run<S> + 'static>(&mut self, run: R) {
+    fn start<R: Run<S> + 'static>(&mut self, run: R) {
         self.clear();
         self.reserve(Layout::new::<R>());
         // SAFETY: `place` is empty, and large and aligned enough after `reserve`.
@@ -87,8 +120,7 @@ impl<S> Runner<S> {
         });
     }
 
-    /// Polls the handler under way.
-    pub(crate) fn poll(
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
         envelope: &mut Envelope<'_>,
@@ -104,8 +136,7 @@ impl<S> Runner<S> {
         polled
     }
 
-    /// Drops the handler under way, if there is one.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         if let Some(live) = self.run.take() {
             // SAFETY: as in `poll`; `run` is `None` from here on, even if the drop panics.
             unsafe { (live.drop)(self.place) }
@@ -142,7 +173,7 @@ impl<S> Runner<S> {
     }
 }
 
-impl<S> Drop for Runner<S> {
+impl<S> Drop for Place<S> {
     fn drop(&mut self) {
         self.clear();
         self.free();

@@ -5,13 +5,14 @@
 //! endings, free envelopes) is entered at its end in one go, and before every reply, so that an asker
 //! who looks finds its own message in the books.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::handler::{Called, Failure, Outcome};
-use super::{Host, Order, Works, panic_message};
+use super::{Order, Resident, Works, panic_message};
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
@@ -46,24 +47,23 @@ pub(super) struct InService {
 
 /// What a turn gathers.
 struct Gathered {
-    samples: [Sample; GATHER],
-    len: usize,
+    samples: Vec<Sample>,
     tally: Tally,
     free: Chain,
     lane: Option<Rc<Hold>>,
 }
 
+thread_local! {
+    /// The memory of a turn's samples, one for all turns of a thread.
+    static SAMPLES: Cell<Vec<Sample>> = const { Cell::new(Vec::new()) };
+}
+
 impl Gathered {
     fn new(lane: Option<Rc<Hold>>) -> Self {
-        let none = Stamp(0);
+        let mut samples = SAMPLES.try_with(Cell::take).unwrap_or_default();
+        samples.reserve_exact(GATHER);
         Gathered {
-            samples: [Sample {
-                route: 0,
-                sent: none,
-                started: none,
-                ended: none,
-            }; GATHER],
-            len: 0,
+            samples,
             tally: Tally::default(),
             free: Chain::new(),
             lane,
@@ -81,16 +81,28 @@ impl Gathered {
     }
 }
 
-impl<S: 'static> Host<S> {
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        debug_assert!(self.samples.is_empty() && self.free.is_empty());
+        let samples = std::mem::take(&mut self.samples);
+        let _ = SAMPLES.try_with(|cell| cell.set(samples));
+    }
+}
+
+impl<S: 'static> Resident<S> {
     /// Handles a slice of messages.
     pub(super) fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
-        let works = self.works.clone();
+        let Some(works) = self.works.take() else {
+            return Turn::Over;
+        };
         let shared = &works.shared;
-        let _serving = Serving::enter(shared.address(), works.mounted.seat.id);
+        let serving = Serving::enter(shared.address(), works.mounted.seat.id);
         let mut gathered = Gathered::new(lane::of_this_thread(&shared.pool));
         let turn = self.serve(&works, cx, &mut gathered);
         self.enter(&works, &mut gathered);
         self.wake_those_who_wait(&works, matches!(turn, Turn::Again));
+        drop(serving);
+        self.works = Some(works);
         turn
     }
 
@@ -278,7 +290,7 @@ impl<S: 'static> Host<S> {
         works.mounted.note_failure(message.clone());
         self.sample(works, &envelope, started, gathered);
         // The subsystem is there again before the asker hears of it.
-        self.restart();
+        self.restart(works);
         if envelope.head().is_ask {
             envelope.put(Failure::Panicked(message));
         }
@@ -315,17 +327,16 @@ impl<S: 'static> Host<S> {
         started: Stamp,
         gathered: &mut Gathered,
     ) {
-        if gathered.len == GATHER {
+        if gathered.samples.len() == GATHER {
             self.enter(works, gathered);
         }
         let head = envelope.head();
-        gathered.samples[gathered.len] = Sample {
+        gathered.samples.push(Sample {
             route: head.route,
             sent: Stamp(head.sent),
             started,
             ended: works.shared.clock.now(),
-        };
-        gathered.len += 1;
+        });
     }
 
     /// The last step of every message: hands the reply over, or returns the envelope.
@@ -355,17 +366,17 @@ impl<S: 'static> Host<S> {
     /// that counts as ended is recorded; a free envelope's message counts as ended.
     fn enter(&mut self, works: &Works<S>, gathered: &mut Gathered) {
         let shared = &works.shared;
-        if gathered.len > 0 {
+        if !gathered.samples.is_empty() {
             works
                 .mounted
                 .book(&shared.directory)
-                .enter(&shared.clock, &gathered.samples[..gathered.len]);
-            gathered.len = 0;
+                .enter(&shared.clock, &gathered.samples);
+            gathered.samples.clear();
         }
         let seat = &works.mounted.seat;
         let ended = seat.endings.enter(&mut gathered.tally);
-        if ended > 0 && seat.room.any() {
-            seat.room.wake(ended as usize);
+        if ended > 0 {
+            seat.make_room(ended as usize);
         }
         if !gathered.free.is_empty() {
             let free = std::mem::replace(&mut gathered.free, Chain::new());
@@ -396,10 +407,12 @@ impl<S: 'static> Host<S> {
 
     /// Ends everything that is still here, and tells the registry.
     pub(super) fn end(&mut self) {
-        let Some(ended) = self.ended.take() else {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let Some(works) = self.works.take() else {
             return;
         };
-        let works = self.works.clone();
         let shared = &works.shared;
         let mut gathered = Gathered::new(None);
         if let Some(service) = self.in_service.take() {
@@ -421,7 +434,7 @@ impl<S: 'static> Host<S> {
         self.enter(&works, &mut gathered);
         self.wake_those_who_wait(&works, false);
         // Senders that wait for room in this mailbox must learn that there will be none.
-        works.mounted.seat.room.wake(usize::MAX);
+        works.mounted.seat.make_room(usize::MAX);
         let state = self.state.take();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
             let message = panic_message(panic);
@@ -429,6 +442,8 @@ impl<S: 'static> Host<S> {
                 format!("the subsystem panicked while it was dropped: {message}").into(),
             );
         }
-        let _ = ended.send(());
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(());
+        }
     }
 }

@@ -13,9 +13,11 @@ pub(crate) mod inbox;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use once_cell::sync::OnceCell;
+
 use crate::ledger::{Endings, Ledger};
 use crate::pool::waiters::Waiters;
-use crate::sync::{AtomicU32, AtomicWaker, Ordering};
+use crate::sync::{AtomicU32, AtomicWaker, Ordering, fence};
 use crate::token::{Links, Token};
 use inbox::{Inbox, Refusal};
 
@@ -24,10 +26,11 @@ pub(crate) type SeatId = u32;
 
 /// Where a subsystem of a name sits: its mailbox and its account. A seat outlives restarts, and, as
 /// long as a handle points to it, an unmount and a new mount under the same name.
+///
+/// What senders write stands first, what the host writes last, more than a cache line apart.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Seat {
-    pub(crate) id: SeatId,
-    pub(crate) name: Arc<str>,
     pub(crate) inbox: Inbox,
     /// Wakes the host; renewed by it before it sleeps.
     pub(crate) waker: AtomicWaker,
@@ -35,9 +38,15 @@ pub(crate) struct Seat {
     capacity: AtomicU32,
     /// The table that messages must be packed for.
     table: AtomicU32,
-    pub(crate) room: Waiters,
+    pub(crate) id: SeatId,
+    /// Who waits for room; none while the mailbox is bounded by the pool only.
+    room: OnceCell<Box<Waiters>>,
+    pub(crate) name: Arc<str>,
     pub(crate) endings: Endings,
 }
+
+const _: () =
+    assert!(std::mem::offset_of!(Seat, endings) >= 64 + std::mem::offset_of!(Seat, waker));
 
 impl Seat {
     pub(crate) fn new(id: SeatId, name: Arc<str>) -> Self {
@@ -48,7 +57,7 @@ impl Seat {
             waker: AtomicWaker::new(),
             capacity: AtomicU32::new(u32::MAX),
             table: AtomicU32::new(0),
-            room: Waiters::new(),
+            room: OnceCell::new(),
             endings: Endings::default(),
         }
     }
@@ -75,6 +84,25 @@ impl Seat {
             self.waker.wake();
         }
         Ok(())
+    }
+
+    /// Who waits for room in this mailbox.
+    pub(crate) fn room(&self) -> &Waiters {
+        self.room.get_or_init(|| Box::new(Waiters::new()))
+    }
+
+    /// Room for `messages` has come: wakes those who wait for it.
+    pub(crate) fn make_room(&self, messages: usize) {
+        if self.capacity.load(Ordering::Relaxed) == u32::MAX {
+            return;
+        }
+        // A waiter that finds no `Waiters` makes them, and then looks for room once more.
+        fence(Ordering::SeqCst);
+        if let Some(room) = self.room.get()
+            && room.any()
+        {
+            room.wake(messages);
+        }
     }
 
     /// Messages accepted and not ended.

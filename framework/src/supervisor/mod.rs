@@ -8,13 +8,12 @@
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler};
 
-use crate::mailbox::SeatId;
+use crate::directory::Mounted;
 use crate::shared::Shared;
 use crate::sync::Ordering;
 use crate::waits::Hopeless;
@@ -22,14 +21,15 @@ use strategy::{Load, Slice, Strategy};
 
 const TICK: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_millis(640);
+/// A tick that took long is followed by a pause of this many times its length: with thousands of
+/// subsystems the supervisor takes 2 % of its thread, not all of it.
+const COST: u32 = 50;
 
 /// The supervisor actor of a system.
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     strategy: Box<dyn Strategy>,
     interval: Duration,
-    /// Messages ended, by subsystem, when the strategy was last asked.
-    ended: HashMap<SeatId, u64>,
     suspect: Option<(Hopeless, u64)>,
 }
 
@@ -44,53 +44,59 @@ impl Supervisor {
             shared,
             strategy,
             interval: TICK,
-            ended: HashMap::new(),
             suspect: None,
         }
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        let went_on = self.schedule();
+        let begun = Instant::now();
+        let goes_on = self.goes_on();
+        if goes_on {
+            self.schedule();
+        }
         let waits = self.end_hopeless_waits();
-        self.interval = if went_on || waits {
-            TICK
+        self.interval = if goes_on || waits {
+            TICK.max(begun.elapsed() * COST)
         } else {
             (self.interval * 2).min(SLOWEST)
         };
         ctx.run_later(self.interval, Self::tick);
     }
 
-    /// Asks the strategy; true if any message ended or waits.
-    fn schedule(&mut self) -> bool {
+    /// True if any message waits, or ended since the last look.
+    fn goes_on(&self) -> bool {
+        let mut goes_on = false;
+        self.shared.directory.for_each(|mounted| {
+            let seat = &mounted.seat;
+            goes_on = goes_on
+                || seat.waiting() > 0
+                || seat.endings.finished() != mounted.seen.load(Ordering::Relaxed);
+        });
+        goes_on
+    }
+
+    /// Asks the strategy.
+    fn schedule(&mut self) {
         let all = self.shared.directory.all();
-        let mut now = HashMap::with_capacity(all.len());
-        let mut went_on = false;
-        let loads: Vec<Load> = all
-            .iter()
-            .map(|mounted| {
-                let seat = &mounted.seat;
-                let total = seat.endings.finished();
-                let ended = total - self.ended.get(&seat.id).copied().unwrap_or(0);
-                now.insert(seat.id, total);
-                let waiting = seat.waiting();
-                went_on |= ended > 0 || waiting > 0;
-                Load {
-                    name: seat.name.clone(),
-                    thread: mounted.thread,
-                    weight: mounted.weight,
-                    waiting,
-                    ended,
-                    slice: Slice::new(mounted.slice.load(Ordering::Relaxed)),
-                }
-            })
-            .collect();
-        self.ended = now;
+        let load = |mounted: &Arc<Mounted>| {
+            let seat = &mounted.seat;
+            let finished = seat.endings.finished();
+            let seen = mounted.seen.swap(finished, Ordering::Relaxed);
+            Load {
+                name: seat.name.clone(),
+                thread: mounted.thread,
+                weight: mounted.weight,
+                waiting: seat.waiting(),
+                ended: finished.saturating_sub(seen),
+                slice: Slice::new(mounted.slice.load(Ordering::Relaxed)),
+            }
+        };
+        let loads: Vec<Load> = all.iter().map(load).collect();
         let mut slices: Vec<Slice> = loads.iter().map(|load| load.slice).collect();
         self.strategy.slices(&loads, &mut slices);
         for (mounted, slice) in all.iter().zip(&slices) {
             mounted.slice.store(slice.messages(), Ordering::Relaxed);
         }
-        went_on
     }
 
     /// Ends a wait for an envelope that was found hopeless at two ticks, between which nothing moved;

@@ -8,7 +8,6 @@ use actix::Actor;
 use super::System;
 use crate::error::{MountError, UnmountError};
 use crate::host::Host;
-use crate::latency::Book;
 use crate::ledger::Ledger;
 use crate::registry::{Launch, Mount, Unmount};
 use crate::route::{Handlers, RouteMap, RouteTable};
@@ -20,7 +19,6 @@ use crate::sync::Ordering;
 pub(crate) struct Kind<S: 'static> {
     map: Arc<RouteMap>,
     handlers: Arc<Handlers<S>>,
-    book: Arc<Book>,
 }
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
@@ -158,7 +156,6 @@ impl System {
         Ok(Kind {
             map: Arc::new(map),
             handlers: Arc::new(handlers),
-            book: Arc::new(Book::default()),
         })
     }
 
@@ -170,16 +167,9 @@ impl System {
     ) -> Result<(), MountError> {
         let capacity = options.capacity.unwrap_or(u32::MAX);
         let handlers = kind.handlers.clone();
-        let launch: Launch = Box::new(move |shared, mounted, standing, ended| {
-            let host = Host::new(
-                shared,
-                mounted,
-                handlers,
-                Box::new(factory),
-                capacity,
-                ended,
-            );
-            let _ = standing.send(host.map(|host| host.start().recipient()));
+        let launch: Launch = Box::new(move |shared, mounted, standing| {
+            let host = Host::new(shared, mounted, handlers, Box::new(factory), capacity);
+            let _ = standing.send(host.map(|host| host.start().downgrade().recipient()));
         });
         let mount = Mount {
             name: options.name.unwrap_or_else(|| S::NAME.into()),
@@ -187,11 +177,10 @@ impl System {
             weight: options.weight.unwrap_or(1),
             slice: Slice::default().messages(),
             map: kind.map.clone(),
-            kind_book: kind.book.clone(),
             launch,
         };
         match self.0.registry.send(mount).await {
-            Ok(mounted) => mounted.map(drop),
+            Ok(mounted) => mounted,
             Err(_) => Err(MountError::Stopped),
         }
     }

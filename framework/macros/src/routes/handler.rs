@@ -1,14 +1,15 @@
 //! What is read off one method: its patterns, message, extractors and reply.
 
 use mycelia_core::Pattern;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::Span;
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, FnArg, GenericParam, Ident, ImplItemFn, Lifetime, LitStr, Receiver,
-    ReturnType, Signature, TraitBound, Type,
+    Attribute, Error, FnArg, GenericParam, Ident, ImplItemFn, LitStr, Receiver, ReturnType,
+    Signature, Type,
 };
+
+use super::borrow::borrowed;
 
 /// As many as the tuples that `Extract` is implemented for.
 const EXTRACTORS_MAX: usize = 8;
@@ -177,68 +178,169 @@ fn is_borrowed(receiver: &Receiver) -> bool {
         || matches!(&*receiver.ty, Type::Reference(reference) if is_self(&reference.elem))
 }
 
-/// Why a type cannot travel: it borrows, or has no name.
-fn borrowed(ty: &Type, what: &'static str) -> Option<Error> {
-    let mut search = Borrow { what, error: None };
-    search.visit_type(ty);
-    search.error
-}
-
-/// Finds the first reference, lifetime or `impl Trait` in a type. `'static` is no borrow, and the
-/// inside of `fn(&T)` or `Fn(&T)` borrows only while it is called.
-struct Borrow {
-    what: &'static str,
-    error: Option<Error>,
-}
-
-impl Borrow {
-    fn refuse(&mut self, at: impl ToTokens, why: &str) {
-        let at: TokenStream = at.into_token_stream();
-        self.error
-            .get_or_insert_with(|| Error::new_spanned(at, format!("{} {why}", self.what)));
-    }
-}
-
-impl<'ast> Visit<'ast> for Borrow {
-    fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
-        match &reference.lifetime {
-            Some(lifetime) if lifetime.ident == "static" => self.visit_type(&reference.elem),
-            _ => self.refuse(reference, "is an owned value: write the type without `&`"),
-        }
-    }
-
-    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
-        if lifetime.ident != "static" {
-            self.refuse(
-                lifetime,
-                "is an owned value: write a type that borrows nothing",
-            );
-        }
-    }
-
-    fn visit_type_impl_trait(&mut self, ty: &'ast syn::TypeImplTrait) {
-        self.refuse(ty, "has one named type: write it instead of `impl ..`");
-    }
-
-    fn visit_type_bare_fn(&mut self, _: &'ast syn::TypeBareFn) {}
-
-    fn visit_parenthesized_generic_arguments(
-        &mut self,
-        _: &'ast syn::ParenthesizedGenericArguments,
-    ) {
-    }
-
-    fn visit_trait_bound(&mut self, bound: &'ast TraitBound) {
-        if bound.lifetimes.is_none() {
-            visit::visit_trait_bound(self, bound);
-        }
-    }
-}
-
 /// First and last token of a type: stable rustc cannot join them into one span.
 pub(super) fn ends(ty: &Type) -> (Span, Span) {
     let last = ty.to_token_stream().into_iter().last();
     let last = last.map_or_else(|| ty.span(), |token| token.span());
     let first = ty.to_token_stream().into_iter().next();
     (first.map_or(last, |token| token.span()), last)
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::TokenStream;
+    use quote::quote;
+
+    use super::super::tests::errors;
+
+    /// The only error of a block with one method under `#[route]`.
+    fn fault(method: TokenStream) -> String {
+        let errors = errors(quote!(impl Api { #[route("a/{b}")] #method }));
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        errors[0].clone()
+    }
+
+    fn fits(method: TokenStream) {
+        let errors = errors(quote!(impl Api { #[route("a/{b}")] #method }));
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+
+    #[test]
+    fn a_handler_takes_self_by_reference_then_a_message() {
+        assert_eq!(
+            fault(quote!(
+                async fn greet(msg: Greet) {}
+            )),
+            "a route handler takes `&mut self` first: `async fn greet(&mut self, msg: YourMessage)`"
+        );
+        for by_value in [quote!(self), quote!(mut self), quote!(self: Box<Self>)] {
+            let fault = fault(quote!(fn greet(#by_value, msg: Greet) {}));
+            assert!(
+                fault.starts_with("a route handler takes `&mut self` or `&self`"),
+                "{fault}"
+            );
+        }
+        assert_eq!(
+            fault(quote!(
+                fn greet(&mut self) {}
+            )),
+            "a route handler takes a message after `&mut self`: \
+         `fn greet(&mut self, msg: YourMessage)`"
+        );
+        fits(quote!(
+            fn greet(self: &mut Self, _: Greet) {}
+        ));
+        fits(quote!(
+            fn greet<'a>(&'a mut self, _: Greet) {}
+        ));
+    }
+
+    #[test]
+    fn message_extractors_and_reply_are_owned_and_named() {
+        let text = |method| fault(method);
+        assert_eq!(
+            text(quote!(
+                fn f(&self, msg: &Greet) {}
+            )),
+            "a message is an owned value: write the type without `&`"
+        );
+        assert_eq!(
+            text(quote!(
+                fn f(&self, msg: Greet, a: Path<&str>) {}
+            )),
+            "an extractor is an owned value: write the type without `&`"
+        );
+        assert!(
+            text(quote!(
+                fn f<'a>(&self, msg: Greet<'a>) {}
+            ))
+            .contains("borrows nothing")
+        );
+        assert!(
+            text(quote!(
+                fn f(&mut self, msg: Greet) -> &str {}
+            ))
+            .starts_with("a reply is")
+        );
+        assert!(
+            text(quote!(
+                fn f(&self, msg: impl Message) {}
+            ))
+            .contains("instead of `impl ..`")
+        );
+        assert!(
+            text(quote!(
+                fn f(&self, msg: A) -> impl Sized {}
+            ))
+            .starts_with("a reply has one")
+        );
+        fits(quote!(
+            fn f(&self, msg: Greet<'static>) -> &'static str {}
+        ));
+        fits(quote!(
+            fn f(&self, msg: Run<Box<dyn Fn(&u8) -> &u8>>, a: State<fn(&u8)>) {}
+        ));
+        fits(quote!(
+            fn f(&self, msg: Run<Box<dyn for<'a> Visit<'a>>>) {}
+        ));
+    }
+
+    #[test]
+    fn a_handler_is_a_plain_method() {
+        assert!(
+            fault(quote!(
+                fn f<T>(&self, msg: Put<T>) {}
+            ))
+            .contains("no type parameters")
+        );
+        assert!(
+            fault(quote!(
+                fn f<const N: usize>(&self, m: Put<N>) {}
+            ))
+            .contains("no type param")
+        );
+        assert!(
+            fault(quote!(
+                unsafe fn f(&self, msg: A) {}
+            ))
+            .contains("remove `unsafe`")
+        );
+        assert!(
+            fault(quote!(
+                extern "C" fn f(&self, msg: A) {}
+            ))
+            .contains("no abi")
+        );
+        fits(quote!(
+            const fn f(&self, msg: A) {}
+        ));
+        fits(quote!(
+            fn f(&self, m: A, a: B, b: B, c: B, d: B, e: B, f: B, g: B, h: B) {}
+        ));
+        let nine = quote!(
+            fn f(&self, m: A, a: B, b: B, c: B, d: B, e: B, f: B, g: B, h: B, i: B) {}
+        );
+        assert_eq!(
+            fault(nine),
+            "a route handler takes at most 8 extractors after its message"
+        );
+    }
+
+    #[test]
+    fn a_route_is_one_well_formed_pattern() {
+        let unclosed = errors(quote!(impl Api { #[route("users/{id")] fn f(&self, msg: A) {} }));
+        let error = mycelia_core::Pattern::parse("users/{id").unwrap_err();
+        assert_eq!(unclosed, [error.to_string()]);
+        for wrong in [
+            quote!(#[route]),
+            quote!(#[route(a)]),
+            quote!(#[route("a", "b")]),
+        ] {
+            let errors = errors(quote!(impl Api { #wrong fn f(&self, msg: A) {} }));
+            assert_eq!(
+                errors,
+                ["a route takes one pattern: `#[route(\"users/{id}\")]`"]
+            );
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! does not show as many. What the macro cannot see (is this type a message?) is asked of rustc at
 //! the user's own tokens: `table` says how.
 
+mod borrow;
 mod handler;
 mod table;
 
@@ -111,7 +112,10 @@ fn clashes(handlers: &[Handler]) -> Vec<Error> {
             };
             error = Error::new(
                 route.literal.span(),
-                format!("duplicate route: {same} with this message is already handled by `{name}`"),
+                format!(
+                    "duplicate route: {same} with this message is already handled by `{name}`: \
+                     change the pattern or the message"
+                ),
             );
             error.combine(Error::new(other.literal.span(), "first handled here"));
         } else {

@@ -113,8 +113,25 @@ fn capture_check(handler: &Handler, route: &Route) -> TokenStream {
         1 => "1 capture".to_owned(),
         n => format!("{n} captures"),
     };
-    let message =
-        format!("route `{text}` has {has}, but the handler's `Path` arguments take another number");
+    let more = format!(
+        "route `{text}` has {has}, but the handler takes more: \
+         remove a `Path` argument, or put a `{{capture}}` into the pattern"
+    );
+    let fewer = format!(
+        "route `{text}` has {has}, but the handler takes fewer: \
+         give it a `Path` argument for each, in the same order"
+    );
+    // A comparison that cannot fail would be linted in the user's crate.
+    let at_most = match captures {
+        0 => quote!(taken == 0),
+        n => quote!(taken <= #n),
+    };
+    let at = route.literal.span();
+    let all_or_none = (captures > 1).then(|| {
+        quote_spanned! {at=>
+            ::core::assert!(taken == 0 || taken >= #captures, "{}", #fewer);
+        }
+    });
     let types = handler
         .extractors
         .iter()
@@ -122,10 +139,11 @@ fn capture_check(handler: &Handler, route: &Route) -> TokenStream {
     let taken: TokenStream = types
         .map(|ty| quote!(+ ::mycelia::__private::captures::<#ty>()))
         .collect();
-    quote_spanned! {route.literal.span()=>
+    quote_spanned! {at=>
         {
             let taken: usize = 0 #taken;
-            ::core::assert!(taken == 0 || taken == #captures, "{}", #message)
+            ::core::assert!(#at_most, "{}", #more);
+            #all_or_none
         }
     }
 }

@@ -1,0 +1,82 @@
+//! Run with `cargo run --release --example stress`
+//!
+//! Sends a million real messages per mode through routes, pool, mailboxes, handlers and histograms,
+//! proves that each was handled, and reports how fast. `-- --help` shows the options.
+//!
+//! A run is read in this order: [`options`] become [`plan`]s; [`run`] carries one out with a fresh
+//! system, the two [`subsystems`] and its [`senders`]; what it measured is an [`outcome`], which
+//! [`health`] judges and [`report`] and [`json`] write down.
+//!
+//! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
+
+mod allocations;
+mod figures;
+mod health;
+mod json;
+mod memory;
+mod options;
+mod original;
+mod outcome;
+mod pace;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod senders;
+mod subsystems;
+mod target;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+
+use health::Verdict;
+use options::Options;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+/// Set by the first Ctrl-C: senders stop, everything sent is still handled and reported.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+#[mycelia::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(mistake) = options.check() {
+        eprintln!("error: {mistake}");
+        return ExitCode::from(2);
+    }
+    match stress(&options).await {
+        Ok(verdict) => ExitCode::from(verdict.exit_status()),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn stress(options: &Options) -> anyhow::Result<Verdict> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            // Asked twice: whoever asks does not want to wait for the report.
+            std::process::exit(130);
+        }
+    })?;
+    report::configuration(options);
+    let mut outcomes = Vec::new();
+    for plan in options.plans() {
+        let outcome = run::run(plan, &INTERRUPTED).await?;
+        report::mode(&outcome);
+        outcomes.push(outcome);
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let verdict = Verdict::of(&outcomes);
+    report::health(&outcomes, verdict);
+    if let Some(path) = &options.json {
+        json::write(path, options, &outcomes, verdict)?;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,20 @@
+// A handler that takes one capture takes all.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[route("users/{id}/posts/{post}")]
+    fn greet(&mut self, _: Greet, id: Path<u64>, post: Path<u64>) -> String {
+        format!("{} {}", id.0, post.0)
+    }
+}
+
+fn main() {}
