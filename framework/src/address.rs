@@ -1,12 +1,11 @@
 //! Addresses: what a user may give as a path, and how it finds its target. `send → `**`address`**` → route`
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use mycelia_core::{PathError, PathRef};
 
-use crate::directory::{Mounted, look_up};
+use crate::directory::{Known, Mounted, look_up};
 use crate::error::SendError;
 use crate::extract::{Address, Source};
 use crate::message::Message;
@@ -68,8 +67,11 @@ impl<T: AsPath + ?Sized> AsPath for &T {
 
 /// Finds who is mounted under a path's name.
 #[inline]
-pub(crate) fn mounted(shared: &Shared, name: &str) -> Result<Rc<Arc<Mounted>>, SendError> {
-    look_up(&shared.directory, name).ok_or_else(|| SendError::NoSubsystem { name: name.into() })
+pub(crate) fn mounted(shared: &Shared, name: &str) -> Result<Known, SendError> {
+    look_up(&shared.directory, name).ok_or_else(|| match shared.is_closed_to(shared.current()) {
+        true => SendError::Stopped,
+        false => SendError::NoSubsystem { name: name.into() },
+    })
 }
 
 /// How a route takes an `M`.

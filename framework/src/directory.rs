@@ -106,8 +106,16 @@ pub(crate) struct Directory {
     names: DashMap<SeatId, Arc<str>, FxBuildHasher>,
     epoch: AtomicU64,
     own_books: AtomicUsize,
-    /// What unmounted subsystems have left behind.
-    retired: Mutex<Ledger>,
+    gone: Mutex<Gone>,
+}
+
+/// Subsystems to which no path leads any more.
+#[derive(Default)]
+struct Gone {
+    /// Those that still end the messages that they have accepted.
+    leaving: Vec<Arc<Mounted>>,
+    /// The account of the others.
+    retired: Ledger,
 }
 
 impl Directory {
@@ -117,7 +125,7 @@ impl Directory {
             names: DashMap::default(),
             epoch: AtomicU64::new(1),
             own_books: AtomicUsize::new(0),
-            retired: Mutex::new(Ledger::default()),
+            gone: Mutex::default(),
         }
     }
 
@@ -129,8 +137,13 @@ impl Directory {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
+    /// Lets no path lead to a subsystem any more; it counts as leaving until it is retired.
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<Mounted>> {
+        // Held across both lists: whoever adds them up finds each subsystem once.
+        let mut gone = lock(&self.gone);
         let (_, mounted) = self.mounted.remove(name)?;
+        gone.leaving.push(mounted.clone());
+        drop(gone);
         self.epoch.fetch_add(1, Ordering::Release);
         Some(mounted)
     }
@@ -141,12 +154,27 @@ impl Directory {
         if let Some((_, false)) = mounted.read_book() {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
         }
-        *lock(&self.retired) += mounted.ledger();
+        let mut gone = lock(&self.gone);
+        gone.leaving.retain(|one| !std::ptr::eq(&**one, mounted));
+        gone.retired += mounted.ledger();
     }
 
-    /// The account of all subsystems that are gone.
-    pub(crate) fn retired(&self) -> Ledger {
-        *lock(&self.retired)
+    /// All that is mounted, and the account of all that is not any more.
+    pub(crate) fn all_and_gone(&self) -> (Vec<Arc<Mounted>>, Ledger) {
+        let gone = lock(&self.gone);
+        let mut ledger = gone.retired;
+        for mounted in &gone.leaving {
+            ledger += mounted.ledger();
+        }
+        (self.all(), ledger)
+    }
+
+    /// All that still has, or may get, messages: what is mounted and what is leaving.
+    pub(crate) fn all_alive(&self) -> Vec<Arc<Mounted>> {
+        let gone = lock(&self.gone);
+        let mut all = self.all();
+        all.extend(gone.leaving.iter().cloned());
+        all
     }
 
     fn claim_own_book(&self) -> bool {
@@ -182,11 +210,15 @@ impl Directory {
     }
 }
 
+/// A subsystem as a thread remembers it: counted by the thread alone, so that a send touches no count
+/// that other threads write.
+pub(crate) type Known = Rc<Arc<Mounted>>;
+
 /// What one thread remembers of one directory.
 struct Memory {
     directory: Weak<Directory>,
     epoch: Cell<u64>,
-    entries: RefCell<HashMap<Box<str>, Rc<Arc<Mounted>>, FxBuildHasher>>,
+    entries: RefCell<HashMap<Box<str>, Known, FxBuildHasher>>,
 }
 
 thread_local! {
@@ -195,7 +227,7 @@ thread_local! {
 
 /// Looks a name up, in this thread's memory if it is there.
 #[inline]
-pub(crate) fn look_up(directory: &Arc<Directory>, name: &str) -> Option<Rc<Arc<Mounted>>> {
+pub(crate) fn look_up(directory: &Arc<Directory>, name: &str) -> Option<Known> {
     let Ok(memory) = MEMORIES.try_with(|memories| {
         if let Some(memory) = memories.borrow().first()
             && std::ptr::eq(memory.directory.as_ptr(), Arc::as_ptr(directory))
@@ -218,7 +250,7 @@ pub(crate) fn look_up(directory: &Arc<Directory>, name: &str) -> Option<Rc<Arc<M
 
 impl Memory {
     #[cold]
-    fn learn(&self, directory: &Directory, name: &str, epoch: u64) -> Option<Rc<Arc<Mounted>>> {
+    fn learn(&self, directory: &Directory, name: &str, epoch: u64) -> Option<Known> {
         let mut entries = self.entries.borrow_mut();
         if self.epoch.replace(epoch) != epoch {
             entries.clear();

@@ -8,10 +8,10 @@ use mycelia_core::PathRef;
 use crate::address::{mounted, pack_of, route_text};
 use crate::error::{AskError, CaptureError, SendError, Undelivered};
 use crate::extract::{Address, Capture, Captures, Source};
-use crate::mailbox::Seat;
+use crate::mailbox::{Seat, Serving};
 use crate::message::Message;
 use crate::route::Pack;
-use crate::send::{Answer, Attempt, Kind, Sent, Target, attempt, until_room};
+use crate::send::{Answer, Attempt, Kind, Sent, Target, attempt, park_on, until_room};
 use crate::shared::Shared;
 
 /// A route of a mounted subsystem, resolved for messages of type `M`.
@@ -44,6 +44,8 @@ struct Resolved<M> {
     pattern: Box<str>,
     /// The captures of the path that it was made from.
     fixed: Option<Box<[Box<str>]>>,
+    /// And its query.
+    query: Option<Box<str>>,
 }
 
 impl<M: Message> Clone for Route<M> {
@@ -79,6 +81,7 @@ impl<M: Message> Route<M> {
                 pack: pack_of::<M>(&mounted, route)?.clone(),
                 pattern: pattern.into(),
                 fixed: None,
+                query: None,
             }
         } else {
             let path = PathRef::parse(text).map_err(SendError::BadPath)?;
@@ -97,6 +100,7 @@ impl<M: Message> Route<M> {
                 pack: pack_of::<M>(&mounted, route)?.clone(),
                 pattern: route.pattern.as_str().into(),
                 fixed: Some(fixed),
+                query: path.query().map(Into::into),
             }
         };
         Ok(Route {
@@ -137,7 +141,7 @@ impl<M: Message> Route<M> {
             };
             return Err(Attempt::Failed(Undelivered::new(reason, message)));
         }
-        let address = Address::new(Source::Values(captures), None);
+        let address = Address::new(Source::Values(captures), inner.query.as_deref());
         let target = Target {
             seat: &inner.seat,
             table: inner.table,
@@ -222,6 +226,17 @@ impl<M: Message> Route<M> {
             .map_err(|failed| failed.give_up(&self.shared))
     }
 
+    /// Sends a message from a thread without an executor.
+    ///
+    /// # Errors
+    /// As [`System::tell_blocking`](crate::System::tell_blocking).
+    pub fn tell_blocking(&self, message: M) -> Result<(), Undelivered<M>> {
+        if Serving::any() {
+            return self.try_tell(message);
+        }
+        park_on(self.tell(message))
+    }
+
     /// Sends a message and waits for the reply.
     ///
     /// # Errors
@@ -286,6 +301,17 @@ impl<M: Message, C: Captures> At<'_, M, C> {
         self.attempt(Kind::Tell, message)
             .map(drop)
             .map_err(|failed| failed.give_up(&self.route.shared))
+    }
+
+    /// As [`Route::tell_blocking`].
+    ///
+    /// # Errors
+    /// As [`System::tell_blocking`](crate::System::tell_blocking).
+    pub fn tell_blocking(self, message: M) -> Result<(), Undelivered<M>> {
+        if Serving::any() {
+            return self.try_tell(message);
+        }
+        park_on(self.tell(message))
     }
 
     /// As [`Route::ask`].

@@ -103,8 +103,8 @@ pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSyste
 /// What a program with subsystems needs.
 pub mod prelude {
     pub use crate::{
-        AskError, Deadline, Message, MountOptions, Path, Query, RouteTable, Routes, SendError,
-        Sender, State, Subsystem, System, Undelivered, route, routes,
+        AskError, Deadline, Message, MountOptions, Path, Query, Route, RouteTable, Routes,
+        SendError, Sender, State, Subsystem, System, Undelivered, route, routes,
     };
 }
 

@@ -229,7 +229,7 @@ impl Handler<EndAll> for Registry {
         let end = async move {
             until_quiet(&shared, deadline).await;
             shared.advance(Phase::Stopped);
-            let all = shared.directory.all();
+            let all = shared.directory.all_alive();
             let drains: Vec<_> = all.iter().map(|m| order(m, Order::Drain)).collect();
             let mut late = Vec::new();
             for (mounted, ended) in all.iter().zip(drains) {
@@ -249,8 +249,15 @@ impl Handler<EndAll> for Registry {
         };
         Box::pin(end.into_actor(self).map(|(all, stuck), registry, _| {
             for mounted in all {
-                registry.shared.directory.remove(&mounted.seat.name);
-                registry.vacate(&mounted);
+                // What is leaving is vacated by its own unmount.
+                if registry
+                    .shared
+                    .directory
+                    .remove(&mounted.seat.name)
+                    .is_some()
+                {
+                    registry.vacate(&mounted);
+                }
             }
             stuck
         }))
@@ -268,7 +275,7 @@ async fn until_quiet(shared: &Shared, deadline: Instant) {
     let mut before = None;
     let mut pause = Duration::from_micros(100);
     while Instant::now() < deadline {
-        let all = shared.directory.all();
+        let all = shared.directory.all_alive();
         let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
         let sent: u64 = all.iter().map(|mounted| mounted.seat.inbox.ticket()).sum();
         // A message may have moved on while we looked; not if as many were sent before and after.

@@ -44,9 +44,12 @@ pub(crate) struct Parcel<M, P> {
 pub struct RouteTable<S> {
     map: RouteMap,
     handlers: Vec<Box<dyn Handler<S>>>,
-    checks: Vec<fn(&States) -> Result<(), MountError>>,
+    checks: Vec<Check>,
     error: Option<MountError>,
 }
+
+/// Whether the system has what a handler's extractors want.
+type Check = fn(&States) -> Result<(), MountError>;
 
 /// The routes of a subsystem as its senders see them.
 pub(crate) struct RouteMap {
@@ -199,11 +202,12 @@ impl RouteMap {
         Some((&self.routes[usize::from(*found.value)], found.captures))
     }
 
-    /// The route of a pattern, written as at its handler.
+    /// The route of a pattern; what its captures are called does not matter.
     pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&Route> {
+        let pattern = Pattern::parse(pattern).ok()?;
         self.routes
             .iter()
-            .find(|route| route.pattern.as_str() == pattern)
+            .find(|route| route.pattern.same_shape(&pattern))
     }
 }
 

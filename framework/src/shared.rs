@@ -63,6 +63,16 @@ impl Shared {
         }
     }
 
+    /// True if nothing is accepted from the subsystem `sender`, or from outside if that is 0.
+    #[inline]
+    pub(crate) fn is_closed_to(&self, sender: SeatId) -> bool {
+        match self.phase() {
+            Phase::Open => false,
+            Phase::Draining => sender == 0,
+            Phase::Stopped => true,
+        }
+    }
+
     /// Goes on to `phase`; false if the system was there, or further, already.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8

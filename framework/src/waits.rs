@@ -37,7 +37,8 @@ struct Edge {
     id: u64,
     who: SeatId,
     what: For,
-    verdict: Arc<Verdict>,
+    /// None for a reply: whether it can come is known at once.
+    verdict: Option<Arc<Verdict>>,
 }
 
 /// Whether a wait was found hopeless.
@@ -51,14 +52,17 @@ struct Verdict {
 #[derive(Debug)]
 pub(crate) struct Wait {
     id: u64,
-    verdict: Arc<Verdict>,
+    verdict: Option<Arc<Verdict>>,
 }
 
 impl Wait {
     /// True if the wait can't end; else `waker` is woken when that is found.
     pub(crate) fn is_hopeless(&self, waker: &Waker) -> bool {
-        self.verdict.waiter.register(waker);
-        self.verdict.hopeless.load(Ordering::Acquire) != 0
+        let Some(verdict) = &self.verdict else {
+            return false;
+        };
+        verdict.waiter.register(waker);
+        verdict.hopeless.load(Ordering::Acquire) != 0
     }
 }
 
@@ -76,7 +80,7 @@ impl Waits {
         }
         let id = edges.next_id;
         edges.next_id += 1;
-        let verdict = Arc::new(Verdict::default());
+        let verdict = (what == For::Envelope).then(Arc::default);
         edges.list.push(Edge {
             id,
             who,
@@ -122,7 +126,7 @@ impl Waits {
         Some(Hopeless {
             id: victim.id,
             blocked,
-            verdict: victim.verdict.clone(),
+            verdict: victim.verdict.clone()?,
         })
     }
 }

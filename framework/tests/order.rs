@@ -52,7 +52,12 @@ impl Log {
 }
 
 async fn two_logs(pool: usize) -> System {
-    let system = System::builder().threads(2).pool(pool).start().await.unwrap();
+    let system = System::builder()
+        .threads(2)
+        .pool(pool)
+        .start()
+        .await
+        .unwrap();
     for (thread, name) in ["log-a", "log-b"].into_iter().enumerate() {
         let options = MountOptions::new().name(name).thread(thread);
         system.mount_with(options, Log::default).await.unwrap();
@@ -88,7 +93,10 @@ async fn check(system: &System, senders: usize, count: u64) {
     for log in ["log-a://received", "log-b://received"] {
         let (next, out_of_order) = system.ask(log, Received).await.unwrap();
         assert_eq!(out_of_order, 0, "{log}");
-        assert!(next[..senders].iter().all(|next| *next == count), "{next:?}");
+        assert!(
+            next[..senders].iter().all(|next| *next == count),
+            "{next:?}"
+        );
     }
     system.stop().await.unwrap();
 }

@@ -59,6 +59,11 @@ impl ReplySlot {
             return true;
         }
         self.asker.register(waker);
-        self.state.load(Ordering::Acquire) == REPLIED
+        let replied = self.state.load(Ordering::Acquire) == REPLIED;
+        if replied {
+            // The host may have woken before; left here, the waker would keep the asker's task alive.
+            drop(self.asker.take());
+        }
+        replied
     }
 }

@@ -5,9 +5,13 @@
 //! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
 //! one [`Runner`], whose memory is reused.
 
+use std::any::Any;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
 
 use super::runner::{Run, Runner};
 use crate::envelope::Envelope;
@@ -38,11 +42,16 @@ pub(crate) enum Called {
     WrongParcel,
 }
 
+/// What a panic left.
+pub(crate) type Panic = Box<dyn Any + Send>;
+
 /// How a handler ended.
 pub(crate) enum Outcome {
     Handled,
-    /// It returned an error; the text of it, unless the asker has got the error itself.
-    Failed(Option<String>),
+    /// It returned an error with this text.
+    Failed(String),
+    /// It panicked; the subsystem is there, but broken.
+    Panicked(Panic),
 }
 
 /// What an asker finds in its envelope in place of a reply.
@@ -63,11 +72,13 @@ fn end<M: Message>(envelope: &mut Envelope<'_>, reply: impl IntoReply<M::Reply>)
             }
             Outcome::Handled
         }
-        Err(error) if is_ask => {
-            envelope.put(Failure::Failed(error));
-            Outcome::Failed(None)
+        Err(error) => {
+            let text = format!("{error:#}");
+            if is_ask {
+                envelope.put(Failure::Failed(error));
+            }
+            Outcome::Failed(text)
         }
-        Err(error) => Outcome::Failed(Some(format!("{error:#}"))),
     }
 }
 
@@ -144,14 +155,17 @@ where
         let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
             return Called::WrongParcel;
         };
+        let arguments = A::unpack(parcel.packed, delivery);
         let Some(mut state) = state.take() else {
             return Called::WrongParcel;
         };
-        let arguments = A::unpack(parcel.packed, delivery);
         let method = self.method.clone();
         runner.start(AsyncRun::<_, M, R> {
             future: async move {
-                let reply = method(&mut state, parcel.message, arguments).await;
+                // Caught here, so that a panic does not unwind through the subsystem: its own drop
+                // may panic too, and two panics at once abort the process.
+                let running = async { method(&mut state, parcel.message, arguments).await };
+                let reply = AssertUnwindSafe(running).catch_unwind().await;
                 (state, reply)
             },
             types: PhantomData,
@@ -170,7 +184,7 @@ pin_project_lite::pin_project! {
 
 impl<S, F, M, R> Run<S> for AsyncRun<F, M, R>
 where
-    F: Future<Output = (Box<S>, R)>,
+    F: Future<Output = (Box<S>, Result<R, Panic>)>,
     M: Message,
     R: IntoReply<M::Reply>,
 {
@@ -179,9 +193,10 @@ where
         cx: &mut Context<'_>,
         envelope: &mut Envelope<'_>,
     ) -> Poll<(Box<S>, Outcome)> {
-        self.project()
-            .future
-            .poll(cx)
-            .map(|(state, reply)| (state, end::<M>(envelope, reply)))
+        self.project().future.poll(cx).map(|(state, reply)| {
+            let ended = reply
+                .and_then(|reply| catch_unwind(AssertUnwindSafe(|| end::<M>(envelope, reply))));
+            (state, ended.unwrap_or_else(Outcome::Panicked))
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! turns; actix's own mailbox carries the keepers' orders. Promise: a panic in a handler fails that
 //! message alone. The subsystem is made anew by its factory; what waits in the mailbox stays.
 
+mod gathered;
 pub(crate) mod handler;
 pub(crate) mod runner;
 mod turn;
@@ -16,6 +17,7 @@ use std::task::{Context as TaskContext, Poll};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
 
+use crate::clock::Stamp;
 use crate::directory::Mounted;
 use crate::route::Handlers;
 use crate::shared::Shared;
@@ -66,9 +68,10 @@ struct Resident<S: 'static> {
     in_service: Option<InService>,
     /// Envelopes returned since those who wait for one were last woken.
     owed: usize,
+    owed_since: Option<Stamp>,
     order: Order,
     /// Told when the host has ended its last message.
-    ended: Option<oneshot::Sender<()>>,
+    ended: Vec<oneshot::Sender<()>>,
     is_over: bool,
 }
 
@@ -112,8 +115,9 @@ impl<S: 'static> Host<S> {
             ticket,
             in_service: None,
             owed: 0,
+            owed_since: None,
             order: Order::Serve,
-            ended: None,
+            ended: Vec::new(),
             is_over: false,
         })))
     }
@@ -159,7 +163,7 @@ impl<S: 'static> ActixHandler<Control> for Host<S> {
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
         let resident = &mut *self.0;
         resident.order = resident.order.max(control.order);
-        resident.ended = control.ended;
+        resident.ended.extend(control.ended);
     }
 }
 

@@ -1,33 +1,30 @@
 //! A turn: the slice of messages that a subsystem handles before others on its thread come round.
 //!
 //! Steps of one message: take it from the backlog, read the clock, call its handler with panics
-//! caught, read the clock, note how it ended, return the envelope. What a turn gathers (samples,
-//! endings, free envelopes) is entered at its end in one go, and before every reply, so that an asker
-//! who looks finds its own message in the books.
+//! caught, read the clock, note how it ended, return the envelope. The last three go through
+//! [`Gathered`].
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::gathered::Gathered;
 use super::handler::{Called, Failure, Outcome};
 use super::{Order, Resident, Works, panic_message};
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
-use crate::latency::Sample;
-use crate::ledger::{Ending, Tally};
+use crate::ledger::Ending;
 use crate::mailbox::Serving;
 use crate::mailbox::inbox::{Inbox, Taken};
-use crate::pool::lane::{self, Hold};
+use crate::pool::lane;
 use crate::sync::Ordering;
-use crate::token::{Chain, Token};
+use crate::token::Token;
 
 /// Longest time that a turn may go on beginning messages, in nanoseconds.
 const TURN_NS: u64 = 500_000;
-/// Samples gathered before they are entered.
-const GATHER: usize = 64;
+/// Longest time that a free envelope may wait for others before a waiting sender is woken.
+const PATIENCE_NS: u64 = 100_000;
 
 /// What the host does after a turn.
 pub(super) enum Turn {
@@ -45,48 +42,12 @@ pub(super) struct InService {
     started: Stamp,
 }
 
-/// What a turn gathers.
-struct Gathered {
-    samples: Vec<Sample>,
-    tally: Tally,
-    free: Chain,
-    lane: Option<Rc<Hold>>,
-}
-
-thread_local! {
-    /// The memory of a turn's samples, one for all turns of a thread.
-    static SAMPLES: Cell<Vec<Sample>> = const { Cell::new(Vec::new()) };
-}
-
-impl Gathered {
-    fn new(lane: Option<Rc<Hold>>) -> Self {
-        let mut samples = SAMPLES.try_with(Cell::take).unwrap_or_default();
-        samples.reserve_exact(GATHER);
-        Gathered {
-            samples,
-            tally: Tally::default(),
-            free: Chain::new(),
-            lane,
-        }
-    }
-
-    #[inline]
-    fn free<S>(&mut self, works: &Works<S>, mut envelope: Envelope<'_>) {
-        if envelope.is_loaded() {
-            // A message that no handler took; its own drop may panic.
-            let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
-        }
-        self.free
-            .push_back(&works.shared.pool.links, envelope.into_token());
-    }
-}
-
-impl Drop for Gathered {
-    fn drop(&mut self) {
-        debug_assert!(self.samples.is_empty() && self.free.is_empty());
-        let samples = std::mem::take(&mut self.samples);
-        let _ = SAMPLES.try_with(|cell| cell.set(samples));
-    }
+/// Puts in, instead of a message that no handler took, what its asker is to find.
+#[cold]
+fn put_failure(envelope: &mut Envelope<'_>, failure: Failure) {
+    // The message's own drop may panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+    envelope.put(failure);
 }
 
 impl<S: 'static> Resident<S> {
@@ -99,7 +60,8 @@ impl<S: 'static> Resident<S> {
         let serving = Serving::enter(shared.address(), works.mounted.seat.id);
         let mut gathered = Gathered::new(lane::of_this_thread(&shared.pool));
         let turn = self.serve(&works, cx, &mut gathered);
-        self.enter(&works, &mut gathered);
+        gathered.enter(&works);
+        self.owed += gathered.owed;
         self.wake_those_who_wait(&works, matches!(turn, Turn::Again));
         drop(serving);
         self.works = Some(works);
@@ -191,9 +153,9 @@ impl<S: 'static> Resident<S> {
         let head = envelope.head();
         if head.deadline != 0 && head.deadline <= started.0 {
             if head.is_ask {
-                envelope.put(Failure::Expired);
+                put_failure(&mut envelope, Failure::Expired);
             }
-            self.close(works, envelope, Ending::Expired, gathered);
+            gathered.close(works, envelope, Ending::Expired);
             return started;
         }
         if head.table != works.mounted.map.id {
@@ -268,14 +230,16 @@ impl<S: 'static> Resident<S> {
         let ending = match outcome {
             Outcome::Handled => Ending::Handled,
             Outcome::Failed(text) => {
-                if let Some(text) = text {
-                    works.mounted.note_failure(text.into());
-                }
+                works.mounted.note_failure(text.into());
                 Ending::Failed
             }
+            Outcome::Panicked(panic) => {
+                let message = panic_message(panic);
+                return self.panicked(works, envelope, started, message, gathered);
+            }
         };
-        self.sample(works, &envelope, started, gathered);
-        self.close(works, envelope, ending, gathered);
+        gathered.sample(works, &envelope, started);
+        gathered.close(works, envelope, ending);
     }
 
     #[cold]
@@ -288,13 +252,13 @@ impl<S: 'static> Resident<S> {
         gathered: &mut Gathered,
     ) {
         works.mounted.note_failure(message.clone());
-        self.sample(works, &envelope, started, gathered);
+        gathered.sample(works, &envelope, started);
         // The subsystem is there again before the asker hears of it.
         self.restart(works);
         if envelope.head().is_ask {
             envelope.put(Failure::Panicked(message));
         }
-        self.close(works, envelope, Ending::Failed, gathered);
+        gathered.close(works, envelope, Ending::Failed);
     }
 
     /// Ends a handler under way because the system's deadline has passed.
@@ -303,95 +267,25 @@ impl<S: 'static> Resident<S> {
         let shared = &works.shared;
         let mut envelope = Envelope::new(&shared.pool.slab, service.token);
         let _ = catch_unwind(AssertUnwindSafe(|| self.runner.clear()));
-        self.sample(works, &envelope, service.started, gathered);
+        gathered.sample(works, &envelope, service.started);
         if envelope.head().is_ask {
             envelope.put(Failure::Unhandled);
         }
-        self.close(works, envelope, Ending::Failed, gathered);
+        gathered.close(works, envelope, Ending::Failed);
     }
 
     /// Ends a message that no handler takes.
     #[cold]
     fn reject(&mut self, works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered) {
         if envelope.head().is_ask {
-            envelope.put(Failure::Unhandled);
+            put_failure(&mut envelope, Failure::Unhandled);
         }
-        self.close(works, envelope, Ending::Undeliverable, gathered);
-    }
-
-    #[inline]
-    fn sample(
-        &mut self,
-        works: &Works<S>,
-        envelope: &Envelope<'_>,
-        started: Stamp,
-        gathered: &mut Gathered,
-    ) {
-        if gathered.samples.len() == GATHER {
-            self.enter(works, gathered);
-        }
-        let head = envelope.head();
-        gathered.samples.push(Sample {
-            route: head.route,
-            sent: Stamp(head.sent),
-            started,
-            ended: works.shared.clock.now(),
-        });
-    }
-
-    /// The last step of every message: hands the reply over, or returns the envelope.
-    #[inline]
-    fn close(
-        &mut self,
-        works: &Works<S>,
-        envelope: Envelope<'_>,
-        ending: Ending,
-        gathered: &mut Gathered,
-    ) {
-        gathered.tally.add(ending);
-        if !envelope.head().is_ask {
-            return gathered.free(works, envelope);
-        }
-        self.enter(works, gathered);
-        let slot = envelope.reply_slot();
-        let index = envelope.into_token().surrender();
-        if !slot.reply() {
-            // The asker has gone. Otherwise it mints the token again.
-            let token = Token::mint(index);
-            gathered.free(works, Envelope::new(&works.shared.pool.slab, token));
-        }
-    }
-
-    /// Enters what was gathered: first the samples, then the endings, then the envelopes. A message
-    /// that counts as ended is recorded; a free envelope's message counts as ended.
-    fn enter(&mut self, works: &Works<S>, gathered: &mut Gathered) {
-        let shared = &works.shared;
-        if !gathered.samples.is_empty() {
-            works
-                .mounted
-                .book(&shared.directory)
-                .enter(&shared.clock, &gathered.samples);
-            gathered.samples.clear();
-        }
-        let seat = &works.mounted.seat;
-        let ended = seat.endings.enter(&mut gathered.tally);
-        if ended > 0 {
-            seat.make_room(ended as usize);
-        }
-        if !gathered.free.is_empty() {
-            let free = std::mem::replace(&mut gathered.free, Chain::new());
-            self.owed += free.len() as usize;
-            match &gathered.lane {
-                Some(hold) => shared.pool.release(&hold.lane, free),
-                None => shared
-                    .pool
-                    .with_lane(|lane| shared.pool.release(lane, free)),
-            }
-        }
+        gathered.close(works, envelope, Ending::Undeliverable);
     }
 
     /// Wakes senders that wait for envelopes. While this host goes on working it lets a quarter of the
-    /// pool come together first, so that a sender woken finds room for more than one message.
+    /// pool come together first, but for [`PATIENCE_NS`] at most, so that a sender woken finds room for
+    /// more than one message.
     fn wake_those_who_wait(&mut self, works: &Works<S>, goes_on: bool) {
         if self.owed == 0 {
             return;
@@ -399,10 +293,20 @@ impl<S: 'static> Resident<S> {
         let pool = &works.shared.pool;
         if !pool.room.any() {
             self.owed = 0;
-        } else if !goes_on || self.owed >= pool.capacity() as usize / 4 {
-            pool.room.wake(self.owed);
-            self.owed = 0;
+            self.owed_since = None;
+            return;
         }
+        let clock = &works.shared.clock;
+        if goes_on && self.owed < pool.capacity() as usize / 4 {
+            let now = clock.now();
+            let since = *self.owed_since.get_or_insert(now);
+            if clock.between_ns(since, now) < PATIENCE_NS {
+                return;
+            }
+        }
+        pool.room.wake(self.owed);
+        self.owed = 0;
+        self.owed_since = None;
     }
 
     /// Ends everything that is still here, and tells the registry.
@@ -431,7 +335,8 @@ impl<S: 'static> Resident<S> {
                 None => break,
             }
         }
-        self.enter(&works, &mut gathered);
+        gathered.enter(&works);
+        self.owed += gathered.owed;
         self.wake_those_who_wait(&works, false);
         // Senders that wait for room in this mailbox must learn that there will be none.
         works.mounted.seat.make_room(usize::MAX);
@@ -442,7 +347,7 @@ impl<S: 'static> Resident<S> {
                 format!("the subsystem panicked while it was dropped: {message}").into(),
             );
         }
-        if let Some(ended) = self.ended.take() {
+        for ended in self.ended.drain(..) {
             let _ = ended.send(());
         }
     }

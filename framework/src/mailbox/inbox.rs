@@ -70,7 +70,13 @@ impl Inbox {
             if capacity != u32::MAX {
                 let unfinished = ticket.wrapping_sub(finished()) & TICKET_MASK;
                 if unfinished >= u64::from(capacity) {
-                    return Err((token, Refusal::Full));
+                    // Full, unless messages came and went between the two looks.
+                    let now = self.0.load(Ordering::Relaxed);
+                    if now >> INDEX_BITS == ticket {
+                        return Err((token, Refusal::Full));
+                    }
+                    seen = now;
+                    continue;
                 }
             }
             let older = if newest >= CLOSED { NIL } else { newest };

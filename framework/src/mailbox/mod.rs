@@ -73,6 +73,13 @@ impl Seat {
         self.table.load(Ordering::Acquire)
     }
 
+    /// True if the mailbox has no room now.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        capacity != u32::MAX && self.waiting() >= u64::from(capacity)
+    }
+
     /// Hands a packed envelope over, and wakes the host if it sleeps.
     #[inline]
     pub(crate) fn push(&self, links: &Links, token: Token) -> Result<(), (Token, Refusal)> {

@@ -135,21 +135,28 @@ impl Pool {
     #[cold]
     fn fetch(&self, to: &Lane) -> Option<Token> {
         self.note_in_flight(self.in_flight());
-        if let Some(token) = to.stack.steal(&self.links, &self.common.stack) {
-            return Some(token);
-        }
-        for lane in &self.lanes {
-            if !std::ptr::eq(&**lane, to)
-                && let Some(token) = to.stack.steal(&self.links, &lane.stack)
-            {
-                return Some(token);
+        if let Some(token) = self.steal(to) {
+            // Whoever looked while the others were on their way here has seen them nowhere.
+            if self.room.any() {
+                self.room.wake(1);
             }
+            return Some(token);
         }
         let token = self.create();
         if token.is_none() {
             self.note_in_flight(self.in_flight());
         }
         token
+    }
+
+    fn steal(&self, to: &Lane) -> Option<Token> {
+        if let Some(token) = to.stack.steal(&self.links, &self.common.stack) {
+            return Some(token);
+        }
+        self.lanes
+            .iter()
+            .filter(|lane| !std::ptr::eq(&**lane.value(), to))
+            .find_map(|lane| to.stack.steal(&self.links, &lane.stack))
     }
 
     fn create(&self) -> Option<Token> {
@@ -206,7 +213,7 @@ impl Pool {
         while let Some(token) = lane.stack.pop(&self.links) {
             chain.push_back(&self.links, token);
         }
-        let any = !chain.is_empty();
+        let moved = chain.len() as usize;
         self.common.stack.push(&self.links, chain);
         let retired = &self.retired;
         for (from, to) in [
@@ -217,8 +224,8 @@ impl Pool {
         ] {
             to.fetch_add(from.get(), Ordering::Relaxed);
         }
-        if any && self.room.any() {
-            self.room.wake(1);
+        if moved > 0 && self.room.any() {
+            self.room.wake(moved);
         }
     }
 

@@ -107,7 +107,7 @@ impl Supervisor {
             self.suspect = None;
             return false;
         }
-        let all = shared.directory.all();
+        let all = shared.directory.all_alive();
         let waiting = |seat| {
             all.iter()
                 .find(|mounted| mounted.seat.id == seat)
@@ -115,7 +115,12 @@ impl Supervisor {
         };
         let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
         let in_flight = u64::from(shared.pool.in_flight());
-        let found = shared.waits.deadlocked(in_flight, waiting);
+        let found = if in_flight < u64::from(shared.pool.capacity()) {
+            // One is free: whoever waits is about to be woken.
+            None
+        } else {
+            shared.waits.deadlocked(in_flight, waiting)
+        };
         self.suspect = match (found, self.suspect.take()) {
             (Some(now), Some((before, then))) if now == before && moved == then => {
                 now.declare();

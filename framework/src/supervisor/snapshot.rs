@@ -31,6 +31,8 @@ pub struct SubsystemSnapshot {
     pub name: Arc<str>,
     /// The system's thread on which it lives.
     pub thread: usize,
+    /// True if it takes no messages any more: its factory panicked at a restart.
+    pub is_closed: bool,
     /// Its messages since it was mounted.
     pub ledger: Ledger,
     /// How often it was restarted after a panic.
@@ -72,10 +74,8 @@ impl Snapshot {
     }
 
     pub(crate) fn take(shared: &Shared) -> Self {
-        let mut total = shared.directory.retired();
-        let mut subsystems: Vec<SubsystemSnapshot> = shared
-            .directory
-            .all()
+        let (all, mut total) = shared.directory.all_and_gone();
+        let mut subsystems: Vec<SubsystemSnapshot> = all
             .iter()
             .map(|mounted| SubsystemSnapshot::take(mounted))
             .collect();
@@ -110,6 +110,7 @@ impl SubsystemSnapshot {
         SubsystemSnapshot {
             name: mounted.seat.name.clone(),
             thread: mounted.thread,
+            is_closed: mounted.seat.inbox.is_closed(),
             // After the latencies: a message that counts as ended here may be newer than those.
             ledger: mounted.ledger(),
             restarts: mounted.restarts.load(Ordering::Relaxed),

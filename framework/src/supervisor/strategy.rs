@@ -122,11 +122,8 @@ impl Strategy for LoadBased {
             let mates = loads.iter().filter(|mate| mate.thread == load.thread);
             let (sum, count) =
                 mates.fold((0, 0), |(sum, count), mate| (sum + mate.waiting, count + 1));
-            let wanted = if sum == 0 {
-                base
-            } else {
-                base * load.waiting * count / sum
-            };
+            let share = (base * load.waiting).saturating_mul(count);
+            let wanted = share.checked_div(sum).unwrap_or(base);
             let bounded = wanted.clamp(base / SPREAD, base * SPREAD);
             *slice = Slice::new(bounded as u32);
         }

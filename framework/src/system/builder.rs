@@ -73,7 +73,7 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// The system's name, for reports and threads. Default: `mycelia`.
+    /// The system's name, for reports and the keepers' thread. Default: `mycelia`.
     pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
         self.name = name.into();
         self

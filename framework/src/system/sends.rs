@@ -1,8 +1,5 @@
 //! The verbs: `tell`, `try_tell`, `tell_blocking`, `ask`, `ask_within`, and `route` for handles.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::System;
@@ -11,7 +8,7 @@ use crate::error::{AskError, SendError, Undelivered};
 use crate::handle::Route;
 use crate::mailbox::Serving;
 use crate::message::Message;
-use crate::send::{Answer, Kind, until_room};
+use crate::send::{Answer, Kind, park_on, until_room};
 
 impl System {
     /// Sends a message; waits while there is no room.
@@ -120,27 +117,5 @@ impl System {
     /// No such subsystem, no such route, or it takes other messages.
     pub fn route<M: Message>(&self, text: impl AsRef<str>) -> Result<Route<M>, SendError> {
         Route::resolve(&self.0.shared, text.as_ref())
-    }
-}
-
-/// Unparks the thread that waits.
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Runs a future on this thread, which sleeps while it waits.
-fn park_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut cx) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

@@ -55,6 +55,9 @@ impl std::fmt::Display for StopError {
 
 impl std::error::Error for StopError {}
 
+/// Stands for a deadline that no clock can show: some 30 years.
+const FAR: Duration = Duration::from_secs(1 << 30);
+
 impl System {
     /// Stops within the builder's [`stop_deadline`](crate::Builder::stop_deadline).
     ///
@@ -85,17 +88,18 @@ impl System {
         }
         let before = self.snapshot().total;
         let ended = core.registry.send(EndAll {
-            deadline: begun + deadline,
+            deadline: begun.checked_add(deadline).unwrap_or(begun + FAR),
         });
         let stuck = ended.await.unwrap_or_default();
         let ledger = self.snapshot().total;
-        core.keeper.quit();
         if !stuck.is_empty() {
+            // The keepers stay: askers of the stuck handlers still have timers with them.
             return Err(StopError::Stuck {
                 subsystems: stuck,
                 ledger,
             });
         }
+        core.keeper.quit();
         if let Some(thread) = core.keeper.thread() {
             // A few milliseconds at most: all subsystems have ended.
             let _ = thread.join();

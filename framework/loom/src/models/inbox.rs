@@ -1,0 +1,321 @@
+//! The list in front of a subsystem: senders, its receiver, sleep, close and room.
+
+use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::thread::{self, JoinHandle};
+use std::sync::Arc;
+
+use super::{Slab, Sleeper, in_full, up_to};
+use crate::inbox::{Inbox, Refusal, Taken};
+use crate::token::Token;
+use crate::waker::AtomicWaker;
+
+/// What a seat has of it.
+struct Seat {
+    slab: Slab,
+    inbox: Inbox,
+    waker: AtomicWaker,
+    finished: AtomicU64,
+    capacity: u32,
+}
+
+/// What the receiver has seen so far.
+#[derive(Default)]
+struct Received {
+    ticket: u64,
+    /// Envelopes, in the order in which they came out.
+    order: Vec<u32>,
+}
+
+impl Received {
+    /// Enters what the inbox gave out: as many as it counted, with their contents.
+    fn enter(&mut self, seat: &Seat, taken: Taken) {
+        let Taken { mut chain, ticket } = taken;
+        assert_eq!(
+            Inbox::between(self.ticket, ticket),
+            u64::from(chain.len()),
+            "the tickets don't count the tokens"
+        );
+        self.ticket = ticket;
+        while let Some(token) = chain.pop_front(&seat.slab.links) {
+            assert_eq!(seat.slab.get(&token), u64::from(token.index()) + 100);
+            seat.slab.put(&token, 0);
+            self.order.push(token.surrender());
+        }
+    }
+
+    /// Every sender sends its envelopes in ascending order.
+    fn assert_ascending(&self, of: &[u32]) {
+        let theirs: Vec<_> = self.order.iter().filter(|at| of.contains(at)).collect();
+        assert!(theirs.is_sorted(), "out of order: {:?}", self.order);
+    }
+
+    fn assert_exactly(mut self, mut accepted: Vec<u32>) {
+        accepted.sort_unstable();
+        self.order.sort_unstable();
+        assert_eq!(self.order, accepted);
+    }
+}
+
+impl Seat {
+    fn open(envelopes: usize, capacity: u32) -> Arc<Self> {
+        let inbox = Inbox::new();
+        inbox.open();
+        Arc::new(Seat {
+            slab: Slab::new(envelopes),
+            inbox,
+            waker: AtomicWaker::new(),
+            finished: AtomicU64::new(0),
+            capacity,
+        })
+    }
+
+    /// Sends an envelope, and wakes the receiver if need be.
+    fn send(&self, envelope: u32) -> Result<(), Refusal> {
+        let token = Token::mint(envelope);
+        self.slab.put(&token, u64::from(envelope) + 100);
+        let pushed = self.inbox.push(&self.slab.links, token, self.capacity, || {
+            self.finished.load(Ordering::Acquire)
+        });
+        match pushed {
+            Ok(asleep) => {
+                if asleep {
+                    self.waker.wake();
+                }
+                Ok(())
+            }
+            Err((token, refusal)) => {
+                // It came back: still ours to touch.
+                self.slab.put(&token, 0);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// A thread that sends these, and tells which were accepted.
+    fn sender(
+        self: &Arc<Self>,
+        envelopes: impl IntoIterator<Item = u32> + 'static,
+    ) -> JoinHandle<Vec<u32>> {
+        let seat = self.clone();
+        thread::spawn(move || {
+            envelopes
+                .into_iter()
+                .filter(|envelope| seat.send(*envelope).is_ok())
+                .collect()
+        })
+    }
+
+    /// The host's loop: takes, or leaves its waker and sleeps, until `count` have come.
+    fn receive(&self, received: &mut Received, count: usize) {
+        Sleeper::new().block_on(|waker| {
+            loop {
+                match self.inbox.take(&self.slab.links) {
+                    Some(taken) => received.enter(self, taken),
+                    None => {
+                        if received.order.len() >= count {
+                            return Some(());
+                        }
+                        self.waker.register(waker);
+                        if self.inbox.sleep() {
+                            return None;
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Ends what was taken, as the host does.
+    fn finish(&self, received: &Received) {
+        self.finished.store(received.ticket, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_receiver_never_sleeps_over_a_message() {
+    in_full(|| {
+        let seat = Seat::open(1, u32::MAX);
+        let sender = seat.sender([0]);
+        let mut received = Received::default();
+        seat.receive(&mut received, 1);
+        received.assert_exactly(sender.join().unwrap());
+    });
+}
+
+#[test]
+fn who_is_to_wake_the_receiver_sees_what_it_left_before_it_slept() {
+    in_full(|| {
+        let seat = Seat::open(2, u32::MAX);
+        // The second envelope's cell stands for the waker: nothing but the inbox orders its use.
+        let note = Token::mint(1);
+        let sender = {
+            let seat = seat.clone();
+            thread::spawn(move || {
+                let pushed = seat
+                    .inbox
+                    .push(&seat.slab.links, Token::mint(0), u32::MAX, || 0);
+                if pushed.unwrap() {
+                    assert_eq!(seat.slab.get(&Token::mint(1)), 7);
+                }
+            })
+        };
+        seat.slab.put(&note, 7);
+        if !seat.inbox.sleep() {
+            seat.slab.put(&note, 0);
+        }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_receiver_never_sleeps_over_the_next_message() {
+    up_to(4, || {
+        let seat = Seat::open(2, u32::MAX);
+        let sender = seat.sender(0..2);
+        let mut received = Received::default();
+        seat.receive(&mut received, 2);
+        assert_eq!(received.order, [0, 1]);
+        assert_eq!(sender.join().unwrap(), [0, 1]);
+    });
+}
+
+#[test]
+fn two_senders_lose_nothing_and_keep_their_order() {
+    up_to(2, || {
+        let seat = Seat::open(3, u32::MAX);
+        let senders = [seat.sender(0..2), seat.sender(2..3)];
+        let mut received = Received::default();
+        seat.receive(&mut received, 3);
+        received.assert_ascending(&[0, 1]);
+        assert_eq!(seat.inbox.ticket(), 3);
+        let accepted = senders.map(|sender| sender.join().unwrap()).concat();
+        received.assert_exactly(accepted);
+    });
+}
+
+#[test]
+fn a_late_wake_up_does_not_swallow_the_next_one() {
+    // One sender's wake-up may still be under way when the receiver sleeps again and the other wakes.
+    up_to(3, || {
+        let seat = Seat::open(2, u32::MAX);
+        let senders = [seat.sender([0]), seat.sender([1])];
+        let mut received = Received::default();
+        seat.receive(&mut received, 1);
+        seat.receive(&mut received, 2);
+        let accepted = senders.map(|sender| sender.join().unwrap()).concat();
+        received.assert_exactly(accepted);
+    });
+}
+
+#[test]
+fn a_token_is_refused_by_a_closed_inbox_or_comes_out_of_closing_it() {
+    in_full(|| {
+        let seat = Seat::open(2, u32::MAX);
+        let sender = seat.sender(0..2);
+        let mut received = Received::default();
+        if let Some(taken) = seat.inbox.take(&seat.slab.links) {
+            received.enter(&seat, taken);
+        }
+        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
+            received.enter(&seat, taken);
+        }
+        assert!(seat.inbox.is_closed());
+        received.assert_ascending(&[0, 1]);
+        received.assert_exactly(sender.join().unwrap());
+        assert!(seat.inbox.close(&seat.slab.links).is_none());
+    });
+}
+
+#[test]
+fn two_senders_against_closing_lose_nothing() {
+    in_full(|| {
+        let seat = Seat::open(2, u32::MAX);
+        let senders = [seat.sender([0]), seat.sender([1])];
+        let mut received = Received::default();
+        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
+            received.enter(&seat, taken);
+        }
+        let accepted = senders.map(|sender| sender.join().unwrap()).concat();
+        assert_eq!(seat.inbox.ticket(), accepted.len() as u64);
+        received.assert_exactly(accepted);
+    });
+}
+
+#[test]
+fn a_sleeping_inbox_that_is_closed_takes_no_more() {
+    in_full(|| {
+        let seat = Seat::open(1, u32::MAX);
+        seat.waker.register(&Sleeper::new().waker());
+        assert!(seat.inbox.sleep());
+        let sender = seat.sender([0]);
+        let mut received = Received::default();
+        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
+            received.enter(&seat, taken);
+        }
+        received.assert_exactly(sender.join().unwrap());
+    });
+}
+
+#[test]
+fn a_closed_inbox_that_is_opened_again_goes_on_counting() {
+    up_to(3, || {
+        let seat = Seat::open(3, u32::MAX);
+        let sender = seat.sender(0..3);
+        let mut received = Received::default();
+        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
+            received.enter(&seat, taken);
+        }
+        assert_eq!(seat.inbox.ticket(), received.ticket);
+        seat.inbox.open();
+        let mut accepted = received.order.len();
+        seat.receive(&mut received, accepted);
+        let theirs = sender.join().unwrap();
+        accepted = theirs.len();
+        seat.receive(&mut received, accepted);
+        received.assert_ascending(&[0, 1, 2]);
+        received.assert_exactly(theirs);
+    });
+}
+
+#[test]
+fn no_more_than_capacity_are_ever_unfinished() {
+    up_to(3, || {
+        let seat = Seat::open(3, 1);
+        let senders = [seat.sender(0..2), seat.sender(2..3)];
+        let mut received = Received::default();
+        for _ in 0..3 {
+            let finished = received.ticket;
+            if let Some(taken) = seat.inbox.take(&seat.slab.links) {
+                received.enter(&seat, taken);
+            }
+            let unfinished = Inbox::between(finished, seat.inbox.ticket());
+            assert!(unfinished <= 1, "{unfinished} unfinished");
+            seat.finish(&received);
+        }
+        let accepted = senders.map(|sender| sender.join().unwrap()).concat();
+        assert!(!accepted.is_empty(), "there was room for the first");
+        seat.receive(&mut received, accepted.len());
+        received.assert_exactly(accepted);
+    });
+}
+
+#[test]
+fn a_mailbox_with_room_never_says_full() {
+    in_full(|| {
+        let seat = Seat::open(2, 2);
+        let sender = seat.sender([0]);
+        let host = {
+            let seat = seat.clone();
+            thread::spawn(move || {
+                let mut received = Received::default();
+                if let Some(taken) = seat.inbox.take(&seat.slab.links) {
+                    received.enter(&seat, taken);
+                }
+                seat.finish(&received);
+            })
+        };
+        assert_eq!(seat.send(1), Ok(()));
+        assert_eq!(sender.join().unwrap(), [0]);
+        host.join().unwrap();
+    });
+}

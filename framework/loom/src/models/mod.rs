@@ -1,0 +1,144 @@
+//! The models, one file for each lock-free file, and what they share.
+#![allow(unsafe_code)]
+
+mod inbox;
+mod reply;
+mod stack;
+mod waiters;
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use loom::cell::UnsafeCell;
+
+use crate::stack::Stack;
+use crate::token::{Chain, Links, Token};
+
+/// Tries every interleaving.
+fn in_full(model: impl Fn() + Send + Sync + 'static) {
+    loom::model::Builder::new().check(model);
+}
+
+/// Tries every interleaving in which at most `switches` times a thread is interrupted where it could
+/// go on; for models that are too large to be tried in full.
+fn up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(switches);
+    builder.max_branches = 10_000;
+    builder.check(model);
+}
+
+/// A slab in small: a cell for each envelope, which the token's holder touches without any
+/// synchronisation. If two hold one token, or one holder does not see what the last one did, loom
+/// reports it.
+struct Slab {
+    links: Links,
+    contents: Box<[UnsafeCell<u64>]>,
+}
+
+// SAFETY: that the cells are touched by one thread at a time is what the models examine: loom checks
+// each access before it is made.
+unsafe impl Sync for Slab {}
+// SAFETY: as above.
+unsafe impl Send for Slab {}
+
+impl Slab {
+    fn new(envelopes: usize) -> Self {
+        Slab {
+            links: Links::new(envelopes),
+            contents: (0..envelopes).map(|_| UnsafeCell::new(0)).collect(),
+        }
+    }
+
+    fn put(&self, token: &Token, value: u64) {
+        self.contents[token.index() as usize].with_mut(|content| {
+            // SAFETY: loom has checked that nobody else touches the cell.
+            unsafe { *content = value }
+        });
+    }
+
+    fn get(&self, token: &Token) -> u64 {
+        self.contents[token.index() as usize].with(|content| {
+            // SAFETY: loom has checked that nobody writes to the cell.
+            unsafe { *content }
+        })
+    }
+
+    /// What an owner does: reads and writes.
+    fn touch(&self, token: &Token) {
+        self.put(token, self.get(token) + 1);
+    }
+
+    fn chain(&self, tokens: impl IntoIterator<Item = Token>) -> Chain {
+        let mut chain = Chain::new();
+        for token in tokens {
+            chain.push_back(&self.links, token);
+        }
+        chain
+    }
+
+    /// A stack with the tokens of these envelopes, the first uppermost.
+    fn stack(&self, envelopes: impl IntoIterator<Item = u32>) -> Stack {
+        let stack = Stack::new();
+        stack.push(
+            &self.links,
+            self.chain(envelopes.into_iter().map(Token::mint)),
+        );
+        stack
+    }
+
+    fn push(&self, stack: &Stack, token: Token) {
+        stack.push(&self.links, self.chain([token]));
+    }
+
+    /// Touches all that is in the stacks, and asserts that it is each envelope once.
+    fn assert_whole(&self, stacks: &[&Stack]) {
+        let mut found = Vec::new();
+        for stack in stacks {
+            while let Some(token) = stack.pop(&self.links) {
+                self.touch(&token);
+                found.push(token.surrender());
+            }
+        }
+        found.sort_unstable();
+        let all: Vec<u32> = (0..self.contents.len() as u32).collect();
+        assert_eq!(found, all, "a token was lost or given out twice");
+    }
+}
+
+/// A task that sleeps until woken, and may wake for no reason once.
+struct Sleeper(Arc<Bell>);
+
+struct Bell(loom::sync::Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+impl Sleeper {
+    fn new() -> Self {
+        Sleeper(Arc::new(Bell(loom::sync::Notify::new())))
+    }
+
+    /// Polls until there is a result; sleeps in between.
+    fn block_on<T>(&self, mut poll: impl FnMut(&Waker) -> Option<T>) -> T {
+        let waker = self.waker();
+        loop {
+            if let Some(result) = poll(&waker) {
+                return result;
+            }
+            self.0.0.wait();
+        }
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::from(self.0.clone())
+    }
+
+    /// True if someone still holds a waker of this task.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}

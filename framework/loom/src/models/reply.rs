@@ -1,0 +1,182 @@
+//! The way of a reply: host against asker, and the ask that comes after.
+
+use loom::thread::{self, JoinHandle};
+use std::sync::Arc;
+
+use super::{Slab, Sleeper, in_full, up_to};
+use crate::reply::ReplySlot;
+use crate::token::Token;
+
+/// One envelope, number 0, with its reply slot, to be used again and again.
+struct Ask {
+    slab: Slab,
+    slot: ReplySlot,
+}
+
+impl Ask {
+    fn new() -> Arc<Self> {
+        Arc::new(Ask {
+            slab: Slab::new(1),
+            slot: ReplySlot::new(),
+        })
+    }
+
+    /// An asker who owns the envelope sends it; the host writes `reply` and hands it over. Tells
+    /// whether the asker has it; if not, the host has touched it again.
+    fn send(self: &Arc<Self>, token: Token, reply: u64) -> JoinHandle<bool> {
+        self.slot.reset();
+        let ask = self.clone();
+        // The spawning stands for the way through the inbox.
+        thread::spawn(move || ask.answer(token, reply).is_none())
+    }
+
+    /// The host's part; the token if the asker has gone.
+    fn answer(&self, token: Token, reply: u64) -> Option<Token> {
+        self.slab.put(&token, reply);
+        let index = token.surrender();
+        (!self.slot.reply()).then(|| {
+            let token = Token::mint(index);
+            self.slab.touch(&token);
+            token
+        })
+    }
+
+    /// Waits for the reply.
+    fn receive(&self, asker: &Sleeper) -> (u64, Token) {
+        asker.block_on(|waker| self.slot.poll(waker).then_some(()));
+        let token = Token::mint(0);
+        let reply = self.slab.get(&token);
+        self.slab.touch(&token);
+        (reply, token)
+    }
+
+    /// Goes away; the token if the reply had come before.
+    fn abandon(&self) -> Option<Token> {
+        self.slot.abandon().then(|| {
+            let token = Token::mint(0);
+            self.slab.touch(&token);
+            token
+        })
+    }
+}
+
+#[test]
+fn an_asker_is_always_woken_and_sees_the_reply() {
+    in_full(|| {
+        let ask = Ask::new();
+        let asker = Sleeper::new();
+        let host = ask.send(Token::mint(0), 7);
+        let (reply, _token) = ask.receive(&asker);
+        assert_eq!(reply, 7);
+        assert!(host.join().unwrap());
+        assert!(!asker.is_held(), "the slot keeps the asker's task alive");
+    });
+}
+
+#[test]
+fn of_host_and_asker_who_goes_away_exactly_one_has_the_envelope() {
+    in_full(|| {
+        let ask = Ask::new();
+        let host = ask.send(Token::mint(0), 7);
+        let asker_has_it = ask.abandon().is_some();
+        assert_eq!(host.join().unwrap(), asker_has_it);
+    });
+}
+
+#[test]
+fn who_keeps_the_envelope_sees_what_the_other_did_before_it_went() {
+    in_full(|| {
+        // A cell of its own stands for what an asker does to the slot: its waker comes and goes.
+        let ask = Arc::new((Slab::new(2), ReplySlot::new()));
+        let note = Token::mint(1);
+        let host = {
+            let ask = ask.clone();
+            thread::spawn(move || {
+                let (slab, slot) = &*ask;
+                if !slot.reply() {
+                    assert_eq!(slab.get(&Token::mint(1)), 7);
+                }
+            })
+        };
+        let (slab, slot) = &*ask;
+        slab.put(&note, 7);
+        let _replied = slot.abandon();
+        host.join().unwrap();
+    });
+}
+
+#[test]
+fn an_asker_who_looked_and_then_goes_away_leaves_nothing_behind() {
+    in_full(|| {
+        let ask = Ask::new();
+        let asker = Sleeper::new();
+        let host = ask.send(Token::mint(0), 7);
+        let token = if ask.slot.poll(&asker.waker()) {
+            Some(Token::mint(0))
+        } else {
+            ask.abandon()
+        };
+        if let Some(token) = &token {
+            ask.slab.touch(token);
+        }
+        assert_eq!(host.join().unwrap(), token.is_some());
+        assert!(!asker.is_held(), "the slot keeps the asker's task alive");
+    });
+}
+
+#[test]
+fn the_next_ask_is_not_broken_by_the_wake_up_of_the_last() {
+    up_to(4, || {
+        let ask = Ask::new();
+        let first = ask.send(Token::mint(0), 7);
+        let (reply, token) = ask.receive(&Sleeper::new());
+        assert_eq!(reply, 7);
+        // The first host may be about to wake still.
+        let asker = Sleeper::new();
+        let second = ask.send(token, 20);
+        let (reply, _token) = ask.receive(&asker);
+        assert_eq!(reply, 20);
+        assert!(first.join().unwrap());
+        assert!(second.join().unwrap());
+        assert!(!asker.is_held(), "the slot keeps the asker's task alive");
+    });
+}
+
+#[test]
+fn the_next_ask_is_not_broken_by_an_asker_who_went_away() {
+    up_to(4, || {
+        let ask = Ask::new();
+        ask.slot.reset();
+        // The host, if it keeps the envelope, asks with it next.
+        let host = {
+            let ask = ask.clone();
+            thread::spawn(move || {
+                if let Some(token) = ask.answer(Token::mint(0), 7) {
+                    ask_again(&ask, token);
+                    return false;
+                }
+                true
+            })
+        };
+        let gone = Sleeper::new();
+        let token = if ask.slot.poll(&gone.waker()) {
+            Some(Token::mint(0))
+        } else {
+            ask.abandon()
+        };
+        let asker_had_it = token.is_some();
+        if let Some(token) = token {
+            ask_again(&ask, token);
+        }
+        assert_eq!(host.join().unwrap(), asker_had_it);
+        assert!(!gone.is_held(), "the slot keeps the asker's task alive");
+    });
+}
+
+fn ask_again(ask: &Arc<Ask>, token: Token) {
+    let asker = Sleeper::new();
+    let host = ask.send(token, 20);
+    let (reply, _token) = ask.receive(&asker);
+    assert_eq!(reply, 20);
+    assert!(host.join().unwrap());
+}

@@ -1,0 +1,13 @@
+//! What `framework/src/sync.rs` offers, made of loom's parts.
+
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+pub(crate) use crate::waker::AtomicWaker;
+
+/// As in the shipped file; no model panics while it holds a lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,148 @@
+//! Why the keepers did not start, mount or unmount.
+
+use std::fmt;
+
+use mycelia_core::{Ambiguous, PatternError};
+
+/// Why a subsystem was not mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MountError {
+    /// The name is taken.
+    NameTaken {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The name can't be the scheme of a path.
+    BadName {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A pattern has a mistake.
+    BadPattern {
+        /// The pattern.
+        pattern: Box<str>,
+        /// What is wrong with it.
+        error: PatternError,
+    },
+    /// Two patterns match the same paths.
+    Ambiguous(Ambiguous),
+    /// Two handlers take the same message on the same pattern.
+    DuplicateRoute {
+        /// The pattern.
+        pattern: Box<str>,
+        /// The message's type.
+        message: &'static str,
+    },
+    /// A handler wants shared state that the system was not built with.
+    NoState {
+        /// The type of the state.
+        state: &'static str,
+    },
+    /// The system has no such thread.
+    NoThread {
+        /// The thread that was asked for.
+        thread: usize,
+        /// How many there are.
+        threads: usize,
+    },
+    /// The factory panicked.
+    Panicked {
+        /// The panic's message.
+        message: Box<str>,
+    },
+    /// The system has stopped, or is stopping.
+    Stopped,
+}
+
+impl fmt::Display for MountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MountError::NameTaken { name } => write!(
+                f,
+                "a subsystem `{name}` is mounted already; unmount it, or use `mount_as` with another name"
+            ),
+            MountError::BadName { name } => write!(
+                f,
+                "`{name}` can't be the name of a subsystem; use 1 to 64 of the characters A-Z a-z 0-9 _ . -"
+            ),
+            MountError::BadPattern { pattern, error } => {
+                write!(f, "pattern `{pattern}`: {error}")
+            }
+            MountError::Ambiguous(ambiguous) => ambiguous.fmt(f),
+            MountError::DuplicateRoute { pattern, message } => {
+                write!(f, "two handlers take `{message}` on `{pattern}`")
+            }
+            MountError::NoState { state } => write!(
+                f,
+                "a handler takes `State<{state}>`; give it with `System::builder().state(…)`"
+            ),
+            MountError::NoThread { thread, threads } => {
+                write!(f, "there is no thread {thread}; the system has {threads}")
+            }
+            MountError::Panicked { message } => write!(f, "the factory panicked: {message}"),
+            MountError::Stopped => write!(f, "the system has stopped or is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for MountError {}
+
+/// Why a system did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting is out of range.
+    BadSetting {
+        /// The setting.
+        setting: &'static str,
+        /// What it must be.
+        must_be: &'static str,
+    },
+    /// A thread could not be started.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::BadSetting { setting, must_be } => {
+                write!(f, "`{setting}` must be {must_be}")
+            }
+            StartError::Thread(error) => write!(f, "a thread could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Thread(error) => Some(error),
+            StartError::BadSetting { .. } => None,
+        }
+    }
+}
+
+/// Why a subsystem was not unmounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnmountError {
+    /// No subsystem of that name is mounted.
+    NoSubsystem {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The system has stopped, or is stopping.
+    Stopped,
+}
+
+impl fmt::Display for UnmountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnmountError::NoSubsystem { name } => write!(f, "no subsystem `{name}` is mounted"),
+            UnmountError::Stopped => write!(f, "the system has stopped or is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for UnmountError {}

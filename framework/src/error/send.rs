@@ -1,0 +1,246 @@
+//! Why a message was not accepted.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mycelia_core::PathError;
+use sync_wrapper::SyncWrapper;
+
+/// Which room was lacking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Room {
+    /// Every envelope of the system's pool is in flight.
+    Pool,
+    /// The subsystem's own mailbox is at its capacity.
+    Mailbox,
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The text is not a path.
+    BadPath(PathError),
+    /// No subsystem of that name is mounted.
+    NoSubsystem {
+        /// The name, the part before `://`.
+        name: Box<str>,
+    },
+    /// The subsystem has no route for the path.
+    NoRoute {
+        /// The path, or the pattern that a handle was to be resolved for.
+        path: Box<str>,
+    },
+    /// The route takes other messages.
+    WrongMessage {
+        /// The route's pattern, with its subsystem.
+        route: Box<str>,
+        /// The type that was sent.
+        sent: &'static str,
+        /// The types that the route takes.
+        takes: Box<[&'static str]>,
+    },
+    /// A capture of the path is not of the type that the handler wants.
+    BadCapture {
+        /// The route's pattern, with its subsystem.
+        route: Box<str>,
+        /// What is wrong with which capture.
+        error: Box<CaptureError>,
+    },
+    /// There is no room now.
+    Full {
+        /// The receiver.
+        subsystem: Arc<str>,
+        /// What is full.
+        room: Room,
+    },
+    /// The subsystem was unmounted, or has stopped for good.
+    Closed {
+        /// The receiver.
+        subsystem: Arc<str>,
+    },
+    /// The system has stopped, or is stopping.
+    Stopped,
+    /// Waiting would never have ended: everyone who could make room, or reply, waits for the sender.
+    WaitCycle {
+        /// Who waits for whom, as `a -> b -> a`.
+        cycle: Box<str>,
+    },
+}
+
+impl SendError {
+    /// True if the same send can succeed later without anything being changed.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, SendError::Full { .. })
+    }
+
+    /// True if there was no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, SendError::Full { .. })
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendError::BadPath(error) => write!(f, "bad path: {error}"),
+            SendError::NoSubsystem { name } => write!(
+                f,
+                "no subsystem `{name}` is mounted; mount it, or correct the part before `://`"
+            ),
+            SendError::NoRoute { path } => {
+                write!(f, "no route matches `{path}`; its subsystem is mounted")
+            }
+            SendError::WrongMessage { route, sent, takes } => {
+                write!(f, "`{route}` does not take a `{sent}`; it takes ")?;
+                for (i, name) in takes.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}`{name}`")?;
+                }
+                Ok(())
+            }
+            SendError::BadCapture { route, error } => write!(f, "`{route}`: {error}"),
+            SendError::Full {
+                subsystem,
+                room: Room::Pool,
+            } => write!(
+                f,
+                "no envelope is free for `{subsystem}`, all are in flight; try later, use `tell`, which waits, or enlarge the pool"
+            ),
+            SendError::Full {
+                subsystem,
+                room: Room::Mailbox,
+            } => write!(
+                f,
+                "the mailbox of `{subsystem}` is full; try later, or use `tell`, which waits"
+            ),
+            SendError::Closed { subsystem } => {
+                write!(
+                    f,
+                    "`{subsystem}` is closed: it was unmounted or has stopped"
+                )
+            }
+            SendError::Stopped => write!(f, "the system has stopped or is stopping"),
+            SendError::WaitCycle { cycle } => write!(
+                f,
+                "waiting would never end: {cycle}; break the cycle, or where envelopes are lacking enlarge the pool or use `try_tell`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// A message that was not accepted, and why.
+///
+/// # Examples
+/// ```
+/// # use mycelia::prelude::*;
+/// # #[derive(Message)] struct Ping(u32);
+/// # fn example(system: &System) {
+/// if let Err(undelivered) = system.try_tell("api://ping", Ping(7)) {
+///     eprintln!("{undelivered}");
+///     if undelivered.reason.is_retryable() {
+///         let ping: Ping = undelivered.into_message();
+///     }
+/// }
+/// # }
+/// ```
+pub struct Undelivered<M> {
+    /// Why.
+    pub reason: SendError,
+    message: SyncWrapper<M>,
+}
+
+impl<M> Undelivered<M> {
+    pub(crate) fn new(reason: SendError, message: M) -> Self {
+        Undelivered {
+            reason,
+            message: SyncWrapper::new(message),
+        }
+    }
+
+    /// The message, handed back.
+    pub fn into_message(self) -> M {
+        self.message.into_inner()
+    }
+
+    /// Splits into both parts.
+    pub fn into_parts(self) -> (SendError, M) {
+        (self.reason, self.message.into_inner())
+    }
+}
+
+impl<M> fmt::Debug for Undelivered<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Undelivered")
+            .field("message", &std::any::type_name::<M>())
+            .field("reason", &self.reason)
+            .finish()
+    }
+}
+
+impl<M> fmt::Display for Undelivered<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` was not sent: {}",
+            std::any::type_name::<M>(),
+            self.reason
+        )
+    }
+}
+
+impl<M> std::error::Error for Undelivered<M> {}
+
+/// A capture that does not parse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// The text is not of the wanted type.
+    Unparsable {
+        /// Which capture, counted from 0.
+        index: usize,
+        /// Its text.
+        text: Box<str>,
+        /// The type that the handler wants.
+        wanted: &'static str,
+        /// What the parser said.
+        error: Box<str>,
+    },
+    /// The path, or the caller of `at`, gave fewer captures than the handler takes.
+    Missing {
+        /// Which capture, counted from 0.
+        index: usize,
+    },
+    /// The caller of `at` gave more captures than the pattern has.
+    TooMany {
+        /// How many the pattern has.
+        pattern: usize,
+        /// How many were given.
+        given: usize,
+    },
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CaptureError::Unparsable {
+                index,
+                text,
+                wanted,
+                error,
+            } => write!(f, "capture {index}, `{text}`, is not a `{wanted}`: {error}"),
+            CaptureError::Missing { index } => {
+                write!(f, "capture {index} is missing; give it with `at`")
+            }
+            CaptureError::TooMany { pattern, given } => write!(
+                f,
+                "{given} captures were given where the pattern has {pattern}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}

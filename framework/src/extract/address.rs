@@ -1,0 +1,112 @@
+//! A message's address, as extractors read it at the sender.
+
+use std::any::{Any, TypeId, type_name};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::Capture;
+use crate::error::CaptureError;
+
+/// Where captures come from: a path that was matched, or values given to a handle.
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
+    Path(&'a mycelia_core::Captures<'a>),
+    Values(&'a [Capture<'a>]),
+}
+
+/// A message's address, as extractors read it at the sender: captures, one after the other, and the
+/// query.
+#[derive(Debug)]
+pub struct Address<'a> {
+    source: Source<'a>,
+    query: Option<&'a str>,
+    next: usize,
+}
+
+impl<'a> Address<'a> {
+    pub(crate) fn new(source: Source<'a>, query: Option<&'a str>) -> Self {
+        Address {
+            source,
+            query,
+            next: 0,
+        }
+    }
+
+    /// The text after `?`, as it stands in the path.
+    pub fn query(&self) -> Option<&'a str> {
+        self.query
+    }
+
+    /// Parses the next capture.
+    ///
+    /// # Errors
+    /// There is none, or it is not a `T`.
+    #[inline]
+    pub fn capture<T>(&mut self) -> Result<T, CaptureError>
+    where
+        T: FromStr + 'static,
+        T::Err: Display,
+    {
+        let index = self.next;
+        self.next += 1;
+        match self.source {
+            Source::Path(captures) => match captures.raw(index) {
+                // Nothing escaped: the raw text is the text.
+                Some(raw) if !raw.as_bytes().contains(&b'%') => parse(index, raw),
+                _ => match captures.get(index) {
+                    Some(text) => parse(index, &text),
+                    None => Err(CaptureError::Missing { index }),
+                },
+            },
+            Source::Values(values) => match values.get(index) {
+                None => Err(CaptureError::Missing { index }),
+                Some(Capture::Text(text)) => parse(index, text),
+                Some(Capture::Unsigned(n)) => number(index, i128::from(*n)),
+                Some(Capture::Signed(n)) => number(index, i128::from(*n)),
+            },
+        }
+    }
+}
+
+fn parse<T>(index: usize, text: &str) -> Result<T, CaptureError>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    text.parse()
+        .map_err(|error: T::Err| CaptureError::Unparsable {
+            index,
+            text: text.into(),
+            wanted: type_name::<T>(),
+            error: error.to_string().into(),
+        })
+}
+
+/// A number as a `T`: directly if `T` is an integer, else by way of text.
+#[inline]
+fn number<T>(index: usize, n: i128) -> Result<T, CaptureError>
+where
+    T: FromStr + 'static,
+    T::Err: Display,
+{
+    macro_rules! directly {
+        ($($integer:ty)*) => {$(
+            if TypeId::of::<T>() == TypeId::of::<$integer>()
+                && let Ok(n) = <$integer>::try_from(n)
+                && let Some(n) = same_type::<$integer, T>(n)
+            {
+                return Ok(n);
+            }
+        )*};
+    }
+    directly!(u64 u32 usize i64 i32 u16 u8 i16 i8 isize u128 i128);
+    parse(index, &n.to_string())
+}
+
+/// `value` as a `T`, if `T` is its very type; the optimiser removes the question.
+fn same_type<A: 'static, T: 'static>(value: A) -> Option<T> {
+    let mut slot = Some(value);
+    (&mut slot as &mut dyn Any)
+        .downcast_mut::<Option<T>>()
+        .and_then(Option::take)
+}
