@@ -28,6 +28,7 @@ mod target;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
@@ -36,6 +37,9 @@ use options::Options;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+/// A Ctrl-C so long after the first ends the program at once.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Set by the first Ctrl-C: senders stop, everything sent is still handled and reported.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -57,17 +61,20 @@ async fn main() -> ExitCode {
 }
 
 async fn stress(options: &Options) -> anyhow::Result<Verdict> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            // Asked twice: whoever asks does not want to wait for the report.
+    let mut asked = None;
+    ctrlc::set_handler(move || {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+        // Asked again: whoever asks does not want to wait for the report. `timeout` and some shells
+        // deliver one request twice, at once.
+        if asked.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             std::process::exit(130);
         }
     })?;
     report::configuration(options);
     let mut outcomes = Vec::new();
-    for plan in options.plans() {
+    for (at, plan) in options.plans().into_iter().enumerate() {
         let outcome = run::run(plan, &INTERRUPTED).await?;
-        report::mode(&outcome);
+        report::run(at + 1, &outcome);
         outcomes.push(outcome);
         if INTERRUPTED.load(Ordering::Relaxed) {
             break;

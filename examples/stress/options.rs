@@ -21,7 +21,7 @@ const MOST_ENVELOPES: usize = 16_777_207;
 ///
 /// Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "stress", version)]
+#[command(name = "stress", version, allow_negative_numbers = true)]
 pub(crate) struct Options {
     /// Messages of each run [default: 1000000; sequential runs of `all`: at most 100000]
     #[arg(long, value_name = "N")]
@@ -43,9 +43,9 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = ModeName::All)]
     mode: ModeName,
 
-    /// Asks in flight at once, of all senders together (mode window)
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    window: u64,
+    /// Asks in flight at once, of all senders together (mode window) [default: 100, or the pool]
+    #[arg(long, value_name = "N")]
+    window: Option<u64>,
 
     /// How long to go on, in seconds (mode sustained)
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
@@ -100,16 +100,24 @@ impl Options {
     /// # Errors
     /// One line that says what to change.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let uses_window = matches!(self.mode, ModeName::Window | ModeName::All) && !self.seed_replica;
         let seconds = Duration::try_from_secs_f64(self.duration);
         let mistakes = [
-            (self.messages == Some(0), "--messages must be at least 1".to_owned()),
+            (
+                self.messages == Some(0),
+                "--messages must be at least 1".to_owned(),
+            ),
             (
                 !(1..=MOST_ENVELOPES).contains(&self.pool),
                 format!("--pool must be 1 to {MOST_ENVELOPES} envelopes"),
             ),
-            (self.burst == 0, "--burst must be at least 1 message".to_owned()),
-            (self.window == 0, "--window must be at least 1 message".to_owned()),
+            (
+                self.burst == 0,
+                "--burst must be at least 1 message".to_owned(),
+            ),
+            (
+                self.window == Some(0),
+                "--window must be at least 1 message".to_owned(),
+            ),
             (
                 !(1..=1024).contains(&self.threads),
                 "--threads must be 1 to 1024".to_owned(),
@@ -123,17 +131,14 @@ impl Options {
                 "--duration must be more than 0 seconds".to_owned(),
             ),
             (
-                self.is_window_given(uses_window) && self.window > self.pool as u64,
-                format!(
-                    "--window {} is more than --pool {}: so many can't be in flight",
-                    self.window, self.pool
-                ),
+                self.window.is_some_and(|window| window > self.pool as u64),
+                format!("--window must be at most --pool, which is {}", self.pool),
             ),
             (
-                uses_window && self.window < self.senders,
+                self.window.is_some_and(|window| window < self.senders),
                 format!(
-                    "--window {} is less than --senders {}: each needs a message to send",
-                    self.window, self.senders
+                    "--window must be at least --senders, which is {}",
+                    self.senders
                 ),
             ),
         ];
@@ -150,7 +155,11 @@ impl Options {
 
     /// The runs, in order.
     pub(crate) fn plans(&self) -> Vec<Plan> {
-        let textual = if self.typed { Addressing::Typed } else { Addressing::Textual };
+        let textual = if self.typed {
+            Addressing::Typed
+        } else {
+            Addressing::Textual
+        };
         let messages = self.messages.unwrap_or(MESSAGES);
         if self.seed_replica {
             return vec![Plan {
@@ -189,7 +198,7 @@ impl Options {
             pool: self.pool,
             burst: self.burst,
             pause: Duration::from_millis(self.pause_ms),
-            window: self.window,
+            window: self.window.unwrap_or(100.min(self.pool as u64)),
             threads: self.threads,
             senders: self.senders,
             strategy: self.strategy,

@@ -37,7 +37,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(until: Until, interrupted: &'static AtomicBool, calls: [Arc<Calls>; 2]) -> Self {
+    pub(crate) fn new(
+        until: Until,
+        interrupted: &'static AtomicBool,
+        calls: [Arc<Calls>; 2],
+    ) -> Self {
         let pace = Pace {
             until,
             interrupted,
@@ -71,26 +75,29 @@ impl Pace {
 
     /// Time since the start, pauses included.
     fn elapsed(&self, now: Instant) -> Duration {
-        self.started.get().map_or(Duration::ZERO, |started| now - *started)
+        self.started
+            .get()
+            .map_or(Duration::ZERO, |started| now - *started)
     }
 
     /// A sender has sent `count` more messages.
     #[inline]
     pub(crate) fn advance(&self, count: u64) {
         let sent = self.sent.fetch_add(count, Ordering::Relaxed) + count;
-        let (at, last) = match self.until {
-            Until::Messages(_) => (sent, self.window() * (WINDOWS - 1)),
-            Until::Elapsed(_) => (self.elapsed(Instant::now()).as_nanos() as u64, u64::MAX),
+        let at = match self.until {
+            Until::Messages(_) => sent,
+            Until::Elapsed(_) => self.elapsed(Instant::now()).as_nanos() as u64,
         };
+        let last = self.window() * (WINDOWS - 1);
         let boundary = self.boundary.load(Ordering::Relaxed);
         if at < boundary || boundary > last {
             // The last window ends when all has been handled: see `finish`.
             return;
         }
         let next = (at / self.window() + 1) * self.window();
-        let is_mine = self
-            .boundary
-            .compare_exchange(boundary, next, Ordering::Relaxed, Ordering::Relaxed);
+        let is_mine =
+            self.boundary
+                .compare_exchange(boundary, next, Ordering::Relaxed, Ordering::Relaxed);
         if is_mine.is_ok() {
             self.note(Instant::now());
         }
@@ -111,7 +118,8 @@ impl Pace {
 
     /// A pause has been made.
     pub(crate) fn pause_was(&self, pause: Duration) {
-        self.paused_ns.fetch_add(pause.as_nanos() as u64, Ordering::Relaxed);
+        self.paused_ns
+            .fetch_add(pause.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// All pauses so far.
@@ -160,7 +168,9 @@ impl Pace {
     /// The throughput of every window, in messages handled per second.
     pub(crate) fn windows(&self) -> Vec<f64> {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = notes.windows(2).filter(|pair| pair[1].busy_ns > pair[0].busy_ns);
+        let windows = notes
+            .windows(2)
+            .filter(|pair| pair[1].busy_ns > pair[0].busy_ns);
         windows
             .map(|pair| {
                 let handled = pair[1].handled.saturating_sub(pair[0].handled);

@@ -105,8 +105,15 @@ impl Plan {
 
     /// The part of `from..to` that a sender of that rank sends.
     pub(crate) fn share(&self, from: u64, to: u64, rank: u64) -> std::ops::Range<u64> {
-        let part = |rank| from + (u128::from(to - from) * u128::from(rank) / u128::from(self.senders)) as u64;
+        let part = |rank| {
+            from + (u128::from(to - from) * u128::from(rank) / u128::from(self.senders)) as u64
+        };
         part(rank)..part(rank + 1)
+    }
+
+    pub(crate) fn strategy_name(&self) -> String {
+        let value = self.strategy.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     pub(crate) fn title(&self) -> String {

@@ -38,7 +38,9 @@ impl Progress {
             }
             bar.finish_and_clear();
         };
-        let thread = std::thread::Builder::new().name("stress-progress".into()).spawn(draw);
+        let thread = std::thread::Builder::new()
+            .name("stress-progress".into())
+            .spawn(draw);
         // Without a thread to draw it there is no bar; nothing else depends on it.
         Progress(thread.ok().map(|thread| (end, thread)))
     }

@@ -2,8 +2,8 @@
 //!
 //! Even numbers go to `api://users/{id}`, odd ones to `db://query`; ids run through 0 to 999.
 
-use mycelia::prelude::*;
 use mycelia::Route;
+use mycelia::prelude::*;
 
 use crate::plan::Addressing;
 use crate::subsystems::{Data, GetUser, Search, WarmUp, mark};

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use actix::WeakRecipient;
 use dashmap::DashMap;
@@ -103,6 +103,8 @@ impl Mounted {
 /// What is mounted in a system.
 pub(crate) struct Directory {
     mounted: DashMap<Arc<str>, Arc<Mounted>, FxBuildHasher>,
+    /// The same subsystems, to go through: iterating over a `DashMap` locks and allocates per shard.
+    roster: RwLock<Vec<Arc<Mounted>>>,
     names: DashMap<SeatId, Arc<str>, FxBuildHasher>,
     epoch: AtomicU64,
     own_books: AtomicUsize,
@@ -122,6 +124,7 @@ impl Directory {
     pub(crate) fn new() -> Self {
         Directory {
             mounted: DashMap::default(),
+            roster: RwLock::default(),
             names: DashMap::default(),
             epoch: AtomicU64::new(1),
             own_books: AtomicUsize::new(0),
@@ -132,7 +135,8 @@ impl Directory {
     pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
         let name = mounted.seat.name.clone();
         self.names.insert(mounted.seat.id, name.clone());
-        self.mounted.insert(name, mounted);
+        self.mounted.insert(name, mounted.clone());
+        self.roster_mut().push(mounted);
         // Release: who sees the new epoch finds the new entry.
         self.epoch.fetch_add(1, Ordering::Release);
     }
@@ -142,6 +146,7 @@ impl Directory {
         // Held across both lists: whoever adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
         let (_, mounted) = self.mounted.remove(name)?;
+        self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
         gone.leaving.push(mounted.clone());
         drop(gone);
         self.epoch.fetch_add(1, Ordering::Release);
@@ -177,6 +182,14 @@ impl Directory {
         all
     }
 
+    fn roster(&self) -> RwLockReadGuard<'_, Vec<Arc<Mounted>>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn roster_mut(&self) -> RwLockWriteGuard<'_, Vec<Arc<Mounted>>> {
+        self.roster.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn claim_own_book(&self) -> bool {
         let claimed = self.own_books.fetch_add(1, Ordering::Relaxed) < OWN_BOOKS;
         if !claimed {
@@ -195,14 +208,14 @@ impl Directory {
 
     /// Calls `f` with each that is mounted, in no order.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Mounted)) {
-        for mounted in &self.mounted {
-            f(mounted.value());
+        for mounted in self.roster().iter() {
+            f(mounted);
         }
     }
 
     /// All that is mounted, in no order.
     pub(crate) fn all(&self) -> Vec<Arc<Mounted>> {
-        self.mounted.iter().map(|mounted| mounted.clone()).collect()
+        self.roster().clone()
     }
 
     pub(crate) fn len(&self) -> usize {

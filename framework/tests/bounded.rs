@@ -234,7 +234,7 @@ impl Node {
         while !meeting.is_over.load(Ordering::Relaxed) {
             if let Err(undelivered) = system.tell(to, Leaf).await {
                 meeting.is_over.store(true, Ordering::Relaxed);
-                assert!(undelivered.reason.is_retryable());
+                assert!(!undelivered.reason.is_retryable());
                 return Some(cycle_of(undelivered.reason));
             }
         }

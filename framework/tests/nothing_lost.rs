@@ -431,7 +431,7 @@ async fn a_handle_is_refused_where_a_send_would_be() {
         SendError::NoRoute { .. }
     ));
     assert!(matches!(
-        refused("work://number/{other}"),
+        refused("work://other/{n}"),
         SendError::NoRoute { .. }
     ));
     assert!(matches!(

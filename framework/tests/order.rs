@@ -79,7 +79,7 @@ async fn send(system: &System, sender: usize, count: u64, routes: &[&str]) {
         let route = (number / 7) as usize % routes.len();
         for (log, handles) in logs.iter().zip(&handles) {
             let message = Numbered { sender, number };
-            if (number / 3 + sender as u64) % 2 == 0 {
+            if (number / 3 + sender as u64).is_multiple_of(2) {
                 let path = format!("{log}://{}/{number}", routes[route]);
                 system.tell(path, message).await.unwrap();
             } else {

@@ -278,9 +278,9 @@ mod tests {
         #[repr(align(64))]
         #[derive(PartialEq, Debug)]
         struct Aligned(u8);
-        assert!(Stored::<[u8; INLINE_BYTES]>::INLINE);
-        assert!(!Stored::<[u8; INLINE_BYTES + 1]>::INLINE);
-        assert!(!Stored::<Aligned>::INLINE);
+        const { assert!(Stored::<[u8; INLINE_BYTES]>::INLINE) };
+        const { assert!(!Stored::<[u8; INLINE_BYTES + 1]>::INLINE) };
+        const { assert!(!Stored::<Aligned>::INLINE) };
         let slab = Slab::new(1);
         let mut envelope = envelope(&slab);
         envelope.put([7_u8; 1000]);

@@ -69,6 +69,8 @@ struct Resident<S: 'static> {
     /// Envelopes returned since those who wait for one were last woken.
     owed: usize,
     owed_since: Option<Stamp>,
+    /// Looks left at an empty mailbox before the host sleeps.
+    looks: u8,
     order: Order,
     /// Told when the host has ended its last message.
     ended: Vec<oneshot::Sender<()>>,
@@ -116,6 +118,7 @@ impl<S: 'static> Host<S> {
             in_service: None,
             owed: 0,
             owed_since: None,
+            looks: 0,
             order: Order::Serve,
             ended: Vec::new(),
             is_over: false,
@@ -180,7 +183,7 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         match host.0.turn(task) {
-            Turn::Again => {
+            Turn::Again | Turn::Linger => {
                 task.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -110,13 +110,8 @@ fn meet(lanes: &RefCell<Vec<Rc<Hold>>>, pool: &Arc<Pool>) -> Rc<Hold> {
     }
     lanes.retain(|hold| hold.pool.strong_count() > 0);
     let thread = std::thread::current().id();
-    let lane = pool
-        .lanes
-        .entry(thread)
-        .or_insert_with(|| Arc::new(Lane::new()))
-        .clone();
     let hold = Rc::new(Hold {
-        lane,
+        lane: pool.enlist(thread),
         thread,
         pool: Arc::downgrade(pool),
     });

@@ -8,7 +8,7 @@ pub(crate) mod lane;
 pub(crate) mod stack;
 pub(crate) mod waiters;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::ThreadId;
 
 use dashmap::DashMap;
@@ -25,6 +25,8 @@ pub(crate) struct Pool {
     pub(crate) slab: Slab,
     pub(crate) links: Links,
     lanes: DashMap<ThreadId, Arc<Lane>>,
+    /// The same lanes, to go through: iterating over a `DashMap` locks and allocates once per shard.
+    roster: RwLock<Vec<Arc<Lane>>>,
     /// For threads whose local storage is gone, and for what ended threads leave behind.
     common: Lane,
     retired: Retired,
@@ -96,6 +98,7 @@ impl Pool {
             slab: Slab::new(capacity as usize),
             links: Links::new(capacity as usize),
             lanes: DashMap::new(),
+            roster: RwLock::default(),
             common: Lane::new(),
             retired: Retired::default(),
             created: AtomicU32::new(0),
@@ -134,8 +137,8 @@ impl Pool {
     /// Fills an empty lane from the others, or creates an envelope.
     #[cold]
     fn fetch(&self, to: &Lane) -> Option<Token> {
-        self.note_in_flight(self.in_flight());
         if let Some(token) = self.steal(to) {
+            self.note_in_flight(self.in_flight() + 1);
             // Whoever looked while the others were on their way here has seen them nowhere.
             if self.room.any() {
                 self.room.wake(1);
@@ -143,9 +146,10 @@ impl Pool {
             return Some(token);
         }
         let token = self.create();
-        if token.is_none() {
-            self.note_in_flight(self.in_flight());
-        }
+        self.note_in_flight(match &token {
+            Some(_) => self.in_flight() + 1,
+            None => self.capacity,
+        });
         token
     }
 
@@ -153,9 +157,9 @@ impl Pool {
         if let Some(token) = to.stack.steal(&self.links, &self.common.stack) {
             return Some(token);
         }
-        self.lanes
+        self.roster()
             .iter()
-            .filter(|lane| !std::ptr::eq(&**lane.value(), to))
+            .filter(|lane| !std::ptr::eq(&***lane, to))
             .find_map(|lane| to.stack.steal(&self.links, &lane.stack))
     }
 
@@ -202,9 +206,28 @@ impl Pool {
         }
     }
 
+    fn roster(&self) -> RwLockReadGuard<'_, Vec<Arc<Lane>>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn roster_mut(&self) -> RwLockWriteGuard<'_, Vec<Arc<Lane>>> {
+        self.roster.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lane of a thread, made when it first meets the pool.
+    fn enlist(&self, thread: ThreadId) -> Arc<Lane> {
+        let new = || {
+            let lane = Arc::new(Lane::new());
+            self.roster_mut().push(lane.clone());
+            lane
+        };
+        self.lanes.entry(thread).or_insert_with(new).clone()
+    }
+
     /// A thread has ended: its envelopes and counts become common.
     fn retire(&self, thread: ThreadId, lane: &Lane) {
         self.lanes.remove(&thread);
+        self.roster_mut().retain(|one| !std::ptr::eq(&**one, lane));
         self.fold(lane);
     }
 
@@ -238,7 +261,7 @@ impl Pool {
     }
 
     fn sum(&self, of: impl Fn(&Lane) -> u64) -> u64 {
-        self.lanes.iter().map(|lane| of(&lane)).sum()
+        self.roster().iter().map(|lane| of(lane)).sum()
     }
 
     /// Envelopes that are not free now.

@@ -171,9 +171,14 @@ impl Wake for Unpark {
 
 /// Runs a future on this thread, which sleeps while it waits.
 pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    // Most need not wait; a waker is made only for those that must.
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+        return output;
+    }
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cx = Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler};
 
-use crate::directory::Mounted;
 use crate::shared::Shared;
 use crate::sync::Ordering;
 use crate::waits::Hopeless;
@@ -30,6 +29,8 @@ pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     strategy: Box<dyn Strategy>,
     interval: Duration,
+    loads: Vec<Load>,
+    slices: Vec<Slice>,
     suspect: Option<(Hopeless, u64)>,
 }
 
@@ -44,6 +45,8 @@ impl Supervisor {
             shared,
             strategy,
             interval: TICK,
+            loads: Vec::new(),
+            slices: Vec::new(),
             suspect: None,
         }
     }
@@ -75,28 +78,37 @@ impl Supervisor {
         goes_on
     }
 
-    /// Asks the strategy.
+    /// Asks the strategy. Its lists are kept from tick to tick, so that watching allocates nothing.
     fn schedule(&mut self) {
-        let all = self.shared.directory.all();
-        let load = |mounted: &Arc<Mounted>| {
+        let (loads, slices) = (&mut self.loads, &mut self.slices);
+        loads.clear();
+        slices.clear();
+        self.shared.directory.for_each(|mounted| {
             let seat = &mounted.seat;
             let finished = seat.endings.finished();
             let seen = mounted.seen.swap(finished, Ordering::Relaxed);
-            Load {
+            let slice = Slice::new(mounted.slice.load(Ordering::Relaxed));
+            loads.push(Load {
                 name: seat.name.clone(),
                 thread: mounted.thread,
                 weight: mounted.weight,
                 waiting: seat.waiting(),
                 ended: finished.saturating_sub(seen),
-                slice: Slice::new(mounted.slice.load(Ordering::Relaxed)),
+                slice,
+            });
+            slices.push(slice);
+        });
+        self.strategy.slices(loads, slices);
+        let mut at = 0;
+        self.shared.directory.for_each(|mounted| {
+            // Something may have been mounted or unmounted meanwhile; the next tick sees it.
+            if let (Some(load), Some(slice)) = (loads.get(at), slices.get(at))
+                && Arc::ptr_eq(&load.name, &mounted.seat.name)
+            {
+                mounted.slice.store(slice.messages(), Ordering::Relaxed);
             }
-        };
-        let loads: Vec<Load> = all.iter().map(load).collect();
-        let mut slices: Vec<Slice> = loads.iter().map(|load| load.slice).collect();
-        self.strategy.slices(&loads, &mut slices);
-        for (mounted, slice) in all.iter().zip(&slices) {
-            mounted.slice.store(slice.messages(), Ordering::Relaxed);
-        }
+            at += 1;
+        });
     }
 
     /// Ends a wait for an envelope that was found hopeless at two ticks, between which nothing moved;

@@ -1,0 +1,153 @@
+//! Health: what a run must have proved, and the verdict.
+
+use crate::figures::{count, growth, percent};
+use crate::memory;
+use crate::outcome::Outcome;
+use crate::plan::Until;
+
+/// The least share of acquisitions that must find an envelope that was there.
+const LEAST_REUSE: f64 = 0.95;
+
+/// One thing that must hold.
+pub(crate) struct Check {
+    /// The claim.
+    pub(crate) claim: String,
+    /// Why it does not hold, if so.
+    pub(crate) broken: Option<String>,
+}
+
+/// Everything that must hold of a run.
+pub(crate) fn checks(outcome: &Outcome) -> Vec<Check> {
+    let mut checks = messages(outcome);
+    checks.extend(resources(outcome));
+    checks
+}
+
+fn check(claim: impl Into<String>, holds: bool, why_not: impl FnOnce() -> String) -> Check {
+    Check {
+        claim: claim.into(),
+        broken: (!holds).then(why_not),
+    }
+}
+
+/// That each message was handled, once, and rightly.
+fn messages(outcome: &Outcome) -> Vec<Check> {
+    let account = &outcome.account;
+    let planned = match outcome.plan.until {
+        Until::Messages(messages) if !outcome.is_interrupted => messages,
+        _ => outcome.sent,
+    };
+    let proofs = [
+        outcome.sent,
+        account.sent,
+        account.handled,
+        outcome.calls,
+        outcome.recorded(),
+    ];
+    let is_one = proofs.iter().all(|proof| *proof == planned);
+    let lost = account.failed + account.dropped + account.expired + account.undeliverable;
+    let checksums = outcome.checksums_agree && outcome.wrong_replies == 0;
+    vec![
+        check("no send failed", outcome.failure.is_none(), || {
+            outcome.failure.clone().unwrap_or_default()
+        }),
+        check(
+            "each message was handled, counted five ways",
+            is_one,
+            || {
+                let [sent, accepted, handled, calls, recorded] = proofs.map(count);
+                format!(
+                    "of {} messages {sent} were sent, {accepted} accepted, {handled} handled by the ledger, \
+                 {calls} by the handlers, {recorded} by the histograms",
+                    count(planned)
+                )
+            },
+        ),
+        check(
+            "none failed, dropped, expired, undeliverable",
+            lost == 0,
+            || {
+                format!(
+                    "{} failed, {} dropped, {} expired, {} undeliverable",
+                    account.failed, account.dropped, account.expired, account.undeliverable
+                )
+            },
+        ),
+        check(
+            "the ledger closes and nothing waits",
+            outcome.ledger.closes() && outcome.ledger.is_quiet(),
+            || format!("{:?}", outcome.ledger),
+        ),
+        check("checksums and replies are right", checksums, || {
+            format!(
+                "checksums or replies differ; {} wrong replies",
+                outcome.wrong_replies
+            )
+        }),
+    ]
+}
+
+/// That no more was used than may be.
+fn resources(outcome: &Outcome) -> Vec<Check> {
+    let pool = &outcome.envelopes;
+    let limit = memory::limit(outcome.account.sent) as f64;
+    let grown = outcome.memory.map_or(0, |memory| memory.growth()) as f64;
+    vec![
+        check(
+            format!("reuse rate of at least {}", percent(LEAST_REUSE)),
+            pool.reuse_rate() >= LEAST_REUSE,
+            || format!("the reuse rate is {}", percent(pool.reuse_rate())),
+        ),
+        check(
+            "never more envelopes than the pool's capacity",
+            pool.created <= pool.capacity && pool.high_water <= pool.capacity,
+            || {
+                format!(
+                    "{} created, {} in flight, capacity {}",
+                    pool.created, pool.high_water, pool.capacity
+                )
+            },
+        ),
+        check("memory within its limit", grown <= limit, || {
+            format!("memory grew by {}, limit {}", growth(grown), growth(limit))
+        }),
+    ]
+}
+
+/// The judgement over all runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Healthy,
+    Unhealthy,
+    /// Stopped by Ctrl-C; what was done until then is healthy.
+    Interrupted,
+}
+
+impl Verdict {
+    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+        let is_broken = |outcome| checks(outcome).iter().any(|check| check.broken.is_some());
+        if outcomes.iter().any(is_broken) {
+            Verdict::Unhealthy
+        } else if outcomes.iter().any(|outcome| outcome.is_interrupted) {
+            Verdict::Interrupted
+        } else {
+            Verdict::Healthy
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Verdict::Healthy => "healthy",
+            Verdict::Unhealthy => "unhealthy",
+            Verdict::Interrupted => "interrupted",
+        }
+    }
+
+    pub(crate) fn exit_status(self) -> u8 {
+        match self {
+            Verdict::Healthy => 0,
+            Verdict::Unhealthy => 1,
+            Verdict::Interrupted => 130,
+        }
+    }
+}

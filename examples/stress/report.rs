@@ -1,0 +1,247 @@
+//! The report, for people: our figures, and the original's beside them.
+
+use crate::figures::{count, growth, megabytes, nanoseconds, percent, rate};
+use crate::health::{Verdict, checks};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::plan::{Mode, Until};
+use crate::{memory, original};
+
+/// How the example was compiled.
+pub(crate) fn profile() -> &'static str {
+    if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    }
+}
+
+pub(crate) fn configuration(options: &Options) {
+    let fact = |name: &str, value: String| println!("  {name:<18} {value}");
+    println!("mycelia stress test\n\nconfiguration");
+    fact("profile", profile().to_owned());
+    fact("mycelia", env!("CARGO_PKG_VERSION").to_owned());
+    if let Some(rustc) = option_env!("RUSTC_VERSION") {
+        fact("rustc", rustc.to_owned());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    fact("cores", cores.to_string());
+    fact(
+        "threads",
+        format!(
+            "{} for subsystems, {} for senders",
+            options.threads, options.senders
+        ),
+    );
+    let plans = options.plans();
+    if let Some(plan) = plans.first() {
+        fact("strategy", plan.strategy_name());
+        fact(
+            "pool",
+            format!(
+                "{} envelopes, all created at start",
+                count(plan.pool as u64)
+            ),
+        );
+        let pause = if plan.pause.is_zero() {
+            "no pauses".to_owned()
+        } else {
+            format!("{:?} pause between them", plan.pause)
+        };
+        fact(
+            "bursts",
+            format!("of {} messages, {pause}", count(plan.burst)),
+        );
+        fact(
+            "warm-up",
+            format!("{} messages before each run", count(plan.warm_up())),
+        );
+    }
+    fact("allocator", "system, with a counter in front".to_owned());
+    for (at, plan) in plans.iter().enumerate() {
+        fact(&format!("run {}", at + 1), plan.title());
+    }
+}
+
+/// A section's rows: name, our figure, the original's.
+struct Section(Mode);
+
+impl Section {
+    fn open(mode: Mode, title: &str) -> Self {
+        println!("\n  {title}");
+        Section(mode)
+    }
+
+    fn row(&self, name: &str, ours: impl AsRef<str>) {
+        let original = original::figure(self.0, name);
+        let line = format!("    {name:<24} {:>16} {original:>16}", ours.as_ref());
+        println!("{}", line.trim_end());
+    }
+}
+
+pub(crate) fn run(number: usize, outcome: &Outcome) {
+    let plan = &outcome.plan;
+    let amount = match plan.until {
+        Until::Messages(messages) => format!("{} messages", count(messages)),
+        Until::Elapsed(duration) => format!("{duration:?}"),
+    };
+    println!("\nrun {number}: {}, {amount}", plan.title());
+    if plan.mode == Mode::Sequential {
+        println!("  one round trip after another; a million of them would take most of a minute");
+    }
+    let has_original = !original::figure(plan.mode, "sent").is_empty();
+    let original = if has_original { "original" } else { "" };
+    let heading = format!("{:28} {:>16} {original:>16}", "", "ours");
+    println!("\n{}", heading.trim_end());
+    performance(outcome);
+    memory_use(outcome);
+    pool(outcome);
+    stability(outcome);
+    latency(outcome);
+    ledger(outcome);
+    for (at, remark) in original::remarks(plan.mode).iter().enumerate() {
+        let lead = if at == 0 { "\n  note: " } else { "        " };
+        println!("{lead}{remark}");
+    }
+}
+
+fn performance(outcome: &Outcome) {
+    let section = Section::open(outcome.plan.mode, "performance");
+    section.row("sent", count(outcome.account.sent));
+    section.row("handled", count(outcome.account.handled));
+    section.row("seconds", format!("{:.3}", outcome.took.as_secs_f64()));
+    if !outcome.paused.is_zero() {
+        section.row("in pauses", format!("{:.3}", outcome.paused.as_secs_f64()));
+    }
+    section.row("per second", rate(outcome.per_second()));
+    if !outcome.paused.is_zero() {
+        section.row("per second, no pauses", rate(outcome.per_second_busy()));
+    }
+}
+
+fn memory_use(outcome: &Outcome) {
+    let section = Section::open(outcome.plan.mode, "memory, after the warm-up");
+    match &outcome.memory {
+        Some(memory) => {
+            let grown = memory.growth() as f64;
+            let minutes = outcome.took.as_secs_f64().max(1e-9) / 60.0;
+            section.row("rss start", megabytes(memory.start as f64));
+            section.row("rss end", megabytes(memory.end as f64));
+            section.row("growth", growth(grown));
+            section.row("growth per minute", growth(grown / minutes));
+        }
+        None => section.row("rss", "n/a"),
+    }
+    section.row(
+        "limit of growth",
+        growth(memory::limit(outcome.account.sent) as f64),
+    );
+    section.row("allocations", count(outcome.allocations));
+    section.row(
+        "allocations per message",
+        format!("{:.4}", outcome.allocations_per_message()),
+    );
+}
+
+fn pool(outcome: &Outcome) {
+    let pool = &outcome.envelopes;
+    let section = Section::open(outcome.plan.mode, "pool");
+    section.row("capacity", count(pool.capacity));
+    section.row("created", count(pool.created));
+    section.row("  after the warm-up", count(pool.created_after_warm_up));
+    section.row("reused", count(pool.reused));
+    section.row("released", count(pool.released));
+    section.row("reuse rate", percent(pool.reuse_rate()));
+    section.row("efficiency", percent(pool.efficiency()));
+    section.row("high water", count(pool.high_water));
+    section.row("boxed", count(pool.boxed));
+}
+
+fn stability(outcome: &Outcome) {
+    let stability = &outcome.stability;
+    let title = format!("handled per second, in {} equal windows", stability.windows);
+    let section = Section::open(outcome.plan.mode, &title);
+    section.row("average", rate(stability.avg));
+    section.row("lowest", rate(stability.min));
+    section.row("highest", rate(stability.max));
+    section.row("sigma", rate(stability.sigma));
+    section.row("variability", percent(stability.variability()));
+}
+
+fn latency(outcome: &Outcome) {
+    println!("\n  latency of every message, by route");
+    let columns = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>10}"));
+    println!("    {:24}{}", "", columns.concat());
+    for (path, latency) in &outcome.routes {
+        let Some(latency) = latency else {
+            println!("    {path:<24}  no messages");
+            continue;
+        };
+        println!("    {path}, {} messages", count(latency.count));
+        let intervals = [
+            ("wait, sent to begun", &latency.wait),
+            ("service, the handler", &latency.service),
+            ("total", &latency.total),
+        ];
+        for (name, of) in intervals {
+            let values = [of.p50_ns, of.p90_ns, of.p99_ns, of.p999_ns, of.max_ns];
+            let columns = values.map(|ns| format!("{:>10}", nanoseconds(ns)));
+            println!("      {name:<22}{}", columns.concat());
+        }
+    }
+}
+
+fn ledger(outcome: &Outcome) {
+    let account = &outcome.account;
+    let section = Section::open(outcome.plan.mode, "ledger");
+    section.row("accepted", count(account.sent));
+    section.row("  handled", count(account.handled));
+    section.row("  failed", count(account.failed));
+    section.row("  dropped", count(account.dropped));
+    section.row("  expired", count(account.expired));
+    section.row("  undeliverable", count(account.undeliverable));
+    section.row("  waiting", count(account.waiting));
+    section.row("refused", count(account.refused));
+    println!(
+        "    and, not measured, {} to warm up and {} to ask for checksums",
+        count(outcome.warm_up),
+        count(outcome.control)
+    );
+}
+
+pub(crate) fn health(outcomes: &[Outcome], verdict: Verdict) {
+    println!("\nhealth");
+    let marks = |at: usize| {
+        let of = |outcome| {
+            checks(outcome)
+                .swap_remove(at)
+                .broken
+                .map_or("ok", |_| "BROKEN")
+        };
+        outcomes
+            .iter()
+            .map(of)
+            .map(|mark| format!("{mark:>8}"))
+            .collect::<String>()
+    };
+    let numbers = (1..=outcomes.len()).map(|run| format!("{:>8}", format!("run {run}")));
+    println!("    {:48}{}", "", numbers.collect::<String>());
+    if let Some(outcome) = outcomes.first() {
+        for (at, check) in checks(outcome).iter().enumerate() {
+            println!("    {:<48}{}", check.claim, marks(at));
+        }
+    }
+    let reasons: Vec<_> = outcomes
+        .iter()
+        .flat_map(|outcome| {
+            checks(outcome)
+                .into_iter()
+                .map(|check| (outcome.plan.title(), check.broken))
+        })
+        .filter_map(|(title, broken)| Some(format!("{title}: {}", broken?)))
+        .collect();
+    println!("\nverdict: {}", verdict.name());
+    for reason in reasons {
+        println!("  - {reason}");
+    }
+}
