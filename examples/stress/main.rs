@@ -9,6 +9,14 @@
 //!
 //! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
 
+/// Prints a line of the report; a reader that has gone (`| head`) is no error.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
 mod allocations;
 mod figures;
 mod health;

@@ -17,8 +17,8 @@ pub(crate) fn profile() -> &'static str {
 }
 
 pub(crate) fn configuration(options: &Options) {
-    let fact = |name: &str, value: String| println!("  {name:<18} {value}");
-    println!("mycelia stress test\n\nconfiguration");
+    let fact = |name: &str, value: String| say!("  {name:<18} {value}");
+    say!("mycelia stress test\n\nconfiguration");
     fact("profile", profile().to_owned());
     fact("mycelia", env!("CARGO_PKG_VERSION").to_owned());
     if let Some(rustc) = option_env!("RUSTC_VERSION") {
@@ -68,14 +68,14 @@ struct Section(Mode);
 
 impl Section {
     fn open(mode: Mode, title: &str) -> Self {
-        println!("\n  {title}");
+        say!("\n  {title}");
         Section(mode)
     }
 
     fn row(&self, name: &str, ours: impl AsRef<str>) {
         let original = original::figure(self.0, name);
         let line = format!("    {name:<24} {:>16} {original:>16}", ours.as_ref());
-        println!("{}", line.trim_end());
+        say!("{}", line.trim_end());
     }
 }
 
@@ -85,14 +85,14 @@ pub(crate) fn run(number: usize, outcome: &Outcome) {
         Until::Messages(messages) => format!("{} messages", count(messages)),
         Until::Elapsed(duration) => format!("{duration:?}"),
     };
-    println!("\nrun {number}: {}, {amount}", plan.title());
+    say!("\nrun {number}: {}, {amount}", plan.title());
     if plan.mode == Mode::Sequential {
-        println!("  one round trip after another; a million of them would take most of a minute");
+        say!("  one round trip after another; a million of them would take most of a minute");
     }
     let has_original = !original::figure(plan.mode, "sent").is_empty();
     let original = if has_original { "original" } else { "" };
     let heading = format!("{:28} {:>16} {original:>16}", "", "ours");
-    println!("\n{}", heading.trim_end());
+    say!("\n{}", heading.trim_end());
     performance(outcome);
     memory_use(outcome);
     pool(outcome);
@@ -101,7 +101,7 @@ pub(crate) fn run(number: usize, outcome: &Outcome) {
     ledger(outcome);
     for (at, remark) in original::remarks(plan.mode).iter().enumerate() {
         let lead = if at == 0 { "\n  note: " } else { "        " };
-        println!("{lead}{remark}");
+        say!("{lead}{remark}");
     }
 }
 
@@ -169,15 +169,15 @@ fn stability(outcome: &Outcome) {
 }
 
 fn latency(outcome: &Outcome) {
-    println!("\n  latency of every message, by route");
+    say!("\n  latency of every message, by route");
     let columns = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>10}"));
-    println!("    {:24}{}", "", columns.concat());
+    say!("    {:24}{}", "", columns.concat());
     for (path, latency) in &outcome.routes {
         let Some(latency) = latency else {
-            println!("    {path:<24}  no messages");
+            say!("    {path:<24}  no messages");
             continue;
         };
-        println!("    {path}, {} messages", count(latency.count));
+        say!("    {path}, {} messages", count(latency.count));
         let intervals = [
             ("wait, sent to begun", &latency.wait),
             ("service, the handler", &latency.service),
@@ -186,7 +186,7 @@ fn latency(outcome: &Outcome) {
         for (name, of) in intervals {
             let values = [of.p50_ns, of.p90_ns, of.p99_ns, of.p999_ns, of.max_ns];
             let columns = values.map(|ns| format!("{:>10}", nanoseconds(ns)));
-            println!("      {name:<22}{}", columns.concat());
+            say!("      {name:<22}{}", columns.concat());
         }
     }
 }
@@ -202,7 +202,7 @@ fn ledger(outcome: &Outcome) {
     section.row("  undeliverable", count(account.undeliverable));
     section.row("  waiting", count(account.waiting));
     section.row("refused", count(account.refused));
-    println!(
+    say!(
         "    and, not measured, {} to warm up and {} to ask for checksums",
         count(outcome.warm_up),
         count(outcome.control)
@@ -210,7 +210,7 @@ fn ledger(outcome: &Outcome) {
 }
 
 pub(crate) fn health(outcomes: &[Outcome], verdict: Verdict) {
-    println!("\nhealth");
+    say!("\nhealth");
     let marks = |at: usize| {
         let of = |outcome| {
             checks(outcome)
@@ -225,10 +225,10 @@ pub(crate) fn health(outcomes: &[Outcome], verdict: Verdict) {
             .collect::<String>()
     };
     let numbers = (1..=outcomes.len()).map(|run| format!("{:>8}", format!("run {run}")));
-    println!("    {:48}{}", "", numbers.collect::<String>());
+    say!("    {:48}{}", "", numbers.collect::<String>());
     if let Some(outcome) = outcomes.first() {
         for (at, check) in checks(outcome).iter().enumerate() {
-            println!("    {:<48}{}", check.claim, marks(at));
+            say!("    {:<48}{}", check.claim, marks(at));
         }
     }
     let reasons: Vec<_> = outcomes
@@ -240,8 +240,8 @@ pub(crate) fn health(outcomes: &[Outcome], verdict: Verdict) {
         })
         .filter_map(|(title, broken)| Some(format!("{title}: {}", broken?)))
         .collect();
-    println!("\nverdict: {}", verdict.name());
+    say!("\nverdict: {}", verdict.name());
     for reason in reasons {
-        println!("  - {reason}");
+        say!("  - {reason}");
     }
 }
