@@ -132,9 +132,14 @@ impl Directory {
         }
     }
 
+    /// Lets a seat be named as a sender. Before its host stands: handles that were kept over an
+    /// unmount reach it from then on, and its handlers may send.
+    pub(crate) fn introduce(&self, seat: &Seat) {
+        self.names.insert(seat.id, seat.name.clone());
+    }
+
     pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
         let name = mounted.seat.name.clone();
-        self.names.insert(mounted.seat.id, name.clone());
         self.mounted.insert(name, mounted.clone());
         self.roster_mut().push(mounted);
         // Release: who sees the new epoch finds the new entry.

@@ -159,6 +159,7 @@ impl Handler<Mount> for Registry {
             Err(error) => return refuse(error),
         };
         let seat = self.seat(&mount.name);
+        self.shared.directory.introduce(&seat);
         let mounted = Arc::new(Mounted::new(
             seat,
             mount.map,

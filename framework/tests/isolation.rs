@@ -318,6 +318,27 @@ async fn senders_that_wait_for_room_learn_that_the_subsystem_has_closed() {
 }
 
 #[mycelia::test]
+async fn a_strategy_that_panics_is_replaced_and_the_supervisor_goes_on() {
+    struct Hopeless;
+    impl mycelia::Strategy for Hopeless {
+        fn slices(&mut self, _: &[mycelia::Load], _: &mut [mycelia::Slice]) {
+            panic!("decided nothing {ON_PURPOSE}");
+        }
+    }
+    let _watch = watchdog();
+    let (system, ..) = system().await;
+    system.mount(Fragile::new).await.unwrap();
+    system.set_strategy(Hopeless);
+    assert_eq!(system.ask("fragile://count", Count).await.unwrap(), 1);
+    system.set_strategy(mycelia::RoundRobin(mycelia::Slice::new(5)));
+    until("the next strategy is obeyed", || {
+        system.snapshot().subsystems[0].slice == 5
+    })
+    .await;
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
 async fn a_state_that_panics_when_it_is_dropped_hurts_nobody() {
     let _watch = watchdog();
     let (system, gate, _) = system().await;

@@ -589,6 +589,12 @@ impl Field {
         0
     }
 
+    #[route("lay")]
+    async fn lay(&mut self, _: Lay, State(gate): State<Gate>) -> Mine {
+        gate.0.acquire().await.unwrap().forget();
+        Mine(true)
+    }
+
     #[route("disarm")]
     fn disarm(&mut self, mut mine: Mine) {
         mine.0 = false;
@@ -617,6 +623,33 @@ async fn messages_that_panic_when_dropped_are_accounted_for_like_others() {
         assert!(matches!(ask.await, Err(AskError::Unhandled { .. })));
     }
     assert_eq!(system.snapshot().pool.in_flight, 0);
+}
+
+/// Is answered with something that panics when it is dropped.
+#[derive(Message)]
+#[message(reply = Mine)]
+struct Lay;
+
+#[mycelia::test]
+async fn an_unread_reply_that_panics_when_dropped_gives_its_envelope_back() {
+    let _watch = watchdog();
+    let Fixture { system, gate } = fixture(4).await;
+    system.mount(Field::default).await.unwrap();
+    for _ in 0..10 {
+        let mut lay = Box::pin(system.ask("field://lay", Lay));
+        assert!(poll_once(&mut lay).await.is_none());
+        gate.0.add_permits(1);
+        until("the reply has come", || {
+            let now = system.snapshot();
+            now.total.is_quiet() && now.pool.in_flight == 1
+        })
+        .await;
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(lay)));
+        assert!(dropped.is_err());
+        assert_eq!(system.snapshot().pool.in_flight, 0);
+    }
+    assert_eq!(figures(&quiet(&system).await), [10, 10, 0, 0, 0, 0]);
+    system.stop().await.unwrap();
 }
 
 #[mycelia::test]

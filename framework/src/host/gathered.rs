@@ -15,6 +15,8 @@ use crate::ledger::{Ending, Tally};
 use crate::pool::lane::Hold;
 use crate::token::{Chain, Token};
 
+/// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
+const PATIENCE_NS: u64 = 100_000;
 /// Samples gathered before they are entered.
 const GATHER: usize = 64;
 
@@ -23,8 +25,9 @@ pub(super) struct Gathered {
     samples: Vec<Sample>,
     tally: Tally,
     free: Chain,
-    /// Envelopes returned.
-    pub(super) owed: usize,
+    /// When the turn's first message began.
+    pub(super) first: Option<Stamp>,
+    last: Stamp,
     lane: Option<Rc<Hold>>,
 }
 
@@ -41,7 +44,8 @@ impl Gathered {
             samples,
             tally: Tally::default(),
             free: Chain::new(),
-            owed: 0,
+            first: None,
+            last: Stamp(0),
             lane,
         }
     }
@@ -61,12 +65,14 @@ impl Gathered {
         if self.samples.len() == GATHER {
             self.enter(works);
         }
+        let ended = works.shared.clock.now();
+        self.last = ended;
         let head = envelope.head();
         self.samples.push(Sample {
             route: head.route,
             sent: Stamp(head.sent),
             started,
-            ended: works.shared.clock.now(),
+            ended,
         });
     }
 
@@ -105,14 +111,58 @@ impl Gathered {
         }
         if !self.free.is_empty() {
             let free = std::mem::replace(&mut self.free, Chain::new());
-            self.owed += free.len() as usize;
             match &self.lane {
-                Some(hold) => shared.pool.release(&hold.lane, free),
+                Some(hold) => {
+                    hold.owed.set(hold.owed.get() + free.len() as usize);
+                    shared.pool.release(&hold.lane, free);
+                }
                 None => shared
                     .pool
                     .with_lane(|lane| shared.pool.release(lane, free)),
             }
         }
+    }
+
+    /// A host begins a turn; `went_on` says whether it had promised to come back.
+    pub(super) fn begin_turn(&mut self, went_on: &mut bool) {
+        if let Some(hold) = &self.lane
+            && std::mem::take(went_on)
+        {
+            hold.going_on.set(hold.going_on.get() - 1);
+        }
+    }
+
+    /// Ends a turn: enters what was gathered, and wakes senders that wait for envelopes.
+    ///
+    /// While any host of the thread goes on working, a quarter of the pool may come together first, or
+    /// what [`PATIENCE_NS`] of handling sets free: a sender that is woken should find room for more
+    /// than one message, for to wake it costs as much as to handle a hundred.
+    pub(super) fn end_turn<S>(&mut self, works: &Works<S>, goes_on: bool) {
+        self.enter(works);
+        let pool = &works.shared.pool;
+        let Some(hold) = &self.lane else {
+            // The thread is ending.
+            return pool.room.wake(usize::MAX);
+        };
+        if goes_on {
+            hold.going_on.set(hold.going_on.get() + 1);
+        }
+        let owed = hold.owed.get();
+        if owed == 0 {
+            return;
+        }
+        if pool.room.any() {
+            let first = self.first.unwrap_or(self.last);
+            let busy_ns = hold.busy_ns.get() + works.shared.clock.between_ns(first, self.last);
+            let many = owed >= pool.capacity() as usize / 4;
+            if hold.going_on.get() > 0 && !many && busy_ns < PATIENCE_NS {
+                hold.busy_ns.set(busy_ns);
+                return;
+            }
+            pool.room.wake(owed);
+        }
+        hold.owed.set(0);
+        hold.busy_ns.set(0);
     }
 }
 

@@ -17,7 +17,6 @@ use std::task::{Context as TaskContext, Poll};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
 
-use crate::clock::Stamp;
 use crate::directory::Mounted;
 use crate::route::Handlers;
 use crate::shared::Shared;
@@ -66,9 +65,8 @@ struct Resident<S: 'static> {
     /// The ticket up to which messages were taken out of the inbox.
     ticket: u64,
     in_service: Option<InService>,
-    /// Envelopes returned since those who wait for one were last woken.
-    owed: usize,
-    owed_since: Option<Stamp>,
+    /// Its last turn ended with more to do.
+    went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
     looks: u8,
     order: Order,
@@ -116,8 +114,7 @@ impl<S: 'static> Host<S> {
             backlog: Chain::new(),
             ticket,
             in_service: None,
-            owed: 0,
-            owed_since: None,
+            went_on: false,
             looks: 0,
             order: Order::Serve,
             ended: Vec::new(),

@@ -23,8 +23,6 @@ use crate::token::Token;
 
 /// Longest time that a turn may go on beginning messages, in nanoseconds.
 const TURN_NS: u64 = 500_000;
-/// Longest time that a free envelope may wait for others before a waiting sender is woken.
-const PATIENCE_NS: u64 = 100_000;
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
 
@@ -63,10 +61,10 @@ impl<S: 'static> Resident<S> {
         let shared = &works.shared;
         let serving = Serving::enter(shared.address(), works.mounted.seat.id);
         let mut gathered = Gathered::new(lane::of_this_thread(&shared.pool));
+        gathered.begin_turn(&mut self.went_on);
         let turn = self.serve(&works, cx, &mut gathered);
-        gathered.enter(&works);
-        self.owed += gathered.owed;
-        self.wake_those_who_wait(&works, matches!(turn, Turn::Again));
+        self.went_on = matches!(turn, Turn::Again);
+        gathered.end_turn(&works, self.went_on);
         drop(serving);
         self.works = Some(works);
         turn
@@ -75,7 +73,6 @@ impl<S: 'static> Resident<S> {
     fn serve(&mut self, works: &Works<S>, cx: &mut Context<'_>, gathered: &mut Gathered) -> Turn {
         let slice = works.mounted.slice.load(Ordering::Relaxed);
         let mut begun = 0;
-        let mut first: Option<Stamp> = None;
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {
@@ -102,7 +99,7 @@ impl<S: 'static> Resident<S> {
             };
             begun += 1;
             let started = self.begin(works, token, gathered);
-            let first = *first.get_or_insert(started);
+            let first = *gathered.first.get_or_insert(started);
             if works.shared.clock.between_ns(first, started) > TURN_NS {
                 begun = slice;
             }
@@ -298,32 +295,6 @@ impl<S: 'static> Resident<S> {
         gathered.close(works, envelope, Ending::Undeliverable);
     }
 
-    /// Wakes senders that wait for envelopes. While this host goes on working it lets a quarter of the
-    /// pool come together first, but for [`PATIENCE_NS`] at most, so that a sender woken finds room for
-    /// more than one message.
-    fn wake_those_who_wait(&mut self, works: &Works<S>, goes_on: bool) {
-        if self.owed == 0 {
-            return;
-        }
-        let pool = &works.shared.pool;
-        if !pool.room.any() {
-            self.owed = 0;
-            self.owed_since = None;
-            return;
-        }
-        let clock = &works.shared.clock;
-        if goes_on && self.owed < pool.capacity() as usize / 4 {
-            let now = clock.now();
-            let since = *self.owed_since.get_or_insert(now);
-            if clock.between_ns(since, now) < PATIENCE_NS {
-                return;
-            }
-        }
-        pool.room.wake(self.owed);
-        self.owed = 0;
-        self.owed_since = None;
-    }
-
     /// Ends everything that is still here, and tells the registry.
     pub(super) fn end(&mut self) {
         if std::mem::replace(&mut self.is_over, true) {
@@ -333,7 +304,7 @@ impl<S: 'static> Resident<S> {
             return;
         };
         let shared = &works.shared;
-        let mut gathered = Gathered::new(None);
+        let mut gathered = Gathered::new(lane::of_this_thread(&shared.pool));
         if let Some(service) = self.in_service.take() {
             self.cut_off(&works, service, &mut gathered);
         }
@@ -352,9 +323,8 @@ impl<S: 'static> Resident<S> {
                 None => break,
             }
         }
-        gathered.enter(&works);
-        self.owed += gathered.owed;
-        self.wake_those_who_wait(&works, false);
+        gathered.begin_turn(&mut self.went_on);
+        gathered.end_turn(&works, false);
         // Senders that wait for room in this mailbox must learn that there will be none.
         works.mounted.seat.make_room(usize::MAX);
         let state = self.state.take();

@@ -5,7 +5,7 @@
 //! all that another lane holds. The pool's index of lanes, a `DashMap` by thread, is consulted when a
 //! thread first meets a pool and when a lane runs empty; in between the thread remembers its lane.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
@@ -61,6 +61,12 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) lane: Arc<Lane>,
+    /// Envelopes returned by this thread's hosts since those who wait for one were last woken.
+    pub(crate) owed: Cell<usize>,
+    /// Nanoseconds of handling since then.
+    pub(crate) busy_ns: Cell<u64>,
+    /// Hosts of this thread whose last turn ended with more to do.
+    pub(crate) going_on: Cell<u32>,
     thread: ThreadId,
     pool: Weak<Pool>,
 }
@@ -112,6 +118,9 @@ fn meet(lanes: &RefCell<Vec<Rc<Hold>>>, pool: &Arc<Pool>) -> Rc<Hold> {
     let thread = std::thread::current().id();
     let hold = Rc::new(Hold {
         lane: pool.enlist(thread),
+        owed: Cell::new(0),
+        busy_ns: Cell::new(0),
+        going_on: Cell::new(0),
         thread,
         pool: Arc::downgrade(pool),
     });

@@ -8,6 +8,7 @@ pub(crate) mod lane;
 pub(crate) mod stack;
 pub(crate) mod waiters;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::ThreadId;
 
@@ -18,6 +19,9 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::token::{Chain, Links, Token};
 use lane::Lane;
 use waiters::Waiters;
+
+/// Most looks for envelopes that are free but lie in no lane at the moment.
+const LOOKS: usize = 1000;
 
 /// The envelopes of one system.
 pub(crate) struct Pool {
@@ -137,20 +141,27 @@ impl Pool {
     /// Fills an empty lane from the others, or creates an envelope.
     #[cold]
     fn fetch(&self, to: &Lane) -> Option<Token> {
-        if let Some(token) = self.steal(to) {
-            self.note_in_flight(self.in_flight() + 1);
-            // Whoever looked while the others were on their way here has seen them nowhere.
-            if self.room.any() {
-                self.room.wake(1);
+        for _ in 0..LOOKS {
+            if let Some(token) = self.steal(to) {
+                self.note_in_flight(self.in_flight() + 1);
+                // Whoever looked while the others were on their way here has seen them nowhere.
+                if self.room.any() {
+                    self.room.wake(1);
+                }
+                return Some(token);
             }
-            return Some(token);
+            if let Some(token) = self.create() {
+                self.note_in_flight(self.in_flight() + 1);
+                return Some(token);
+            }
+            if self.in_flight() >= self.capacity {
+                break;
+            }
+            // Some are free: a thread that moves them from lane to lane has them in its hands.
+            std::thread::yield_now();
         }
-        let token = self.create();
-        self.note_in_flight(match &token {
-            Some(_) => self.in_flight() + 1,
-            None => self.capacity,
-        });
-        token
+        self.note_in_flight(self.capacity);
+        None
     }
 
     fn steal(&self, to: &Lane) -> Option<Token> {
@@ -182,12 +193,19 @@ impl Pool {
 
     /// Returns one envelope, and wakes one who waits for it.
     pub(crate) fn release_one(self: &Arc<Self>, mut envelope: Envelope<'_>) {
-        envelope.clear();
+        let dropped = match envelope.is_loaded() {
+            true => catch_unwind(AssertUnwindSafe(|| envelope.clear())),
+            false => Ok(()),
+        };
         let mut chain = Chain::new();
         chain.push_back(&self.links, envelope.into_token());
         self.with_lane(|lane| self.release(lane, chain));
         if self.room.any() {
             self.room.wake(1);
+        }
+        // What lay inside panicked when it was dropped: the caller's to know, the envelope is safe.
+        if let Err(panic) = dropped {
+            resume_unwind(panic);
         }
     }
 

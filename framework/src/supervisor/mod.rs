@@ -8,6 +8,7 @@
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use actix::{Actor, AsyncContext, Context, Handler};
 use crate::shared::Shared;
 use crate::sync::Ordering;
 use crate::waits::Hopeless;
-use strategy::{Load, Slice, Strategy};
+use strategy::{Load, RoundRobin, Slice, Strategy};
 
 const TICK: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_millis(640);
@@ -98,7 +99,12 @@ impl Supervisor {
             });
             slices.push(slice);
         });
-        self.strategy.slices(loads, slices);
+        let decide = AssertUnwindSafe(|| self.strategy.slices(loads, slices));
+        if catch_unwind(decide).is_err() {
+            // A user's strategy; the watch over the system must go on without it.
+            self.strategy = Box::new(RoundRobin::default());
+            return;
+        }
         let mut at = 0;
         self.shared.directory.for_each(|mounted| {
             // Something may have been mounted or unmounted meanwhile; the next tick sees it.
