@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     /// Only its own handlers may still send.
     Draining = 1,
     Stopped = 2,
+    /// Nobody holds the system any more: what still waits has nobody to be handled for.
+    Abandoned = 3,
 }
 
 impl Shared {
@@ -59,7 +61,8 @@ impl Shared {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Open,
             1 => Phase::Draining,
-            _ => Phase::Stopped,
+            2 => Phase::Stopped,
+            _ => Phase::Abandoned,
         }
     }
 
@@ -69,7 +72,7 @@ impl Shared {
         match self.phase() {
             Phase::Open => false,
             Phase::Draining => sender == 0,
-            Phase::Stopped => true,
+            Phase::Stopped | Phase::Abandoned => true,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::ledger::Ending;
 use crate::mailbox::Serving;
 use crate::mailbox::inbox::{Inbox, Taken};
 use crate::pool::lane;
+use crate::shared::Phase;
 use crate::sync::Ordering;
 use crate::token::Token;
 
@@ -170,7 +171,7 @@ impl<S: 'static> Resident<S> {
             gathered.close(works, envelope, Ending::Expired);
             return started;
         }
-        if head.table != works.mounted.map.id {
+        if head.table != works.mounted.map.id || shared.phase() == Phase::Abandoned {
             self.reject(works, envelope, gathered);
             return started;
         }

@@ -56,6 +56,7 @@ pub(crate) async fn until_room<M: Message>(
                     }
                     // Other room is lacking now: begin again with that.
                     Err(Attempt::Full(back, what, _)) if what != room => {
+                        queued.waiters.wake(1);
                         held = Some(back);
                         return Poll::Ready(None);
                     }

@@ -20,7 +20,7 @@ pub use stop::{StopError, StopReport};
 use crate::error::{CaptureError, MountError};
 use crate::extract::{self, Delivery, Extractor, States};
 use crate::registry::Registry;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::supervisor::snapshot::Snapshot;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::{Supervisor, Use};
@@ -82,7 +82,7 @@ struct Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        self.shared.advance(crate::shared::Phase::Stopped);
+        self.shared.advance(Phase::Abandoned);
         self.keeper.quit();
     }
 }
@@ -157,7 +157,7 @@ impl Extractor for System {
     fn unpack((): (), delivery: &Delivery<'_>) -> Self {
         let weak = delivery.state::<OnceWeak>();
         weak.and_then(|weak| weak.0.get()?.upgrade())
-            .expect("a system lives while its handlers run")
+            .expect("no handler begins once its system is abandoned")
     }
 
     fn check(_: &States) -> Result<(), MountError> {
