@@ -157,6 +157,10 @@ impl Hopeless {
 impl Edges {
     /// The way from `from` by edges to `to`, closed by the new edge `to → from`.
     fn circle(&self, to: SeatId, from: SeatId) -> Option<Vec<SeatId>> {
+        if from != to && !self.list.iter().any(|edge| edge.who == from) {
+            // Nearly always: the one waited for waits for nobody.
+            return None;
+        }
         let mut way = vec![to];
         self.walk(to, from, &mut way).then_some(way)
     }
