@@ -12,7 +12,7 @@ mod turn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
@@ -69,6 +69,8 @@ struct Resident<S: 'static> {
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
     looks: u8,
+    /// What was left with the seat to wake this host.
+    waker: Option<Waker>,
     order: Order,
     /// Told when the host has ended its last message.
     ended: Vec<oneshot::Sender<()>>,
@@ -116,6 +118,7 @@ impl<S: 'static> Host<S> {
             in_service: None,
             went_on: false,
             looks: 0,
+            waker: None,
             order: Order::Serve,
             ended: Vec::new(),
             is_over: false,

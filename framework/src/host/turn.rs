@@ -153,7 +153,10 @@ impl<S: 'static> Resident<S> {
             return Some(Turn::Linger);
         }
         let seat = &works.mounted.seat;
-        seat.waker.register(cx.waker());
+        if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+            seat.leave_waker(self.waker.clone());
+        }
         seat.inbox.sleep().then_some(Turn::Sleep)
     }
 
@@ -326,6 +329,8 @@ impl<S: 'static> Resident<S> {
         }
         gathered.begin_turn(&mut self.went_on);
         gathered.end_turn(&works, false);
+        works.mounted.seat.leave_waker(None);
+        self.waker = None;
         // Senders that wait for room in this mailbox must learn that there will be none.
         works.mounted.seat.make_room(usize::MAX);
         let state = self.state.take();

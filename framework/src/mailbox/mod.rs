@@ -12,12 +12,13 @@ pub(crate) mod inbox;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::task::Waker;
 
 use once_cell::sync::OnceCell;
 
 use crate::ledger::{Endings, Ledger};
 use crate::pool::waiters::Waiters;
-use crate::sync::{AtomicU32, AtomicWaker, Ordering, fence};
+use crate::sync::{AtomicU32, Mutex, Ordering, fence, lock};
 use crate::token::{Links, Token};
 use inbox::{Inbox, Refusal};
 
@@ -32,8 +33,9 @@ pub(crate) type SeatId = u32;
 #[repr(C)]
 pub(crate) struct Seat {
     pub(crate) inbox: Inbox,
-    /// Wakes the host; renewed by it before it sleeps.
-    pub(crate) waker: AtomicWaker,
+    /// Wakes the host; left by it before it first sleeps. It stays: a host is one task for life, so
+    /// that there is nothing to renew at every sleep as an `AtomicWaker` would have it.
+    waker: Mutex<Option<Waker>>,
     /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
     capacity: AtomicU32,
     /// The table that messages must be packed for.
@@ -54,7 +56,7 @@ impl Seat {
             id,
             name,
             inbox: Inbox::new(),
-            waker: AtomicWaker::new(),
+            waker: Mutex::new(None),
             capacity: AtomicU32::new(u32::MAX),
             table: AtomicU32::new(0),
             room: OnceCell::new(),
@@ -88,9 +90,23 @@ impl Seat {
             .inbox
             .push(links, token, capacity, || self.endings.finished())?;
         if asleep {
-            self.waker.wake();
+            self.ring();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn ring(&self) {
+        if let Some(waker) = &*lock(&self.waker) {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Leaves what wakes the host; nothing at its end, so that the seat does not keep the task.
+    pub(crate) fn leave_waker(&self, waker: Option<Waker>) {
+        let before = std::mem::replace(&mut *lock(&self.waker), waker);
+        // Outside of the lock: it may be the last hold on a task, whose end comes here too.
+        drop(before);
     }
 
     /// Who waits for room in this mailbox.
