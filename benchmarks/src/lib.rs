@@ -9,7 +9,8 @@
 //! - `versions`, `stats`: which peers, and what is said of several rounds
 //! - `tally`: the messages, and what a handler keeps of them
 //! - [`contender`]: what a contender must be able to do; [`contenders`]: each in its own idiom
-//! - [`workloads`]: one question each, put to all contenders; [`savina`]: whole programs
+//! - [`workloads`]: one question each, put to all contenders; [`savina`]: whole programs;
+//!   [`open_loop`]: latency at fixed rates
 //! - [`report`]: rounds, table, JSON and chart
 
 pub mod allocator;
@@ -22,6 +23,7 @@ pub mod tally;
 pub mod contender;
 pub mod contenders;
 
+pub mod open_loop;
 pub mod savina;
 pub mod workloads;
 
