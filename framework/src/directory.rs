@@ -14,9 +14,9 @@ use dashmap::DashMap;
 use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 
-use crate::host::Control;
 use crate::latency::{Book, OWN_BOOKS};
 use crate::ledger::Ledger;
+use crate::mailbox::orders::Control;
 use crate::mailbox::{Seat, SeatId};
 use crate::route::RouteMap;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};

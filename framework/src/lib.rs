@@ -43,34 +43,36 @@
 //! message backwards: what carries it, where it waits, who handles it, how it is sent.
 
 // Underneath: atomics, ownership, time.
-mod clock;
 mod sync;
 mod token;
+mod clock;
 
 // The words.
 mod error;
-mod extract;
 mod message;
-mod subsystem;
+mod extract;
 
-// The path of a message, from its carrier outwards.
-mod address;
-mod directory;
+// The path of a message, from its carrier outwards: what carries it, where it waits, who handles it,
+// how it is found, how it is sent.
 mod envelope;
-mod handle;
-mod host;
+mod pool;
 mod latency;
 mod ledger;
 mod mailbox;
-mod pool;
+mod handler;
 mod route;
-mod send;
-mod shared;
+mod subsystem;
+mod directory;
 mod waits;
+mod shared;
+mod host;
+mod send;
+mod address;
+mod handle;
 
 // The keepers.
-mod registry;
 mod supervisor;
+mod registry;
 mod system;
 
 mod entry;

@@ -18,8 +18,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::directory::Mounted;
 use crate::error::{MountError, UnmountError};
-use crate::host::{Control, Order};
 use crate::ledger::Ledger;
+use crate::mailbox::orders::{Control, Order};
 use crate::mailbox::{Seat, SeatId};
 use crate::route::RouteMap;
 use crate::shared::{Phase, Shared};

@@ -11,20 +11,14 @@ use std::sync::Arc;
 
 use mycelia_core::{PathRef, Pattern, Router};
 
-use crate::envelope::{Envelope, Stored};
+use crate::envelope::{Envelope, Parcel, Stored};
 use crate::error::{CaptureError, MountError};
 use crate::extract::{Address, Extract, States};
-use crate::host::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::handler::{AsyncHandler, Handler, SyncHandler};
 use crate::latency::Book;
 use crate::message::{IntoReply, Message};
 use crate::pool::Pool;
 use crate::pool::lane::Lane;
-
-/// What travels in an envelope: the message, and what its handler's extractors packed at the sender.
-pub(crate) struct Parcel<M, P> {
-    pub(crate) message: M,
-    pub(crate) packed: P,
-}
 
 /// The routes of a subsystem while they are being entered.
 ///

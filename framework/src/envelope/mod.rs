@@ -51,6 +51,12 @@ pub(crate) struct Head {
 #[repr(C, align(16))]
 struct Inline([MaybeUninit<u8>; INLINE_BYTES]);
 
+/// What travels in an envelope: the message, and what its handler's extractors packed at the sender.
+pub(crate) struct Parcel<M, P> {
+    pub(crate) message: M,
+    pub(crate) packed: P,
+}
+
 /// One place of the slab: 256 bytes, four cache lines, the first of which holds all that a small
 /// message needs.
 #[repr(C, align(64))]

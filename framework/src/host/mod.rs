@@ -5,8 +5,6 @@
 //! message alone. The subsystem is made anew by its factory; what waits in the mailbox stays.
 
 mod gathered;
-pub(crate) mod handler;
-pub(crate) mod runner;
 mod turn;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,31 +16,12 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as 
 use tokio::sync::oneshot;
 
 use crate::directory::Mounted;
+use crate::handler::runner::Runner;
+use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
 use crate::shared::Shared;
 use crate::token::Chain;
-use runner::Runner;
 use turn::{InService, Turn};
-
-/// What the keepers want of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Order {
-    /// Go on.
-    Serve,
-    /// Refuse new messages, end the accepted ones, then stop.
-    Drain,
-    /// Stop now; what still waits is undeliverable.
-    Abort,
-}
-
-/// An order, sent through the host's actix mailbox.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Control {
-    pub(crate) order: Order,
-    /// Told, or dropped, when the host has ended its last message.
-    pub(crate) ended: Option<oneshot::Sender<()>>,
-}
 
 /// What a turn needs and never changes.
 struct Works<S: 'static> {

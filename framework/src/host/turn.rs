@@ -9,14 +9,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::gathered::Gathered;
-use super::handler::{Called, Failure, Outcome};
-use super::{Order, Resident, Works, panic_message};
+use super::{Resident, Works, panic_message};
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
+use crate::handler::runner::Outcome;
+use crate::handler::{Called, Failure};
 use crate::ledger::Ending;
 use crate::mailbox::Serving;
 use crate::mailbox::inbox::{Inbox, Taken};
+use crate::mailbox::orders::Order;
 use crate::pool::lane;
 use crate::shared::Phase;
 use crate::sync::Ordering;

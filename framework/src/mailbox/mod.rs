@@ -9,6 +9,7 @@
 //! soft and counted per sender. Promise: order per sender, nothing lost, room as stated.
 
 pub(crate) mod inbox;
+pub(crate) mod orders;
 
 use std::cell::Cell;
 use std::sync::Arc;

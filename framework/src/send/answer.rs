@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Sent;
 use crate::envelope::Envelope;
 use crate::error::AskError;
-use crate::host::handler::Failure;
+use crate::handler::Failure;
 use crate::mailbox::Seat;
 use crate::message::Message;
 use crate::shared::Shared;

@@ -5,7 +5,8 @@
 //! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
 //! one [`Runner`], whose memory is reused.
 
-use std::any::Any;
+pub(crate) mod runner;
+
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,11 +14,10 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 
-use super::runner::{Run, Runner};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Parcel};
 use crate::extract::{Delivery, Extract};
 use crate::message::{IntoReply, Message};
-use crate::route::Parcel;
+use runner::{Outcome, Panic, Run, Runner};
 
 /// One route's way to the user's method.
 pub(crate) trait Handler<S>: Send + Sync {
@@ -40,18 +40,6 @@ pub(crate) enum Called {
     Running,
     /// The envelope does not hold what this handler takes.
     WrongParcel,
-}
-
-/// What a panic left.
-pub(crate) type Panic = Box<dyn Any + Send>;
-
-/// How a handler ended.
-pub(crate) enum Outcome {
-    Handled,
-    /// It returned an error with this text.
-    Failed(String),
-    /// It panicked; the subsystem is there, but broken.
-    Panicked(Panic),
 }
 
 /// What an asker finds in its envelope in place of a reply.

@@ -10,13 +10,25 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::Any;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::handler::Outcome;
 use crate::envelope::Envelope;
+
+/// What a panic left.
+pub(crate) type Panic = Box<dyn Any + Send>;
+
+/// How a handler ended.
+pub(crate) enum Outcome {
+    Handled,
+    /// It returned an error with this text.
+    Failed(String),
+    /// It panicked; the subsystem is there, but broken.
+    Panicked(Panic),
+}
 
 /// A handler under way.
 pub(crate) trait Run<S> {
