@@ -4,7 +4,6 @@
 //! warm-up of the pool cancel out. What does not: the supervisor's ticks, which come by real time and so
 //! a few more often in the longer run. The spread over the rounds shows how little they weigh.
 
-use std::env;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
@@ -68,7 +67,8 @@ pub(crate) fn per_message(scenario: Scenario, messages: u64, rounds: u64) -> any
 
 /// All instructions of one run.
 fn instructions(scenario: Scenario, messages: u64) -> anyhow::Result<u64> {
-    let program = env::current_exe().context("where this program lies is unknown")?;
+    // By its process, so that all runs are of this very program, even if it is built anew meanwhile.
+    let program = format!("/proc/{}/exe", std::process::id());
     let output = Command::new("valgrind")
         // No options from the environment or from files in the way.
         .args(["--command-line-only=yes", "--tool=callgrind"])
