@@ -12,6 +12,7 @@ use mycelia::Route;
 use mycelia::prelude::*;
 use tokio::sync::oneshot;
 
+use super::YIELDS_AFTER;
 use crate::contender::{self, ByName, Contender, Threads, tokio_stage};
 use crate::tally::{Add, Aside, Ask, Take, Tally};
 
@@ -93,6 +94,8 @@ pub struct ByHandle {
 }
 
 impl contender::Address for ByHandle {
+    const YIELDS_AFTER: Option<u64> = Some(YIELDS_AFTER);
+
     async fn tell(&self, n: u64) {
         self.add.tell(Add(n)).await.expect("accepted");
     }
@@ -121,6 +124,8 @@ pub struct ByPath {
 }
 
 impl contender::Address for ByPath {
+    const YIELDS_AFTER: Option<u64> = Some(YIELDS_AFTER);
+
     async fn tell(&self, n: u64) {
         let path = self.users[n as usize % self.users.len()].as_str();
         self.system.tell(path, Add(n)).await.expect("accepted");

@@ -3,7 +3,7 @@
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ROOM;
+use super::{ROOM, YIELDS_AFTER};
 use crate::contender::{self, Contender, Threads, tokio_stage};
 use crate::tally::{Aside, Tally};
 
@@ -42,6 +42,8 @@ impl Address {
 }
 
 impl contender::Address for Address {
+    const YIELDS_AFTER: Option<u64> = Some(YIELDS_AFTER);
+
     async fn tell(&self, n: u64) {
         self.send(Word::Add(n)).await;
     }

@@ -92,7 +92,8 @@ pub type Line = (String, Vec<(f64, f64)>);
 /// The file cannot be written.
 pub fn lines(path: &Path, places: &[&str], panels: &[(String, Vec<Line>)]) -> anyhow::Result<()> {
     const HEIGHT: u32 = 320;
-    const COLOURS: [RGBColor; 6] = [
+    const COLOURS: [RGBColor; 7] = [
+        INK,
         PEER_COLOUR,
         RGBColor(200, 120, 60),
         RGBColor(110, 90, 170),
@@ -124,6 +125,7 @@ pub fn lines(path: &Path, places: &[&str], panels: &[(String, Vec<Line>)]) -> an
             .light_line_style(TRANSPARENT)
             .x_labels(places.len())
             .x_label_formatter(&|x| places.get(x.round() as usize).unwrap_or(&"").to_string())
+            .y_label_formatter(&|ns| figure(*ns))
             .y_desc("ns")
             .draw()
             .map_err(fail)?;
@@ -137,7 +139,7 @@ pub fn lines(path: &Path, places: &[&str], panels: &[(String, Vec<Line>)]) -> an
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE.mix(0.8))
             .draw()
             .map_err(fail)?;

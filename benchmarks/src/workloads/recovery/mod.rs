@@ -99,6 +99,8 @@ fn recovery<C: Victim>(load: Load) -> anyhow::Result<Reading> {
             STRUCK.store(true, Ordering::Release);
             while C::ping(&stage, &mut hold).await?.is_none() {
                 ensure!(begun.elapsed() < PATIENCE, "it does not come back");
+                // Whoever brings it back may have been left on this very processor.
+                std::thread::yield_now();
                 tokio::task::yield_now().await;
             }
             let back = Instant::now();
