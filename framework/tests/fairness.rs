@@ -163,8 +163,10 @@ async fn a_neighbour_waits_for_no_more_than_a_slice_of_the_flood() {
     let _watch = watchdog();
     for slice in [1, 16, 64] {
         let (passed, _) = passes_in_front(slice).await;
-        // The slice in which it was sent, and one more if others stood in the thread's queue.
-        let most = passed[passed.len() - 1];
+        // The slice in which it was sent, and one more if others stood in the thread's queue. Nine in
+        // ten: the operating system may halt this thread between its look at the flood and its send,
+        // and what passes meanwhile is counted though nothing waited for it.
+        let most = passed[passed.len() * 9 / 10];
         assert!(
             most <= 2 * u64::from(slice),
             "{most} with slices of {slice}"
