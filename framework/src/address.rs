@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use mycelia_core::{PathError, PathRef};
 
-use crate::directory::{Known, Mounted, look_up};
+use crate::directory::Mounted;
 use crate::error::SendError;
 use crate::extract::{Address, Source};
+use crate::memory::{Known, Memory};
 use crate::message::Message;
 use crate::route::{Pack, Route};
-use crate::send::{Attempt, Kind, Sent, Target, attempt};
+use crate::send::{Asked, Failed, Target, To};
 use crate::shared::Shared;
 
 /// What can be sent to: any text, or any bytes, of the form `name://segment/segment?query`.
@@ -25,6 +26,12 @@ pub trait AsPath {
     /// # Errors
     /// What is wrong with it, and where.
     fn as_path(&self) -> Result<PathRef<'_>, PathError>;
+
+    /// The path's text, if it is there without looking at it: then the sender's thread can remember
+    /// where it leads.
+    fn as_text(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl AsPath for str {
@@ -32,20 +39,40 @@ impl AsPath for str {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         PathRef::parse(self)
     }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
 }
 impl AsPath for String {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         PathRef::parse(self)
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
     }
 }
 impl AsPath for Cow<'_, str> {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         PathRef::parse(self)
     }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
 }
 impl AsPath for Arc<str> {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         PathRef::parse(self)
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
     }
 }
 impl AsPath for [u8] {
@@ -63,12 +90,18 @@ impl<T: AsPath + ?Sized> AsPath for &T {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         (**self).as_path()
     }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        (**self).as_text()
+    }
 }
 
 /// Finds who is mounted under a path's name.
 #[inline]
-pub(crate) fn mounted(shared: &Shared, name: &str) -> Result<Known, SendError> {
-    look_up(&shared.directory, name).ok_or_else(|| match shared.is_closed_to(shared.current()) {
+pub(crate) fn mounted(shared: &Shared, memory: &Memory, name: &str) -> Result<Known, SendError> {
+    let known = memory.mounted(&shared.directory, name);
+    known.ok_or_else(|| match shared.is_closed_to(shared.current()) {
         true => SendError::Stopped,
         false => SendError::NoSubsystem { name: name.into() },
     })
@@ -91,40 +124,90 @@ pub(crate) fn route_text(mounted: &Mounted, route: &Route) -> Box<str> {
     format!("{}://{}", mounted.seat.name, route.pattern).into()
 }
 
-/// One attempt to send to a path as text.
-#[inline]
-pub(crate) fn attempt_path<M: Message>(
-    shared: &Shared,
-    path: &(impl AsPath + ?Sized),
-    kind: Kind,
-    message: M,
-) -> Result<Sent, Attempt<M>> {
-    let path = match path.as_path() {
-        Ok(path) => path,
-        Err(error) => return Err(fail(SendError::BadPath(error), message)),
-    };
-    let mounted = match mounted(shared, path.name()) {
-        Ok(mounted) => mounted,
-        Err(error) => return Err(fail(error, message)),
-    };
-    let Some((route, captures)) = mounted.map.find(&path) else {
-        let path = path.to_string().into();
-        return Err(fail(SendError::NoRoute { path }, message));
-    };
-    let pack = match pack_of::<M>(&mounted, route) {
+/// A path as text names its receiver.
+pub(crate) struct ToPath<'s, P> {
+    pub(crate) shared: &'s Arc<Shared>,
+    pub(crate) path: P,
+}
+
+impl<P: AsPath> ToPath<'_, P> {
+    /// Resolves the path and calls `send` with what it leads to.
+    #[inline(always)]
+    fn resolve<M: Message, R>(
+        &self,
+        send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
+    ) -> Result<R, Failed> {
+        let memory = Memory::of(&self.shared.directory);
+        if let Some(text) = self.path.as_text()
+            && let Some(way) = memory.way(text)
+        {
+            let captures = way.spans.of(text);
+            let address = Address::new(Source::Path(&captures), way.query(text));
+            return send_to(&way.mounted, way.route, address, send);
+        }
+        self.resolve_anew(&memory, send)
+    }
+
+    #[inline(never)]
+    fn resolve_anew<M: Message, R>(
+        &self,
+        memory: &Memory,
+        send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
+    ) -> Result<R, Failed> {
+        let path = match self.path.as_path() {
+            Ok(path) => path,
+            Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
+        };
+        let mounted = mounted(self.shared, memory, path.name()).map_err(Failed::refused)?;
+        let Some((route, captures)) = mounted.map.find(&path) else {
+            let path = path.to_string().into();
+            return Err(Failed::refused(SendError::NoRoute { path }));
+        };
+        memory.learn(&path, &mounted, route, captures.spans());
+        let address = Address::new(Source::Path(&captures), path.query());
+        send_to(&mounted, route, address, send)
+    }
+}
+
+#[inline(always)]
+fn send_to<M: Message, R>(
+    mounted: &Mounted,
+    route: u16,
+    address: Address<'_>,
+    send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
+) -> Result<R, Failed> {
+    let route = &mounted.map.routes[usize::from(route)];
+    let pack = match pack_of::<M>(mounted, route) {
         Ok(pack) => pack,
-        Err(error) => return Err(fail(error, message)),
+        Err(error) => return Err(Failed::refused(error)),
     };
     let target = Target {
         seat: &mounted.seat,
         table: mounted.map.id,
         pack: &**pack,
-        route: &|| route_text(&mounted, route),
     };
-    let address = Address::new(Source::Path(&captures), path.query());
-    attempt(shared, &target, address, kind, message)
+    send(&target, address, &|| route_text(mounted, route))
 }
 
-fn fail<M>(reason: SendError, message: M) -> Attempt<M> {
-    Attempt::Failed(crate::error::Undelivered::new(reason, message))
+impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared
+    }
+
+    fn subsystem(&self) -> Arc<str> {
+        self.path
+            .as_path()
+            .map_or("?".into(), |path| path.name().into())
+    }
+
+    #[inline]
+    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
+        self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
+    }
+
+    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed> {
+        self.resolve(|target, address, route| {
+            target.ask(self.shared, address, patience, message, route)
+        })
+    }
 }

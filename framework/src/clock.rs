@@ -70,11 +70,10 @@ impl Clock {
         ((u128::from(raw) * u128::from(self.scale)) >> 32) as u64
     }
 
-    /// The stamp that lies `ahead` of `from`.
-    pub(crate) fn after(&self, from: Stamp, ahead: Duration) -> Stamp {
-        let raw = (ahead.as_nanos() << 32) / u128::from(self.scale.max(1));
-        let raw = u64::try_from(raw).unwrap_or(u64::MAX);
-        Stamp(from.0.saturating_add(raw).max(1))
+    /// An interval in raw units, at least 1.
+    pub(crate) fn ticks(&self, interval: Duration) -> u64 {
+        let raw = (interval.as_nanos() << 32) / u128::from(self.scale.max(1));
+        u64::try_from(raw).unwrap_or(u64::MAX).max(1)
     }
 }
 

@@ -1,25 +1,21 @@
 //! The directory: what is mounted, by name.
 //!
-//! The registry writes it, senders read it. It is a `DashMap`; a thread that has looked a name up
-//! remembers the answer until the directory's epoch says that something was mounted or unmounted. So a
-//! textual send costs one lookup in the thread's own memory and one load of the epoch.
+//! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
+//! remembers until that is unmounted: see [`memory`](crate::memory).
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use actix::WeakRecipient;
 use dashmap::DashMap;
 use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 
-use crate::latency::{Book, OWN_BOOKS};
+use crate::latency::{self, Book, OWN_BOOKS, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
 use crate::mailbox::{Seat, SeatId};
 use crate::route::RouteMap;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
 /// A subsystem while it is mounted.
 pub(crate) struct Mounted {
@@ -32,6 +28,8 @@ pub(crate) struct Mounted {
     pub(crate) slice: AtomicU32,
     pub(crate) restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
+    /// 1 from when no path leads to it any more.
+    gone: AtomicU8,
     /// Where the host takes orders, once it stands.
     pub(crate) orders: OnceCell<WeakRecipient<Control>>,
     /// Messages that had ended when the supervisor last looked.
@@ -59,11 +57,18 @@ impl Mounted {
             slice: AtomicU32::new(slice),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::new(None),
+            gone: AtomicU8::new(0),
             orders: OnceCell::new(),
             seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
             seat,
         }
+    }
+
+    /// True if no path leads to it any more.
+    #[inline]
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire) != 0
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -78,17 +83,27 @@ impl Mounted {
     pub(crate) fn book(&self, directory: &Directory) -> &Book {
         self.book.get_or_init(|| {
             if directory.claim_own_book() {
-                Arc::new(Book::default())
+                self.map.new_book()
             } else {
-                self.map.book.clone()
+                self.map.shared_book(self.thread)
             }
         })
     }
 
-    /// The book, if there was a message; and whether it is shared by kind.
-    pub(crate) fn read_book(&self) -> Option<(&Book, bool)> {
-        let book = self.book.get()?;
-        Some((book, Arc::ptr_eq(book, &self.map.book)))
+    /// True if latencies are recorded in a book that others of the kind share.
+    pub(crate) fn shares_book(&self) -> bool {
+        let own = self.book.get();
+        own.is_some_and(|own| self.map.shared_books().any(|book| Arc::ptr_eq(book, own)))
+    }
+
+    /// What has been recorded on a route: of this subsystem, or of its kind.
+    pub(crate) fn read_latency(&self, route: u16) -> Option<RouteLatency> {
+        let own = self.book.get()?;
+        if self.shares_book() {
+            latency::read(self.map.shared_books().map(|book| &**book), route)
+        } else {
+            latency::read(std::iter::once(&**own), route)
+        }
     }
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {
@@ -151,6 +166,7 @@ impl Directory {
         // Held across both lists: whoever adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
         let (_, mounted) = self.mounted.remove(name)?;
+        mounted.gone.store(1, Ordering::Release);
         self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
         gone.leaving.push(mounted.clone());
         drop(gone);
@@ -161,7 +177,7 @@ impl Directory {
     /// Keeps the account of a subsystem that is gone, after its last message has ended.
     pub(crate) fn retire(&self, mounted: &Mounted) {
         self.names.remove(&mounted.seat.id);
-        if let Some((_, false)) = mounted.read_book() {
+        if mounted.book.get().is_some() && !mounted.shares_book() {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
         }
         let mut gone = lock(&self.gone);
@@ -203,6 +219,12 @@ impl Directory {
         claimed
     }
 
+    /// Counts mounts and unmounts.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Mounted>> {
         self.mounted.get(name).map(|mounted| mounted.clone())
     }
@@ -226,75 +248,4 @@ impl Directory {
     pub(crate) fn len(&self) -> usize {
         self.mounted.len()
     }
-}
-
-/// A subsystem as a thread remembers it: counted by the thread alone, so that a send touches no count
-/// that other threads write.
-pub(crate) type Known = Rc<Arc<Mounted>>;
-
-/// What one thread remembers of one directory.
-struct Memory {
-    directory: Weak<Directory>,
-    epoch: Cell<u64>,
-    entries: RefCell<HashMap<Box<str>, Known, FxBuildHasher>>,
-}
-
-thread_local! {
-    static MEMORIES: RefCell<Vec<Rc<Memory>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Looks a name up, in this thread's memory if it is there.
-#[inline]
-pub(crate) fn look_up(directory: &Arc<Directory>, name: &str) -> Option<Known> {
-    let Ok(memory) = MEMORIES.try_with(|memories| {
-        if let Some(memory) = memories.borrow().first()
-            && std::ptr::eq(memory.directory.as_ptr(), Arc::as_ptr(directory))
-        {
-            return memory.clone();
-        }
-        recall(memories, directory)
-    }) else {
-        // The thread is ending.
-        return directory.get(name).map(Rc::new);
-    };
-    let epoch = directory.epoch.load(Ordering::Acquire);
-    if memory.epoch.get() == epoch
-        && let Some(mounted) = memory.entries.borrow().get(name)
-    {
-        return Some(mounted.clone());
-    }
-    memory.learn(directory, name, epoch)
-}
-
-impl Memory {
-    #[cold]
-    fn learn(&self, directory: &Directory, name: &str, epoch: u64) -> Option<Known> {
-        let mut entries = self.entries.borrow_mut();
-        if self.epoch.replace(epoch) != epoch {
-            entries.clear();
-        }
-        let mounted = Rc::new(directory.get(name)?);
-        entries.insert(name.into(), mounted.clone());
-        Some(mounted)
-    }
-}
-
-#[cold]
-fn recall(memories: &RefCell<Vec<Rc<Memory>>>, directory: &Arc<Directory>) -> Rc<Memory> {
-    let mut memories = memories.borrow_mut();
-    let known = memories
-        .iter()
-        .position(|memory| std::ptr::eq(memory.directory.as_ptr(), Arc::as_ptr(directory)));
-    if let Some(at) = known {
-        memories.swap(0, at);
-        return memories[0].clone();
-    }
-    memories.retain(|memory| memory.directory.strong_count() > 0);
-    let memory = Rc::new(Memory {
-        directory: Arc::downgrade(directory),
-        epoch: Cell::new(0),
-        entries: RefCell::default(),
-    });
-    memories.insert(0, memory.clone());
-    memory
 }

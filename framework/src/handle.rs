@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use mycelia_core::PathRef;
 
-use crate::address::{mounted, pack_of, route_text};
+use crate::address::{mounted, pack_of};
 use crate::error::{AskError, CaptureError, SendError, Undelivered};
 use crate::extract::{Address, Capture, Captures, Source};
-use crate::mailbox::{Seat, Serving};
+use crate::mailbox::Seat;
+use crate::memory::Memory;
 use crate::message::Message;
 use crate::route::Pack;
-use crate::send::{Answer, Attempt, Kind, Sent, Target, attempt, park_on, until_room};
+use crate::send::{self, Asked, Failed, Target, To};
 use crate::shared::Shared;
 
 /// A route of a mounted subsystem, resolved for messages of type `M`.
@@ -40,9 +41,11 @@ struct Resolved<M> {
     seat: Arc<Seat>,
     table: u32,
     pack: Arc<dyn Pack<M>>,
+    /// How many the pattern has.
+    captures: usize,
     /// The route's pattern as it stands in its subsystem, without the name.
     pattern: Box<str>,
-    /// The captures of the path that it was made from.
+    /// The captures of the path that it was made from, if it has any.
     fixed: Option<Box<[Box<str>]>>,
     /// And its query.
     query: Option<Box<str>>,
@@ -66,40 +69,46 @@ impl<M: Message> std::fmt::Debug for Route<M> {
 impl<M: Message> Route<M> {
     /// Resolves a pattern or a path.
     pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
+        let memory = Memory::of(&shared.directory);
         let inner = if text.contains('{') {
             let (name, pattern) = text
                 .split_once("://")
                 .ok_or(SendError::BadPath(mycelia_core::PathError::NoScheme))?;
-            let mounted = mounted(shared, name)?;
+            let mounted = mounted(shared, &memory, name)?;
             let route = mounted
                 .map
                 .by_pattern(pattern)
                 .ok_or_else(|| SendError::NoRoute { path: text.into() })?;
+            let pack = pack_of::<M>(&mounted, route)?.clone();
             Resolved {
                 seat: mounted.seat.clone(),
                 table: mounted.map.id,
-                pack: pack_of::<M>(&mounted, route)?.clone(),
+                captures: pack.captures(),
+                pack,
                 pattern: pattern.into(),
                 fixed: None,
                 query: None,
             }
         } else {
             let path = PathRef::parse(text).map_err(SendError::BadPath)?;
-            let mounted = mounted(shared, path.name())?;
+            let mounted = mounted(shared, &memory, path.name())?;
             let (route, captures) = mounted
                 .map
                 .find(&path)
                 .ok_or_else(|| SendError::NoRoute { path: text.into() })?;
-            let fixed = (0..captures.len())
+            let route = &mounted.map.routes[usize::from(route)];
+            let texts: Box<[Box<str>]> = (0..captures.len())
                 .filter_map(|i| captures.get(i))
                 .map(|text| text.into())
                 .collect();
+            let pack = pack_of::<M>(&mounted, route)?.clone();
             Resolved {
                 seat: mounted.seat.clone(),
                 table: mounted.map.id,
-                pack: pack_of::<M>(&mounted, route)?.clone(),
+                captures: pack.captures(),
+                pack,
                 pattern: route.pattern.as_str().into(),
-                fixed: Some(fixed),
+                fixed: Some(texts).filter(|texts| !texts.is_empty()),
                 query: path.query().map(Into::into),
             }
         };
@@ -121,84 +130,120 @@ impl<M: Message> Route<M> {
         }
     }
 
-    #[inline]
-    fn attempt(
+    #[inline(always)]
+    fn target(&self) -> Target<'_, M> {
+        Target {
+            seat: &self.inner.seat,
+            table: self.inner.table,
+            pack: &*self.inner.pack,
+        }
+    }
+
+    #[inline(always)]
+    fn address<'a>(&'a self, captures: &'a [Capture<'a>]) -> Address<'a> {
+        Address::new(Source::Values(captures), self.inner.query.as_deref())
+    }
+
+    /// True if a message with that many captures can go on from here.
+    #[inline(always)]
+    fn is_good_for(&self, captures: usize) -> bool {
+        self.inner.seat.table() == self.inner.table && captures <= self.inner.captures
+    }
+
+    #[inline(always)]
+    fn tell_with(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
+        if !self.is_good_for(captures.len()) {
+            return self.tell_renewed(captures, message);
+        }
+        self.tell_here(captures, message)
+    }
+
+    #[cold]
+    fn tell_renewed(
         &self,
         captures: &[Capture<'_>],
-        kind: Kind,
-        message: M,
-    ) -> Result<Sent, Attempt<M>> {
-        let inner = &*self.inner;
-        let shared = &*self.shared;
-        if captures.len() > inner.pack.captures() {
-            let error = CaptureError::TooMany {
-                pattern: inner.pack.captures(),
-                given: captures.len(),
-            };
-            let reason = SendError::BadCapture {
-                route: self.text(),
-                error: Box::new(error),
-            };
-            return Err(Attempt::Failed(Undelivered::new(reason, message)));
+        message: &mut Option<M>,
+    ) -> Result<(), Failed> {
+        self.renewed(captures.len())?.tell_here(captures, message)
+    }
+
+    #[inline(always)]
+    fn tell_here(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
+        let address = self.address(captures);
+        self.target()
+            .tell(&self.shared, address, message, || self.text())
+    }
+
+    #[inline]
+    fn ask_with(
+        &self,
+        captures: &[Capture<'_>],
+        patience: u64,
+        message: &mut Option<M>,
+    ) -> Result<Asked, Failed> {
+        if !self.is_good_for(captures.len()) {
+            return self.ask_renewed(captures, patience, message);
         }
-        let address = Address::new(Source::Values(captures), inner.query.as_deref());
-        let target = Target {
-            seat: &inner.seat,
-            table: inner.table,
-            pack: &*inner.pack,
-            route: &|| self.text(),
-        };
-        if inner.seat.table() == inner.table {
-            return attempt(shared, &target, address, kind, message);
-        }
-        self.attempt_anew(address, kind, message)
+        self.ask_here(captures, patience, message)
+    }
+
+    #[cold]
+    fn ask_renewed(
+        &self,
+        captures: &[Capture<'_>],
+        patience: u64,
+        message: &mut Option<M>,
+    ) -> Result<Asked, Failed> {
+        self.renewed(captures.len())?
+            .ask_here(captures, patience, message)
+    }
+
+    #[inline(always)]
+    fn ask_here(
+        &self,
+        captures: &[Capture<'_>],
+        patience: u64,
+        message: &mut Option<M>,
+    ) -> Result<Asked, Failed> {
+        let address = self.address(captures);
+        self.target()
+            .ask(&self.shared, address, patience, message, || self.text())
     }
 
     /// The subsystem was mounted again with other routes: resolves for this message.
     #[cold]
-    fn attempt_anew(
-        &self,
-        address: Address<'_>,
-        kind: Kind,
-        message: M,
-    ) -> Result<Sent, Attempt<M>> {
-        let fail = |reason, message| Err(Attempt::Failed(Undelivered::new(reason, message)));
-        let seat = &self.inner.seat;
-        let mounted = match mounted(&self.shared, &seat.name) {
-            Ok(mounted) => mounted,
-            Err(_) => {
-                let subsystem = seat.name.clone();
-                return fail(SendError::Closed { subsystem }, message);
-            }
-        };
-        let Some(route) = mounted.map.by_pattern(&self.inner.pattern) else {
-            return fail(SendError::NoRoute { path: self.text() }, message);
-        };
-        let pack = match pack_of::<M>(&mounted, route) {
-            Ok(pack) => pack,
-            Err(reason) => return fail(reason, message),
-        };
-        let target = Target {
-            seat: &mounted.seat,
-            table: mounted.map.id,
-            pack: &**pack,
-            route: &|| route_text(&mounted, route),
-        };
-        attempt(&self.shared, &target, address, kind, message)
-    }
-
-    fn fixed<R>(&self, f: impl FnOnce(&[Capture<'_>]) -> R) -> R {
-        match &self.inner.fixed {
-            None => f(&[]),
-            Some(fixed) => match &**fixed {
-                [] => f(&[]),
-                [one] => f(&[Capture::Text(one)]),
-                many => {
-                    let captures: Vec<_> = many.iter().map(|text| Capture::Text(text)).collect();
-                    f(&captures)
-                }
-            },
+    fn renewed(&self, captures: usize) -> Result<Self, Failed> {
+        let Resolved { seat, pattern, .. } = &*self.inner;
+        if captures > self.inner.captures {
+            let error = Box::new(CaptureError::TooMany {
+                pattern: self.inner.captures,
+                given: captures,
+            });
+            let route = self.text();
+            return Err(Failed::refused(SendError::BadCapture { route, error }));
         }
+        let memory = Memory::of(&self.shared.directory);
+        let Ok(mounted) = mounted(&self.shared, &memory, &seat.name) else {
+            let subsystem = seat.name.clone();
+            return Err(Failed::refused(SendError::Closed { subsystem }));
+        };
+        let Some(route) = mounted.map.by_pattern(pattern) else {
+            let path = self.text();
+            return Err(Failed::refused(SendError::NoRoute { path }));
+        };
+        let pack = pack_of::<M>(&mounted, route).map_err(Failed::refused)?;
+        Ok(Route {
+            shared: self.shared.clone(),
+            inner: Arc::new(Resolved {
+                seat: mounted.seat.clone(),
+                table: mounted.map.id,
+                captures: pack.captures(),
+                pack: pack.clone(),
+                pattern: pattern.clone(),
+                fixed: None,
+                query: self.inner.query.clone(),
+            }),
+        })
     }
 
     /// Sends a message; waits while there is no room.
@@ -208,22 +253,18 @@ impl<M: Message> Route<M> {
     ///
     /// # Cancel safety
     /// Dropped while it waits, it has sent nothing; the message is dropped with it.
-    pub async fn tell(&self, message: M) -> Result<(), Undelivered<M>> {
-        until_room(&self.shared, message, |message| {
-            self.fixed(|captures| self.attempt(captures, Kind::Tell, message))
-        })
-        .await
-        .map(drop)
+    #[inline]
+    pub fn tell(&self, message: M) -> impl Future<Output = Result<(), Undelivered<M>>> {
+        send::tell(self, message)
     }
 
     /// Sends a message if there is room now.
     ///
     /// # Errors
     /// As [`System::try_tell`](crate::System::try_tell).
+    #[inline]
     pub fn try_tell(&self, message: M) -> Result<(), Undelivered<M>> {
-        self.fixed(|captures| self.attempt(captures, Kind::Tell, message))
-            .map(drop)
-            .map_err(|failed| failed.give_up(&self.shared))
+        send::try_tell(self, message)
     }
 
     /// Sends a message from a thread without an executor.
@@ -231,38 +272,64 @@ impl<M: Message> Route<M> {
     /// # Errors
     /// As [`System::tell_blocking`](crate::System::tell_blocking).
     pub fn tell_blocking(&self, message: M) -> Result<(), Undelivered<M>> {
-        if Serving::any() {
-            return self.try_tell(message);
-        }
-        park_on(self.tell(message))
+        send::tell_blocking(self, message)
     }
 
     /// Sends a message and waits for the reply.
     ///
     /// # Errors
     /// As [`System::ask`](crate::System::ask).
-    pub async fn ask(&self, message: M) -> Result<M::Reply, AskError<M>> {
-        let sent = until_room(&self.shared, message, |message| {
-            self.fixed(|captures| self.attempt(captures, Kind::Ask(None), message))
-        })
-        .await?;
-        Answer::new(&self.shared, sent).await
+    #[inline]
+    pub fn ask(&self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask(self, message)
     }
 
     /// Sends a message and waits for the reply until `deadline` has passed.
     ///
     /// # Errors
     /// As [`System::ask_within`](crate::System::ask_within).
-    pub async fn ask_within(
+    pub fn ask_within(
         &self,
         message: M,
         deadline: Duration,
-    ) -> Result<M::Reply, AskError<M>> {
-        let sent = until_room(&self.shared, message, |message| {
-            self.fixed(|captures| self.attempt(captures, Kind::Ask(Some(deadline)), message))
-        })
-        .await?;
-        Answer::new(&self.shared, sent).within(deadline).await
+    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask_within(self, message, deadline)
+    }
+}
+
+/// A handle names its receiver, with the captures that it has itself.
+impl<M: Message> To<M> for &Route<M> {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn subsystem(&self) -> Arc<str> {
+        self.inner.seat.name.clone()
+    }
+
+    #[inline(always)]
+    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
+        match &self.inner.fixed {
+            None => self.tell_with(&[], message),
+            Some(texts) => with_texts(texts, |captures| self.tell_with(captures, message)),
+        }
+    }
+
+    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed> {
+        match &self.inner.fixed {
+            None => self.ask_with(&[], patience, message),
+            Some(texts) => with_texts(texts, |captures| self.ask_with(captures, patience, message)),
+        }
+    }
+}
+
+/// Calls `f` with texts as captures.
+fn with_texts<R>(texts: &[Box<str>], f: impl FnOnce(&[Capture<'_>]) -> R) -> R {
+    match texts {
+        [text] => f(&[Capture::Text(text)]),
+        texts => f(&Vec::from_iter(
+            texts.iter().map(|text| Capture::Text(text)),
+        )),
     }
 }
 
@@ -273,23 +340,36 @@ pub struct At<'r, M: Message, C> {
     captures: C,
 }
 
-impl<M: Message, C: Captures> At<'_, M, C> {
-    #[inline]
-    fn attempt(&self, kind: Kind, message: M) -> Result<Sent, Attempt<M>> {
-        self.captures
-            .with(|captures| self.route.attempt(captures, kind, message))
+/// So does a handle with captures.
+impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.route.shared
     }
 
+    fn subsystem(&self) -> Arc<str> {
+        self.route.inner.seat.name.clone()
+    }
+
+    #[inline(always)]
+    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
+        self.captures
+            .with(|captures| self.route.tell_with(captures, message))
+    }
+
+    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed> {
+        self.captures
+            .with(|captures| self.route.ask_with(captures, patience, message))
+    }
+}
+
+impl<M: Message, C: Captures> At<'_, M, C> {
     /// As [`Route::tell`].
     ///
     /// # Errors
     /// As [`System::tell`](crate::System::tell).
-    pub async fn tell(self, message: M) -> Result<(), Undelivered<M>> {
-        until_room(&self.route.shared, message, |message| {
-            self.attempt(Kind::Tell, message)
-        })
-        .await
-        .map(drop)
+    #[inline]
+    pub fn tell(self, message: M) -> impl Future<Output = Result<(), Undelivered<M>>> {
+        send::tell(self, message)
     }
 
     /// As [`Route::try_tell`].
@@ -298,9 +378,7 @@ impl<M: Message, C: Captures> At<'_, M, C> {
     /// As [`System::try_tell`](crate::System::try_tell).
     #[inline]
     pub fn try_tell(self, message: M) -> Result<(), Undelivered<M>> {
-        self.attempt(Kind::Tell, message)
-            .map(drop)
-            .map_err(|failed| failed.give_up(&self.route.shared))
+        send::try_tell(self, message)
     }
 
     /// As [`Route::tell_blocking`].
@@ -308,35 +386,27 @@ impl<M: Message, C: Captures> At<'_, M, C> {
     /// # Errors
     /// As [`System::tell_blocking`](crate::System::tell_blocking).
     pub fn tell_blocking(self, message: M) -> Result<(), Undelivered<M>> {
-        if Serving::any() {
-            return self.try_tell(message);
-        }
-        park_on(self.tell(message))
+        send::tell_blocking(self, message)
     }
 
     /// As [`Route::ask`].
     ///
     /// # Errors
     /// As [`System::ask`](crate::System::ask).
-    pub async fn ask(self, message: M) -> Result<M::Reply, AskError<M>> {
-        let shared = &self.route.shared;
-        let sent = until_room(shared, message, |message| {
-            self.attempt(Kind::Ask(None), message)
-        })
-        .await?;
-        Answer::new(shared, sent).await
+    #[inline]
+    pub fn ask(self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask(self, message)
     }
 
     /// As [`Route::ask_within`].
     ///
     /// # Errors
     /// As [`System::ask_within`](crate::System::ask_within).
-    pub async fn ask_within(self, message: M, deadline: Duration) -> Result<M::Reply, AskError<M>> {
-        let shared = &self.route.shared;
-        let sent = until_room(shared, message, |message| {
-            self.attempt(Kind::Ask(Some(deadline)), message)
-        })
-        .await?;
-        Answer::new(shared, sent).within(deadline).await
+    pub fn ask_within(
+        self,
+        message: M,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask_within(self, message, deadline)
     }
 }

@@ -101,16 +101,17 @@ pub(crate) struct Endings {
     torn: AtomicU64,
 }
 
-/// Endings not written yet: a turn's worth.
+/// Endings not entered yet.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) handled: u64,
-    pub(crate) failed: u64,
-    pub(crate) expired: u64,
-    pub(crate) undeliverable: u64,
+    handled: u32,
+    failed: u32,
+    expired: u32,
+    undeliverable: u32,
 }
 
 impl Tally {
+    #[inline]
     pub(crate) fn add(&mut self, ending: Ending) {
         match ending {
             Ending::Handled => self.handled += 1,
@@ -119,29 +120,34 @@ impl Tally {
             Ending::Undeliverable => self.undeliverable += 1,
         }
     }
-
-    fn total(&self) -> u64 {
-        self.handled + self.failed + self.expired + self.undeliverable
-    }
 }
 
-fn add(counter: &AtomicU64, n: u64) {
-    if n > 0 {
-        // One writer: a load and a store do.
-        counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
-    }
+fn add(counter: &AtomicU64, n: u32) {
+    // One writer: a load and a store do.
+    counter.store(
+        counter.load(Ordering::Relaxed) + u64::from(n),
+        Ordering::Relaxed,
+    );
 }
 
 impl Endings {
-    /// Enters a turn's endings; returns how many they are.
-    pub(crate) fn enter(&self, tally: &mut Tally) -> u64 {
-        let tally = std::mem::take(tally);
-        add(&self.handled, tally.handled);
-        add(&self.failed, tally.failed);
-        add(&self.expired, tally.expired);
-        add(&self.undeliverable, tally.undeliverable);
-        let total = tally.total();
-        let finished = self.finished.load(Ordering::Relaxed) + total;
+    /// Enters endings; returns how many they are.
+    pub(crate) fn enter(&self, tally: &mut Tally) -> u32 {
+        let Tally {
+            handled,
+            failed,
+            expired,
+            undeliverable,
+        } = std::mem::take(tally);
+        add(&self.handled, handled);
+        let others = failed + expired + undeliverable;
+        if others > 0 {
+            add(&self.failed, failed);
+            add(&self.expired, expired);
+            add(&self.undeliverable, undeliverable);
+        }
+        let total = handled + others;
+        let finished = self.finished.load(Ordering::Relaxed) + u64::from(total);
         // Release: who sees the total sees its parts, and what the handlers did.
         self.finished.store(finished, Ordering::Release);
         total
@@ -149,7 +155,7 @@ impl Endings {
 
     /// Notes that the mailbox gave out `off` messages more or fewer than it took in.
     pub(crate) fn tear(&self, off: u64) {
-        add(&self.torn, off);
+        add(&self.torn, u32::try_from(off).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn finished(&self) -> u64 {

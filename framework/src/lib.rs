@@ -55,14 +55,16 @@ mod extract;
 // The path of a message, from its carrier outwards: what carries it, where it waits, who handles it,
 // how it is found, how it is sent.
 mod envelope;
-mod pool;
 mod latency;
+mod pool;
+mod local;
 mod ledger;
 mod mailbox;
 mod handler;
 mod route;
 mod subsystem;
 mod directory;
+mod memory;
 mod waits;
 mod shared;
 mod host;

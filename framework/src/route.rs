@@ -10,15 +10,18 @@ use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
 
 use mycelia_core::{PathRef, Pattern, Router};
+use once_cell::sync::OnceCell;
 
+use crate::clock::Clock;
 use crate::envelope::{Envelope, Parcel, Stored};
-use crate::error::{CaptureError, MountError};
+use crate::error::MountError;
 use crate::extract::{Address, Extract, States};
 use crate::handler::{AsyncHandler, Handler, SyncHandler};
 use crate::latency::Book;
+use crate::local::Local;
+use crate::mailbox::Seat;
 use crate::message::{IntoReply, Message};
 use crate::pool::Pool;
-use crate::pool::lane::Lane;
 
 /// The routes of a subsystem while they are being entered.
 ///
@@ -51,8 +54,8 @@ pub(crate) struct RouteMap {
     pub(crate) id: u32,
     router: Router<u16>,
     pub(crate) routes: Vec<Route>,
-    /// Latencies of the subsystems of this kind that have no book of their own.
-    pub(crate) book: Arc<Book>,
+    /// Latencies of the subsystems of this kind that have no book of their own, by thread.
+    books: Box<[OnceCell<Arc<Book>>]>,
 }
 
 /// One pattern, with the messages that it takes.
@@ -72,13 +75,13 @@ pub(crate) struct RouteMessage {
 pub(crate) struct Handlers<S>(pub(crate) Box<[Box<dyn Handler<S>>]>);
 
 impl<S: 'static> RouteTable<S> {
-    pub(crate) fn new(id: u32) -> Self {
+    pub(crate) fn new(id: u32, threads: usize) -> Self {
         RouteTable {
             map: RouteMap {
                 id,
                 router: Router::new(),
                 routes: Vec::new(),
-                book: Arc::new(Book::default()),
+                books: (0..threads).map(|_| OnceCell::new()).collect(),
             },
             handlers: Vec::new(),
             checks: Vec::new(),
@@ -186,14 +189,26 @@ impl<S: 'static> RouteTable<S> {
 }
 
 impl RouteMap {
-    /// The route that a path takes, with its captures.
+    /// The number of the route that a path takes, with its captures.
     #[inline]
-    pub(crate) fn find<'p>(
-        &self,
-        path: &PathRef<'p>,
-    ) -> Option<(&Route, mycelia_core::Captures<'p>)> {
+    pub(crate) fn find<'p>(&self, path: &PathRef<'p>) -> Option<(u16, mycelia_core::Captures<'p>)> {
         let found = self.router.find(path)?;
-        Some((&self.routes[usize::from(*found.value)], found.captures))
+        Some((*found.value, found.captures))
+    }
+
+    /// A book for latencies of these routes.
+    pub(crate) fn new_book(&self) -> Arc<Book> {
+        Arc::new(Book::new(self.routes.len()))
+    }
+
+    /// The book that the subsystems of this kind on one thread share.
+    pub(crate) fn shared_book(&self, thread: usize) -> Arc<Book> {
+        self.books[thread].get_or_init(|| self.new_book()).clone()
+    }
+
+    /// All shared books.
+    pub(crate) fn shared_books(&self) -> impl Iterator<Item = &Arc<Book>> {
+        self.books.iter().filter_map(OnceCell::get)
     }
 
     /// The route of a pattern; what its captures are called does not matter.
@@ -226,30 +241,67 @@ impl Route {
 
 /// How a route takes a message of type `M`.
 pub(crate) trait Pack<M>: Send + Sync {
-    /// Parses the captures, then acquires an envelope and puts the message in. No envelope is held
-    /// while the captures' own parsers run.
-    fn pack<'p>(
+    /// Takes the message, packs it into an envelope and puts that into the mailbox. Refused, the message
+    /// is where it was.
+    ///
+    /// The captures are parsed first: no envelope is held while their own parsers run.
+    fn post(
         &self,
-        message: M,
+        message: &mut Option<M>,
         address: &mut Address<'_>,
-        pool: &'p Arc<Pool>,
-        lane: &Lane,
-    ) -> Result<Envelope<'p>, (M, Unpacked)>;
-
-    /// Takes the message out again.
-    fn unpack(&self, envelope: &mut Envelope<'_>) -> M;
+        post: &Post<'_>,
+    ) -> Result<Posted, Refused>;
 
     /// How many captures the pattern has.
     fn captures(&self) -> usize;
-
-    /// The route's place in its table.
-    fn route(&self) -> u16;
 }
 
-/// Why a message was not packed.
-pub(crate) enum Unpacked {
-    Capture(CaptureError),
+/// Where a message goes, and what is written on its envelope.
+pub(crate) struct Post<'p> {
+    pub(crate) pool: &'p Pool,
+    pub(crate) local: &'p Local,
+    pub(crate) clock: &'p Clock,
+    pub(crate) seat: &'p Seat,
+    /// The table that the packer is of.
+    pub(crate) table: u32,
+    /// For an ask: raw units of the clock until it expires, 0 for never.
+    pub(crate) ask: Option<u64>,
+}
+
+/// A message in its mailbox: its envelope's number, and whether the receiver sleeps. One word, so that
+/// it is returned in a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Posted(u32);
+
+impl Posted {
+    const ASLEEP: u32 = 1 << 31;
+
+    #[inline]
+    fn new(index: u32, is_asleep: bool) -> Self {
+        Posted(index | if is_asleep { Self::ASLEEP } else { 0 })
+    }
+
+    pub(crate) fn index(self) -> u32 {
+        self.0 & !Self::ASLEEP
+    }
+
+    /// True if the receiver must be woken.
+    #[inline]
+    pub(crate) fn is_asleep(self) -> bool {
+        self.0 & Self::ASLEEP != 0
+    }
+}
+
+/// Why a message was not posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A capture did not parse; the address keeps the error.
+    Capture,
     NoEnvelope,
+    /// It is full, or closed.
+    Mailbox,
+    /// The system takes nothing from this sender.
+    Stopped,
 }
 
 struct Packer<A> {
@@ -260,41 +312,68 @@ struct Packer<A> {
 }
 
 impl<M: Message, A: Extract> Pack<M> for Packer<A> {
-    #[inline]
-    fn pack<'p>(
+    fn post(
         &self,
-        message: M,
+        message: &mut Option<M>,
         address: &mut Address<'_>,
-        pool: &'p Arc<Pool>,
-        lane: &Lane,
-    ) -> Result<Envelope<'p>, (M, Unpacked)> {
+        post: &Post<'_>,
+    ) -> Result<Posted, Refused> {
         let packed = match A::pack(address) {
             Ok(packed) => packed,
-            Err(error) => return Err((message, Unpacked::Capture(error))),
+            Err(error) => {
+                address.error = Some(error);
+                return Err(Refused::Capture);
+            }
         };
+        let capacity = post.seat.capacity();
+        if post.seat.is_full(capacity) {
+            // Known before an envelope is taken from those who could use it.
+            return Err(Refused::Mailbox);
+        }
+        let pool = post.pool;
+        let lane = &*post.local.lane;
         let Some(mut envelope) = pool.acquire(lane) else {
-            return Err((message, Unpacked::NoEnvelope));
+            return Err(Refused::NoEnvelope);
         };
         if !Stored::<Parcel<M, A::Packed>>::INLINE {
             lane.boxed.add(1);
         }
-        envelope.put(Parcel { message, packed });
-        envelope.head_mut().handler = self.number;
-        Ok(envelope)
-    }
-
-    fn unpack(&self, envelope: &mut Envelope<'_>) -> M {
-        envelope
-            .take::<Parcel<M, A::Packed>>()
-            .expect("the parcel was packed by this very packer")
-            .message
+        let content = message.take().expect("a message is posted once");
+        envelope.fill(Parcel {
+            message: content,
+            packed,
+        });
+        let now = post.clock.now();
+        let reply = envelope.reply_slot();
+        let head = envelope.head_mut();
+        head.handler = self.number;
+        head.route = self.route;
+        head.table = post.table;
+        head.sender = post.local.serving();
+        head.sent = now.0;
+        head.deadline = 0;
+        head.is_ask = false;
+        if let Some(patience) = post.ask {
+            reply.reset();
+            head.is_ask = true;
+            if patience != 0 {
+                head.deadline = now.0.saturating_add(patience);
+            }
+        }
+        let index = envelope.index();
+        match post.seat.push(&pool.links, envelope.into_token(), capacity) {
+            Ok(is_asleep) => Ok(Posted::new(index, is_asleep)),
+            Err((token, _)) => {
+                let mut envelope = Envelope::new(&pool.slab, token);
+                let parcel = envelope.take::<Parcel<M, A::Packed>>();
+                *message = parcel.map(|parcel| parcel.message);
+                pool.release_one(lane, envelope);
+                Err(Refused::Mailbox)
+            }
+        }
     }
 
     fn captures(&self) -> usize {
         self.captures
-    }
-
-    fn route(&self) -> u16 {
-        self.route
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::extract::{SenderId, States, Surroundings};
-use crate::mailbox::{SeatId, Serving};
+use crate::local::Local;
+use crate::mailbox::SeatId;
 use crate::pool::Pool;
 use crate::sync::{AtomicU8, Ordering};
 use crate::waits::Waits;
@@ -66,6 +67,12 @@ impl Shared {
         }
     }
 
+    /// True if nobody holds the system any more.
+    #[inline]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::Abandoned as u8
+    }
+
     /// True if nothing is accepted from the subsystem `sender`, or from outside if that is 0.
     #[inline]
     pub(crate) fn is_closed_to(&self, sender: SeatId) -> bool {
@@ -81,15 +88,10 @@ impl Shared {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
     }
 
-    /// What tells this system apart in a thread's memory.
-    pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.pool) as usize
-    }
-
     /// The subsystem whose handler runs on this thread now; 0 for none of this system.
     #[inline]
     pub(crate) fn current(&self) -> SeatId {
-        Serving::current(self.address())
+        Local::of(&self.pool).serving()
     }
 }
 
@@ -100,5 +102,9 @@ impl Surroundings for Shared {
 
     fn states(&self) -> &States {
         &self.states
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 }

@@ -57,7 +57,8 @@ impl Links {
     }
 }
 
-/// A list whose tokens one owner holds, first to last: no atomics needed.
+/// A list whose tokens one owner holds, first to last: no atomics needed. Its length says where it
+/// ends; the link of its last token means nothing.
 #[derive(Debug)]
 pub(crate) struct Chain {
     first: u32,
@@ -89,7 +90,6 @@ impl Chain {
 
     pub(crate) fn push_back(&mut self, links: &Links, token: Token) {
         let index = token.surrender();
-        links.set_next(index, NIL);
         if self.len == 0 {
             self.first = index;
         } else {

@@ -78,9 +78,10 @@ struct Drive(Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>);
 
 #[routes]
 impl Driver {
+    /// As with the others, the script is a task on the receivers' thread, not one of them.
     #[route("drive")]
-    async fn drive(&mut self, Drive(script): Drive) {
-        script().await;
+    fn drive(&mut self, Drive(script): Drive) {
+        actix_rt::spawn(script());
     }
 }
 

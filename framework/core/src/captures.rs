@@ -1,7 +1,7 @@
 //! `Captures`: what a pattern cut out of a path, as up to eight spans of its text.
 //!
-//! Spans instead of slices keep it at 56 bytes, cheap to return and to copy, and
-//! let an envelope that owns the text keep the captures beside it.
+//! Spans instead of slices keep it at 56 bytes, cheap to return and to copy, and let
+//! whoever keeps the text keep the [`Spans`] beside it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,10 +32,39 @@ use crate::text;
 #[derive(Clone, Copy)]
 pub struct Captures<'p> {
     text: &'p str,
+    spans: Spans,
+}
+
+/// Where the captures stand in the text of their path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spans {
     // Start and end; both fit, as a path has at most 1024 bytes.
     spans: [(u16, u16); MAX_CAPTURES],
     len: u8,
     has_escapes: bool,
+}
+
+impl Spans {
+    /// The captures at these places of a text that equals the path they were found in; of another
+    /// text, those that it has.
+    ///
+    /// # Examples
+    /// ```
+    /// use mycelia_core::{PathRef, Pattern, Router};
+    ///
+    /// let mut router = Router::new();
+    /// router.insert(Pattern::parse("users/{id}")?, ())?;
+    /// let spans = {
+    ///     let path = String::from("api://users/42");
+    ///     router.find(&PathRef::parse(&path)?).unwrap().captures.spans()
+    /// };
+    /// assert_eq!(spans.of("api://users/42").raw(0), Some("42"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn of(self, text: &str) -> Captures<'_> {
+        Captures { text, spans: self }
+    }
 }
 
 impl<'p> Captures<'p> {
@@ -43,33 +72,48 @@ impl<'p> Captures<'p> {
     pub(crate) fn none_of(path: &PathRef<'p>) -> Self {
         Self {
             text: path.as_str(),
-            spans: [(0, 0); MAX_CAPTURES],
-            len: 0,
-            has_escapes: path.has_escapes(),
+            spans: Spans {
+                spans: [(0, 0); MAX_CAPTURES],
+                len: 0,
+                has_escapes: path.has_escapes(),
+            },
         }
+    }
+
+    /// Returns where they stand.
+    #[inline]
+    pub fn spans(&self) -> Spans {
+        self.spans
+    }
+
+    /// Returns whether `%` may stand in them for what they mean.
+    #[inline]
+    pub fn has_escapes(&self) -> bool {
+        self.spans.has_escapes
     }
 
     /// Adds a span; a pattern has at most [`MAX_CAPTURES`], so there is room.
     #[inline]
     pub(crate) fn push(&mut self, start: usize, end: usize) {
-        self.spans[usize::from(self.len)] = (start as u16, end as u16);
-        self.len += 1;
+        let Spans { spans, len, .. } = &mut self.spans;
+        spans[usize::from(*len)] = (start as u16, end as u16);
+        *len += 1;
     }
 
     /// Takes back the spans after the first `len`.
     #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.len = len as u8;
+        self.spans.len = len as u8;
     }
 
     /// Returns the number of captures.
     pub fn len(&self) -> usize {
-        usize::from(self.len)
+        usize::from(self.spans.len)
     }
 
     /// Whether nothing was captured.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.spans.len == 0
     }
 
     /// Returns the byte range of a capture in the text of the path.
@@ -86,21 +130,21 @@ impl<'p> Captures<'p> {
     /// ```
     #[inline]
     pub fn span(&self, index: usize) -> Option<Range<usize>> {
-        let &(start, end) = self.spans[..self.len()].get(index)?;
+        let &(start, end) = self.spans.spans[..self.len()].get(index)?;
         Some(usize::from(start)..usize::from(end))
     }
 
     /// Returns a capture as it stands in the path.
     #[inline]
     pub fn raw(&self, index: usize) -> Option<&'p str> {
-        Some(&self.text[self.span(index)?])
+        self.text.get(self.span(index)?)
     }
 
     /// Returns a capture decoded; allocates only if it holds escapes.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Cow<'p, str>> {
         let raw = self.raw(index)?;
-        Some(if self.has_escapes {
+        Some(if self.has_escapes() {
             text::decode(raw)
         } else {
             Cow::Borrowed(raw)

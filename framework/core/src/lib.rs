@@ -28,7 +28,7 @@ mod literals;
 
 mod router;
 
-pub use captures::Captures;
+pub use captures::{Captures, Spans};
 pub use path::{MAX_NAME_LEN, PathError, PathRef, Segments, check_name};
 pub use pattern::{MAX_CAPTURES, Pattern, PatternError, Segment};
 pub use router::{Ambiguous, Match, Router};

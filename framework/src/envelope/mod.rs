@@ -19,7 +19,7 @@ use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 
 use crate::token::Token;
 use reply::ReplySlot;
@@ -134,16 +134,17 @@ unsafe fn drop_inline<T>(place: *mut u8) {
 }
 
 /// The pool's memory: slots in chunks, each allocated when its first envelope is created.
-pub(crate) struct Slab(Box<[OnceCell<Box<[Slot]>>]>);
+pub(crate) struct Slab(Box<[OnceBox<Chunk>]>);
 
 const CHUNK_BITS: u32 = 6;
 const CHUNK: usize = 1 << CHUNK_BITS;
+type Chunk = [Slot; CHUNK];
 
 impl Slab {
     pub(crate) fn new(capacity: usize) -> Self {
         Slab(
             (0..capacity.div_ceil(CHUNK))
-                .map(|_| OnceCell::new())
+                .map(|_| OnceBox::new())
                 .collect(),
         )
     }
@@ -151,7 +152,7 @@ impl Slab {
     /// Makes sure that the memory of envelope `index` is there.
     pub(crate) fn create(&self, index: u32) {
         self.0[index as usize >> CHUNK_BITS]
-            .get_or_init(|| (0..CHUNK).map(|_| Slot::new()).collect());
+            .get_or_init(|| Box::new(std::array::from_fn(|_| Slot::new())));
     }
 
     /// # Panics
@@ -213,6 +214,14 @@ impl<'s> Envelope<'s> {
     #[inline]
     pub(crate) fn put<T: Send + 'static>(&mut self, value: T) {
         self.clear();
+        self.fill(value);
+    }
+
+    /// Puts a value into an empty envelope.
+    #[inline]
+    pub(crate) fn fill<T: Send + 'static>(&mut self, value: T) {
+        // A value that lay there would never be dropped, no more.
+        debug_assert!(!self.is_loaded());
         let place = self.place();
         if Stored::<T>::INLINE {
             // SAFETY: rule 1; the place is large and aligned enough for `T`, and empty.
@@ -228,7 +237,8 @@ impl<'s> Envelope<'s> {
     #[inline]
     pub(crate) fn take<T: Send + 'static>(&mut self) -> Option<T> {
         let payload = self.head().payload?;
-        if payload.id != TypeId::of::<T>() {
+        // The same description, nearly always; a type may have several.
+        if !std::ptr::eq(payload, Stored::<T>::TYPE) && payload.id != TypeId::of::<T>() {
             return None;
         }
         self.head_mut().payload = None;

@@ -8,9 +8,12 @@ use std::task::Waker;
 
 use crate::sync::{AtomicU8, AtomicWaker, Ordering};
 
+/// The host works on it, and nobody waits yet.
 const PENDING: u8 = 0;
-const REPLIED: u8 = 1;
-const ABANDONED: u8 = 2;
+/// The asker has left its waker.
+const WAITING: u8 = 1;
+const REPLIED: u8 = 2;
+const ABANDONED: u8 = 3;
 
 #[derive(Debug)]
 pub(crate) struct ReplySlot {
@@ -33,14 +36,18 @@ impl ReplySlot {
 
     /// The host has written the reply. True: the asker has the envelope now, and is woken. False: the
     /// asker has gone; the host keeps the envelope.
+    #[inline]
     pub(crate) fn reply(&self) -> bool {
-        let replied = self.state.swap(REPLIED, Ordering::AcqRel) == PENDING;
-        if replied {
-            // The asker may have read the reply already and the envelope may carry another ask by
-            // now; then this wakes that ask for nothing, which is harmless.
-            self.asker.wake();
+        match self.state.swap(REPLIED, Ordering::AcqRel) {
+            PENDING => true,
+            WAITING => {
+                // The asker may have read the reply already and the envelope may carry another ask
+                // by now; then this wakes that ask for nothing, which is harmless.
+                self.asker.wake();
+                true
+            }
+            _ => false,
         }
-        replied
     }
 
     /// The asker goes away. True: the host has replied before, the envelope is the asker's to
@@ -59,9 +66,13 @@ impl ReplySlot {
             return true;
         }
         self.asker.register(waker);
-        let replied = self.state.load(Ordering::Acquire) == REPLIED;
+        let waits =
+            self.state
+                .compare_exchange(PENDING, WAITING, Ordering::AcqRel, Ordering::Acquire);
+        let replied = waits == Err(REPLIED);
         if replied {
-            // The host may have woken before; left here, the waker would keep the asker's task alive.
+            // The host may not wake, or have woken before; left here, the waker would keep the asker's
+            // task alive.
             drop(self.asker.take());
         }
         replied

@@ -21,6 +21,8 @@ pub struct Address<'a> {
     source: Source<'a>,
     query: Option<&'a str>,
     next: usize,
+    /// What was wrong with a capture.
+    pub(crate) error: Option<CaptureError>,
 }
 
 impl<'a> Address<'a> {
@@ -29,6 +31,7 @@ impl<'a> Address<'a> {
             source,
             query,
             next: 0,
+            error: None,
         }
     }
 
@@ -50,13 +53,13 @@ impl<'a> Address<'a> {
         let index = self.next;
         self.next += 1;
         match self.source {
+            Source::Path(captures) if captures.has_escapes() => match captures.get(index) {
+                Some(text) => parse(index, &text),
+                None => Err(CaptureError::Missing { index }),
+            },
             Source::Path(captures) => match captures.raw(index) {
-                // Nothing escaped: the raw text is the text.
-                Some(raw) if !raw.as_bytes().contains(&b'%') => parse(index, raw),
-                _ => match captures.get(index) {
-                    Some(text) => parse(index, &text),
-                    None => Err(CaptureError::Missing { index }),
-                },
+                Some(text) => parse(index, text),
+                None => Err(CaptureError::Missing { index }),
             },
             Source::Values(values) => match values.get(index) {
                 None => Err(CaptureError::Missing { index }),

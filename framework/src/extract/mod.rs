@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::{Clock, Stamp};
 use crate::error::{CaptureError, MountError};
 
 pub use address::Address;
@@ -55,7 +56,9 @@ pub trait Extractor: Sized + 'static {
 /// What the receiver knows of a message when its handler begins.
 pub struct Delivery<'a> {
     pub(crate) sender: SenderId,
-    pub(crate) remaining: Option<Duration>,
+    /// As the clock's raw value; 0 for none.
+    pub(crate) deadline: u64,
+    pub(crate) started: Stamp,
     pub(crate) surroundings: &'a dyn Surroundings,
 }
 
@@ -66,6 +69,7 @@ pub(crate) type SenderId = u32;
 pub(crate) trait Surroundings {
     fn name_of(&self, sender: SenderId) -> Option<Arc<str>>;
     fn states(&self) -> &States;
+    fn clock(&self) -> &Clock;
 }
 
 impl Delivery<'_> {
@@ -79,7 +83,9 @@ impl Delivery<'_> {
 
     /// The time left until the message's deadline, if it has one.
     pub fn remaining(&self) -> Option<Duration> {
-        self.remaining
+        let deadline = Some(Stamp(self.deadline)).filter(|deadline| deadline.0 != 0)?;
+        let left_ns = self.surroundings.clock().between_ns(self.started, deadline);
+        Some(Duration::from_nanos(left_ns))
     }
 
     /// Shared state of the system.
@@ -92,7 +98,7 @@ impl fmt::Debug for Delivery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
             .field("sender", &self.sender())
-            .field("remaining", &self.remaining)
+            .field("remaining", &self.remaining())
             .finish_non_exhaustive()
     }
 }

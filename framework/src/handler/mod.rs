@@ -3,7 +3,7 @@
 //! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
 //! same envelope if someone asked. An async method borrows the subsystem across `.await`; so its future
 //! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
-//! one [`Runner`], whose memory is reused.
+//! one [`Runner`], whose memory is reused. Both lie on the host's one [`Desk`].
 
 pub(crate) mod runner;
 
@@ -21,21 +21,69 @@ use runner::{Outcome, Panic, Run, Runner};
 
 /// One route's way to the user's method.
 pub(crate) trait Handler<S>: Send + Sync {
-    /// Begins the message in `envelope`. `state` is there; an async handler takes it along into
-    /// `runner` and is then to be polled there.
+    /// Begins the message in `envelope`. The subsystem lies on the desk; an async handler takes it
+    /// along into the runner, and if it does not come to its end at once it is to be polled there.
     fn call(
         &self,
-        state: &mut Option<Box<S>>,
-        runner: &mut Runner<S>,
+        desk: &mut Desk<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
     ) -> Called;
 }
 
+/// What the handlers of one host work with.
+pub(crate) struct Desk<S> {
+    /// The subsystem; an async handler has it while it runs.
+    pub(crate) state: Option<Box<S>>,
+    pub(crate) runner: Runner<S>,
+    /// What a handler that ended as [`Called::Failed`] said.
+    pub(crate) failure: String,
+    /// What one that ended as [`Called::Panicked`] left.
+    pub(crate) panic: Option<Panic>,
+}
+
+impl<S> Desk<S> {
+    pub(crate) fn new(state: Box<S>) -> Self {
+        Desk {
+            state: Some(state),
+            runner: Runner::new(),
+            failure: String::new(),
+            panic: None,
+        }
+    }
+
+    /// Polls the handler in the runner.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, envelope: &mut Envelope<'_>) -> Called {
+        match self.runner.poll(cx, envelope) {
+            Poll::Pending => Called::Running,
+            Poll::Ready((state, outcome)) => {
+                self.state = Some(state);
+                match outcome {
+                    Outcome::Handled => Called::Handled,
+                    Outcome::Failed(text) => {
+                        self.failure = text;
+                        Called::Failed
+                    }
+                    Outcome::Panicked(panic) => {
+                        self.panic = Some(panic);
+                        Called::Panicked
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Called {
-    /// The handler has ended.
-    Ended(Outcome),
+    /// The handler has ended well.
+    Handled,
+    /// It returned an error, whose text lies on the desk.
+    Failed,
+    /// It panicked, and what it left lies on the desk; the subsystem is there, but broken.
+    Panicked,
     /// It runs in the runner.
     Running,
     /// The envelope does not hold what this handler takes.
@@ -51,21 +99,29 @@ pub(crate) enum Failure {
     Unhandled,
 }
 
-fn end<M: Message>(envelope: &mut Envelope<'_>, reply: impl IntoReply<M::Reply>) -> Outcome {
+/// Writes the reply, or the error, for whoever asked.
+///
+/// # Errors
+/// The text of the handler's error.
+#[inline]
+fn end<M: Message>(
+    envelope: &mut Envelope<'_>,
+    reply: impl IntoReply<M::Reply>,
+) -> Result<(), String> {
     let is_ask = envelope.head().is_ask;
     match reply.into_reply() {
         Ok(reply) => {
             if is_ask {
                 envelope.put(reply);
             }
-            Outcome::Handled
+            Ok(())
         }
         Err(error) => {
             let text = format!("{error:#}");
             if is_ask {
                 envelope.put(Failure::Failed(error));
             }
-            Outcome::Failed(text)
+            Err(text)
         }
     }
 }
@@ -95,18 +151,26 @@ where
     #[inline]
     fn call(
         &self,
-        state: &mut Option<Box<S>>,
-        _: &mut Runner<S>,
+        desk: &mut Desk<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
+        _: &mut Context<'_>,
     ) -> Called {
-        let (Some(state), Some(parcel)) = (state.as_mut(), envelope.take::<Parcel<M, A::Packed>>())
-        else {
+        let Some(state) = desk.state.as_mut() else {
+            return Called::WrongParcel;
+        };
+        let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
             return Called::WrongParcel;
         };
         let arguments = A::unpack(parcel.packed, delivery);
         let reply = (self.method)(state, parcel.message, arguments);
-        Called::Ended(end::<M>(envelope, reply))
+        match end::<M>(envelope, reply) {
+            Ok(()) => Called::Handled,
+            Err(text) => {
+                desk.failure = text;
+                Called::Failed
+            }
+        }
     }
 }
 
@@ -135,20 +199,21 @@ where
 {
     fn call(
         &self,
-        state: &mut Option<Box<S>>,
-        runner: &mut Runner<S>,
+        desk: &mut Desk<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
     ) -> Called {
+        let Some(mut state) = desk.state.take() else {
+            return Called::WrongParcel;
+        };
         let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
+            desk.state = Some(state);
             return Called::WrongParcel;
         };
         let arguments = A::unpack(parcel.packed, delivery);
-        let Some(mut state) = state.take() else {
-            return Called::WrongParcel;
-        };
         let method = self.method.clone();
-        runner.start(AsyncRun::<_, M, R> {
+        desk.runner.start(AsyncRun::<_, M, R> {
             future: async move {
                 // Caught here, so that a panic does not unwind through the subsystem: its own drop
                 // may panic too, and two panics at once abort the process.
@@ -158,7 +223,7 @@ where
             },
             types: PhantomData,
         });
-        Called::Running
+        desk.poll(cx, envelope)
     }
 }
 
@@ -184,7 +249,12 @@ where
         self.project().future.poll(cx).map(|(state, reply)| {
             let ended = reply
                 .and_then(|reply| catch_unwind(AssertUnwindSafe(|| end::<M>(envelope, reply))));
-            (state, ended.unwrap_or_else(Outcome::Panicked))
+            let outcome = match ended {
+                Ok(Ok(())) => Outcome::Handled,
+                Ok(Err(text)) => Outcome::Failed(text),
+                Err(panic) => Outcome::Panicked(panic),
+            };
+            (state, outcome)
         })
     }
 }

@@ -1,56 +1,66 @@
 //! What a turn gathers: samples, endings, free envelopes. `turn → `**`gathered`**` → latency, ledger, pool`
 //!
 //! They are entered at the turn's end in one go, and before every reply, so that an asker who looks
-//! finds its own message in the books.
+//! finds its own message in the books. (To record each message at once was measured too: 9 ns more,
+//! for the processor must then wait for each reading of the clock.)
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use super::Works;
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::latency::Sample;
 use crate::ledger::{Ending, Tally};
-use crate::pool::lane::Hold;
+use crate::local::Local;
 use crate::token::{Chain, Token};
 
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;
+
 /// Samples gathered before they are entered.
 const GATHER: usize = 64;
 
 /// What a turn gathers.
-pub(super) struct Gathered {
+pub(super) struct Gathered<'l> {
+    /// Of a turn's only message; most turns of a subsystem that is not pressed have one.
+    sample: Option<Sample>,
+    /// Of several.
     samples: Vec<Sample>,
     tally: Tally,
     free: Chain,
-    /// When the turn's first message began.
-    pub(super) first: Option<Stamp>,
-    last: Stamp,
-    lane: Option<Rc<Hold>>,
+    /// When the turn's first message began; 0 before.
+    first: Stamp,
+    /// Until when the turn may go on beginning messages; 0 before the first.
+    pub(super) until: Stamp,
+    local: &'l Local,
 }
 
-thread_local! {
-    /// The memory of a turn's samples, one for all turns of a thread.
-    static SAMPLES: Cell<Vec<Sample>> = const { Cell::new(Vec::new()) };
-}
-
-impl Gathered {
-    pub(super) fn new(lane: Option<Rc<Hold>>) -> Self {
-        let mut samples = SAMPLES.try_with(Cell::take).unwrap_or_default();
-        samples.reserve_exact(GATHER);
+impl<'l> Gathered<'l> {
+    pub(super) fn new(local: &'l Local) -> Self {
         Gathered {
-            samples,
+            sample: None,
+            samples: Vec::new(),
             tally: Tally::default(),
             free: Chain::new(),
-            first: None,
-            last: Stamp(0),
-            lane,
+            first: Stamp(0),
+            until: Stamp(0),
+            local,
         }
     }
 
-    #[inline]
+    /// A message begins after [`until`](Self::until): the turn's first, whose time begins; or true,
+    /// its time is over.
+    #[cold]
+    pub(super) fn begin(&mut self, started: Stamp, turn_limit: u64) -> bool {
+        if self.first.0 != 0 {
+            return true;
+        }
+        self.first = started;
+        self.until = Stamp(started.0.saturating_add(turn_limit));
+        false
+    }
+
+    #[inline(always)]
     fn free<S>(&mut self, works: &Works<S>, mut envelope: Envelope<'_>) {
         if envelope.is_loaded() {
             // A message that no handler took; its own drop may panic.
@@ -60,29 +70,60 @@ impl Gathered {
             .push_back(&works.shared.pool.links, envelope.into_token());
     }
 
-    #[inline]
+    /// Notes how long a message took whose handler ends now.
+    #[inline(always)]
     pub(super) fn sample<S>(&mut self, works: &Works<S>, envelope: &Envelope<'_>, started: Stamp) {
-        if self.samples.len() == GATHER {
-            self.enter(works);
-        }
         let ended = works.shared.clock.now();
-        self.last = ended;
+        self.local.latest.set(ended);
         let head = envelope.head();
-        self.samples.push(Sample {
+        let sample = Sample {
             route: head.route,
             sent: Stamp(head.sent),
             started,
             ended,
-        });
+        };
+        if self.samples.len() == self.samples.capacity() {
+            return self.make_room(works, sample);
+        }
+        self.samples.push(sample);
     }
 
-    /// The last step of every message: hands the reply over, or returns the envelope.
-    #[inline]
+    /// Keeps a sample for which there is no room.
+    #[cold]
+    fn make_room<S>(&mut self, works: &Works<S>, sample: Sample) {
+        if self.samples.capacity() == 0 {
+            let Some(first) = self.sample.replace(sample) else {
+                return;
+            };
+            // The thread's memory for samples; in a turn that was lent, another turn has it.
+            self.samples = self.local.samples.take();
+            if self.samples.capacity() == 0 {
+                if self.local.agenda.depth() > 0 {
+                    return enter(works, &[first]);
+                }
+                self.samples.reserve_exact(GATHER);
+            }
+            self.samples.push(first);
+            self.samples.extend(self.sample.take());
+            return;
+        }
+        self.enter(works);
+        self.samples.push(sample);
+    }
+
+    /// The last step of every message: hands the reply over, or keeps the envelope to be returned.
+    #[inline(always)]
     pub(super) fn close<S>(&mut self, works: &Works<S>, envelope: Envelope<'_>, ending: Ending) {
         self.tally.add(ending);
-        if !envelope.head().is_ask {
-            return self.free(works, envelope);
+        if envelope.head().is_ask {
+            self.answer(works, envelope);
+        } else {
+            self.free(works, envelope);
         }
+    }
+
+    #[inline(never)]
+    fn answer<S>(&mut self, works: &Works<S>, envelope: Envelope<'_>) {
         self.enter(works);
         let slot = envelope.reply_slot();
         let index = envelope.into_token().surrender();
@@ -93,16 +134,18 @@ impl Gathered {
         }
     }
 
+    fn enter_samples<S>(&mut self, works: &Works<S>) {
+        enter(works, &self.samples);
+        self.samples.clear();
+    }
+
     /// Enters what was gathered: first the samples, then the endings, then the envelopes. A message
     /// that counts as ended is recorded; a free envelope's message counts as ended.
-    pub(super) fn enter<S>(&mut self, works: &Works<S>) {
-        let shared = &works.shared;
-        if !self.samples.is_empty() {
-            works
-                .mounted
-                .book(&shared.directory)
-                .enter(&shared.clock, &self.samples);
-            self.samples.clear();
+    fn enter<S>(&mut self, works: &Works<S>) {
+        if let Some(sample) = self.sample.take() {
+            enter(works, &[sample]);
+        } else if !self.samples.is_empty() {
+            self.enter_samples(works);
         }
         let seat = &works.mounted.seat;
         let ended = seat.endings.enter(&mut self.tally);
@@ -111,24 +154,17 @@ impl Gathered {
         }
         if !self.free.is_empty() {
             let free = std::mem::replace(&mut self.free, Chain::new());
-            match &self.lane {
-                Some(hold) => {
-                    hold.owed.set(hold.owed.get() + free.len() as usize);
-                    shared.pool.release(&hold.lane, free);
-                }
-                None => shared
-                    .pool
-                    .with_lane(|lane| shared.pool.release(lane, free)),
-            }
+            let owed = &self.local.owed;
+            owed.set(owed.get() + free.len() as usize);
+            works.shared.pool.release(&self.local.lane, free);
         }
     }
 
     /// A host begins a turn; `went_on` says whether it had promised to come back.
     pub(super) fn begin_turn(&mut self, went_on: &mut bool) {
-        if let Some(hold) = &self.lane
-            && std::mem::take(went_on)
-        {
-            hold.going_on.set(hold.going_on.get() - 1);
+        if std::mem::take(went_on) {
+            let going_on = &self.local.going_on;
+            going_on.set(going_on.get() - 1);
         }
     }
 
@@ -139,37 +175,43 @@ impl Gathered {
     /// than one message, for to wake it costs as much as to handle a hundred.
     pub(super) fn end_turn<S>(&mut self, works: &Works<S>, goes_on: bool) {
         self.enter(works);
-        let pool = &works.shared.pool;
-        let Some(hold) = &self.lane else {
-            // The thread is ending.
-            return pool.room.wake(usize::MAX);
-        };
+        let local = self.local;
         if goes_on {
-            hold.going_on.set(hold.going_on.get() + 1);
+            local.going_on.set(local.going_on.get() + 1);
         }
-        let owed = hold.owed.get();
+        let owed = local.owed.get();
         if owed == 0 {
             return;
         }
+        let pool = &works.shared.pool;
         if pool.room.any() {
-            let first = self.first.unwrap_or(self.last);
-            let busy_ns = hold.busy_ns.get() + works.shared.clock.between_ns(first, self.last);
+            let turn_ns = match self.first.0 {
+                0 => 0,
+                _ => (works.shared.clock).between_ns(self.first, local.latest.get()),
+            };
+            let busy_ns = local.busy_ns.get() + turn_ns;
             let many = owed >= pool.capacity() as usize / 4;
-            if hold.going_on.get() > 0 && !many && busy_ns < PATIENCE_NS {
-                hold.busy_ns.set(busy_ns);
+            if local.going_on.get() > 0 && !many && busy_ns < PATIENCE_NS {
+                local.busy_ns.set(busy_ns);
                 return;
             }
             pool.room.wake(owed);
         }
-        hold.owed.set(0);
-        hold.busy_ns.set(0);
+        local.owed.set(0);
+        local.busy_ns.set(0);
     }
 }
 
-impl Drop for Gathered {
+fn enter<S>(works: &Works<S>, samples: &[Sample]) {
+    let book = works.mounted.book(&works.shared.directory);
+    book.enter(&works.shared.clock, samples);
+}
+
+impl Drop for Gathered<'_> {
     fn drop(&mut self) {
         debug_assert!(self.samples.is_empty() && self.free.is_empty());
-        let samples = std::mem::take(&mut self.samples);
-        let _ = SAMPLES.try_with(|cell| cell.set(samples));
+        if self.samples.capacity() > 0 {
+            self.local.samples.set(std::mem::take(&mut self.samples));
+        }
     }
 }

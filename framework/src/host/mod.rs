@@ -7,39 +7,60 @@
 mod gathered;
 mod turn;
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
 
 use crate::directory::Mounted;
+use crate::handler::Desk;
 use crate::handler::runner::Runner;
+use crate::local::Local;
+use crate::local::agenda::{self, Turn};
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
 use crate::shared::Shared;
 use crate::token::Chain;
-use turn::{InService, Turn};
+use turn::InService;
+
+/// Longest time that a turn may go on beginning messages.
+const TURN: Duration = Duration::from_micros(500);
+
+/// The actor around a subsystem.
+pub(crate) struct Host<S: 'static> {
+    hosted: Rc<Hosted<S>>,
+    /// Its number on its thread's agenda.
+    number: u32,
+}
+
+/// A subsystem in its host, as its thread's agenda holds it too.
+struct Hosted<S: 'static> {
+    works: Works<S>,
+    resident: RefCell<Resident<S>>,
+}
 
 /// What a turn needs and never changes.
 struct Works<S: 'static> {
     shared: Arc<Shared>,
     mounted: Arc<Mounted>,
     handlers: Arc<Handlers<S>>,
+    local: Rc<Local>,
+    /// Longest time that a turn may go on beginning messages, in raw units of the clock.
+    turn_limit: u64,
+    /// The same for a round of turns.
+    round_limit: u64,
 }
-
-/// The actor around a subsystem. Boxed: tokio rounds a task up to 128 bytes.
-pub(crate) struct Host<S: 'static>(Box<Resident<S>>);
 
 /// A subsystem with what it is working on.
 struct Resident<S: 'static> {
-    /// Taken out during a turn.
-    works: Option<Works<S>>,
     factory: Box<dyn Fn() -> S>,
-    state: Option<Box<S>>,
-    runner: Runner<S>,
+    desk: Desk<S>,
     backlog: Chain,
     /// The ticket up to which messages were taken out of the inbox.
     ticket: u64,
@@ -48,11 +69,13 @@ struct Resident<S: 'static> {
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
     looks: u8,
-    /// What was left with the seat to wake this host.
+    /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
     order: Order,
     /// Told when the host has ended its last message.
     ended: Vec<oneshot::Sender<()>>,
+    /// It has nothing more to do and waits for its task to end it.
+    is_ending: bool,
     is_over: bool,
 }
 
@@ -83,34 +106,69 @@ impl<S: 'static> Host<S> {
             catch_unwind(AssertUnwindSafe(|| Box::new(factory()))).map_err(panic_message)?;
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, capacity);
-        Ok(Host(Box::new(Resident {
-            works: Some(Works {
+        let local = Local::of(&shared.pool);
+        let hosted = Rc::new(Hosted {
+            works: Works {
+                turn_limit: shared.clock.ticks(TURN),
+                round_limit: shared.clock.ticks(agenda::ROUND_TIME),
                 shared,
                 mounted,
                 handlers,
+                local: local.clone(),
+            },
+            resident: RefCell::new(Resident {
+                factory,
+                desk: Desk::new(state),
+                backlog: Chain::new(),
+                ticket,
+                in_service: None,
+                went_on: false,
+                looks: 0,
+                waker: None,
+                order: Order::Serve,
+                ended: Vec::new(),
+                is_ending: false,
+                is_over: false,
             }),
-            factory,
-            state: Some(state),
-            runner: Runner::new(),
-            backlog: Chain::new(),
-            ticket,
-            in_service: None,
-            went_on: false,
-            looks: 0,
-            waker: None,
-            order: Order::Serve,
-            ended: Vec::new(),
-            is_over: false,
-        })))
+        });
+        let number = local.agenda.enlist(hosted.clone());
+        hosted.works.mounted.seat.move_in(&local, number);
+        Ok(Host { hosted, number })
+    }
+}
+
+impl<S: 'static> agenda::Resident for Hosted<S> {
+    fn take_turn(&self) -> Turn {
+        match self.resident.try_borrow_mut() {
+            Ok(mut resident) => resident.turn(&self.works),
+            Err(_) => Turn::Busy,
+        }
+    }
+
+    fn wake(&self) {
+        self.works.mounted.seat.wake();
     }
 }
 
 impl<S: 'static> Resident<S> {
+    /// Learns what wakes the host's task, and leaves that with the seat. It never changes: a host is one
+    /// task for life.
+    fn meet_task(&mut self, works: &Works<S>, waker: &Waker) {
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            self.waker = Some(waker.clone());
+            works.mounted.seat.leave_waker(self.waker.clone());
+        }
+    }
+
     /// Makes the subsystem anew after a panic. If the factory panics too, the subsystem is over.
     fn restart(&mut self, works: &Works<S>) {
         let broken = (
-            self.state.take(),
-            std::mem::replace(&mut self.runner, Runner::new()),
+            self.desk.state.take(),
+            std::mem::replace(&mut self.desk.runner, Runner::new()),
         );
         // A value whose handler panicked may panic again when it is dropped.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
@@ -119,7 +177,7 @@ impl<S: 'static> Resident<S> {
             .restarts
             .fetch_add(1, crate::sync::Ordering::Relaxed);
         match catch_unwind(AssertUnwindSafe(|| Box::new((self.factory)()))) {
-            Ok(state) => self.state = Some(state),
+            Ok(state) => self.desk.state = Some(state),
             Err(panic) => {
                 let message = panic_message(panic);
                 works
@@ -143,13 +201,14 @@ impl<S: 'static> ActixHandler<Control> for Host<S> {
     type Result = ();
 
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
-        let resident = &mut *self.0;
+        let resident = &mut *self.hosted.resident.borrow_mut();
         resident.order = resident.order.max(control.order);
         resident.ended.extend(control.ended);
     }
 }
 
-/// The one future of a host's context: it gives the subsystem its turns.
+/// The one future of a host's context: it gives the subsystem its turns, and the thread's other
+/// subsystems theirs.
 struct Serve;
 
 impl<S: 'static> ActorFuture<Host<S>> for Serve {
@@ -161,24 +220,30 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         ctx: &mut Context<Host<S>>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        match host.0.turn(task) {
-            Turn::Again | Turn::Linger => {
-                task.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Turn::Sleep => Poll::Pending,
-            Turn::Over => {
-                host.0.end();
-                ctx.stop();
-                Poll::Ready(())
-            }
+        let Hosted { works, resident } = &*host.hosted;
+        resident.borrow_mut().meet_task(works, task.waker());
+        // Its time counts from the end of its first turn.
+        let mut first = None;
+        works.local.agenda.round(host.number, || {
+            let latest = works.local.latest.get();
+            let first = *first.get_or_insert(latest);
+            latest.0.saturating_sub(first.0) > works.round_limit
+        });
+        let mut resident = resident.borrow_mut();
+        if resident.is_ending {
+            resident.end(works);
+            ctx.stop();
+            return Poll::Ready(());
         }
+        Poll::Pending
     }
 }
 
 impl<S: 'static> Drop for Host<S> {
     fn drop(&mut self) {
-        // Reached without `end` only if the thread goes down around the host.
-        self.0.end();
+        let Hosted { works, resident } = &*self.hosted;
+        // Not ended before only if the thread goes down around the host.
+        resident.borrow_mut().end(works);
+        works.local.agenda.strike(self.number);
     }
 }

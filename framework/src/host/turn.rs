@@ -5,41 +5,23 @@
 //! [`Gathered`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::Context;
 
 use super::gathered::Gathered;
 use super::{Resident, Works, panic_message};
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
-use crate::handler::runner::Outcome;
 use crate::handler::{Called, Failure};
 use crate::ledger::Ending;
-use crate::mailbox::Serving;
+use crate::local::agenda::Turn;
 use crate::mailbox::inbox::{Inbox, Taken};
 use crate::mailbox::orders::Order;
-use crate::pool::lane;
-use crate::shared::Phase;
 use crate::sync::Ordering;
-use crate::token::Token;
+use crate::token::{Links, Token};
 
-/// Longest time that a turn may go on beginning messages, in nanoseconds.
-const TURN_NS: u64 = 500_000;
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
-
-/// What the host does after a turn.
-pub(super) enum Turn {
-    /// More to do: let others run, then go on.
-    Again,
-    /// Nothing to do, but more is likely to come soon: let others run, then look again.
-    Linger,
-    /// Nothing to do until woken.
-    Sleep,
-    /// The subsystem has ended.
-    Over,
-}
 
 /// A message whose handler has begun and waits for something.
 pub(super) struct InService {
@@ -55,27 +37,81 @@ fn put_failure(envelope: &mut Envelope<'_>, failure: Failure) {
     envelope.put(failure);
 }
 
+/// Why a run of messages ended.
+enum Ran {
+    /// The slice is used up.
+    Slice,
+    /// Nothing is left in the mailbox.
+    Dry,
+    /// A handler waits for something.
+    Waiting,
+}
+
+/// The message at hand; out here, so that it is not lost when its handler panics.
+type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
+
+/// Ends a message whose deadline has passed before its handler began.
+#[cold]
+fn expire<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
+    if envelope.head().is_ask {
+        put_failure(&mut envelope, Failure::Expired);
+    }
+    gathered.close(works, envelope, Ending::Expired);
+}
+
+/// Ends a message that no handler takes.
+#[cold]
+fn reject<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
+    if envelope.head().is_ask {
+        put_failure(&mut envelope, Failure::Unhandled);
+    }
+    gathered.close(works, envelope, Ending::Undeliverable);
+}
+
+/// Ends a message whose handler returned an error.
+#[cold]
+fn failed<S>(
+    works: &Works<S>,
+    envelope: Envelope<'_>,
+    started: Stamp,
+    text: String,
+    gathered: &mut Gathered<'_>,
+) {
+    works.mounted.note_failure(text.into());
+    gathered.sample(works, &envelope, started);
+    gathered.close(works, envelope, Ending::Failed);
+}
+
 impl<S: 'static> Resident<S> {
     /// Handles a slice of messages.
-    pub(super) fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
-        let Some(works) = self.works.take() else {
+    pub(super) fn turn(&mut self, works: &Works<S>) -> Turn {
+        if self.is_ending {
             return Turn::Over;
+        }
+        // Out of the way of `self` for the time of the turn.
+        let Some(waker) = self.waker.take() else {
+            return Turn::Sleep;
         };
-        let shared = &works.shared;
-        let serving = Serving::enter(shared.address(), works.mounted.seat.id);
-        let mut gathered = Gathered::new(lane::of_this_thread(&shared.pool));
+        let serving = works.local.serve(works.mounted.seat.id);
+        let mut gathered = Gathered::new(&works.local);
         gathered.begin_turn(&mut self.went_on);
-        let turn = self.serve(&works, cx, &mut gathered);
-        self.went_on = matches!(turn, Turn::Again);
-        gathered.end_turn(&works, self.went_on);
+        let turn = self.serve(works, &mut Context::from_waker(&waker), &mut gathered);
+        self.went_on = turn == Turn::Again;
+        self.is_ending = turn == Turn::Over;
+        gathered.end_turn(works, self.went_on);
         drop(serving);
-        self.works = Some(works);
+        self.waker = Some(waker);
         turn
     }
 
-    fn serve(&mut self, works: &Works<S>, cx: &mut Context<'_>, gathered: &mut Gathered) -> Turn {
+    fn serve(
+        &mut self,
+        works: &Works<S>,
+        cx: &mut Context<'_>,
+        gathered: &mut Gathered<'_>,
+    ) -> Turn {
         let slice = works.mounted.slice.load(Ordering::Relaxed);
-        let mut begun = 0;
+        let mut left = slice;
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {
@@ -91,39 +127,116 @@ impl<S: 'static> Resident<S> {
             if self.order == Order::Abort {
                 return Turn::Over;
             }
-            if begun >= slice {
-                return Turn::Again;
-            }
-            let Some(token) = self.next(works) else {
-                match self.rest(works, cx, begun) {
-                    Some(turn) => return turn,
-                    None => continue,
+            let mut at_hand = None;
+            let run = || self.run(works, cx, gathered, &mut at_hand, &mut left);
+            match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(Ran::Slice) => return Turn::Again,
+                Ok(Ran::Waiting) => {}
+                Ok(Ran::Dry) => {
+                    if let Some(turn) = self.rest(works, slice - left) {
+                        return turn;
+                    }
                 }
-            };
-            begun += 1;
-            let started = self.begin(works, token, gathered);
-            let first = *gathered.first.get_or_insert(started);
-            if works.shared.clock.between_ns(first, started) > TURN_NS {
-                begun = slice;
+                Err(panic) => {
+                    if let Some((envelope, started)) = at_hand {
+                        let message = panic_message(panic);
+                        self.panicked(works, envelope, started, message, gathered);
+                    }
+                }
             }
         }
     }
 
+    /// Handles messages one after the other, until the slice is used up or one has to wait.
+    ///
+    /// # Panics
+    /// Where a handler does; its message is at hand then.
+    fn run<'w>(
+        &mut self,
+        works: &'w Works<S>,
+        cx: &mut Context<'_>,
+        gathered: &mut Gathered<'_>,
+        at_hand: &mut AtHand<'w>,
+        left: &mut u32,
+    ) -> Ran {
+        let shared = &*works.shared;
+        let (pool, clock) = (&*shared.pool, &shared.clock);
+        let (handlers, table) = (&*works.handlers.0, works.mounted.map.id);
+        let mut delivery = Delivery {
+            sender: 0,
+            deadline: 0,
+            started: Stamp(0),
+            surroundings: shared,
+        };
+        while *left > 0 {
+            let Some(token) = self.next(works, &pool.links) else {
+                return Ran::Dry;
+            };
+            *left -= 1;
+            let started = clock.now();
+            if started > gathered.until {
+                // The turn's first message, or one that begins too late to be followed by more.
+                if gathered.begin(started, works.turn_limit) {
+                    *left = 0;
+                }
+            }
+            let envelope = Envelope::new(&pool.slab, token);
+            let head = envelope.head();
+            if head.deadline != 0 && head.deadline <= started.0 {
+                expire(works, envelope, gathered);
+                continue;
+            }
+            let handler = handlers.get(usize::from(head.handler));
+            let is_current = head.table == table;
+            let (Some(handler), true) = (handler, is_current && !shared.is_abandoned()) else {
+                reject(works, envelope, gathered);
+                continue;
+            };
+            delivery.sender = head.sender;
+            delivery.deadline = head.deadline;
+            delivery.started = started;
+            let (envelope, _) = at_hand.insert((envelope, started));
+            let called = handler.call(&mut self.desk, envelope, &delivery, cx);
+            let Some((envelope, started)) = at_hand.take() else {
+                unreachable!("it was put there before the call");
+            };
+            if called == Called::Handled {
+                gathered.sample(works, &envelope, started);
+                gathered.close(works, envelope, Ending::Handled);
+                continue;
+            }
+            if called == Called::Running {
+                let token = envelope.into_token();
+                self.in_service = Some(InService { token, started });
+                return Ran::Waiting;
+            }
+            self.finish(works, envelope, started, called, gathered);
+        }
+        Ran::Slice
+    }
+
     /// The next message of the backlog, filled from the inbox when it is empty.
-    #[inline]
-    fn next(&mut self, works: &Works<S>) -> Option<Token> {
-        let links = &works.shared.pool.links;
+    #[inline(always)]
+    fn next(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
         if let Some(token) = self.backlog.pop_front(links) {
             return Some(token);
         }
-        let seat = &works.mounted.seat;
-        let taken = if self.order == Order::Drain {
-            seat.inbox.close(links)
-        } else {
-            seat.inbox.take(links)
+        self.take_all(works, links)?;
+        self.backlog.pop_front(links)
+    }
+
+    /// Fills the backlog from the inbox.
+    #[inline(never)]
+    fn take_all(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
+        let inbox = &works.mounted.seat.inbox;
+        let taken = match self.order {
+            Order::Drain => inbox.close(links),
+            // One that gets a message now and then counts as asleep from here on: it need not say so
+            // again after that message.
+            _ => inbox.take(links, self.looks == 0),
         };
         self.account(works, taken?);
-        self.backlog.pop_front(&works.shared.pool.links)
+        Some(())
     }
 
     /// Checks what the inbox gave out against what it took in.
@@ -143,7 +256,7 @@ impl<S: 'static> Resident<S> {
     /// To wake a sleeping thread costs the sender a system call and the thread some microseconds; to
     /// look again costs a tenth of one. So a subsystem that was busy looks a few times more before it
     /// sleeps, and one that gets a message now and then sleeps at once.
-    fn rest(&mut self, works: &Works<S>, cx: &mut Context<'_>, begun: u32) -> Option<Turn> {
+    fn rest(&mut self, works: &Works<S>, begun: u32) -> Option<Turn> {
         if self.order == Order::Drain {
             return Some(Turn::Over);
         }
@@ -154,58 +267,8 @@ impl<S: 'static> Resident<S> {
         if self.looks > 0 {
             return Some(Turn::Linger);
         }
-        let seat = &works.mounted.seat;
-        if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            self.waker = Some(cx.waker().clone());
-            seat.leave_waker(self.waker.clone());
-        }
-        seat.inbox.sleep().then_some(Turn::Sleep)
-    }
-
-    /// Begins a message; returns when.
-    #[inline]
-    fn begin(&mut self, works: &Works<S>, token: Token, gathered: &mut Gathered) -> Stamp {
-        let shared = &works.shared;
-        let mut envelope = Envelope::new(&shared.pool.slab, token);
-        let started = shared.clock.now();
-        let head = envelope.head();
-        if head.deadline != 0 && head.deadline <= started.0 {
-            if head.is_ask {
-                put_failure(&mut envelope, Failure::Expired);
-            }
-            gathered.close(works, envelope, Ending::Expired);
-            return started;
-        }
-        if head.table != works.mounted.map.id || shared.phase() == Phase::Abandoned {
-            self.reject(works, envelope, gathered);
-            return started;
-        }
-        let delivery = Delivery {
-            sender: head.sender,
-            remaining: (head.deadline != 0).then(|| {
-                Duration::from_nanos(shared.clock.between_ns(started, Stamp(head.deadline)))
-            }),
-            surroundings: &**shared,
-        };
-        let Some(handler) = works.handlers.0.get(usize::from(head.handler)) else {
-            self.reject(works, envelope, gathered);
-            return started;
-        };
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            handler.call(&mut self.state, &mut self.runner, &mut envelope, &delivery)
-        }));
-        match called {
-            Ok(Called::Ended(outcome)) => self.finish(works, envelope, started, outcome, gathered),
-            Ok(Called::Running) => {
-                self.in_service = Some(InService {
-                    token: envelope.into_token(),
-                    started,
-                });
-            }
-            Ok(Called::WrongParcel) => self.reject(works, envelope, gathered),
-            Err(panic) => self.panicked(works, envelope, started, panic_message(panic), gathered),
-        }
-        started
+        let slept = works.mounted.seat.inbox.sleep();
+        slept.then_some(Turn::Sleep)
     }
 
     /// Goes on with a handler that waited; returns it if it still waits.
@@ -214,50 +277,47 @@ impl<S: 'static> Resident<S> {
         works: &Works<S>,
         cx: &mut Context<'_>,
         service: InService,
-        gathered: &mut Gathered,
+        gathered: &mut Gathered<'_>,
     ) -> Option<InService> {
         let shared = &works.shared;
         let InService { token, started } = service;
         let mut envelope = Envelope::new(&shared.pool.slab, token);
-        let polled = catch_unwind(AssertUnwindSafe(|| self.runner.poll(cx, &mut envelope)));
-        match polled {
-            Ok(Poll::Pending) => {
-                return Some(InService {
-                    token: envelope.into_token(),
-                    started,
-                });
+        match catch_unwind(AssertUnwindSafe(|| self.desk.poll(cx, &mut envelope))) {
+            Ok(Called::Running) => {
+                let token = envelope.into_token();
+                return Some(InService { token, started });
             }
-            Ok(Poll::Ready((state, outcome))) => {
-                self.state = Some(state);
-                self.finish(works, envelope, started, outcome, gathered);
-            }
+            Ok(called) => self.finish(works, envelope, started, called, gathered),
             Err(panic) => self.panicked(works, envelope, started, panic_message(panic), gathered),
         }
         None
     }
 
-    #[inline]
+    /// Ends a message whose handler was called, and has ended.
     fn finish(
         &mut self,
         works: &Works<S>,
         envelope: Envelope<'_>,
         started: Stamp,
-        outcome: Outcome,
-        gathered: &mut Gathered,
+        called: Called,
+        gathered: &mut Gathered<'_>,
     ) {
-        let ending = match outcome {
-            Outcome::Handled => Ending::Handled,
-            Outcome::Failed(text) => {
-                works.mounted.note_failure(text.into());
-                Ending::Failed
+        match called {
+            Called::Handled => {
+                gathered.sample(works, &envelope, started);
+                gathered.close(works, envelope, Ending::Handled);
             }
-            Outcome::Panicked(panic) => {
-                let message = panic_message(panic);
-                return self.panicked(works, envelope, started, message, gathered);
+            Called::Failed => {
+                let text = std::mem::take(&mut self.desk.failure);
+                failed(works, envelope, started, text, gathered);
             }
-        };
-        gathered.sample(works, &envelope, started);
-        gathered.close(works, envelope, ending);
+            Called::Panicked => {
+                let panic = self.desk.panic.take();
+                let message = panic.map_or("a panic".into(), panic_message);
+                self.panicked(works, envelope, started, message, gathered);
+            }
+            Called::WrongParcel | Called::Running => reject(works, envelope, gathered),
+        }
     }
 
     #[cold]
@@ -267,7 +327,7 @@ impl<S: 'static> Resident<S> {
         mut envelope: Envelope<'_>,
         started: Stamp,
         message: Box<str>,
-        gathered: &mut Gathered,
+        gathered: &mut Gathered<'_>,
     ) {
         works.mounted.note_failure(message.clone());
         gathered.sample(works, &envelope, started);
@@ -281,10 +341,10 @@ impl<S: 'static> Resident<S> {
 
     /// Ends a handler under way because the system's deadline has passed.
     #[cold]
-    fn cut_off(&mut self, works: &Works<S>, service: InService, gathered: &mut Gathered) {
+    fn cut_off(&mut self, works: &Works<S>, service: InService, gathered: &mut Gathered<'_>) {
         let shared = &works.shared;
         let mut envelope = Envelope::new(&shared.pool.slab, service.token);
-        let _ = catch_unwind(AssertUnwindSafe(|| self.runner.clear()));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.desk.runner.clear()));
         gathered.sample(works, &envelope, service.started);
         if envelope.head().is_ask {
             envelope.put(Failure::Unhandled);
@@ -292,50 +352,37 @@ impl<S: 'static> Resident<S> {
         gathered.close(works, envelope, Ending::Failed);
     }
 
-    /// Ends a message that no handler takes.
-    #[cold]
-    fn reject(&mut self, works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered) {
-        if envelope.head().is_ask {
-            put_failure(&mut envelope, Failure::Unhandled);
-        }
-        gathered.close(works, envelope, Ending::Undeliverable);
-    }
-
     /// Ends everything that is still here, and tells the registry.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, works: &Works<S>) {
+        self.is_ending = true;
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
-        let Some(works) = self.works.take() else {
-            return;
-        };
         let shared = &works.shared;
-        let mut gathered = Gathered::new(lane::of_this_thread(&shared.pool));
+        let mut gathered = Gathered::new(&works.local);
         if let Some(service) = self.in_service.take() {
-            self.cut_off(&works, service, &mut gathered);
+            self.cut_off(works, service, &mut gathered);
         }
         // Closed first: who is told of its message's end finds the mailbox closed.
         let mut rest = works.mounted.seat.inbox.close(&shared.pool.links);
         loop {
             while let Some(token) = self.backlog.pop_front(&shared.pool.links) {
-                self.reject(
-                    &works,
-                    Envelope::new(&shared.pool.slab, token),
-                    &mut gathered,
-                );
+                let envelope = Envelope::new(&shared.pool.slab, token);
+                reject(works, envelope, &mut gathered);
             }
             match rest.take() {
-                Some(taken) => self.account(&works, taken),
+                Some(taken) => self.account(works, taken),
                 None => break,
             }
         }
         gathered.begin_turn(&mut self.went_on);
-        gathered.end_turn(&works, false);
+        gathered.end_turn(works, false);
+        works.mounted.seat.move_out();
         works.mounted.seat.leave_waker(None);
         self.waker = None;
         // Senders that wait for room in this mailbox must learn that there will be none.
         works.mounted.seat.make_room(usize::MAX);
-        let state = self.state.take();
+        let state = self.desk.state.take();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
             let message = panic_message(panic);
             works.mounted.note_failure(

@@ -53,6 +53,7 @@ impl Inbox {
 
     /// Adds a token, if fewer than `capacity` messages are unfinished; `finished` counts the messages
     /// that have left the subsystem. Returns true if the receiver sleeps and the caller must wake it.
+    #[inline(always)]
     pub(crate) fn push(
         &self,
         links: &Links,
@@ -97,14 +98,18 @@ impl Inbox {
         }
     }
 
-    /// Takes all there is; the receiver counts as awake from now on.
-    pub(crate) fn take(&self, links: &Links) -> Option<Taken> {
+    /// Takes all there is. The receiver counts as awake from now on, or as asleep if it says so: then
+    /// whoever adds next wakes it, though it may be at work yet.
+    pub(crate) fn take(&self, links: &Links, asleep: bool) -> Option<Taken> {
+        let mark = if asleep { ASLEEP } else { AWAKE };
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            let mark = match newest_of(seen) {
+            match newest_of(seen) {
                 AWAKE | CLOSED => return None,
-                _ => AWAKE,
-            };
+                // Nothing there, and nothing to say.
+                ASLEEP if asleep => return None,
+                _ => {}
+            }
             match self.0.compare_exchange_weak(
                 seen,
                 word(seen >> INDEX_BITS, mark),

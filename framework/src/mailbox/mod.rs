@@ -11,15 +11,15 @@
 pub(crate) mod inbox;
 pub(crate) mod orders;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Waker;
 
 use once_cell::sync::OnceCell;
 
 use crate::ledger::{Endings, Ledger};
+use crate::local::Local;
 use crate::pool::waiters::Waiters;
-use crate::sync::{AtomicU32, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicU32, AtomicUsize, Mutex, Ordering, fence, lock};
 use crate::token::{Links, Token};
 use inbox::{Inbox, Refusal};
 
@@ -41,6 +41,9 @@ pub(crate) struct Seat {
     capacity: AtomicU32,
     /// The table that messages must be packed for.
     table: AtomicU32,
+    /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
+    home: AtomicUsize,
+    number: AtomicU32,
     pub(crate) id: SeatId,
     /// Who waits for room; none while the mailbox is bounded by the pool only.
     room: OnceCell<Box<Waiters>>,
@@ -60,6 +63,8 @@ impl Seat {
             waker: Mutex::new(None),
             capacity: AtomicU32::new(u32::MAX),
             table: AtomicU32::new(0),
+            home: AtomicUsize::new(0),
+            number: AtomicU32::new(0),
             room: OnceCell::new(),
             endings: Endings::default(),
         }
@@ -76,31 +81,71 @@ impl Seat {
         self.table.load(Ordering::Acquire)
     }
 
+    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    #[inline]
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
     /// True if the mailbox has no room now.
     #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        let capacity = self.capacity.load(Ordering::Relaxed);
+    pub(crate) fn is_full(&self, capacity: u32) -> bool {
         capacity != u32::MAX && self.waiting() >= u64::from(capacity)
     }
 
-    /// Hands a packed envelope over, and wakes the host if it sleeps.
+    /// Hands a packed envelope over. True if the host sleeps: the caller must [`ring`](Self::ring) or
+    /// [`lend`](Self::lend).
     #[inline]
-    pub(crate) fn push(&self, links: &Links, token: Token) -> Result<(), (Token, Refusal)> {
-        let capacity = self.capacity.load(Ordering::Relaxed);
-        let asleep = self
-            .inbox
-            .push(links, token, capacity, || self.endings.finished())?;
-        if asleep {
-            self.ring();
-        }
-        Ok(())
+    pub(crate) fn push(
+        &self,
+        links: &Links,
+        token: Token,
+        capacity: u32,
+    ) -> Result<bool, (Token, Refusal)> {
+        self.inbox
+            .push(links, token, capacity, || self.endings.finished())
     }
 
+    /// Has the host look into its mailbox.
     #[cold]
-    fn ring(&self) {
+    pub(crate) fn ring(&self, local: &Local) {
+        if let Some(number) = self.number_on(local)
+            && local.agenda.note(number)
+        {
+            return;
+        }
+        self.wake();
+    }
+
+    /// Wakes the host's task.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = &*lock(&self.waker) {
             waker.wake_by_ref();
         }
+    }
+
+    /// As [`ring`](Self::ring) for an asker, who will only wait: lends it the caller's turn if it lives on this thread.
+    pub(crate) fn lend(&self, local: &Local) {
+        match self.number_on(local) {
+            Some(number) if local.agenda.lend(number) => {}
+            _ => self.ring(local),
+        }
+    }
+
+    fn number_on(&self, local: &Local) -> Option<u32> {
+        let is_home = self.home.load(Ordering::Relaxed) == local.id();
+        is_home.then(|| self.number.load(Ordering::Relaxed))
+    }
+
+    /// The host has moved in on this thread, under that number.
+    pub(crate) fn move_in(&self, local: &Local, number: u32) {
+        self.number.store(number, Ordering::Relaxed);
+        self.home.store(local.id(), Ordering::Relaxed);
+    }
+
+    /// The host has ended.
+    pub(crate) fn move_out(&self) {
+        self.home.store(0, Ordering::Relaxed);
     }
 
     /// Leaves what wakes the host; nothing at its end, so that the seat does not keep the task.
@@ -137,45 +182,5 @@ impl Seat {
     pub(crate) fn ledger(&self) -> Ledger {
         self.endings
             .ledger(|finished| Inbox::between(finished, self.inbox.ticket()))
-    }
-}
-
-thread_local! {
-    /// The subsystem whose handler runs on this thread now: the system's address, and its number.
-    static CURRENT: Cell<(usize, SeatId)> = const { Cell::new((0, 0)) };
-}
-
-/// While it lives, what this thread sends is sent by that subsystem.
-pub(crate) struct Serving {
-    before: (usize, SeatId),
-}
-
-impl Serving {
-    pub(crate) fn enter(system: usize, seat: SeatId) -> Self {
-        Serving {
-            before: CURRENT.replace((system, seat)),
-        }
-    }
-
-    /// The subsystem of `system` that is being served on this thread; 0 for none.
-    #[inline]
-    pub(crate) fn current(system: usize) -> SeatId {
-        match CURRENT.try_with(Cell::get) {
-            Ok((served, seat)) if served == system => seat,
-            _ => 0,
-        }
-    }
-
-    /// True if any subsystem of any system is being served on this thread.
-    pub(crate) fn any() -> bool {
-        CURRENT
-            .try_with(|current| current.get().1 != 0)
-            .unwrap_or(false)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        CURRENT.set(self.before);
     }
 }

@@ -129,7 +129,7 @@ impl Pool {
 
     /// Takes a free envelope; `None` if all are in flight.
     #[inline]
-    pub(crate) fn acquire<'p>(self: &'p Arc<Self>, hold: &Lane) -> Option<Envelope<'p>> {
+    pub(crate) fn acquire(&self, hold: &Lane) -> Option<Envelope<'_>> {
         let token = match hold.stack.pop(&self.links) {
             Some(token) => token,
             None => self.fetch(hold)?,
@@ -191,36 +191,21 @@ impl Pool {
         to.stack.push(&self.links, chain);
     }
 
-    /// Returns one envelope, and wakes one who waits for it.
-    pub(crate) fn release_one(self: &Arc<Self>, mut envelope: Envelope<'_>) {
+    /// Returns one envelope to the caller's lane, and wakes one who waits for it.
+    pub(crate) fn release_one(&self, to: &Lane, mut envelope: Envelope<'_>) {
         let dropped = match envelope.is_loaded() {
             true => catch_unwind(AssertUnwindSafe(|| envelope.clear())),
             false => Ok(()),
         };
         let mut chain = Chain::new();
         chain.push_back(&self.links, envelope.into_token());
-        self.with_lane(|lane| self.release(lane, chain));
+        self.release(to, chain);
         if self.room.any() {
             self.room.wake(1);
         }
         // What lay inside panicked when it was dropped: the caller's to know, the envelope is safe.
         if let Err(panic) = dropped {
             resume_unwind(panic);
-        }
-    }
-
-    /// Calls `f` with the lane of this thread.
-    #[inline]
-    pub(crate) fn with_lane<R>(self: &Arc<Self>, f: impl FnOnce(&Lane) -> R) -> R {
-        match lane::of_this_thread(self) {
-            Some(hold) => f(&hold.lane),
-            None => {
-                // The thread is ending: serve it from a lane of its own for this one call.
-                let lane = Lane::new();
-                let result = f(&lane);
-                self.fold(&lane);
-                result
-            }
         }
     }
 
@@ -233,7 +218,7 @@ impl Pool {
     }
 
     /// The lane of a thread, made when it first meets the pool.
-    fn enlist(&self, thread: ThreadId) -> Arc<Lane> {
+    pub(crate) fn enlist(&self, thread: ThreadId) -> Arc<Lane> {
         let new = || {
             let lane = Arc::new(Lane::new());
             self.roster_mut().push(lane.clone());
@@ -243,7 +228,7 @@ impl Pool {
     }
 
     /// A thread has ended: its envelopes and counts become common.
-    fn retire(&self, thread: ThreadId, lane: &Lane) {
+    pub(crate) fn retire(&self, thread: ThreadId, lane: &Lane) {
         self.lanes.remove(&thread);
         self.roster_mut().retain(|one| !std::ptr::eq(&**one, lane));
         self.fold(lane);

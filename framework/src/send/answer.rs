@@ -1,74 +1,99 @@
 //! Waiting for a reply: the asker's side of the envelope.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::Sent;
+use pin_project_lite::pin_project;
+
+use super::Asked;
+use super::room::Sending;
+use super::verbs::{Ask, To};
 use crate::envelope::Envelope;
 use crate::error::AskError;
 use crate::handler::Failure;
-use crate::mailbox::Seat;
+use crate::local::Local;
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::token::Token;
-use crate::waits::Wait;
 
-/// The reply of an accepted ask, to come.
-pub(crate) struct Answer<'s, M> {
-    shared: &'s Shared,
-    seat: Arc<Seat>,
-    index: u32,
-    wait: Option<Wait>,
-    done: bool,
-    message: std::marker::PhantomData<fn(M)>,
-}
-
-impl<'s, M: Message> Answer<'s, M> {
-    pub(crate) fn new(shared: &'s Shared, sent: Sent) -> Self {
-        Answer {
-            shared,
-            seat: sent.seat.expect("an ask knows its receiver"),
-            index: sent.index,
-            wait: sent.wait,
-            done: false,
-            message: std::marker::PhantomData,
-        }
+pin_project! {
+    /// An ask: sends its message, then waits for the reply.
+    #[must_use = "nothing is asked before it is polled"]
+    pub(crate) struct Asking<M: Message, T: To<M>> {
+        sending: Sending<M, Ask<T>>,
+        // What was accepted and not answered yet.
+        asked: Option<Asked>,
+        deadline: Option<Duration>,
+        // Made when the first look finds no reply: many come before a timer is worth its while.
+        #[pin]
+        timer: Option<tokio::time::Sleep>,
     }
 
-    /// Waits for the reply until `deadline` has passed.
-    pub(crate) async fn within(self, deadline: Duration) -> Result<M::Reply, AskError<M>> {
-        let subsystem = self.seat.name.clone();
-        let too_late = || {
-            Err(AskError::DeadlineExceeded {
-                subsystem: subsystem.clone(),
-                deadline,
-            })
-        };
-        let shared = self.shared;
-        let mut answer = std::pin::pin!(self);
-        let mut timer = std::pin::pin!(None);
-        let reply = poll_fn(|cx| {
-            if let Poll::Ready(reply) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(reply));
+    impl<M: Message, T: To<M>> PinnedDrop for Asking<M, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(asked) = this.asked.take() {
+                abandon(this.sending.shared(), asked);
             }
-            if timer.is_none() {
-                // Made only now: many replies come before a timer is worth its while.
-                timer.set(Some(sleep(shared, deadline)));
-            }
-            match timer.as_mut().as_pin_mut() {
-                Some(timer) => timer.poll(cx).map(|()| None),
-                None => Poll::Pending,
-            }
-        })
-        .await;
-        match reply {
-            // The receiver found the deadline passed, or we did.
-            Some(Err(AskError::DeadlineExceeded { .. })) | None => too_late(),
-            Some(reply) => reply,
         }
+    }
+}
+
+impl<M: Message, T: To<M>> Asking<M, T> {
+    #[inline]
+    pub(super) fn new(sending: Sending<M, Ask<T>>, deadline: Option<Duration>) -> Self {
+        Asking {
+            sending,
+            asked: None,
+            deadline,
+            timer: None,
+        }
+    }
+}
+
+impl<M: Message, T: To<M>> Future for Asking<M, T> {
+    type Output = Result<M::Reply, AskError<M>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        // Whoever asks in a loop must let others run now and then, though every reply is there at once.
+        let budget = ready!(tokio::task::coop::poll_proceed(cx));
+        if this.asked.is_none() {
+            *this.asked = Some(ready!(Pin::new(&mut *this.sending).poll(cx))?);
+        }
+        let Some(asked) = &*this.asked else {
+            unreachable!("it was accepted");
+        };
+        let shared = this.sending.shared();
+        let slot = shared.pool.slab.slot(asked.index);
+        if slot.reply.poll(cx.waker()) {
+            budget.made_progress();
+            let reply = take_reply::<M>(shared, asked);
+            *this.asked = None;
+            let subsystem = || this.sending.attempt().to().subsystem();
+            return Poll::Ready(
+                reply.map_err(|failure| explain(failure, subsystem, *this.deadline)),
+            );
+        }
+        let Some(deadline) = *this.deadline else {
+            return Poll::Pending;
+        };
+        if this.timer.is_none() {
+            this.timer.set(Some(sleep(shared, deadline)));
+        }
+        if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+            ready!(timer.poll(cx));
+        }
+        if let Some(asked) = this.asked.take() {
+            abandon(shared, asked);
+        }
+        Poll::Ready(Err(AskError::DeadlineExceeded {
+            subsystem: this.sending.attempt().to().subsystem(),
+            deadline,
+        }))
     }
 }
 
@@ -78,51 +103,50 @@ fn sleep(shared: &Shared, duration: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(duration)
 }
 
-impl<M: Message> Future for Answer<'_, M> {
-    type Output = Result<M::Reply, AskError<M>>;
+/// The host has handed the envelope over: takes what it brought, and returns it.
+#[inline]
+fn take_reply<M: Message>(shared: &Shared, asked: &Asked) -> Result<M::Reply, Option<Failure>> {
+    let pool = &shared.pool;
+    let mut envelope = Envelope::new(&pool.slab, Token::mint(asked.index));
+    let reply = match envelope.take::<M::Reply>() {
+        Some(reply) => Ok(reply),
+        None => Err(envelope.take::<Failure>()),
+    };
+    pool.release_one(&Local::of(pool).lane, envelope);
+    if let Some(wait) = &asked.wait {
+        shared.waits.end(wait);
+    }
+    reply
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let pool = &this.shared.pool;
-        if !pool.slab.slot(this.index).reply.poll(cx.waker()) {
-            return Poll::Pending;
-        }
-        this.done = true;
-        // The host has handed the envelope over.
-        let mut envelope = Envelope::new(&pool.slab, Token::mint(this.index));
-        let reply = match envelope.take::<M::Reply>() {
-            Some(reply) => Ok(reply),
-            None => Err(this.error(envelope.take::<Failure>())),
-        };
-        pool.release_one(envelope);
-        Poll::Ready(reply)
+/// The asker goes away.
+#[cold]
+fn abandon(shared: &Shared, asked: Asked) {
+    if let Some(wait) = &asked.wait {
+        shared.waits.end(wait);
+    }
+    let pool = &shared.pool;
+    if pool.slab.slot(asked.index).reply.abandon() {
+        // The reply had come; the envelope is ours to return.
+        let envelope = Envelope::new(&pool.slab, Token::mint(asked.index));
+        pool.release_one(&Local::of(pool).lane, envelope);
     }
 }
 
-impl<M> Answer<'_, M> {
-    fn error(&self, failure: Option<Failure>) -> AskError<M> {
-        let subsystem = self.seat.name.clone();
-        match failure {
-            Some(Failure::Failed(error)) => AskError::Failed(error),
-            Some(Failure::Panicked(message)) => AskError::Panicked { subsystem, message },
-            Some(Failure::Expired) => AskError::DeadlineExceeded {
-                subsystem,
-                deadline: Duration::ZERO,
-            },
-            Some(Failure::Unhandled) | None => AskError::Unhandled { subsystem },
-        }
-    }
-}
-
-impl<M> Drop for Answer<'_, M> {
-    fn drop(&mut self) {
-        if let Some(wait) = &self.wait {
-            self.shared.waits.end(wait);
-        }
-        let pool = &self.shared.pool;
-        if !self.done && pool.slab.slot(self.index).reply.abandon() {
-            // The reply had come; the envelope is ours to return.
-            pool.release_one(Envelope::new(&pool.slab, Token::mint(self.index)));
-        }
+#[cold]
+fn explain<M>(
+    failure: Option<Failure>,
+    subsystem: impl FnOnce() -> Arc<str>,
+    deadline: Option<Duration>,
+) -> AskError<M> {
+    let subsystem = subsystem();
+    match failure {
+        Some(Failure::Failed(error)) => AskError::Failed(error),
+        Some(Failure::Panicked(message)) => AskError::Panicked { subsystem, message },
+        Some(Failure::Expired) => AskError::DeadlineExceeded {
+            subsystem,
+            deadline: deadline.unwrap_or_default(),
+        },
+        Some(Failure::Unhandled) | None => AskError::Unhandled { subsystem },
     }
 }

@@ -1,25 +1,23 @@
 //! Sending: from a message in hand to an envelope in a mailbox. `**`send`** → route → envelope`
 //!
-//! One function, [`attempt`], does the work for every verb: it packs, stamps and pushes, or hands the
-//! message back. The verbs differ in what they do when there is no room ([`until_room`] waits) and in
-//! whether they want a reply ([`Answer`] waits for it).
+//! An attempt at a [`Target`] has the message packed, stamped and pushed, or leaves it with the sender.
+//! The verbs differ in whether they want a reply, for which [`answer`] waits, and in what they do when
+//! there is no room: [`room`] waits.
 
 mod answer;
 mod room;
+mod verbs;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-pub(crate) use answer::Answer;
-pub(crate) use room::{park_on, until_room};
+pub(crate) use verbs::{To, ask, ask_within, tell, tell_blocking, try_tell};
 
-use crate::envelope::Envelope;
 use crate::error::{Room, SendError, Undelivered};
 use crate::extract::Address;
-use crate::mailbox::Seat;
-use crate::mailbox::inbox::Refusal;
+use crate::local::Local;
+use crate::mailbox::{Seat, SeatId};
 use crate::message::Message;
-use crate::route::{Pack, Unpacked};
+use crate::route::{Pack, Post, Posted, Refused};
 use crate::shared::Shared;
 use crate::waits::{For, Wait};
 
@@ -28,165 +26,163 @@ pub(crate) struct Target<'t, M> {
     pub(crate) seat: &'t Arc<Seat>,
     pub(crate) table: u32,
     pub(crate) pack: &'t dyn Pack<M>,
-    /// The route's text, for errors.
-    pub(crate) route: &'t dyn Fn() -> Box<str>,
 }
 
-/// What kind of send it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
-    Tell,
-    /// With the deadline, if there is one.
-    Ask(Option<Duration>),
-}
-
-/// A message that was accepted.
-pub(crate) struct Sent {
-    /// Its envelope's number, where an asker will find the reply.
+/// An ask that was accepted, and what its asker needs while it waits.
+pub(crate) struct Asked {
+    /// The envelope's number, where the reply will be.
     index: u32,
-    /// For an ask only.
-    seat: Option<Arc<Seat>>,
     wait: Option<Wait>,
 }
 
 /// Why an attempt did not succeed.
-pub(crate) enum Attempt<M> {
+pub(crate) enum Failed {
     /// No room now; whose, and who waits for it.
-    Full(M, Room, Arc<Seat>),
-    Failed(Undelivered<M>),
+    Full(Room, Arc<Seat>),
+    Refused(Box<SendError>),
 }
 
-impl<M> Attempt<M> {
-    fn failed(reason: SendError, message: M) -> Self {
-        Attempt::Failed(Undelivered::new(reason, message))
+impl Failed {
+    #[cold]
+    pub(crate) fn refused(reason: SendError) -> Self {
+        Failed::Refused(Box::new(reason))
     }
 
-    /// For a verb that does not wait.
-    pub(crate) fn give_up(self, shared: &Shared) -> Undelivered<M> {
-        shared.pool.with_lane(|lane| lane.refused.add(1));
-        match self {
-            Attempt::Full(message, room, seat) => Undelivered::new(
-                SendError::Full {
-                    subsystem: seat.name.clone(),
-                    room,
-                },
-                message,
-            ),
-            Attempt::Failed(undelivered) => undelivered,
+    /// What a verb that does not wait says.
+    #[cold]
+    pub(crate) fn give_up<M>(self, shared: &Shared, message: Option<M>) -> Undelivered<M> {
+        Local::of(&shared.pool).lane.refused.add(1);
+        let reason = match self {
+            Failed::Full(room, seat) => SendError::Full {
+                subsystem: seat.name.clone(),
+                room,
+            },
+            Failed::Refused(reason) => *reason,
+        };
+        Undelivered::new(
+            reason,
+            message.expect("what is refused stays with the sender"),
+        )
+    }
+}
+
+impl<M: Message> Target<'_, M> {
+    /// Packs a message and pushes it into the mailbox, or leaves it where it is. `route` gives the
+    /// route's text, for an error.
+    #[inline(always)]
+    pub(crate) fn tell(
+        &self,
+        shared: &Shared,
+        mut address: Address<'_>,
+        message: &mut Option<M>,
+        route: impl FnOnce() -> Box<str>,
+    ) -> Result<(), Failed> {
+        let local = Local::of(&shared.pool);
+        match self.post(shared, &local, &mut address, None, message) {
+            Ok(posted) => {
+                if posted.is_asleep() {
+                    self.seat.ring(&local);
+                }
+                Ok(())
+            }
+            Err(refused) => Err(self.explain(address, refused, route)),
         }
     }
-}
 
-/// Packs a message and pushes it into its mailbox, or hands it back.
-#[inline]
-pub(crate) fn attempt<M: Message>(
-    shared: &Shared,
-    target: &Target<'_, M>,
-    mut address: Address<'_>,
-    kind: Kind,
-    message: M,
-) -> Result<Sent, Attempt<M>> {
-    let seat = target.seat;
-    let me = shared.current();
-    if shared.is_closed_to(me) {
-        return Err(Attempt::failed(SendError::Stopped, message));
-    }
-    let mut wait = None;
-    if let Kind::Ask(_) = kind
-        && me != 0
-    {
-        match shared.waits.begin(me, For::Reply(seat.id)) {
-            Ok(begun) => wait = Some(begun),
-            Err(cycle) => {
-                let cycle = cycle_text(shared, &cycle);
-                return Err(Attempt::failed(SendError::WaitCycle { cycle }, message));
+    /// The same for a message whose sender wants a reply within `patience` raw units of the clock; 0
+    /// for ever.
+    #[inline(always)]
+    pub(crate) fn ask(
+        &self,
+        shared: &Shared,
+        mut address: Address<'_>,
+        patience: u64,
+        message: &mut Option<M>,
+        route: impl FnOnce() -> Box<str>,
+    ) -> Result<Asked, Failed> {
+        let local = Local::of(&shared.pool);
+        let wait = match local.serving() {
+            0 => None,
+            me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?),
+        };
+        match self.post(shared, &local, &mut address, Some(patience), message) {
+            Ok(posted) => {
+                if posted.is_asleep() {
+                    self.seat.lend(&local);
+                }
+                Ok(Asked {
+                    index: posted.index(),
+                    wait,
+                })
+            }
+            Err(refused) => {
+                if let Some(wait) = &wait {
+                    shared.waits.end(wait);
+                }
+                Err(self.explain(address, refused, route))
             }
         }
     }
-    let pushed = push(shared, target, &mut address, kind, me, message);
-    match pushed {
-        Ok(index) => Ok(Sent {
-            index,
-            seat: matches!(kind, Kind::Ask(_)).then(|| seat.clone()),
-            wait,
-        }),
-        Err(failed) => {
-            if let Some(wait) = &wait {
-                shared.waits.end(wait);
+
+    #[inline(always)]
+    fn post(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        address: &mut Address<'_>,
+        ask: Option<u64>,
+        message: &mut Option<M>,
+    ) -> Result<Posted, Refused> {
+        if shared.is_closed_to(local.serving()) {
+            return Err(Refused::Stopped);
+        }
+        let post = Post {
+            pool: &shared.pool,
+            local,
+            clock: &shared.clock,
+            seat: self.seat,
+            table: self.table,
+            ask,
+        };
+        self.pack.post(message, address, &post)
+    }
+
+    #[cold]
+    fn explain(
+        &self,
+        address: Address<'_>,
+        refused: Refused,
+        route: impl FnOnce() -> Box<str>,
+    ) -> Failed {
+        let seat = self.seat;
+        let room = match (refused, address.error) {
+            (Refused::Stopped, _) => return Failed::refused(SendError::Stopped),
+            (_, Some(error)) => {
+                let error = Box::new(error);
+                let route = route();
+                return Failed::refused(SendError::BadCapture { route, error });
             }
-            Err(failed)
+            (Refused::NoEnvelope, _) => Room::Pool,
+            (Refused::Mailbox | Refused::Capture, _) => Room::Mailbox,
+        };
+        if seat.inbox.is_closed() {
+            let subsystem = seat.name.clone();
+            Failed::refused(SendError::Closed { subsystem })
+        } else {
+            Failed::Full(room, seat.clone())
         }
     }
 }
 
-#[inline]
-fn push<M: Message>(
-    shared: &Shared,
-    target: &Target<'_, M>,
-    address: &mut Address<'_>,
-    kind: Kind,
-    me: u32,
-    message: M,
-) -> Result<u32, Attempt<M>> {
-    let seat = target.seat;
-    let pool = &shared.pool;
-    if seat.is_full() && !seat.inbox.is_closed() {
-        // Known before an envelope is taken from those who could use it.
-        return Err(Attempt::Full(message, Room::Mailbox, seat.clone()));
-    }
-    let packed = pool.with_lane(|lane| target.pack.pack(message, address, pool, lane));
-    let mut envelope = match packed {
-        Ok(envelope) => envelope,
-        Err((message, Unpacked::NoEnvelope)) => {
-            return Err(if seat.inbox.is_closed() {
-                closed(seat, message)
-            } else {
-                Attempt::Full(message, Room::Pool, seat.clone())
-            });
-        }
-        Err((message, Unpacked::Capture(error))) => {
-            let reason = SendError::BadCapture {
-                route: (target.route)(),
-                error: Box::new(error),
-            };
-            return Err(Attempt::failed(reason, message));
-        }
-    };
-    let index = envelope.index();
-    let reply_slot = envelope.reply_slot();
-    let now = shared.clock.now();
-    let head = envelope.head_mut();
-    head.sent = now.0;
-    head.deadline = 0;
-    head.is_ask = false;
-    head.table = target.table;
-    head.sender = me;
-    head.route = target.pack.route();
-    if let Kind::Ask(deadline) = kind {
-        reply_slot.reset();
-        head.is_ask = true;
-        head.deadline = deadline.map_or(0, |deadline| shared.clock.after(now, deadline).0);
-    }
-    match seat.push(&pool.links, envelope.into_token()) {
-        Ok(()) => Ok(index),
-        Err((token, refusal)) => {
-            let mut envelope = Envelope::new(&pool.slab, token);
-            let message = target.pack.unpack(&mut envelope);
-            pool.release_one(envelope);
-            Err(match refusal {
-                Refusal::Full => Attempt::Full(message, Room::Mailbox, seat.clone()),
-                Refusal::Closed => closed(seat, message),
-            })
-        }
-    }
+/// Enters that the handler of `me` waits.
+fn begin_wait(shared: &Shared, me: SeatId, what: For) -> Result<Wait, Failed> {
+    shared.waits.begin(me, what).map_err(|cycle| {
+        let cycle = cycle_text(shared, &cycle);
+        Failed::refused(SendError::WaitCycle { cycle })
+    })
 }
 
-fn closed<M>(seat: &Seat, message: M) -> Attempt<M> {
-    let subsystem = seat.name.clone();
-    Attempt::failed(SendError::Closed { subsystem }, message)
-}
-
-fn cycle_text(shared: &Shared, cycle: &[u32]) -> Box<str> {
+fn cycle_text(shared: &Shared, cycle: &[SeatId]) -> Box<str> {
     let names: Vec<Arc<str>> = cycle
         .iter()
         .map(|seat| {

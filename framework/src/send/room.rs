@@ -1,130 +1,202 @@
 //! Waiting for room: for an envelope, or for a place in a bounded mailbox.
 
-use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::{Attempt, Sent, cycle_text};
+use super::{Failed, begin_wait};
 use crate::error::{Room, SendError, Undelivered};
 use crate::mailbox::Seat;
-use crate::message::Message;
 use crate::pool::waiters::{Place, Waiters};
 use crate::shared::Shared;
 use crate::waits::{For, Wait};
 
-/// Tries until there is room. The first try is made at once; cancelling while it waits sends nothing.
-pub(crate) async fn until_room<M: Message>(
-    shared: &Shared,
-    mut message: M,
-    mut try_once: impl FnMut(M) -> Result<Sent, Attempt<M>>,
-) -> Result<Sent, Undelivered<M>> {
-    let mut again = false;
-    loop {
-        let (room, seat);
-        match try_once(message) {
-            Ok(sent) => return Ok(sent),
-            Err(Attempt::Full(back, what, whose)) => {
-                message = back;
-                (room, seat) = (what, whose);
+/// A way to send, tried once and, when there may be room, again. A refused message stays where it is.
+pub(crate) trait Attempt<M> {
+    /// What an accepted message leaves with its sender.
+    type Sent;
+
+    fn shared(&self) -> &Arc<Shared>;
+
+    fn attempt(&self, message: &mut Option<M>) -> Result<Self::Sent, Failed>;
+}
+
+/// A message on its way: tries until there is room. Made by [`until_room`].
+///
+/// Written by hand, since the first try nearly always succeeds and an `async fn` would move the message
+/// and the result about between its states: 60 instructions per message.
+#[must_use = "nothing is sent before it is polled"]
+pub(crate) struct Sending<M, A> {
+    held: Option<M>,
+    attempt: A,
+    queued: Option<Queued>,
+}
+
+// Nothing in it is ever pinned.
+impl<M, A> Unpin for Sending<M, A> {}
+
+/// Tries until there is room. The first try is made when it is first polled; dropped while it waits, it
+/// has sent nothing.
+#[inline]
+pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M, A> {
+    Sending {
+        held: Some(message),
+        attempt,
+        queued: None,
+    }
+}
+
+impl<M, A: Attempt<M>> Future for Sending<M, A> {
+    type Output = Result<A::Sent, Undelivered<M>>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let mut failed = None;
+        if this.queued.is_none() {
+            match this.attempt.attempt(&mut this.held) {
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(first) => failed = Some(first),
             }
-            failed @ Err(Attempt::Failed(_)) => return failed.map_err(|e| e.give_up(shared)),
         }
-        let mut queued = match Queued::enter(shared, room, &seat) {
-            Ok(queued) => queued,
-            Err(cycle) => {
-                let failed = Attempt::failed(SendError::WaitCycle { cycle }, message);
-                return Err(failed.give_up(shared));
-            }
-        };
-        // Registered first, tried once more, then asleep: see `waiters`.
-        let mut held = Some(message);
-        let mut slept = false;
-        let outcome = poll_fn(|cx| {
-            let fresh = queued.register(cx.waker(), again);
-            again = true;
-            if fresh {
-                let Some(message) = held.take() else {
-                    return Poll::Pending;
+        this.wait(failed, cx)
+    }
+}
+
+impl<M, A: Attempt<M>> Sending<M, A> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        self.attempt.shared()
+    }
+
+    pub(super) fn attempt(&self) -> &A {
+        &self.attempt
+    }
+
+    #[cold]
+    fn wait(
+        &mut self,
+        failed: Option<Failed>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<A::Sent, Undelivered<M>>> {
+        self.go_on(failed, cx).map_err(|failed| {
+            self.queued = None;
+            failed.give_up(self.attempt.shared(), self.held.take())
+        })
+    }
+
+    /// Goes on trying after an attempt that failed, until one does not fail for lack of room.
+    fn go_on(
+        &mut self,
+        mut failed: Option<Failed>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<A::Sent, Failed>> {
+        let shared = self.attempt.shared();
+        loop {
+            if let Some(failed) = failed.take() {
+                let Failed::Full(room, seat) = failed else {
+                    return Poll::Ready(Err(failed));
                 };
-                match try_once(message) {
+                let again = self.queued.take().is_some();
+                self.queued = Some(Queued::enter(shared, room, seat, again)?);
+            }
+            let Some(queued) = &mut self.queued else {
+                unreachable!("it waits only after an attempt that failed");
+            };
+            // Registered first, tried once more, then asleep: see `waiters`.
+            if queued.register(cx.waker()) {
+                match attempt_again(&self.attempt, &mut self.held) {
                     Ok(sent) => {
-                        if slept {
+                        if queued.has_slept {
                             // Others may have missed the same room: let the next one look.
-                            queued.waiters.wake(1);
+                            queued.waiters().wake(1);
                         }
-                        return Poll::Ready(Some(Ok(sent)));
+                        self.queued = None;
+                        return Poll::Ready(Ok(sent));
                     }
-                    // Other room is lacking now: begin again with that.
-                    Err(Attempt::Full(back, what, _)) if what != room => {
-                        queued.waiters.wake(1);
-                        held = Some(back);
-                        return Poll::Ready(None);
+                    Err(Failed::Full(room, seat)) if room != queued.room => {
+                        // Other room is lacking now: begin again with that.
+                        queued.waiters().wake(1);
+                        failed = Some(Failed::Full(room, seat));
+                        continue;
                     }
-                    Err(Attempt::Full(back, ..)) => held = Some(back),
-                    failed @ Err(Attempt::Failed(_)) => {
-                        return Poll::Ready(Some(failed.map_err(|e| e.give_up(shared))));
-                    }
+                    Err(Failed::Full(..)) => {}
+                    Err(refused) => return Poll::Ready(Err(refused)),
                 }
             }
-            if queued.is_hopeless(cx.waker())
-                && let Some(message) = held.take()
-            {
-                let cycle = queued.cycle(shared);
-                let failed = Attempt::failed(SendError::WaitCycle { cycle }, message);
-                return Poll::Ready(Some(Err(failed.give_up(shared))));
+            if queued.is_hopeless(cx.waker()) {
+                let cycle = queued.cycle();
+                return Poll::Ready(Err(Failed::refused(SendError::WaitCycle { cycle })));
             }
-            slept = true;
-            Poll::Pending
-        })
-        .await;
-        drop(queued);
-        match (outcome, held) {
-            (Some(result), _) => return result,
-            (None, Some(back)) => message = back,
-            (None, None) => unreachable!("the message is held unless it was sent or handed back"),
+            queued.has_slept = true;
+            return Poll::Pending;
         }
     }
+}
+
+/// Kept out of line: one copy of an attempt is in its sender's own code already.
+#[inline(never)]
+fn attempt_again<M, A: Attempt<M>>(
+    attempt: &A,
+    message: &mut Option<M>,
+) -> Result<A::Sent, Failed> {
+    attempt.attempt(message)
 }
 
 /// A sender's place among those who wait for room.
-struct Queued<'s> {
-    shared: &'s Shared,
-    waiters: &'s Waiters,
+struct Queued {
+    shared: Arc<Shared>,
+    room: Room,
+    seat: Arc<Seat>,
     place: Option<Place>,
     wait: Option<Wait>,
+    /// It has been in a queue before, and so goes to the front.
+    again: bool,
+    has_slept: bool,
 }
 
-impl<'s> Queued<'s> {
-    fn enter(shared: &'s Shared, room: Room, seat: &'s Seat) -> Result<Self, Box<str>> {
-        let (waiters, what) = match room {
-            Room::Pool => (&shared.pool.room, For::Envelope),
-            Room::Mailbox => (seat.room(), For::Room(seat.id)),
+impl Queued {
+    fn enter(
+        shared: &Arc<Shared>,
+        room: Room,
+        seat: Arc<Seat>,
+        again: bool,
+    ) -> Result<Self, Failed> {
+        let what = match room {
+            Room::Pool => For::Envelope,
+            Room::Mailbox => For::Room(seat.id),
         };
         let wait = match shared.current() {
             0 => None,
-            me => Some(
-                shared
-                    .waits
-                    .begin(me, what)
-                    .map_err(|cycle| cycle_text(shared, &cycle))?,
-            ),
+            me => Some(begin_wait(shared, me, what)?),
         };
         Ok(Queued {
-            shared,
-            waiters,
+            shared: shared.clone(),
+            room,
+            seat,
             place: None,
             wait,
+            again,
+            has_slept: false,
         })
     }
 
+    fn waiters(&self) -> &Waiters {
+        match self.room {
+            Room::Pool => &self.shared.pool.room,
+            Room::Mailbox => self.seat.room(),
+        }
+    }
+
     /// Makes sure of a place in the queue; true if it is a new one, so that there may be room.
-    fn register(&mut self, waker: &Waker, again: bool) -> bool {
+    fn register(&mut self, waker: &Waker) -> bool {
         if let Some(place) = self.place
-            && self.waiters.renew(place, waker)
+            && self.waiters().renew(place, waker)
         {
             return false;
         }
-        self.place = Some(self.waiters.register(waker, again));
+        let place = self.waiters().register(waker, self.again);
+        self.place = Some(place);
+        self.again = true;
         true
     }
 
@@ -134,7 +206,8 @@ impl<'s> Queued<'s> {
             .is_some_and(|wait| wait.is_hopeless(waker))
     }
 
-    fn cycle(&self, shared: &Shared) -> Box<str> {
+    fn cycle(&self) -> Box<str> {
+        let shared = &self.shared;
         let me = shared
             .directory
             .name_of(shared.current())
@@ -147,13 +220,13 @@ impl<'s> Queued<'s> {
     }
 }
 
-impl Drop for Queued<'_> {
+impl Drop for Queued {
     fn drop(&mut self) {
         if let Some(place) = self.place
-            && !self.waiters.leave(place)
+            && !self.waiters().leave(place)
         {
             // Woken, and perhaps without need of it: the wake-up is passed on.
-            self.waiters.wake(1);
+            self.waiters().wake(1);
         }
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait);

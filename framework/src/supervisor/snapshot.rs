@@ -94,7 +94,7 @@ impl Snapshot {
 
 impl SubsystemSnapshot {
     fn take(mounted: &Mounted) -> Self {
-        let book = mounted.read_book();
+        let is_shared = mounted.shares_book();
         let routes = mounted
             .map
             .routes
@@ -103,8 +103,8 @@ impl SubsystemSnapshot {
             .map(|(at, route)| RouteSnapshot {
                 path: format!("{}://{}", mounted.seat.name, route.pattern).into(),
                 messages: route.takes().into_vec(),
-                latency: book.and_then(|(book, _)| book.read(at as u16)),
-                is_shared: book.is_some_and(|(_, is_shared)| is_shared),
+                latency: mounted.read_latency(at as u16),
+                is_shared,
             })
             .collect();
         SubsystemSnapshot {

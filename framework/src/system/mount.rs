@@ -150,7 +150,7 @@ impl System {
         routes: impl FnOnce(&mut RouteTable<S>),
     ) -> Result<Kind<S>, MountError> {
         let id = self.0.next_table.fetch_add(1, Ordering::Relaxed);
-        let mut table = RouteTable::new(id);
+        let mut table = RouteTable::new(id, self.0.threads);
         routes(&mut table);
         let (map, handlers) = table.finish(&self.0.shared.states)?;
         Ok(Kind {

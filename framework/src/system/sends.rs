@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use super::System;
-use crate::address::{AsPath, attempt_path};
+use crate::address::{AsPath, ToPath};
 use crate::error::{AskError, SendError, Undelivered};
 use crate::handle::Route;
-use crate::mailbox::Serving;
 use crate::message::Message;
-use crate::send::{Answer, Kind, park_on, until_room};
+use crate::send;
 
 impl System {
+    fn to<P: AsPath>(&self, path: P) -> ToPath<'_, P> {
+        let shared = &self.0.shared;
+        ToPath { shared, path }
+    }
+
     /// Sends a message; waits while there is no room.
     ///
     /// # Errors
@@ -19,17 +23,13 @@ impl System {
     ///
     /// # Cancel safety
     /// Dropped while it waits, it has sent nothing; the message is dropped with it.
-    pub async fn tell<M: Message>(
+    #[inline]
+    pub fn tell<M: Message>(
         &self,
         path: impl AsPath,
         message: M,
-    ) -> Result<(), Undelivered<M>> {
-        let shared = &*self.0.shared;
-        until_room(shared, message, |message| {
-            attempt_path(shared, &path, Kind::Tell, message)
-        })
-        .await
-        .map(drop)
+    ) -> impl Future<Output = Result<(), Undelivered<M>>> {
+        send::tell(self.to(path), message)
     }
 
     /// Sends a message if there is room now.
@@ -41,10 +41,7 @@ impl System {
         path: impl AsPath,
         message: M,
     ) -> Result<(), Undelivered<M>> {
-        let shared = &*self.0.shared;
-        attempt_path(shared, &path, Kind::Tell, message)
-            .map(drop)
-            .map_err(|failed| failed.give_up(shared))
+        send::try_tell(self.to(path), message)
     }
 
     /// Sends a message from a thread without an executor; blocks the thread while there is no room.
@@ -58,10 +55,7 @@ impl System {
         path: impl AsPath,
         message: M,
     ) -> Result<(), Undelivered<M>> {
-        if Serving::any() {
-            return self.try_tell(path, message);
-        }
-        park_on(self.tell(path, message))
+        send::tell_blocking(self.to(path), message)
     }
 
     /// Sends a message and waits for the reply. There is no deadline:
@@ -74,17 +68,12 @@ impl System {
     ///
     /// # Cancel safety
     /// Dropped after the message was accepted, the message is still handled; its reply is dropped.
-    pub async fn ask<M: Message>(
+    pub fn ask<M: Message>(
         &self,
         path: impl AsPath,
         message: M,
-    ) -> Result<M::Reply, AskError<M>> {
-        let shared = &*self.0.shared;
-        let sent = until_room(shared, message, |message| {
-            attempt_path(shared, &path, Kind::Ask(None), message)
-        })
-        .await?;
-        Answer::new(shared, sent).await
+    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask(self.to(path), message)
     }
 
     /// Sends a message and waits for the reply until `deadline` has passed since the message was
@@ -96,18 +85,13 @@ impl System {
     ///
     /// # Cancel safety
     /// As [`ask`](Self::ask).
-    pub async fn ask_within<M: Message>(
+    pub fn ask_within<M: Message>(
         &self,
         path: impl AsPath,
         message: M,
         deadline: Duration,
-    ) -> Result<M::Reply, AskError<M>> {
-        let shared = &*self.0.shared;
-        let sent = until_room(shared, message, |message| {
-            attempt_path(shared, &path, Kind::Ask(Some(deadline)), message)
-        })
-        .await?;
-        Answer::new(shared, sent).within(deadline).await
+    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask_within(self.to(path), message, deadline)
     }
 
     /// Resolves a pattern (`api://users/{id}`) or a path (`api://users/7`) once, for messages of type

@@ -9,6 +9,10 @@ use crate::inbox::{Inbox, Refusal, Taken};
 use crate::token::Token;
 use crate::waker::AtomicWaker;
 
+/// How a receiver counts that is at work.
+const AWAKE: bool = false;
+const ASLEEP: bool = true;
+
 /// What a seat has of it.
 struct Seat {
     slab: Slab,
@@ -107,9 +111,17 @@ impl Seat {
 
     /// The host's loop: takes, or leaves its waker and sleeps, until `count` have come.
     fn receive(&self, received: &mut Received, count: usize) {
+        self.receive_as(AWAKE, received, count);
+    }
+
+    /// The same; a host that gets a message now and then counts as asleep while it is at work.
+    fn receive_as(&self, asleep: bool, received: &mut Received, count: usize) {
         Sleeper::new().block_on(|waker| {
             loop {
-                match self.inbox.take(&self.slab.links) {
+                if asleep {
+                    self.waker.register(waker);
+                }
+                match self.inbox.take(&self.slab.links, asleep) {
                     Some(taken) => received.enter(self, taken),
                     None => {
                         if received.order.len() >= count {
@@ -180,6 +192,40 @@ fn a_receiver_never_sleeps_over_the_next_message() {
 }
 
 #[test]
+fn a_receiver_that_counts_as_asleep_while_it_is_at_work_is_woken_for_every_message() {
+    in_full(|| {
+        let seat = Seat::open(1, u32::MAX);
+        let sender = seat.sender([0]);
+        let mut received = Received::default();
+        seat.receive_as(ASLEEP, &mut received, 1);
+        received.assert_exactly(sender.join().unwrap());
+    });
+    up_to(4, || {
+        let seat = Seat::open(2, u32::MAX);
+        let sender = seat.sender(0..2);
+        let mut received = Received::default();
+        seat.receive_as(ASLEEP, &mut received, 2);
+        assert_eq!(received.order, [0, 1]);
+        assert_eq!(sender.join().unwrap(), [0, 1]);
+    });
+}
+
+#[test]
+fn a_receiver_may_count_as_asleep_at_one_time_and_as_awake_at_another() {
+    up_to(2, || {
+        let seat = Seat::open(3, u32::MAX);
+        let senders = [seat.sender(0..2), seat.sender(2..3)];
+        let mut received = Received::default();
+        seat.receive_as(ASLEEP, &mut received, 1);
+        seat.receive_as(AWAKE, &mut received, 2);
+        seat.receive_as(ASLEEP, &mut received, 3);
+        received.assert_ascending(&[0, 1]);
+        let accepted = senders.map(|sender| sender.join().unwrap()).concat();
+        received.assert_exactly(accepted);
+    });
+}
+
+#[test]
 fn two_senders_lose_nothing_and_keep_their_order() {
     up_to(2, || {
         let seat = Seat::open(3, u32::MAX);
@@ -213,7 +259,7 @@ fn a_token_is_refused_by_a_closed_inbox_or_comes_out_of_closing_it() {
         let seat = Seat::open(2, u32::MAX);
         let sender = seat.sender(0..2);
         let mut received = Received::default();
-        if let Some(taken) = seat.inbox.take(&seat.slab.links) {
+        if let Some(taken) = seat.inbox.take(&seat.slab.links, AWAKE) {
             received.enter(&seat, taken);
         }
         if let Some(taken) = seat.inbox.close(&seat.slab.links) {
@@ -285,7 +331,7 @@ fn no_more_than_capacity_are_ever_unfinished() {
         let mut received = Received::default();
         for _ in 0..3 {
             let finished = received.ticket;
-            if let Some(taken) = seat.inbox.take(&seat.slab.links) {
+            if let Some(taken) = seat.inbox.take(&seat.slab.links, AWAKE) {
                 received.enter(&seat, taken);
             }
             let unfinished = Inbox::between(finished, seat.inbox.ticket());
@@ -308,7 +354,7 @@ fn a_mailbox_with_room_never_says_full() {
             let seat = seat.clone();
             thread::spawn(move || {
                 let mut received = Received::default();
-                if let Some(taken) = seat.inbox.take(&seat.slab.links) {
+                if let Some(taken) = seat.inbox.take(&seat.slab.links, AWAKE) {
                     received.enter(&seat, taken);
                 }
                 seat.finish(&received);

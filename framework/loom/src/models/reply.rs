@@ -180,3 +180,20 @@ fn ask_again(ask: &Arc<Ask>, token: Token) {
     assert_eq!(reply, 20);
     assert!(host.join().unwrap());
 }
+
+#[test]
+fn an_asker_who_looks_again_with_another_waker_is_woken_by_that_one() {
+    in_full(|| {
+        let ask = Ask::new();
+        let (before, asker) = (Sleeper::new(), Sleeper::new());
+        let host = ask.send(Token::mint(0), 7);
+        let is_there = ask.slot.poll(&before.waker());
+        let (reply, _token) = match is_there {
+            true => (ask.slab.get(&Token::mint(0)), Token::mint(0)),
+            false => ask.receive(&asker),
+        };
+        assert_eq!(reply, 7);
+        assert!(host.join().unwrap());
+        assert!(!before.is_held() && !asker.is_held());
+    });
+}

@@ -205,7 +205,7 @@ fn a_sender_waits_for_room_in_a_mailbox_until_there_is_some() {
             thread::spawn(move || {
                 let (slab, inbox, finished, room) = &*shared;
                 while finished.load(Ordering::Relaxed) < 2 {
-                    let Some(taken) = inbox.take(&slab.links) else {
+                    let Some(taken) = inbox.take(&slab.links, false) else {
                         thread::yield_now();
                         continue;
                     };

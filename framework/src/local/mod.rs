@@ -1,0 +1,143 @@
+//! What a thread keeps of a system: its lane, its hosts, who is being served, and what it owes.
+//!
+//! One look into the thread's own memory gives all of it; a send makes one such look.
+
+pub(crate) mod agenda;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::thread::ThreadId;
+
+use crate::clock::Stamp;
+use crate::latency::Sample;
+use crate::pool::Pool;
+use crate::pool::lane::Lane;
+use agenda::Agenda;
+
+/// A thread's part of a system. When the thread ends, its lane is folded into the pool.
+pub(crate) struct Local {
+    pub(crate) lane: Arc<Lane>,
+    /// The subsystem whose handler runs on this thread now; 0 for none.
+    serving: Cell<u32>,
+    /// Envelopes returned by this thread's hosts since those who wait for one were last woken.
+    pub(crate) owed: Cell<usize>,
+    /// Nanoseconds of handling since then.
+    pub(crate) busy_ns: Cell<u64>,
+    /// Hosts of this thread whose last turn ended with more to do.
+    pub(crate) going_on: Cell<u32>,
+    /// The memory of a turn's samples, one for all turns of the thread.
+    pub(crate) samples: Cell<Vec<Sample>>,
+    /// When the last message of this thread ended.
+    pub(crate) latest: Cell<Stamp>,
+    pub(crate) agenda: Agenda,
+    thread: ThreadId,
+    /// Tells the pool apart: the `Weak` keeps the place from being used again.
+    address: usize,
+    pool: Weak<Pool>,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.retire(self.thread, &self.lane);
+        }
+    }
+}
+
+thread_local! {
+    /// This thread's part of each system that it has met; nearly always one.
+    static LOCALS: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Local {
+    fn new(pool: &Arc<Pool>, lane: Arc<Lane>) -> Rc<Self> {
+        Rc::new(Local {
+            lane,
+            serving: Cell::new(0),
+            owed: Cell::new(0),
+            busy_ns: Cell::new(0),
+            going_on: Cell::new(0),
+            samples: Cell::new(Vec::new()),
+            latest: Cell::new(Stamp(0)),
+            agenda: Agenda::default(),
+            thread: std::thread::current().id(),
+            address: Arc::as_ptr(pool) as usize,
+            pool: Arc::downgrade(pool),
+        })
+    }
+
+    /// The calling thread's part of the system that `pool` belongs to.
+    #[inline(always)]
+    pub(crate) fn of(pool: &Arc<Pool>) -> Rc<Self> {
+        let known = LOCALS.try_with(|locals| {
+            let locals = locals.borrow();
+            locals.first().filter(|local| local.is_of(pool)).cloned()
+        });
+        match known {
+            Ok(Some(local)) => local,
+            _ => Local::find(pool),
+        }
+    }
+
+    #[cold]
+    fn find(pool: &Arc<Pool>) -> Rc<Self> {
+        let known = LOCALS.try_with(|locals| {
+            let mut locals = locals.borrow_mut();
+            if let Some(at) = locals.iter().position(|local| local.is_of(pool)) {
+                // The system used last stands first.
+                locals.swap(0, at);
+                return locals[0].clone();
+            }
+            locals.retain(|local| local.pool.strong_count() > 0);
+            let local = Local::new(pool, pool.enlist(std::thread::current().id()));
+            locals.insert(0, local.clone());
+            local
+        });
+        // The thread is ending: a lane of its own for this one use.
+        known.unwrap_or_else(|_| Local::new(pool, Arc::new(Lane::new())))
+    }
+
+    /// Tells this thread's part of this system apart from all others that exist.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    #[inline]
+    fn is_of(&self, pool: &Arc<Pool>) -> bool {
+        self.address == Arc::as_ptr(pool) as usize
+    }
+
+    /// The subsystem that is being served on this thread; 0 for none.
+    #[inline]
+    pub(crate) fn serving(&self) -> u32 {
+        self.serving.get()
+    }
+
+    /// While the result lives, what this thread sends is sent by subsystem `seat`.
+    pub(crate) fn serve(&self, seat: u32) -> Serving<'_> {
+        Serving {
+            before: self.serving.replace(seat),
+            local: self,
+        }
+    }
+}
+
+/// See [`Local::serve`].
+pub(crate) struct Serving<'l> {
+    local: &'l Local,
+    before: u32,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.local.serving.set(self.before);
+    }
+}
+
+/// True if any subsystem of any system is being served on this thread.
+pub(crate) fn is_serving() -> bool {
+    LOCALS
+        .try_with(|locals| locals.borrow().iter().any(|local| local.serving() != 0))
+        .unwrap_or(false)
+}

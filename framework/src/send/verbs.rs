@@ -1,0 +1,103 @@
+//! The verbs, for whatever names a receiver: a path, a handle, a handle with captures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::Asking;
+use super::room::{Attempt, Sending, park_on, until_room};
+use super::{Asked, Failed};
+use crate::error::Undelivered;
+use crate::local::is_serving;
+use crate::message::Message;
+use crate::shared::Shared;
+
+/// What names a receiver of `M`: one attempt to send there, with and without a reply wanted.
+pub(crate) trait To<M: Message> {
+    fn shared(&self) -> &Arc<Shared>;
+
+    /// The receiver's name.
+    fn subsystem(&self) -> Arc<str>;
+
+    /// Sends, or leaves the message where it is.
+    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed>;
+
+    /// The same; the reply is wanted within `patience` raw units of the clock, 0 for ever.
+    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed>;
+}
+
+/// Tells, as an attempt.
+pub(crate) struct Tell<T>(T);
+
+impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
+    type Sent = ();
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.0.shared()
+    }
+
+    #[inline(always)]
+    fn attempt(&self, message: &mut Option<M>) -> Result<(), Failed> {
+        self.0.tell(message)
+    }
+}
+
+/// Asks, as an attempt.
+pub(crate) struct Ask<T> {
+    to: T,
+    patience: u64,
+}
+
+impl<T> Ask<T> {
+    pub(super) fn to(&self) -> &T {
+        &self.to
+    }
+}
+
+impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
+    type Sent = Asked;
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.to.shared()
+    }
+
+    #[inline(always)]
+    fn attempt(&self, message: &mut Option<M>) -> Result<Asked, Failed> {
+        self.to.ask(self.patience, message)
+    }
+}
+
+#[inline]
+pub(crate) fn tell<M: Message, T: To<M>>(to: T, message: M) -> Sending<M, Tell<T>> {
+    until_room(message, Tell(to))
+}
+
+#[inline]
+pub(crate) fn try_tell<M: Message, T: To<M>>(to: T, message: M) -> Result<(), Undelivered<M>> {
+    let mut held = Some(message);
+    match to.tell(&mut held) {
+        Ok(()) => Ok(()),
+        Err(failed) => Err(failed.give_up(to.shared(), held)),
+    }
+}
+
+pub(crate) fn tell_blocking<M: Message, T: To<M>>(to: T, message: M) -> Result<(), Undelivered<M>> {
+    if is_serving() {
+        return try_tell(to, message);
+    }
+    park_on(tell(to, message))
+}
+
+#[inline]
+pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
+    let deadline = None;
+    Asking::new(until_room(message, Ask { to, patience: 0 }), deadline)
+}
+
+pub(crate) fn ask_within<M: Message, T: To<M>>(
+    to: T,
+    message: M,
+    deadline: Duration,
+) -> Asking<M, T> {
+    let patience = to.shared().clock.ticks(deadline);
+    Asking::new(until_room(message, Ask { to, patience }), Some(deadline))
+}
