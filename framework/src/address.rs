@@ -10,7 +10,7 @@ use crate::error::SendError;
 use crate::extract::{Address, Source};
 use crate::memory::{Known, Memory};
 use crate::message::Message;
-use crate::route::{Pack, Route};
+use crate::route::{Pack, Patience, Route};
 use crate::send::{Asked, Failed, Target, To};
 use crate::shared::Shared;
 
@@ -205,7 +205,7 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
         self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
     }
 
-    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed> {
+    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
         self.resolve(|target, address, route| {
             target.ask(self.shared, address, patience, message, route)
         })

@@ -31,6 +31,64 @@ pub struct ClockHand(std::sync::Arc<quanta::Mock>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub(crate) u64);
 
+/// When a message expires, in the clock's raw values: never, or at a stamp, exactly or roughly.
+///
+/// Roughly is for the deadline that every ask has by default: nobody keeps a timer for it, the supervisor
+/// looks now and then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due(u64);
+
+impl Due {
+    pub(crate) const NEVER: Due = Due(0);
+    const ROUGHLY: u64 = 1;
+
+    #[inline]
+    pub(crate) fn at(stamp: u64, roughly: bool) -> Self {
+        Due(stamp.max(2) & !Self::ROUGHLY | u64::from(roughly))
+    }
+
+    /// The earlier of two.
+    #[inline]
+    pub(crate) fn min(self, other: Due) -> Due {
+        match (self.0, other.0) {
+            (0, _) => other,
+            (_, 0) => self,
+            (mine, theirs) if mine <= theirs => self,
+            _ => other,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_rough(self) -> bool {
+        self.0 & Self::ROUGHLY != 0
+    }
+
+    /// True if it is over.
+    #[inline]
+    pub(crate) fn is_past(self, now: Stamp) -> bool {
+        // Never is 0, which wraps round to the latest of all.
+        self.0.wrapping_sub(1) < now.0
+    }
+
+    pub(crate) fn stamp(self) -> Option<Stamp> {
+        (self.0 != 0).then_some(Stamp(self.0))
+    }
+
+    pub(crate) fn raw(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_raw(raw: u64) -> Self {
+        Due(raw)
+    }
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Due::NEVER
+    }
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Clock::of(quanta::Clock::new())
@@ -70,10 +128,10 @@ impl Clock {
         ((u128::from(raw) * u128::from(self.scale)) >> 32) as u64
     }
 
-    /// An interval in raw units, at least 1.
+    /// An interval in raw units.
     pub(crate) fn ticks(&self, interval: Duration) -> u64 {
         let raw = (interval.as_nanos() << 32) / u128::from(self.scale.max(1));
-        u64::try_from(raw).unwrap_or(u64::MAX).max(1)
+        u64::try_from(raw).unwrap_or(u64::MAX)
     }
 }
 

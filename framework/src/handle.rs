@@ -11,7 +11,7 @@ use crate::extract::{Address, Capture, Captures, Source};
 use crate::mailbox::Seat;
 use crate::memory::Memory;
 use crate::message::Message;
-use crate::route::Pack;
+use crate::route::{Pack, Patience};
 use crate::send::{self, Asked, Failed, Target, To};
 use crate::shared::Shared;
 
@@ -178,7 +178,7 @@ impl<M: Message> Route<M> {
     fn ask_with(
         &self,
         captures: &[Capture<'_>],
-        patience: u64,
+        patience: Patience,
         message: &mut Option<M>,
     ) -> Result<Asked, Failed> {
         if !self.is_good_for(captures.len()) {
@@ -191,7 +191,7 @@ impl<M: Message> Route<M> {
     fn ask_renewed(
         &self,
         captures: &[Capture<'_>],
-        patience: u64,
+        patience: Patience,
         message: &mut Option<M>,
     ) -> Result<Asked, Failed> {
         self.renewed(captures.len())?
@@ -202,7 +202,7 @@ impl<M: Message> Route<M> {
     fn ask_here(
         &self,
         captures: &[Capture<'_>],
-        patience: u64,
+        patience: Patience,
         message: &mut Option<M>,
     ) -> Result<Asked, Failed> {
         let address = self.address(captures);
@@ -315,7 +315,7 @@ impl<M: Message> To<M> for &Route<M> {
         }
     }
 
-    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed> {
+    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
         match &self.inner.fixed {
             None => self.ask_with(&[], patience, message),
             Some(texts) => with_texts(texts, |captures| self.ask_with(captures, patience, message)),
@@ -356,7 +356,7 @@ impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
             .with(|captures| self.route.tell_with(captures, message))
     }
 
-    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed> {
+    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
         self.captures
             .with(|captures| self.route.ask_with(captures, patience, message))
     }

@@ -50,6 +50,7 @@ mod clock;
 // The words.
 mod error;
 mod message;
+mod trace;
 mod extract;
 
 // The path of a message, from its carrier outwards: what carries it, where it waits, who handles it,
@@ -103,6 +104,7 @@ pub use subsystem::{Routes, Subsystem};
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Adaptive, Load, LoadBased, Priority, RoundRobin, Slice, Strategy};
 pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
+pub use trace::TraceId;
 
 /// What a program with subsystems needs.
 pub mod prelude {

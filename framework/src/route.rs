@@ -8,11 +8,12 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mycelia_core::{PathRef, Pattern, Router};
 use once_cell::sync::OnceCell;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Due, Stamp};
 use crate::envelope::{Envelope, Parcel, Stored};
 use crate::error::MountError;
 use crate::extract::{Address, Extract, States};
@@ -264,8 +265,37 @@ pub(crate) struct Post<'p> {
     pub(crate) seat: &'p Seat,
     /// The table that the packer is of.
     pub(crate) table: u32,
-    /// For an ask: raw units of the clock until it expires, 0 for never.
-    pub(crate) ask: Option<u64>,
+    /// For an ask.
+    pub(crate) ask: Option<Patience>,
+}
+
+/// How long an asker waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// `None` for ever.
+    pub(crate) deadline: Option<Duration>,
+    /// The same in raw units of the clock.
+    ticks: u64,
+    /// It is what every ask has by default, and so need not be exact.
+    pub(crate) is_default: bool,
+}
+
+impl Patience {
+    pub(crate) fn new(clock: &Clock, deadline: Option<Duration>, is_default: bool) -> Self {
+        Patience {
+            deadline,
+            ticks: deadline.map_or(0, |deadline| clock.ticks(deadline)),
+            is_default,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn due(self, now: Stamp) -> Due {
+        match self.deadline {
+            None => Due::NEVER,
+            Some(_) => Due::at(now.0.saturating_add(self.ticks), self.is_default),
+        }
+    }
 }
 
 /// A message in its mailbox: its envelope's number, and whether the receiver sleeps. One word, so that
@@ -351,14 +381,15 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         head.table = post.table;
         head.sender = post.local.serving();
         head.sent = now.0;
-        head.deadline = 0;
+        head.trace = post.local.trace();
+        head.due = Due::NEVER;
         head.is_ask = false;
         if let Some(patience) = post.ask {
-            reply.reset();
+            // What follows from a message must not take longer than it has itself.
+            let due = patience.due(now).min(post.local.due());
+            head.due = due;
             head.is_ask = true;
-            if patience != 0 {
-                head.deadline = now.0.saturating_add(patience);
-            }
+            reply.reset(now.0, due.raw());
         }
         let index = envelope.index();
         match post.seat.push(&pool.links, envelope.into_token(), capacity) {

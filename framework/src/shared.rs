@@ -1,6 +1,7 @@
 //! What every part of a running system shares: no globals, one value per system.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -8,6 +9,7 @@ use crate::extract::{SenderId, States, Surroundings};
 use crate::local::Local;
 use crate::mailbox::SeatId;
 use crate::pool::Pool;
+use crate::route::Patience;
 use crate::sync::{AtomicU8, Ordering};
 use crate::waits::Waits;
 
@@ -16,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
+    /// How long an ask waits that does not say.
+    pub(crate) patience: Patience,
     pub(crate) states: States,
     pub(crate) directory: Arc<Directory>,
     pub(crate) waits: Waits,
@@ -41,6 +45,7 @@ impl Shared {
         name: Arc<str>,
         pool: Arc<Pool>,
         clock: Clock,
+        ask_deadline: Option<Duration>,
         states: States,
         directory: Arc<Directory>,
         keepers: tokio::runtime::Handle,
@@ -48,6 +53,7 @@ impl Shared {
         Shared {
             name,
             pool,
+            patience: Patience::new(&clock, ask_deadline, true),
             clock,
             states,
             directory,

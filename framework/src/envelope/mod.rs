@@ -21,11 +21,12 @@ use std::mem::MaybeUninit;
 
 use once_cell::race::OnceBox;
 
+use crate::clock::Due;
 use crate::token::Token;
 use reply::ReplySlot;
 
 /// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.
-pub const INLINE_BYTES: usize = 176;
+pub const INLINE_BYTES: usize = 160;
 /// Nor may their alignment be larger than this to lie inside.
 pub const INLINE_ALIGN: usize = 16;
 
@@ -34,8 +35,9 @@ pub const INLINE_ALIGN: usize = 16;
 pub(crate) struct Head {
     /// When it was sent, as the clock's raw value.
     pub(crate) sent: u64,
-    /// When it expires, as the clock's raw value; 0 for never.
-    pub(crate) deadline: u64,
+    pub(crate) due: Due,
+    /// The trace that it belongs to; 0 if it begins one.
+    pub(crate) trace: u64,
     payload: Option<&'static PayloadType>,
     /// The table that `handler` is an index into.
     pub(crate) table: u32,
@@ -153,6 +155,12 @@ impl Slab {
     pub(crate) fn create(&self, index: u32) {
         self.0[index as usize >> CHUNK_BITS]
             .get_or_init(|| Box::new(std::array::from_fn(|_| Slot::new())));
+    }
+
+    /// The slot of envelope `index`, if its memory is there yet.
+    pub(crate) fn created(&self, index: u32) -> Option<&Slot> {
+        let chunk = self.0.get(index as usize >> CHUNK_BITS)?.get()?;
+        Some(&chunk[index as usize & (CHUNK - 1)])
     }
 
     /// # Panics

@@ -6,7 +6,7 @@
 
 use std::task::Waker;
 
-use crate::sync::{AtomicU8, AtomicWaker, Ordering};
+use crate::sync::{AtomicU8, AtomicU64, AtomicWaker, Ordering};
 
 /// The host works on it, and nobody waits yet.
 const PENDING: u8 = 0;
@@ -19,6 +19,9 @@ const ABANDONED: u8 = 3;
 pub(crate) struct ReplySlot {
     state: AtomicU8,
     asker: AtomicWaker,
+    /// When it was asked, and when the asker gives up, as a `Due` has it.
+    asked: AtomicU64,
+    due: AtomicU64,
 }
 
 impl ReplySlot {
@@ -26,12 +29,40 @@ impl ReplySlot {
         ReplySlot {
             state: AtomicU8::new(PENDING),
             asker: AtomicWaker::new(),
+            asked: AtomicU64::new(0),
+            due: AtomicU64::new(0),
         }
     }
 
     /// Made ready for the next ask by the envelope's owner.
-    pub(crate) fn reset(&self) {
+    pub(crate) fn reset(&self, asked: u64, due: u64) {
+        self.asked.store(asked, Ordering::Relaxed);
+        self.due.store(due, Ordering::Relaxed);
         self.state.store(PENDING, Ordering::Relaxed);
+    }
+
+    /// When it was asked.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// When the asker gives up.
+    pub(crate) fn due(&self) -> u64 {
+        self.due.load(Ordering::Relaxed)
+    }
+
+    /// True if the asker has gone away: nobody wants the reply.
+    #[inline]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ABANDONED
+    }
+
+    /// Wakes the asker if it waits, so that it looks at the time. An envelope that carries something
+    /// else by now loses nothing: an asker may be woken for nothing.
+    pub(crate) fn remind(&self) {
+        if self.state.load(Ordering::Relaxed) == WAITING {
+            self.asker.wake();
+        }
     }
 
     /// The host has written the reply. True: the asker has the envelope now, and is woken. False: the

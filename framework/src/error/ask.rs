@@ -20,11 +20,12 @@ pub enum AskError<M> {
         /// The panic's message.
         message: Box<str>,
     },
-    /// No reply came in time. The message may have been handled all the same.
+    /// No reply came in time. The message may be in its handler all the same; if it had not begun, it
+    /// will not be handled.
     DeadlineExceeded {
         /// The receiver.
         subsystem: Arc<str>,
-        /// How long the ask had.
+        /// How long the ask had; in a handler no longer than the message that it handled.
         deadline: Duration,
     },
     /// The message was accepted, and then its subsystem stopped, or came to take other messages,
@@ -89,7 +90,7 @@ impl<M> fmt::Display for AskError<M> {
                 deadline,
             } => write!(
                 f,
-                "`{subsystem}` did not answer `{name}` within {deadline:?}; it may still handle it"
+                "`{subsystem}` did not answer `{name}` within {deadline:?}; if its handler had begun, it may still go on"
             ),
             AskError::Unhandled { subsystem } => write!(
                 f,

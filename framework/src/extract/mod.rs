@@ -14,8 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, Stamp};
+use crate::clock::{Clock, Due, Stamp};
 use crate::error::{CaptureError, MountError};
+use crate::trace::TraceId;
 
 pub use address::Address;
 pub(crate) use address::Source;
@@ -56,8 +57,8 @@ pub trait Extractor: Sized + 'static {
 /// What the receiver knows of a message when its handler begins.
 pub struct Delivery<'a> {
     pub(crate) sender: SenderId,
-    /// As the clock's raw value; 0 for none.
-    pub(crate) deadline: u64,
+    pub(crate) due: Due,
+    pub(crate) trace: u64,
     pub(crate) started: Stamp,
     pub(crate) surroundings: &'a dyn Surroundings,
 }
@@ -83,9 +84,14 @@ impl Delivery<'_> {
 
     /// The time left until the message's deadline, if it has one.
     pub fn remaining(&self) -> Option<Duration> {
-        let deadline = Some(Stamp(self.deadline)).filter(|deadline| deadline.0 != 0)?;
+        let deadline = self.due.stamp()?;
         let left_ns = self.surroundings.clock().between_ns(self.started, deadline);
         Some(Duration::from_nanos(left_ns))
+    }
+
+    /// The trace that the message belongs to.
+    pub fn trace(&self) -> TraceId {
+        TraceId(self.trace)
     }
 
     /// Shared state of the system.

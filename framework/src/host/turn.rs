@@ -9,7 +9,7 @@ use std::task::Context;
 
 use super::gathered::Gathered;
 use super::{Resident, Works, panic_message};
-use crate::clock::Stamp;
+use crate::clock::{Due, Stamp};
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
 use crate::handler::{Called, Failure};
@@ -19,6 +19,7 @@ use crate::mailbox::inbox::{Inbox, Taken};
 use crate::mailbox::orders::Order;
 use crate::sync::Ordering;
 use crate::token::{Links, Token};
+use crate::trace::TraceId;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -50,7 +51,16 @@ enum Ran {
 /// The message at hand; out here, so that it is not lost when its handler panics.
 type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
-/// Ends a message whose deadline has passed before its handler began.
+#[inline]
+fn trace_of(envelope: &Envelope<'_>) -> u64 {
+    let head = envelope.head();
+    match head.trace {
+        0 => TraceId::of_first(head.sent, envelope.index()).0,
+        trace => trace,
+    }
+}
+
+/// Ends a message whose deadline has passed, or whose asker has gone, before its handler began.
 #[cold]
 fn expire<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
     if envelope.head().is_ask {
@@ -164,7 +174,8 @@ impl<S: 'static> Resident<S> {
         let (handlers, table) = (&*works.handlers.0, works.mounted.map.id);
         let mut delivery = Delivery {
             sender: 0,
-            deadline: 0,
+            due: Due::NEVER,
+            trace: 0,
             started: Stamp(0),
             surroundings: shared,
         };
@@ -182,7 +193,7 @@ impl<S: 'static> Resident<S> {
             }
             let envelope = Envelope::new(&pool.slab, token);
             let head = envelope.head();
-            if head.deadline != 0 && head.deadline <= started.0 {
+            if head.due.is_past(started) || head.is_ask && envelope.reply_slot().is_abandoned() {
                 expire(works, envelope, gathered);
                 continue;
             }
@@ -192,8 +203,11 @@ impl<S: 'static> Resident<S> {
                 reject(works, envelope, gathered);
                 continue;
             };
+            let trace = trace_of(&envelope);
+            works.local.take_up(head.due, trace);
             delivery.sender = head.sender;
-            delivery.deadline = head.deadline;
+            delivery.due = head.due;
+            delivery.trace = trace;
             delivery.started = started;
             let (envelope, _) = at_hand.insert((envelope, started));
             let called = handler.call(&mut self.desk, envelope, &delivery, cx);
@@ -282,6 +296,9 @@ impl<S: 'static> Resident<S> {
         let shared = &works.shared;
         let InService { token, started } = service;
         let mut envelope = Envelope::new(&shared.pool.slab, token);
+        works
+            .local
+            .take_up(envelope.head().due, trace_of(&envelope));
         match catch_unwind(AssertUnwindSafe(|| self.desk.poll(cx, &mut envelope))) {
             Ok(Called::Running) => {
                 let token = envelope.into_token();

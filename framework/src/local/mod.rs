@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
 
-use crate::clock::Stamp;
+use crate::clock::{Due, Stamp};
 use crate::latency::Sample;
 use crate::pool::Pool;
 use crate::pool::lane::Lane;
@@ -20,6 +20,10 @@ pub(crate) struct Local {
     pub(crate) lane: Arc<Lane>,
     /// The subsystem whose handler runs on this thread now; 0 for none.
     serving: Cell<u32>,
+    /// The deadline of the message being handled.
+    due: Cell<Due>,
+    /// Its trace; 0 for none.
+    trace: Cell<u64>,
     /// Envelopes returned by this thread's hosts since those who wait for one were last woken.
     pub(crate) owed: Cell<usize>,
     /// Nanoseconds of handling since then.
@@ -55,6 +59,8 @@ impl Local {
         Rc::new(Local {
             lane,
             serving: Cell::new(0),
+            due: Cell::new(Due::NEVER),
+            trace: Cell::new(0),
             owed: Cell::new(0),
             busy_ns: Cell::new(0),
             going_on: Cell::new(0),
@@ -114,24 +120,49 @@ impl Local {
         self.serving.get()
     }
 
+    /// The deadline of the message being handled.
+    #[inline]
+    pub(crate) fn due(&self) -> Due {
+        self.due.get()
+    }
+
+    /// The trace that what is sent now belongs to; 0 for none.
+    #[inline]
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.get()
+    }
+
     /// While the result lives, what this thread sends is sent by subsystem `seat`.
     pub(crate) fn serve(&self, seat: u32) -> Serving<'_> {
         Serving {
-            before: self.serving.replace(seat),
+            seat: self.serving.replace(seat),
+            due: self.due.replace(Due::NEVER),
+            trace: self.trace.replace(0),
             local: self,
         }
+    }
+
+    /// From now on a message with this deadline and trace is being handled.
+    #[inline]
+    pub(crate) fn take_up(&self, due: Due, trace: u64) {
+        self.due.set(due);
+        self.trace.set(trace);
     }
 }
 
 /// See [`Local::serve`].
 pub(crate) struct Serving<'l> {
     local: &'l Local,
-    before: u32,
+    /// What was so before.
+    seat: u32,
+    due: Due,
+    trace: u64,
 }
 
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
-        self.local.serving.set(self.before);
+        self.local.serving.set(self.seat);
+        self.local.take_up(self.due, self.trace);
     }
 }
 

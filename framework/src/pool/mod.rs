@@ -14,6 +14,7 @@ use std::thread::ThreadId;
 
 use dashmap::DashMap;
 
+use crate::clock::{Due, Stamp};
 use crate::envelope::{Envelope, Slab};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::token::{Chain, Links, Token};
@@ -275,6 +276,21 @@ impl Pool {
         let acquired =
             self.retired.acquired.load(Ordering::Relaxed) + self.sum(|lane| lane.acquired.get());
         u32::try_from(acquired.saturating_sub(released)).unwrap_or(u32::MAX)
+    }
+
+    /// Wakes askers who keep no timer and whose deadline has passed. They are found here since an ask
+    /// waits in an envelope.
+    pub(crate) fn remind(&self, now: Stamp) {
+        let created = self.created.load(Ordering::Acquire);
+        for index in 0..created {
+            let Some(slot) = self.slab.created(index) else {
+                continue;
+            };
+            let due = Due::from_raw(slot.reply.due());
+            if due.is_rough() && due.is_past(now) {
+                slot.reply.remind();
+            }
+        }
     }
 
     pub(crate) fn stats(&self) -> PoolStats {

@@ -1,7 +1,6 @@
 //! Waiting for a reply: the asker's side of the envelope.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,11 +9,14 @@ use pin_project_lite::pin_project;
 use super::Asked;
 use super::room::Sending;
 use super::verbs::{Ask, To};
+use crate::clock::{Due, Stamp};
 use crate::envelope::Envelope;
+use crate::envelope::reply::ReplySlot;
 use crate::error::AskError;
 use crate::handler::Failure;
 use crate::local::Local;
 use crate::message::Message;
+use crate::route::Patience;
 use crate::shared::Shared;
 use crate::token::Token;
 
@@ -25,7 +27,6 @@ pin_project! {
         sending: Sending<M, Ask<T>>,
         // What was accepted and not answered yet.
         asked: Option<Asked>,
-        deadline: Option<Duration>,
         // Made when the first look finds no reply: many come before a timer is worth its while.
         #[pin]
         timer: Option<tokio::time::Sleep>,
@@ -43,11 +44,10 @@ pin_project! {
 
 impl<M: Message, T: To<M>> Asking<M, T> {
     #[inline]
-    pub(super) fn new(sending: Sending<M, Ask<T>>, deadline: Option<Duration>) -> Self {
+    pub(super) fn new(sending: Sending<M, Ask<T>>) -> Self {
         Asking {
             sending,
             asked: None,
-            deadline,
             timer: None,
         }
     }
@@ -71,29 +71,34 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         let slot = shared.pool.slab.slot(asked.index);
         if slot.reply.poll(cx.waker()) {
             budget.made_progress();
-            let reply = take_reply::<M>(shared, asked);
+            let reply = take_reply::<M, T>(shared, asked, this.sending.attempt());
             *this.asked = None;
-            let subsystem = || this.sending.attempt().to().subsystem();
-            return Poll::Ready(
-                reply.map_err(|failure| explain(failure, subsystem, *this.deadline)),
-            );
+            return Poll::Ready(reply);
         }
-        let Some(deadline) = *this.deadline else {
+        let due = Due::from_raw(slot.reply.due());
+        let Some(deadline) = due.stamp() else {
             return Poll::Pending;
         };
-        if this.timer.is_none() {
-            this.timer.set(Some(sleep(shared, deadline)));
+        if due.is_rough() {
+            // The supervisor reminds us when it is over.
+            if !due.is_past(shared.clock.now()) {
+                return Poll::Pending;
+            }
+        } else {
+            if this.timer.is_none() {
+                let left_ns = shared.clock.between_ns(shared.clock.now(), deadline);
+                let timer = sleep(shared, Duration::from_nanos(left_ns));
+                this.timer.set(Some(timer));
+            }
+            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
         }
-        if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-            ready!(timer.poll(cx));
-        }
+        let error = explain(Some(Failure::Expired), &slot.reply, this.sending.attempt());
         if let Some(asked) = this.asked.take() {
             abandon(shared, asked);
         }
-        Poll::Ready(Err(AskError::DeadlineExceeded {
-            subsystem: this.sending.attempt().to().subsystem(),
-            deadline,
-        }))
+        Poll::Ready(Err(error))
     }
 }
 
@@ -105,12 +110,16 @@ fn sleep(shared: &Shared, duration: Duration) -> tokio::time::Sleep {
 
 /// The host has handed the envelope over: takes what it brought, and returns it.
 #[inline]
-fn take_reply<M: Message>(shared: &Shared, asked: &Asked) -> Result<M::Reply, Option<Failure>> {
+fn take_reply<M: Message, T: To<M>>(
+    shared: &Shared,
+    asked: &Asked,
+    ask: &Ask<T>,
+) -> Result<M::Reply, AskError<M>> {
     let pool = &shared.pool;
     let mut envelope = Envelope::new(&pool.slab, Token::mint(asked.index));
     let reply = match envelope.take::<M::Reply>() {
         Some(reply) => Ok(reply),
-        None => Err(envelope.take::<Failure>()),
+        None => Err(explain(envelope.take(), envelope.reply_slot(), ask)),
     };
     pool.release_one(&Local::of(pool).lane, envelope);
     if let Some(wait) = &asked.wait {
@@ -134,19 +143,31 @@ fn abandon(shared: &Shared, asked: Asked) {
 }
 
 #[cold]
-fn explain<M>(
+fn explain<M: Message, T: To<M>>(
     failure: Option<Failure>,
-    subsystem: impl FnOnce() -> Arc<str>,
-    deadline: Option<Duration>,
+    slot: &ReplySlot,
+    ask: &Ask<T>,
 ) -> AskError<M> {
-    let subsystem = subsystem();
+    let subsystem = ask.to().subsystem();
     match failure {
         Some(Failure::Failed(error)) => AskError::Failed(error),
         Some(Failure::Panicked(message)) => AskError::Panicked { subsystem, message },
-        Some(Failure::Expired) => AskError::DeadlineExceeded {
-            subsystem,
-            deadline: deadline.unwrap_or_default(),
-        },
+        Some(Failure::Expired) => {
+            let clock = &ask.to().shared().clock;
+            let (asked, due) = (Stamp(slot.asked()), Due::from_raw(slot.due()));
+            let deadline = match ask.patience() {
+                Patience {
+                    deadline: Some(deadline),
+                    ..
+                } if ask.patience().due(asked) == due => deadline,
+                // That of the handler which asks was shorter.
+                _ => Duration::from_nanos(clock.between_ns(asked, due.stamp().unwrap_or(asked))),
+            };
+            AskError::DeadlineExceeded {
+                subsystem,
+                deadline,
+            }
+        }
         Some(Failure::Unhandled) | None => AskError::Unhandled { subsystem },
     }
 }

@@ -17,7 +17,7 @@ use crate::extract::Address;
 use crate::local::Local;
 use crate::mailbox::{Seat, SeatId};
 use crate::message::Message;
-use crate::route::{Pack, Post, Posted, Refused};
+use crate::route::{Pack, Patience, Post, Posted, Refused};
 use crate::shared::Shared;
 use crate::waits::{For, Wait};
 
@@ -89,14 +89,13 @@ impl<M: Message> Target<'_, M> {
         }
     }
 
-    /// The same for a message whose sender wants a reply within `patience` raw units of the clock; 0
-    /// for ever.
+    /// The same for a message whose sender wants a reply.
     #[inline(always)]
     pub(crate) fn ask(
         &self,
         shared: &Shared,
         mut address: Address<'_>,
-        patience: u64,
+        patience: Patience,
         message: &mut Option<M>,
         route: impl FnOnce() -> Box<str>,
     ) -> Result<Asked, Failed> {
@@ -130,7 +129,7 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<u64>,
+        ask: Option<Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
         if shared.is_closed_to(local.serving()) {

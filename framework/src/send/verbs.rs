@@ -9,6 +9,7 @@ use super::{Asked, Failed};
 use crate::error::Undelivered;
 use crate::local::is_serving;
 use crate::message::Message;
+use crate::route::Patience;
 use crate::shared::Shared;
 
 /// What names a receiver of `M`: one attempt to send there, with and without a reply wanted.
@@ -21,8 +22,8 @@ pub(crate) trait To<M: Message> {
     /// Sends, or leaves the message where it is.
     fn tell(&self, message: &mut Option<M>) -> Result<(), Failed>;
 
-    /// The same; the reply is wanted within `patience` raw units of the clock, 0 for ever.
-    fn ask(&self, patience: u64, message: &mut Option<M>) -> Result<Asked, Failed>;
+    /// The same; a reply is wanted.
+    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed>;
 }
 
 /// Tells, as an attempt.
@@ -44,12 +45,16 @@ impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
 /// Asks, as an attempt.
 pub(crate) struct Ask<T> {
     to: T,
-    patience: u64,
+    patience: Patience,
 }
 
 impl<T> Ask<T> {
     pub(super) fn to(&self) -> &T {
         &self.to
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
     }
 }
 
@@ -89,8 +94,8 @@ pub(crate) fn tell_blocking<M: Message, T: To<M>>(to: T, message: M) -> Result<(
 
 #[inline]
 pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
-    let deadline = None;
-    Asking::new(until_room(message, Ask { to, patience: 0 }), deadline)
+    let patience = to.shared().patience;
+    Asking::new(until_room(message, Ask { to, patience }))
 }
 
 pub(crate) fn ask_within<M: Message, T: To<M>>(
@@ -98,6 +103,6 @@ pub(crate) fn ask_within<M: Message, T: To<M>>(
     message: M,
     deadline: Duration,
 ) -> Asking<M, T> {
-    let patience = to.shared().clock.ticks(deadline);
-    Asking::new(until_room(message, Ask { to, patience }), Some(deadline))
+    let patience = Patience::new(&to.shared().clock, Some(deadline), false);
+    Asking::new(until_room(message, Ask { to, patience }))
 }

@@ -1,7 +1,8 @@
 //! The supervisor: the actor that watches. It never stands in a message's way.
 //!
 //! It plays the global scheduler: every tick it shows the loads to the [`strategy`] and writes the
-//! slices that the hosts obey. It ends waits for envelopes that could never end. And it reads the
+//! slices that the hosts obey. It reminds askers of their deadline, and ends waits for envelopes that
+//! could never end. And it reads the
 //! books: ledgers, latencies, pool, as a [`snapshot`]. Ticks come every 10 ms while something goes on
 //! and ever more rarely, down to one in 640 ms, while nothing does.
 
@@ -25,9 +26,16 @@ const SLOWEST: Duration = Duration::from_millis(640);
 /// subsystems the supervisor takes 2 % of its thread, not all of it.
 const COST: u32 = 50;
 
+/// How much too late an asker without a timer of its own may learn that its deadline has passed: this
+/// part of it, but no less than a tick.
+const ROUGHNESS: u32 = 50;
+
 /// The supervisor actor of a system.
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
+    /// Between two looks for askers whose deadline has passed; `None` if asks have none by default.
+    reminders: Option<Duration>,
+    reminded: Instant,
     strategy: Box<dyn Strategy>,
     interval: Duration,
     loads: Vec<Load>,
@@ -42,8 +50,12 @@ pub(crate) struct Use(pub(crate) Box<dyn Strategy>);
 
 impl Supervisor {
     pub(crate) fn new(shared: Arc<Shared>, strategy: Box<dyn Strategy>) -> Self {
+        let deadline = shared.patience.deadline;
+        let reminders = deadline.map(|deadline| TICK.max(deadline / ROUGHNESS));
         Supervisor {
             shared,
+            reminders,
+            reminded: Instant::now(),
             strategy,
             interval: TICK,
             loads: Vec::new(),
@@ -57,6 +69,7 @@ impl Supervisor {
         let goes_on = self.goes_on();
         if goes_on {
             self.schedule();
+            self.remind(begun);
         }
         let waits = self.end_hopeless_waits();
         self.interval = if goes_on || waits {
@@ -65,6 +78,17 @@ impl Supervisor {
             (self.interval * 2).min(SLOWEST)
         };
         ctx.run_later(self.interval, Self::tick);
+    }
+
+    /// Wakes askers whose deadline has passed.
+    fn remind(&mut self, now: Instant) {
+        let Some(interval) = self.reminders else {
+            return;
+        };
+        if now.duration_since(self.reminded) >= interval {
+            self.reminded = now;
+            self.shared.pool.remind(self.shared.clock.now());
+        }
     }
 
     /// True if any message waits, or ended since the last look.

@@ -43,6 +43,7 @@ pub struct Builder {
     strategy: Box<dyn Strategy>,
     clock: Option<Clock>,
     stop_deadline: Duration,
+    ask_deadline: Option<Duration>,
     states: States,
 }
 
@@ -56,6 +57,7 @@ impl Default for Builder {
             strategy: Box::new(RoundRobin::default()),
             clock: None,
             stop_deadline: Duration::from_secs(10),
+            ask_deadline: Some(Duration::from_secs(30)),
             states: States::default(),
         }
     }
@@ -118,6 +120,13 @@ impl Builder {
         self
     }
 
+    /// How long an [`ask`](System::ask) waits for its reply that does not say, within 2 % or 10 ms:
+    /// nobody keeps a timer for it. `None`: for ever. Default: 30 s.
+    pub fn ask_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
+        self.ask_deadline = deadline.into();
+        self
+    }
+
     /// State that handlers take as [`State<T>`](crate::State), one value per type.
     pub fn state<T: Send + Sync + 'static>(self, state: T) -> Self {
         self.shared_state(Arc::new(state))
@@ -162,6 +171,7 @@ impl Builder {
             self.threads,
             pool,
             self.clock.unwrap_or_default(),
+            self.ask_deadline,
             states,
             Arc::new(Directory::new()),
             self.strategy,

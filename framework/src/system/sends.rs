@@ -58,16 +58,18 @@ impl System {
         send::tell_blocking(self.to(path), message)
     }
 
-    /// Sends a message and waits for the reply. There is no deadline:
-    /// [`ask_within`](Self::ask_within) has one.
+    /// Sends a message and waits for the reply, for as long as the builder's
+    /// [`ask_deadline`](crate::Builder::ask_deadline) says; [`ask_within`](Self::ask_within) has one of
+    /// its own. In a handler an ask waits no longer than the message being handled has itself.
     ///
     /// # Errors
-    /// The message was not accepted (it is handed back), its handler failed or panicked, or its
-    /// subsystem stopped. In a handler also `WaitCycle`, when the reply could never come because the
-    /// one asked waits for the asker.
+    /// The message was not accepted (it is handed back), its handler failed or panicked, its subsystem
+    /// stopped, or no reply came in time. In a handler also `WaitCycle`, when the reply could never come
+    /// because the one asked waits for the asker.
     ///
     /// # Cancel safety
-    /// Dropped after the message was accepted, the message is still handled; its reply is dropped.
+    /// Dropped after the message was accepted, its reply is dropped; if its handler has not begun, it is
+    /// not handled, and counted as expired.
     pub fn ask<M: Message>(
         &self,
         path: impl AsPath,

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
@@ -67,6 +68,7 @@ pub(super) async fn start_threads(
     threads: usize,
     pool: Arc<Pool>,
     clock: Clock,
+    ask_deadline: Option<Duration>,
     states: States,
     directory: Arc<Directory>,
     strategy: Box<dyn Strategy>,
@@ -93,7 +95,15 @@ pub(super) async fn start_threads(
                         }
                     }
                 }
-                let shared = Arc::new(Shared::new(name, pool, clock, states, directory, keepers));
+                let shared = Arc::new(Shared::new(
+                    name,
+                    pool,
+                    clock,
+                    ask_deadline,
+                    states,
+                    directory,
+                    keepers,
+                ));
                 let handles = arbiters.iter().map(Arbiter::handle).collect();
                 let registry = Registry::new(shared.clone(), handles).start();
                 let supervisor = Supervisor::new(shared.clone(), strategy).start();

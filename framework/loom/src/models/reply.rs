@@ -24,7 +24,7 @@ impl Ask {
     /// An asker who owns the envelope sends it; the host writes `reply` and hands it over. Tells
     /// whether the asker has it; if not, the host has touched it again.
     fn send(self: &Arc<Self>, token: Token, reply: u64) -> JoinHandle<bool> {
-        self.slot.reset();
+        self.slot.reset(0, 0);
         let ask = self.clone();
         // The spawning stands for the way through the inbox.
         thread::spawn(move || ask.answer(token, reply).is_none())
@@ -146,7 +146,7 @@ fn the_next_ask_is_not_broken_by_the_wake_up_of_the_last() {
 fn the_next_ask_is_not_broken_by_an_asker_who_went_away() {
     up_to(4, || {
         let ask = Ask::new();
-        ask.slot.reset();
+        ask.slot.reset(0, 0);
         // The host, if it keeps the envelope, asks with it next.
         let host = {
             let ask = ask.clone();
