@@ -184,7 +184,9 @@ fn send_to<M: Message, R>(
     let target = Target {
         seat: &mounted.seat,
         table: mounted.map.id,
+        map: &mounted.map,
         pack: &**pack,
+        priority: M::PRIORITY,
     };
     send(&target, address, &|| route_text(mounted, route))
 }

@@ -11,7 +11,8 @@ use crate::extract::{Address, Capture, Captures, Source};
 use crate::mailbox::Seat;
 use crate::memory::Memory;
 use crate::message::Message;
-use crate::route::{Pack, Patience};
+use crate::priority::Priority;
+use crate::route::{Pack, Patience, RouteMap};
 use crate::send::{self, Asked, Failed, Target, To};
 use crate::shared::Shared;
 
@@ -35,11 +36,13 @@ use crate::shared::Shared;
 pub struct Route<M: Message> {
     shared: Arc<Shared>,
     inner: Arc<Resolved<M>>,
+    priority: Priority,
 }
 
 struct Resolved<M> {
     seat: Arc<Seat>,
     table: u32,
+    map: Arc<RouteMap>,
     pack: Arc<dyn Pack<M>>,
     /// How many the pattern has.
     captures: usize,
@@ -56,6 +59,7 @@ impl<M: Message> Clone for Route<M> {
         Route {
             shared: self.shared.clone(),
             inner: self.inner.clone(),
+            priority: self.priority,
         }
     }
 }
@@ -83,6 +87,7 @@ impl<M: Message> Route<M> {
             Resolved {
                 seat: mounted.seat.clone(),
                 table: mounted.map.id,
+                map: mounted.map.clone(),
                 captures: pack.captures(),
                 pack,
                 pattern: pattern.into(),
@@ -105,6 +110,7 @@ impl<M: Message> Route<M> {
             Resolved {
                 seat: mounted.seat.clone(),
                 table: mounted.map.id,
+                map: mounted.map.clone(),
                 captures: pack.captures(),
                 pack,
                 pattern: route.pattern.as_str().into(),
@@ -115,6 +121,7 @@ impl<M: Message> Route<M> {
         Ok(Route {
             shared: shared.clone(),
             inner: Arc::new(inner),
+            priority: M::PRIORITY,
         })
     }
 
@@ -130,12 +137,34 @@ impl<M: Message> Route<M> {
         }
     }
 
+    /// The same route, by which messages are sent with that priority, whatever is theirs.
+    ///
+    /// # Examples
+    /// ```
+    /// # use mycelia::prelude::*;
+    /// # use mycelia::Priority;
+    /// # #[derive(Message)] struct Index;
+    /// # async fn example(system: &System) -> anyhow::Result<()> {
+    /// let later = system.route::<Index>("search://index")?.with_priority(Priority::Low);
+    /// later.tell(Index).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_priority(&self, priority: Priority) -> Self {
+        Route {
+            priority,
+            ..self.clone()
+        }
+    }
+
     #[inline(always)]
     fn target(&self) -> Target<'_, M> {
         Target {
             seat: &self.inner.seat,
             table: self.inner.table,
+            map: &self.inner.map,
             pack: &*self.inner.pack,
+            priority: self.priority,
         }
     }
 
@@ -237,12 +266,14 @@ impl<M: Message> Route<M> {
             inner: Arc::new(Resolved {
                 seat: mounted.seat.clone(),
                 table: mounted.map.id,
+                map: mounted.map.clone(),
                 captures: pack.captures(),
                 pack: pack.clone(),
                 pattern: pattern.clone(),
                 fixed: None,
                 query: self.inner.query.clone(),
             }),
+            priority: self.priority,
         })
     }
 

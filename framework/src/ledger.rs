@@ -95,7 +95,6 @@ pub(crate) struct Endings {
     finished: AtomicU64,
     handled: AtomicU64,
     failed: AtomicU64,
-    dropped: AtomicU64,
     expired: AtomicU64,
     undeliverable: AtomicU64,
     torn: AtomicU64,
@@ -162,22 +161,17 @@ impl Endings {
         self.finished.load(Ordering::Acquire)
     }
 
-    /// The whole account; `sent_since` tells how many were accepted beyond a count of ended ones.
-    pub(crate) fn ledger(&self, waiting_beyond: impl Fn(u64) -> u64) -> Ledger {
-        let finished = self.finished();
-        let mut ledger = Ledger {
+    /// How messages have ended; what was sent, and what waits, is for the caller to add.
+    pub(crate) fn read(&self) -> Ledger {
+        Ledger {
             sent: 0,
             handled: self.handled.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
-            dropped: self.dropped.load(Ordering::Relaxed),
+            dropped: 0,
             expired: self.expired.load(Ordering::Relaxed),
             undeliverable: self.undeliverable.load(Ordering::Relaxed),
             waiting: 0,
             torn: self.torn.load(Ordering::Relaxed),
-        };
-        ledger.sent = finished + waiting_beyond(finished);
-        // The parts may be newer than the total: a turn is being entered right now.
-        ledger.waiting = ledger.sent.saturating_sub(ledger.ended());
-        ledger
+        }
     }
 }

@@ -51,6 +51,8 @@ mod clock;
 mod error;
 mod message;
 mod trace;
+mod priority;
+mod overflow;
 mod extract;
 
 // The path of a message, from its carrier outwards: what carries it, where it waits, who handles it,
@@ -67,6 +69,7 @@ mod subsystem;
 mod directory;
 mod memory;
 mod waits;
+mod dead_letters;
 mod shared;
 mod host;
 mod send;
@@ -83,6 +86,7 @@ mod interop;
 
 pub use address::AsPath;
 pub use clock::{Clock, ClockHand, Stamp};
+pub use dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
 pub use envelope::{INLINE_ALIGN, INLINE_BYTES};
 pub use error::{
     AskError, CaptureError, MountError, Room, SendError, StartError, Undelivered, UnmountError,
@@ -98,11 +102,13 @@ pub use ledger::Ledger;
 pub use message::{IntoReply, Message};
 pub use mycelia_core::{Ambiguous, PathError, PatternError};
 pub use mycelia_macros::{Message, Subsystem, main, route, routes, test};
+pub use overflow::Overflow;
 pub use pool::PoolStats;
+pub use priority::Priority;
 pub use route::RouteTable;
 pub use subsystem::{Routes, Subsystem};
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
-pub use supervisor::strategy::{Adaptive, Load, LoadBased, Priority, RoundRobin, Slice, Strategy};
+pub use supervisor::strategy::{Adaptive, Load, LoadBased, RoundRobin, Slice, Strategy, Weighted};
 pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
 pub use trace::TraceId;
 

@@ -1,5 +1,7 @@
 //! Messages: what subsystems say to each other.
 
+use crate::priority::Priority;
+
 /// A typed message with the type of its reply. Derive it.
 ///
 /// # Examples
@@ -23,6 +25,9 @@
 pub trait Message: Send + 'static {
     /// What a handler answers.
     type Reply: Send + 'static;
+
+    /// How urgent it is, unless the handle that it is sent by says otherwise.
+    const PRIORITY: Priority = Priority::Normal;
 }
 
 /// What a handler may return for a message whose reply is `R`: `R` itself, or a `Result<R, E>` with

@@ -278,7 +278,7 @@ async fn until_quiet(shared: &Shared, deadline: Instant) {
     while Instant::now() < deadline {
         let all = shared.directory.all_alive();
         let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
-        let sent: u64 = all.iter().map(|mounted| mounted.seat.inbox.ticket()).sum();
+        let sent: u64 = all.iter().map(|mounted| mounted.seat.accepted()).sum();
         // A message may have moved on while we looked; not if as many were sent before and after.
         if waiting == 0 && before == Some(sent) {
             return;

@@ -23,6 +23,7 @@ use crate::local::Local;
 use crate::mailbox::Seat;
 use crate::message::{IntoReply, Message};
 use crate::pool::Pool;
+use crate::priority::Priority;
 
 /// The routes of a subsystem while they are being entered.
 ///
@@ -55,6 +56,8 @@ pub(crate) struct RouteMap {
     pub(crate) id: u32,
     router: Router<u16>,
     pub(crate) routes: Vec<Route>,
+    /// The types of the messages that the handlers take, by number.
+    messages: Vec<&'static str>,
     /// Latencies of the subsystems of this kind that have no book of their own, by thread.
     books: Box<[OnceCell<Arc<Book>>]>,
 }
@@ -62,6 +65,7 @@ pub(crate) struct RouteMap {
 /// One pattern, with the messages that it takes.
 pub(crate) struct Route {
     pub(crate) pattern: Pattern,
+    pub(crate) text: Arc<str>,
     pub(crate) messages: Vec<RouteMessage>,
 }
 
@@ -82,6 +86,7 @@ impl<S: 'static> RouteTable<S> {
                 id,
                 router: Router::new(),
                 routes: Vec::new(),
+                messages: Vec::new(),
                 books: (0..threads).map(|_| OnceCell::new()).collect(),
             },
             handlers: Vec::new(),
@@ -148,6 +153,7 @@ impl<S: 'static> RouteTable<S> {
                     .insert(parsed.clone(), at as u16)
                     .map_err(MountError::Ambiguous)?;
                 map.routes.push(Route {
+                    text: parsed.as_str().into(),
                     pattern: parsed,
                     messages: Vec::new(),
                 });
@@ -172,6 +178,7 @@ impl<S: 'static> RouteTable<S> {
             name: type_name::<M>(),
             pack: Box::new(pack),
         });
+        map.messages.push(type_name::<M>());
         self.handlers.push(handler);
         self.checks.push(A::check);
         Ok(())
@@ -195,6 +202,16 @@ impl RouteMap {
     pub(crate) fn find<'p>(&self, path: &PathRef<'p>) -> Option<(u16, mycelia_core::Captures<'p>)> {
         let found = self.router.find(path)?;
         Some((*found.value, found.captures))
+    }
+
+    /// What a message with these numbers on its envelope is: its route's pattern, and its type.
+    pub(crate) fn name(&self, route: u16, handler: u16) -> (Arc<str>, &'static str) {
+        let pattern = self.routes.get(usize::from(route));
+        let message = self.messages.get(usize::from(handler));
+        (
+            pattern.map_or("?".into(), |route| route.text.clone()),
+            message.copied().unwrap_or("?"),
+        )
     }
 
     /// A book for latencies of these routes.
@@ -255,6 +272,9 @@ pub(crate) trait Pack<M>: Send + Sync {
 
     /// How many captures the pattern has.
     fn captures(&self) -> usize;
+
+    /// The numbers of route and handler.
+    fn numbers(&self) -> (u16, u16);
 }
 
 /// Where a message goes, and what is written on its envelope.
@@ -265,6 +285,7 @@ pub(crate) struct Post<'p> {
     pub(crate) seat: &'p Seat,
     /// The table that the packer is of.
     pub(crate) table: u32,
+    pub(crate) priority: Priority,
     /// For an ask.
     pub(crate) ask: Option<Patience>,
 }
@@ -392,7 +413,8 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
             reply.reset(now.0, due.raw());
         }
         let index = envelope.index();
-        match post.seat.push(&pool.links, envelope.into_token(), capacity) {
+        let token = envelope.into_token();
+        match post.seat.push(&pool.links, token, post.priority, capacity) {
             Ok(is_asleep) => Ok(Posted::new(index, is_asleep)),
             Err((token, _)) => {
                 let mut envelope = Envelope::new(&pool.slab, token);
@@ -406,5 +428,9 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
 
     fn captures(&self) -> usize {
         self.captures
+    }
+
+    fn numbers(&self) -> (u16, u16) {
+        (self.route, self.number)
     }
 }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
+use crate::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use crate::directory::Directory;
+use crate::envelope::Envelope;
 use crate::extract::{SenderId, States, Surroundings};
 use crate::local::Local;
-use crate::mailbox::SeatId;
+use crate::mailbox::{Seat, SeatId};
 use crate::pool::Pool;
-use crate::route::Patience;
+use crate::route::{Patience, RouteMap};
 use crate::sync::{AtomicU8, Ordering};
+use crate::trace::TraceId;
 use crate::waits::Waits;
 
 /// The parts of a system that lie on a message's path.
@@ -23,9 +26,33 @@ pub(crate) struct Shared {
     pub(crate) states: States,
     pub(crate) directory: Arc<Directory>,
     pub(crate) waits: Waits,
+    pub(crate) dead_letters: DeadLetters,
     /// The keepers' executor: drives the timers of askers on other executors.
     pub(crate) keepers: tokio::runtime::Handle,
     phase: AtomicU8,
+}
+
+/// What is to be known of a message to make a dead letter of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Letter {
+    pub(crate) route: u16,
+    pub(crate) handler: u16,
+    pub(crate) sender: SeatId,
+    pub(crate) sent: Stamp,
+    pub(crate) trace: TraceId,
+}
+
+impl Letter {
+    pub(crate) fn of(envelope: &Envelope<'_>) -> Self {
+        let head = envelope.head();
+        Letter {
+            route: head.route,
+            handler: head.handler,
+            sender: head.sender,
+            sent: Stamp(head.sent),
+            trace: envelope.trace(),
+        }
+    }
 }
 
 /// How far a system has come in its life.
@@ -45,19 +72,20 @@ impl Shared {
         name: Arc<str>,
         pool: Arc<Pool>,
         clock: Clock,
-        ask_deadline: Option<Duration>,
+        patience: Patience,
         states: States,
-        directory: Arc<Directory>,
+        dead_letters: DeadLetters,
         keepers: tokio::runtime::Handle,
     ) -> Self {
         Shared {
             name,
             pool,
-            patience: Patience::new(&clock, ask_deadline, true),
             clock,
+            patience,
             states,
-            directory,
+            directory: Arc::new(Directory::new()),
             waits: Waits::default(),
+            dead_letters,
             keepers,
             phase: AtomicU8::new(Phase::Open as u8),
         }
@@ -92,6 +120,25 @@ impl Shared {
     /// Goes on to `phase`; false if the system was there, or further, already.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+
+    /// Makes a dead letter of a message to `seat`.
+    pub(crate) fn bury(&self, seat: &Seat, map: &RouteMap, letter: Letter, reason: DeadReason) {
+        let (pattern, message) = map.name(letter.route, letter.handler);
+        let sender = match letter.sender {
+            0 => None,
+            sender => self.directory.name_of(sender),
+        };
+        let age_ns = self.clock.between_ns(letter.sent, self.clock.now());
+        self.dead_letters.add(DeadLetter {
+            subsystem: seat.name.clone(),
+            pattern,
+            message,
+            reason,
+            sender,
+            trace: letter.trace,
+            age: Duration::from_nanos(age_ns),
+        });
     }
 
     /// The subsystem whose handler runs on this thread now; 0 for none of this system.

@@ -109,6 +109,17 @@ impl Chain {
         Some(Token::mint(index))
     }
 
+    /// Adds all tokens of `other` behind the own ones.
+    pub(crate) fn append(&mut self, links: &Links, other: Chain) {
+        if self.len == 0 {
+            *self = other;
+        } else if other.len > 0 {
+            links.set_next(self.last, other.first);
+            self.last = other.last;
+            self.len += other.len;
+        }
+    }
+
     /// Gives up all tokens: the numbers of the first and the last.
     pub(crate) fn surrender(self) -> Option<(u32, u32)> {
         (self.len > 0).then_some((self.first, self.last))

@@ -1,8 +1,8 @@
-//! `#[derive(Message)]`: the type of the reply, and nothing else.
+//! `#[derive(Message)]`: the type of the reply, and the priority.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{DeriveInput, Error, Generics, Result, Type, parse_quote};
+use syn::{DeriveInput, Error, Generics, Ident, Result, Type, parse_quote};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     syn::parse2(input)
@@ -12,7 +12,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     owned(&input.generics, "a message")?;
-    let reply = reply(&input)?;
+    let Options { reply, priority } = options(&input)?;
     for param in input.generics.type_params_mut() {
         param.bounds.push(parse_quote!(::core::marker::Send));
         param.bounds.push(parse_quote!('static));
@@ -23,13 +23,20 @@ fn derive(mut input: DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #impl_generics ::mycelia::Message for #name #type_generics #where_clause {
             type Reply = #reply;
+            #priority
         }
     })
 }
 
-/// Reads `#[message(reply = Type)]`.
-fn reply(input: &DeriveInput) -> Result<Type> {
-    let mut reply = None;
+struct Options {
+    reply: Type,
+    /// The constant, if it is not the default.
+    priority: Option<TokenStream>,
+}
+
+/// Reads `#[message(reply = Type, priority = name)]`.
+fn options(input: &DeriveInput) -> Result<Options> {
+    let (mut reply, mut priority) = (None, None);
     for attr in input
         .attrs
         .iter()
@@ -40,23 +47,51 @@ fn reply(input: &DeriveInput) -> Result<Type> {
             return Err(Error::new_spanned(&attr.meta, example));
         }
         attr.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("reply") {
+            let twice = |name: &str| {
+                let text = format!("`{name}` is given twice: remove one");
+                Err(Error::new_spanned(&meta.path, text))
+            };
+            if meta.path.is_ident("reply") {
+                if reply.is_some() {
+                    return twice("reply");
+                }
+                reply = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("priority") {
+                if priority.is_some() {
+                    return twice("priority");
+                }
+                priority = Some(priority_named(&meta.value()?.parse()?)?);
+            } else {
                 return Err(Error::new_spanned(
                     &meta.path,
-                    "not an option of a message: write `reply = Type`",
+                    "not an option of a message: write `reply = Type` or `priority = high`",
                 ));
             }
-            if reply.is_some() {
-                return Err(Error::new_spanned(
-                    &meta.path,
-                    "`reply` is given twice: remove one",
-                ));
-            }
-            reply = Some(meta.value()?.parse()?);
             Ok(())
         })?;
     }
-    Ok(reply.unwrap_or_else(|| parse_quote!(())))
+    Ok(Options {
+        reply: reply.unwrap_or_else(|| parse_quote!(())),
+        priority,
+    })
+}
+
+fn priority_named(name: &Ident) -> Result<TokenStream> {
+    let variant = match name.to_string().as_str() {
+        "control" => quote!(Control),
+        "high" => quote!(High),
+        "normal" => quote!(Normal),
+        "low" => quote!(Low),
+        _ => {
+            return Err(Error::new_spanned(
+                name,
+                "not a priority: write `control`, `high`, `normal` or `low`",
+            ));
+        }
+    };
+    Ok(quote! {
+        const PRIORITY: ::mycelia::Priority = ::mycelia::Priority::#variant;
+    })
 }
 
 /// Refuses a type with lifetimes: nothing that travels or stays mounted borrows.
@@ -98,6 +133,23 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_becomes_a_constant() {
+        check(
+            quote!(
+                #[message(priority = high, reply = u8)]
+                struct Ping;
+            ),
+            quote! {
+                #[automatically_derived]
+                impl ::mycelia::Message for Ping {
+                    type Reply = u8;
+                    const PRIORITY: ::mycelia::Priority = ::mycelia::Priority::High;
+                }
+            },
+        );
+    }
+
+    #[test]
     fn type_parameters_may_cross_threads() {
         check(
             quote! {
@@ -121,7 +173,18 @@ mod tests {
             #[message(response = u8)]
             struct Ping;
         ));
-        assert_eq!(unknown, "not an option of a message: write `reply = Type`");
+        assert_eq!(
+            unknown,
+            "not an option of a message: write `reply = Type` or `priority = high`"
+        );
+        let urgent = error(quote!(
+            #[message(priority = urgent)]
+            struct Ping;
+        ));
+        assert_eq!(
+            urgent,
+            "not a priority: write `control`, `high`, `normal` or `low`"
+        );
         let bare = error(quote!(
             #[message]
             struct Ping;

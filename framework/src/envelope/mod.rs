@@ -23,6 +23,7 @@ use once_cell::race::OnceBox;
 
 use crate::clock::Due;
 use crate::token::Token;
+use crate::trace::TraceId;
 use reply::ReplySlot;
 
 /// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.
@@ -212,6 +213,16 @@ impl<'s> Envelope<'s> {
     pub(crate) fn head_mut(&mut self) -> &mut Head {
         // SAFETY: rule 1, and `&mut self` keeps everyone else out.
         unsafe { &mut *self.slot.head.get() }
+    }
+
+    /// The trace that the message belongs to.
+    #[inline]
+    pub(crate) fn trace(&self) -> TraceId {
+        let head = self.head();
+        match head.trace {
+            0 => TraceId::of_first(head.sent, self.index()),
+            trace => TraceId(trace),
+        }
     }
 
     fn place(&mut self) -> *mut u8 {

@@ -28,6 +28,11 @@ pub enum AskError<M> {
         /// How long the ask had; in a handler no longer than the message that it handled.
         deadline: Duration,
     },
+    /// The message was accepted, and then dropped to make room for a newer one; it was not handled.
+    Dropped {
+        /// The receiver.
+        subsystem: Arc<str>,
+    },
     /// The message was accepted, and then its subsystem stopped, or came to take other messages,
     /// before a handler had ended.
     Unhandled {
@@ -39,7 +44,11 @@ pub enum AskError<M> {
 impl<M> AskError<M> {
     /// True if the same ask can succeed later and was certainly not handled before.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, AskError::Undelivered(undelivered) if undelivered.reason.is_retryable())
+        match self {
+            AskError::Undelivered(undelivered) => undelivered.reason.is_retryable(),
+            AskError::Dropped { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -67,6 +76,10 @@ impl<M> fmt::Debug for AskError<M> {
                 .field("subsystem", subsystem)
                 .field("deadline", deadline)
                 .finish(),
+            AskError::Dropped { subsystem } => f
+                .debug_struct("Dropped")
+                .field("subsystem", subsystem)
+                .finish(),
             AskError::Unhandled { subsystem } => f
                 .debug_struct("Unhandled")
                 .field("subsystem", subsystem)
@@ -91,6 +104,10 @@ impl<M> fmt::Display for AskError<M> {
             } => write!(
                 f,
                 "`{subsystem}` did not answer `{name}` within {deadline:?}; if its handler had begun, it may still go on"
+            ),
+            AskError::Dropped { subsystem } => write!(
+                f,
+                "`{subsystem}` dropped `{name}` to make room for newer messages; ask again later"
             ),
             AskError::Unhandled { subsystem } => write!(
                 f,

@@ -35,6 +35,11 @@ impl<'a> Address<'a> {
         }
     }
 
+    /// To be read once more.
+    pub(crate) fn rewind(&mut self) {
+        self.next = 0;
+    }
+
     /// The text after `?`, as it stands in the path.
     pub fn query(&self) -> Option<&'a str> {
         self.query

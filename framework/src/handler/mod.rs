@@ -96,6 +96,7 @@ pub(crate) enum Failure {
     Failed(anyhow::Error),
     Panicked(Box<str>),
     Expired,
+    Dropped,
     Unhandled,
 }
 

@@ -23,6 +23,7 @@ use crate::handler::Desk;
 use crate::handler::runner::Runner;
 use crate::local::Local;
 use crate::local::agenda::{self, Turn};
+use crate::mailbox::Limits;
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
 use crate::shared::Shared;
@@ -100,12 +101,12 @@ impl<S: 'static> Host<S> {
         mounted: Arc<Mounted>,
         handlers: Arc<Handlers<S>>,
         factory: Box<dyn Fn() -> S>,
-        capacity: u32,
+        limits: Limits,
     ) -> Result<Self, Box<str>> {
         let state =
             catch_unwind(AssertUnwindSafe(|| Box::new(factory()))).map_err(panic_message)?;
         let ticket = mounted.seat.inbox.ticket();
-        mounted.seat.open(mounted.map.id, capacity);
+        mounted.seat.open(mounted.map.id, limits);
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {

@@ -10,16 +10,18 @@ use std::task::Context;
 use super::gathered::Gathered;
 use super::{Resident, Works, panic_message};
 use crate::clock::{Due, Stamp};
+use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
 use crate::handler::{Called, Failure};
 use crate::ledger::Ending;
 use crate::local::agenda::Turn;
 use crate::mailbox::inbox::{Inbox, Taken};
+use crate::mailbox::lanes::{Lanes, Look};
 use crate::mailbox::orders::Order;
+use crate::shared::Letter;
 use crate::sync::Ordering;
 use crate::token::{Links, Token};
-use crate::trace::TraceId;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -51,20 +53,22 @@ enum Ran {
 /// The message at hand; out here, so that it is not lost when its handler panics.
 type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
-#[inline]
-fn trace_of(envelope: &Envelope<'_>) -> u64 {
-    let head = envelope.head();
-    match head.trace {
-        0 => TraceId::of_first(head.sent, envelope.index()).0,
-        trace => trace,
-    }
+fn bury<S>(works: &Works<S>, envelope: &Envelope<'_>, reason: DeadReason) {
+    let mounted = &works.mounted;
+    let letter = Letter::of(envelope);
+    works
+        .shared
+        .bury(&mounted.seat, &mounted.map, letter, reason);
 }
 
 /// Ends a message whose deadline has passed, or whose asker has gone, before its handler began.
 #[cold]
 fn expire<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
+    // Its asker is told, or has gone by its own will.
     if envelope.head().is_ask {
         put_failure(&mut envelope, Failure::Expired);
+    } else {
+        bury(works, &envelope, DeadReason::Expired);
     }
     gathered.close(works, envelope, Ending::Expired);
 }
@@ -74,6 +78,8 @@ fn expire<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gather
 fn reject<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
     if envelope.head().is_ask {
         put_failure(&mut envelope, Failure::Unhandled);
+    } else {
+        bury(works, &envelope, DeadReason::Undeliverable);
     }
     gathered.close(works, envelope, Ending::Undeliverable);
 }
@@ -87,6 +93,9 @@ fn failed<S>(
     text: String,
     gathered: &mut Gathered<'_>,
 ) {
+    if !envelope.head().is_ask {
+        bury(works, &envelope, DeadReason::Failed(text.as_str().into()));
+    }
     works.mounted.note_failure(text.into());
     gathered.sample(works, &envelope, started);
     gathered.close(works, envelope, Ending::Failed);
@@ -203,7 +212,7 @@ impl<S: 'static> Resident<S> {
                 reject(works, envelope, gathered);
                 continue;
             };
-            let trace = trace_of(&envelope);
+            let trace = envelope.trace().0;
             works.local.take_up(head.due, trace);
             delivery.sender = head.sender;
             delivery.due = head.due;
@@ -232,6 +241,9 @@ impl<S: 'static> Resident<S> {
     /// The next message of the backlog, filled from the inbox when it is empty.
     #[inline(always)]
     fn next(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
+        if let Some(lanes) = works.mounted.seat.lanes() {
+            return self.next_of(lanes, works, links);
+        }
         if let Some(token) = self.backlog.pop_front(links) {
             return Some(token);
         }
@@ -239,15 +251,34 @@ impl<S: 'static> Resident<S> {
         self.backlog.pop_front(links)
     }
 
+    /// The next message of a mailbox with several lanes.
+    #[inline(never)]
+    fn next_of(&mut self, lanes: &Lanes, works: &Works<S>, links: &Links) -> Option<Token> {
+        let look = match self.order {
+            Order::Serve if self.looks == 0 => Look::Asleep,
+            Order::Serve => Look::Awake,
+            Order::Drain | Order::Abort => Look::Closing,
+        };
+        let seat = &works.mounted.seat;
+        let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
+        if looked.off != 0 {
+            seat.endings.tear(looked.off);
+        }
+        if looked.taken > 0 {
+            works.shared.pool.note_in_flight(looked.taken);
+        }
+        looked.next
+    }
+
     /// Fills the backlog from the inbox.
     #[inline(never)]
     fn take_all(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
-        let inbox = &works.mounted.seat.inbox;
+        let seat = &works.mounted.seat;
         let taken = match self.order {
-            Order::Drain => inbox.close(links),
+            Order::Drain => seat.close(links),
             // One that gets a message now and then counts as asleep from here on: it need not say so
             // again after that message.
-            _ => inbox.take(links, self.looks == 0),
+            _ => seat.inbox.take(links, self.looks == 0),
         };
         self.account(works, taken?);
         Some(())
@@ -281,8 +312,7 @@ impl<S: 'static> Resident<S> {
         if self.looks > 0 {
             return Some(Turn::Linger);
         }
-        let slept = works.mounted.seat.inbox.sleep();
-        slept.then_some(Turn::Sleep)
+        works.mounted.seat.sleep().then_some(Turn::Sleep)
     }
 
     /// Goes on with a handler that waited; returns it if it still waits.
@@ -296,9 +326,7 @@ impl<S: 'static> Resident<S> {
         let shared = &works.shared;
         let InService { token, started } = service;
         let mut envelope = Envelope::new(&shared.pool.slab, token);
-        works
-            .local
-            .take_up(envelope.head().due, trace_of(&envelope));
+        works.local.take_up(envelope.head().due, envelope.trace().0);
         match catch_unwind(AssertUnwindSafe(|| self.desk.poll(cx, &mut envelope))) {
             Ok(Called::Running) => {
                 let token = envelope.into_token();
@@ -352,6 +380,8 @@ impl<S: 'static> Resident<S> {
         self.restart(works);
         if envelope.head().is_ask {
             envelope.put(Failure::Panicked(message));
+        } else {
+            bury(works, &envelope, DeadReason::Panicked((*message).into()));
         }
         gathered.close(works, envelope, Ending::Failed);
     }
@@ -365,6 +395,8 @@ impl<S: 'static> Resident<S> {
         gathered.sample(works, &envelope, service.started);
         if envelope.head().is_ask {
             envelope.put(Failure::Unhandled);
+        } else {
+            bury(works, &envelope, DeadReason::Undeliverable);
         }
         gathered.close(works, envelope, Ending::Failed);
     }
@@ -381,15 +413,23 @@ impl<S: 'static> Resident<S> {
             self.cut_off(works, service, &mut gathered);
         }
         // Closed first: who is told of its message's end finds the mailbox closed.
-        let mut rest = works.mounted.seat.inbox.close(&shared.pool.links);
+        let links = &shared.pool.links;
+        let mut rest = works.mounted.seat.close(links);
+        self.order = Order::Abort;
         loop {
-            while let Some(token) = self.backlog.pop_front(&shared.pool.links) {
+            while let Some(token) = self.backlog.pop_front(links) {
                 let envelope = Envelope::new(&shared.pool.slab, token);
                 reject(works, envelope, &mut gathered);
             }
             match rest.take() {
                 Some(taken) => self.account(works, taken),
                 None => break,
+            }
+        }
+        if let Some(lanes) = works.mounted.seat.lanes() {
+            while let Some(token) = self.next_of(lanes, works, links) {
+                let envelope = Envelope::new(&shared.pool.slab, token);
+                reject(works, envelope, &mut gathered);
             }
         }
         gathered.begin_turn(&mut self.went_on);

@@ -122,6 +122,26 @@ impl Inbox {
         }
     }
 
+    /// Takes all there is for the receiver, which need not know: whether it counts as awake or as asleep
+    /// stays as it is while there is nothing. The caller must [`push`](Self::push) afterwards: if the
+    /// receiver went to sleep meanwhile, that wakes it.
+    pub(crate) fn take_for_receiver(&self, links: &Links) -> Option<Taken> {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        // Only before a receiver that is awake, or was woken, lies something.
+        while newest_of(seen) < CLOSED {
+            match self.0.compare_exchange_weak(
+                seen,
+                word(seen >> INDEX_BITS, AWAKE),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return in_order(links, seen),
+                Err(now) => seen = now,
+            }
+        }
+        None
+    }
+
     /// Goes to sleep if there is nothing to take; the caller has left its waker before. False if
     /// something came: take it first.
     pub(crate) fn sleep(&self) -> bool {

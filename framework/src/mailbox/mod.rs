@@ -9,6 +9,7 @@
 //! soft and counted per sender. Promise: order per sender, nothing lost, room as stated.
 
 pub(crate) mod inbox;
+pub(crate) mod lanes;
 pub(crate) mod orders;
 
 use std::sync::Arc;
@@ -18,13 +19,25 @@ use once_cell::sync::OnceCell;
 
 use crate::ledger::{Endings, Ledger};
 use crate::local::Local;
+use crate::overflow::Overflow;
 use crate::pool::waiters::Waiters;
-use crate::sync::{AtomicU32, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::priority::Priority;
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 use crate::token::{Links, Token};
-use inbox::{Inbox, Refusal};
+use inbox::{Inbox, Refusal, Taken};
+use lanes::Lanes;
 
 /// A subsystem's number within its system; 0 is nobody.
 pub(crate) type SeatId = u32;
+
+/// How much a mailbox takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    pub(crate) capacity: u32,
+    /// What becomes of one more.
+    pub(crate) overflow: Overflow,
+}
 
 /// Where a subsystem of a name sits: its mailbox and its account. A seat outlives restarts, and, as
 /// long as a handle points to it, an unmount and a new mount under the same name.
@@ -39,6 +52,8 @@ pub(crate) struct Seat {
     waker: Mutex<Option<Waker>>,
     /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
     capacity: AtomicU32,
+    /// What becomes of one more, as an [`Overflow`].
+    overflow: AtomicU8,
     /// The table that messages must be packed for.
     table: AtomicU32,
     /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
@@ -47,6 +62,10 @@ pub(crate) struct Seat {
     pub(crate) id: SeatId,
     /// Who waits for room; none while the mailbox is bounded by the pool only.
     room: OnceCell<Box<Waiters>>,
+    /// None while all messages have the same priority and none is dropped for a newer one.
+    lanes: OnceCell<Box<Lanes>>,
+    /// Messages that senders have dropped for want of room.
+    turned_away: AtomicU64,
     pub(crate) name: Arc<str>,
     pub(crate) endings: Endings,
 }
@@ -62,19 +81,71 @@ impl Seat {
             inbox: Inbox::new(),
             waker: Mutex::new(None),
             capacity: AtomicU32::new(u32::MAX),
+            overflow: AtomicU8::new(Overflow::Wait as u8),
             table: AtomicU32::new(0),
             home: AtomicUsize::new(0),
             number: AtomicU32::new(0),
             room: OnceCell::new(),
+            lanes: OnceCell::new(),
+            turned_away: AtomicU64::new(0),
             endings: Endings::default(),
         }
     }
 
     /// Opens the seat for a new host.
-    pub(crate) fn open(&self, table: u32, capacity: u32) {
+    pub(crate) fn open(&self, table: u32, limits: Limits) {
         self.table.store(table, Ordering::Relaxed);
-        self.capacity.store(capacity, Ordering::Relaxed);
+        self.set_capacity(limits.capacity);
+        // Held against a sender that makes lanes right now.
+        let life = lock(&self.waker);
+        if let Some(lanes) = self.lanes() {
+            lanes.reopen(&self.inbox);
+        }
         self.inbox.open();
+        drop(life);
+        self.set_overflow(limits.overflow);
+    }
+
+    /// Lets more or fewer messages in from now on.
+    pub(crate) fn set_capacity(&self, capacity: u32) {
+        self.capacity.store(capacity, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if let Some(room) = self.room.get() {
+            room.wake(usize::MAX);
+        }
+    }
+
+    /// Changes what becomes of messages for which there is no room.
+    pub(crate) fn set_overflow(&self, overflow: Overflow) {
+        if overflow == Overflow::DropOldest {
+            // Where messages wait that can be dropped again.
+            self.lanes_made();
+        }
+        self.overflow.store(overflow as u8, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if let Some(room) = self.room.get() {
+            room.wake(usize::MAX);
+        }
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        Overflow::from_raw(self.overflow.load(Ordering::Relaxed))
+    }
+
+    /// The other lanes, if there are any.
+    #[inline]
+    pub(crate) fn lanes(&self) -> Option<&Lanes> {
+        self.lanes.get().map(|lanes| &**lanes)
+    }
+
+    #[cold]
+    fn lanes_made(&self) -> &Lanes {
+        if let Some(lanes) = self.lanes() {
+            return lanes;
+        }
+        let _life = lock(&self.waker);
+        self.lanes
+            .get_or_init(|| Box::new(Lanes::new(!self.inbox.is_closed())))
     }
 
     pub(crate) fn table(&self) -> u32 {
@@ -100,10 +171,47 @@ impl Seat {
         &self,
         links: &Links,
         token: Token,
+        priority: Priority,
         capacity: u32,
     ) -> Result<bool, (Token, Refusal)> {
+        if priority != Priority::Normal || capacity != u32::MAX && self.lanes().is_some() {
+            return self.push_to_lane(links, token, priority, capacity);
+        }
         self.inbox
             .push(links, token, capacity, || self.endings.finished())
+    }
+
+    #[cold]
+    fn push_to_lane(
+        &self,
+        links: &Links,
+        token: Token,
+        priority: Priority,
+        capacity: u32,
+    ) -> Result<bool, (Token, Refusal)> {
+        let lanes = self.lanes_made();
+        let inbox = lanes.inbox(&self.inbox, priority);
+        let _admission = (capacity != u32::MAX).then(|| lock(&lanes.admission));
+        if self.is_full(capacity) {
+            return Err((token, Refusal::Full));
+        }
+        inbox.push(links, token, u32::MAX, || 0)
+    }
+
+    /// The host goes to sleep if there is nothing for it.
+    pub(crate) fn sleep(&self) -> bool {
+        self.inbox.sleep() && self.lanes().is_none_or(Lanes::sleep)
+    }
+
+    /// Refuses every message from now on; what the mailbox still held. With several lanes it does nothing:
+    /// then the host closes each when it looks for the last time.
+    pub(crate) fn close(&self, links: &Links) -> Option<Taken> {
+        // Held against a sender that makes lanes right now: they must be closed from the start.
+        let _life = lock(&self.waker);
+        match self.lanes() {
+            Some(_) => None,
+            None => self.inbox.close(links),
+        }
     }
 
     /// Has the host look into its mailbox.
@@ -174,13 +282,37 @@ impl Seat {
         }
     }
 
+    /// How many messages were ever accepted, modulo 2^40.
+    pub(crate) fn accepted(&self) -> u64 {
+        let others = self.lanes().map_or(0, Lanes::tickets);
+        self.inbox.ticket().wrapping_add(others)
+    }
+
+    /// How many of them have ended.
+    fn finished(&self) -> u64 {
+        self.endings.finished() + self.lanes().map_or(0, Lanes::evicted)
+    }
+
     /// Messages accepted and not ended.
     pub(crate) fn waiting(&self) -> u64 {
-        Inbox::between(self.endings.finished(), self.inbox.ticket())
+        Inbox::between(self.finished(), self.accepted())
+    }
+
+    /// Counts a message that its sender has dropped for want of room.
+    pub(crate) fn turn_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        self.endings
-            .ledger(|finished| Inbox::between(finished, self.inbox.ticket()))
+        // First how many have ended, then how many were accepted: never too few wait.
+        let finished = self.finished();
+        let sent = finished + Inbox::between(finished, self.accepted());
+        let turned_away = self.turned_away.load(Ordering::Relaxed);
+        let mut ledger = self.endings.read();
+        ledger.dropped += turned_away + self.lanes().map_or(0, Lanes::evicted);
+        ledger.sent = sent + turned_away;
+        // The parts may be newer than the total.
+        ledger.waiting = ledger.sent.saturating_sub(ledger.ended());
+        ledger
     }
 }

@@ -168,6 +168,7 @@ fn explain<M: Message, T: To<M>>(
                 deadline,
             }
         }
+        Some(Failure::Dropped) => AskError::Dropped { subsystem },
         Some(Failure::Unhandled) | None => AskError::Unhandled { subsystem },
     }
 }

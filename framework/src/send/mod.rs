@@ -5,11 +5,13 @@
 //! there is no room: [`room`] waits.
 
 mod answer;
+mod overflow;
 mod room;
 mod verbs;
 
 use std::sync::Arc;
 
+use overflow::Overflowed;
 pub(crate) use verbs::{To, ask, ask_within, tell, tell_blocking, try_tell};
 
 use crate::error::{Room, SendError, Undelivered};
@@ -17,7 +19,8 @@ use crate::extract::Address;
 use crate::local::Local;
 use crate::mailbox::{Seat, SeatId};
 use crate::message::Message;
-use crate::route::{Pack, Patience, Post, Posted, Refused};
+use crate::priority::Priority;
+use crate::route::{Pack, Patience, Post, Posted, Refused, RouteMap};
 use crate::shared::Shared;
 use crate::waits::{For, Wait};
 
@@ -25,7 +28,9 @@ use crate::waits::{For, Wait};
 pub(crate) struct Target<'t, M> {
     pub(crate) seat: &'t Arc<Seat>,
     pub(crate) table: u32,
+    pub(crate) map: &'t RouteMap,
     pub(crate) pack: &'t dyn Pack<M>,
+    pub(crate) priority: Priority,
 }
 
 /// An ask that was accepted, and what its asker needs while it waits.
@@ -85,7 +90,30 @@ impl<M: Message> Target<'_, M> {
                 }
                 Ok(())
             }
-            Err(refused) => Err(self.explain(address, refused, route)),
+            Err(refused) => self.tell_refused(shared, &local, address, refused, message, route),
+        }
+    }
+
+    #[cold]
+    fn tell_refused(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        mut address: Address<'_>,
+        refused: Refused,
+        message: &mut Option<M>,
+        route: impl FnOnce() -> Box<str>,
+    ) -> Result<(), Failed> {
+        match self.overflow(shared, local, &mut address, None, message, refused) {
+            Overflowed::Posted(posted) => {
+                if posted.is_asleep() {
+                    self.seat.ring(local);
+                }
+                Ok(())
+            }
+            Overflowed::Dropped => Ok(()),
+            Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
+            Overflowed::Failed(failed) => Err(failed),
         }
     }
 
@@ -104,7 +132,19 @@ impl<M: Message> Target<'_, M> {
             0 => None,
             me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?),
         };
-        match self.post(shared, &local, &mut address, Some(patience), message) {
+        let ask = Some(patience);
+        let posted = match self.post(shared, &local, &mut address, ask, message) {
+            Ok(posted) => Ok(posted),
+            Err(refused) => {
+                match self.overflow(shared, &local, &mut address, ask, message, refused) {
+                    Overflowed::Posted(posted) => Ok(posted),
+                    Overflowed::Failed(failed) => Err(failed),
+                    Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
+                    Overflowed::Dropped => unreachable!("an ask is handed back"),
+                }
+            }
+        };
+        match posted {
             Ok(posted) => {
                 if posted.is_asleep() {
                     self.seat.lend(&local);
@@ -114,11 +154,11 @@ impl<M: Message> Target<'_, M> {
                     wait,
                 })
             }
-            Err(refused) => {
+            Err(failed) => {
                 if let Some(wait) = &wait {
                     shared.waits.end(wait);
                 }
-                Err(self.explain(address, refused, route))
+                Err(failed)
             }
         }
     }
@@ -141,6 +181,7 @@ impl<M: Message> Target<'_, M> {
             clock: &shared.clock,
             seat: self.seat,
             table: self.table,
+            priority: self.priority,
             ask,
         };
         self.pack.post(message, address, &post)

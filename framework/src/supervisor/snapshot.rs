@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::dead_letters::DeadLetter;
 use crate::directory::Mounted;
 use crate::latency::RouteLatency;
 use crate::ledger::Ledger;
@@ -19,6 +20,10 @@ pub struct Snapshot {
     pub total: Ledger,
     /// The envelopes.
     pub pool: PoolStats,
+    /// Messages that were accepted and not handled, but for those whose asker was told.
+    pub dead_letters: u64,
+    /// The last of them, the latest last.
+    pub last_dead_letters: Vec<DeadLetter>,
     /// The mounted subsystems, by name.
     pub subsystems: Vec<SubsystemSnapshot>,
 }
@@ -87,6 +92,8 @@ impl Snapshot {
             system: shared.name.clone(),
             total,
             pool: shared.pool.stats(),
+            dead_letters: shared.dead_letters.count(),
+            last_dead_letters: shared.dead_letters.last(),
             subsystems,
         }
     }

@@ -88,15 +88,15 @@ impl Strategy for RoundRobin {
 
 /// Slices in proportion to the weights of the mounts; weight 1 gets the stated slice.
 #[derive(Debug, Clone, Copy)]
-pub struct Priority(pub Slice);
+pub struct Weighted(pub Slice);
 
-impl Default for Priority {
+impl Default for Weighted {
     fn default() -> Self {
-        Priority(Slice::new(32))
+        Weighted(Slice::new(32))
     }
 }
 
-impl Strategy for Priority {
+impl Strategy for Weighted {
     fn slices(&mut self, loads: &[Load], slices: &mut [Slice]) {
         for (load, slice) in loads.iter().zip(slices) {
             *slice = Slice::new(self.0.0.saturating_mul(load.weight));
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn priority_follows_the_weights() {
         let loads = [load("a", 1, 0, 1), load("b", 2, 0, 1), load("c", 4, 0, 1)];
-        assert_eq!(decide(&mut Priority(Slice::new(10)), &loads), [10, 20, 40]);
+        assert_eq!(decide(&mut Weighted(Slice::new(10)), &loads), [10, 20, 40]);
     }
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
     fn no_strategy_ever_gives_an_empty_slice() {
         let loads = [load("a", 0, 0, 1), load("b", 0, u64::MAX / 1000, 1)];
         assert!(
-            decide(&mut Priority(Slice::new(0)), &loads)
+            decide(&mut Weighted(Slice::new(0)), &loads)
                 .iter()
                 .all(|n| *n >= 1)
         );

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::threads::{Threads, start_threads};
+use super::threads::{Plan, Threads, start_threads};
 use super::{Core, OnceWeak, System};
 use crate::clock::Clock;
-use crate::directory::Directory;
 use crate::error::StartError;
 use crate::extract::States;
 use crate::pool::Pool;
@@ -44,6 +43,7 @@ pub struct Builder {
     clock: Option<Clock>,
     stop_deadline: Duration,
     ask_deadline: Option<Duration>,
+    keep_dead_letters: usize,
     states: States,
 }
 
@@ -58,6 +58,7 @@ impl Default for Builder {
             clock: None,
             stop_deadline: Duration::from_secs(10),
             ask_deadline: Some(Duration::from_secs(30)),
+            keep_dead_letters: 64,
             states: States::default(),
         }
     }
@@ -127,6 +128,12 @@ impl Builder {
         self
     }
 
+    /// How many of the last [dead letters](crate::DeadLetter) snapshots show. Default: 64.
+    pub fn keep_dead_letters(mut self, letters: usize) -> Self {
+        self.keep_dead_letters = letters;
+        self
+    }
+
     /// State that handlers take as [`State<T>`](crate::State), one value per type.
     pub fn state<T: Send + Sync + 'static>(self, state: T) -> Self {
         self.shared_state(Arc::new(state))
@@ -166,16 +173,16 @@ impl Builder {
             registry,
             supervisor,
             keeper,
-        } = start_threads(
+        } = start_threads(Plan {
             name,
-            self.threads,
+            threads: self.threads,
             pool,
-            self.clock.unwrap_or_default(),
-            self.ask_deadline,
+            clock: self.clock.unwrap_or_default(),
+            ask_deadline: self.ask_deadline,
+            keep_dead_letters: self.keep_dead_letters,
             states,
-            Arc::new(Directory::new()),
-            self.strategy,
-        )
+            strategy: self.strategy,
+        })
         .await?;
         let system = System(Arc::new(Core {
             shared,

@@ -17,6 +17,7 @@ pub use builder::Builder;
 pub use mount::MountOptions;
 pub use stop::{StopError, StopReport};
 
+use crate::dead_letters::DeadLetterStream;
 use crate::error::{CaptureError, MountError};
 use crate::extract::{self, Delivery, Extractor, States};
 use crate::registry::Registry;
@@ -116,6 +117,12 @@ impl System {
     /// What the system is doing, read without stopping anyone.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.0.shared)
+    }
+
+    /// The dead letters from now on: every message that is accepted and not handled, unless its asker is
+    /// told.
+    pub fn dead_letters(&self) -> DeadLetterStream {
+        self.0.shared.dead_letters.subscribe()
     }
 
     /// Changes how the supervisor slices the threads' time.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use actix::Actor;
 
 use super::System;
-use crate::error::{MountError, UnmountError};
+use crate::error::{MountError, SendError, UnmountError};
 use crate::host::Host;
 use crate::ledger::Ledger;
+use crate::mailbox::{Limits, Seat};
+use crate::overflow::Overflow;
 use crate::registry::{Launch, Mount, Unmount};
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::subsystem::{Routes, Subsystem};
@@ -41,6 +43,7 @@ pub struct MountOptions {
     name: Option<Box<str>>,
     thread: Option<usize>,
     capacity: Option<u32>,
+    overflow: Overflow,
     weight: Option<u32>,
 }
 
@@ -69,7 +72,13 @@ impl MountOptions {
         self
     }
 
-    /// Its weight for the strategy [`Priority`](crate::Priority). Default: 1.
+    /// What becomes of a message for which there is no room. Default: its sender waits.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Its weight for the strategy [`Weighted`](crate::Weighted). Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);
         self
@@ -165,10 +174,13 @@ impl System {
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let capacity = options.capacity.unwrap_or(u32::MAX);
+        let limits = Limits {
+            capacity: options.capacity.unwrap_or(u32::MAX),
+            overflow: options.overflow,
+        };
         let handlers = kind.handlers.clone();
         let launch: Launch = Box::new(move |shared, mounted, standing| {
-            let host = Host::new(shared, mounted, handlers, Box::new(factory), capacity);
+            let host = Host::new(shared, mounted, handlers, Box::new(factory), limits);
             let _ = standing.send(host.map(|host| host.start().downgrade().recipient()));
         });
         let mount = Mount {
@@ -182,6 +194,37 @@ impl System {
         match self.0.registry.send(mount).await {
             Ok(mounted) => mounted,
             Err(_) => Err(MountError::Stopped),
+        }
+    }
+
+    /// Lets at most `messages` be accepted and not ended at once from now on; `None` for as many as the
+    /// pool has. What was accepted before stays.
+    ///
+    /// # Errors
+    /// No subsystem of that name is mounted.
+    pub fn set_capacity(
+        &self,
+        name: &str,
+        messages: impl Into<Option<u32>>,
+    ) -> Result<(), SendError> {
+        let capacity = messages.into().map_or(u32::MAX, |messages| messages.max(1));
+        self.seat_of(name)?.set_capacity(capacity);
+        Ok(())
+    }
+
+    /// Changes what becomes of messages for which a subsystem has no room.
+    ///
+    /// # Errors
+    /// No subsystem of that name is mounted.
+    pub fn set_overflow(&self, name: &str, overflow: Overflow) -> Result<(), SendError> {
+        self.seat_of(name)?.set_overflow(overflow);
+        Ok(())
+    }
+
+    fn seat_of(&self, name: &str) -> Result<Arc<Seat>, SendError> {
+        match self.0.shared.directory.get(name) {
+            Some(mounted) => Ok(mounted.seat.clone()),
+            None => Err(SendError::NoSubsystem { name: name.into() }),
         }
     }
 

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::directory::Directory;
+use crate::dead_letters::DeadLetters;
 use crate::error::StartError;
 use crate::extract::States;
 use crate::pool::Pool;
 use crate::registry::Registry;
+use crate::route::Patience;
 use crate::shared::Shared;
 use crate::supervisor::Supervisor;
 use crate::supervisor::strategy::Strategy;
@@ -62,21 +63,40 @@ fn build_runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// What is to be started.
+pub(super) struct Plan {
+    pub(super) name: Arc<str>,
+    pub(super) threads: usize,
+    pub(super) pool: Arc<Pool>,
+    pub(super) clock: Clock,
+    pub(super) ask_deadline: Option<Duration>,
+    pub(super) keep_dead_letters: usize,
+    pub(super) states: States,
+    pub(super) strategy: Box<dyn Strategy>,
+}
+
+impl Plan {
+    fn shared(self, keepers: Handle) -> (Arc<Shared>, Box<dyn Strategy>) {
+        let patience = Patience::new(&self.clock, self.ask_deadline, true);
+        let shared = Shared::new(
+            self.name,
+            self.pool,
+            self.clock,
+            patience,
+            self.states,
+            DeadLetters::new(self.keep_dead_letters),
+            keepers,
+        );
+        (Arc::new(shared), self.strategy)
+    }
+}
+
 /// Starts the keepers' thread and, from there, everything else.
-pub(super) async fn start_threads(
-    name: Arc<str>,
-    threads: usize,
-    pool: Arc<Pool>,
-    clock: Clock,
-    ask_deadline: Option<Duration>,
-    states: States,
-    directory: Arc<Directory>,
-    strategy: Box<dyn Strategy>,
-) -> Result<Threads, StartError> {
+pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
     let (started, start) = oneshot::channel();
     let (quit, quits) = oneshot::channel();
     let thread = std::thread::Builder::new()
-        .name(format!("{name}-keepers"))
+        .name(format!("{}-keepers", plan.name))
         .spawn(move || {
             let runtime = match build_runtime() {
                 Ok(runtime) => runtime,
@@ -85,8 +105,8 @@ pub(super) async fn start_threads(
             let keepers = runtime.handle().clone();
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let arbiters = runner.block_on(async move {
-                let mut arbiters = Vec::with_capacity(threads);
-                for _ in 0..threads {
+                let mut arbiters = Vec::with_capacity(plan.threads);
+                for _ in 0..plan.threads {
                     match Arbiter::try_with_tokio_rt(build_runtime) {
                         Ok(arbiter) => arbiters.push(arbiter),
                         Err(error) => {
@@ -95,15 +115,7 @@ pub(super) async fn start_threads(
                         }
                     }
                 }
-                let shared = Arc::new(Shared::new(
-                    name,
-                    pool,
-                    clock,
-                    ask_deadline,
-                    states,
-                    directory,
-                    keepers,
-                ));
+                let (shared, strategy) = plan.shared(keepers);
                 let handles = arbiters.iter().map(Arbiter::handle).collect();
                 let registry = Registry::new(shared.clone(), handles).start();
                 let supervisor = Supervisor::new(shared.clone(), strategy).start();

@@ -1,0 +1,138 @@
+//! Overflow: what a sender does when the mailbox is full and its policy is not to wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Failed, Target};
+use crate::dead_letters::DeadReason;
+use crate::envelope::Envelope;
+use crate::error::{Room, SendError};
+use crate::extract::Address;
+use crate::handler::Failure;
+use crate::local::Local;
+use crate::mailbox::lanes::{Evicted, Lanes};
+use crate::message::Message;
+use crate::overflow::Overflow;
+use crate::route::{Patience, Posted, Refused};
+use crate::shared::{Letter, Shared};
+use crate::token::Token;
+use crate::trace::TraceId;
+
+/// What came of a message for which there was no room.
+pub(super) enum Overflowed {
+    /// Room was made for it.
+    Posted(Posted),
+    /// It was dropped, and counted.
+    Dropped,
+    /// It stays with its sender, as it would without a policy.
+    Refused(Refused),
+    Failed(Failed),
+}
+
+impl<M: Message> Target<'_, M> {
+    /// Does what the mailbox's policy says with a message that was refused.
+    #[cold]
+    pub(super) fn overflow(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        address: &mut Address<'_>,
+        ask: Option<Patience>,
+        message: &mut Option<M>,
+        refused: Refused,
+    ) -> Overflowed {
+        let seat = self.seat;
+        if refused != Refused::Mailbox || seat.inbox.is_closed() {
+            return Overflowed::Refused(refused);
+        }
+        match seat.overflow() {
+            Overflow::Wait => Overflowed::Refused(refused),
+            Overflow::DropNewest if ask.is_none() => self.drop_newest(shared, local, message),
+            Overflow::Reject | Overflow::DropNewest => Overflowed::Failed(self.rejected()),
+            Overflow::DropOldest => self.drop_oldest(shared, local, address, ask, message),
+        }
+    }
+
+    fn rejected(&self) -> Failed {
+        Failed::refused(SendError::Full {
+            subsystem: self.seat.name.clone(),
+            room: Room::Mailbox,
+        })
+    }
+
+    fn drop_newest(&self, shared: &Shared, local: &Local, message: &mut Option<M>) -> Overflowed {
+        let (route, handler) = self.pack.numbers();
+        let sent = shared.clock.now();
+        let letter = Letter {
+            route,
+            handler,
+            sender: local.serving(),
+            sent,
+            trace: match local.trace() {
+                0 => TraceId::of_first(sent.0, 0),
+                trace => TraceId(trace),
+            },
+        };
+        self.seat.turn_away();
+        let reason = DeadReason::Dropped(self.seat.overflow());
+        shared.bury(self.seat, self.map, letter, reason);
+        *message = None;
+        Overflowed::Dropped
+    }
+
+    fn drop_oldest(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        address: &mut Address<'_>,
+        ask: Option<Patience>,
+        message: &mut Option<M>,
+    ) -> Overflowed {
+        let seat = self.seat;
+        loop {
+            let Some(lanes) = seat.lanes() else {
+                return Overflowed::Refused(Refused::Mailbox);
+            };
+            match lanes.evict(&seat.inbox, &shared.pool.links) {
+                Evicted::Message(token) => self.end_evicted(shared, local, lanes, token),
+                // The policy is new, and the host has not come by yet.
+                Evicted::NotYet => return Overflowed::Refused(Refused::Mailbox),
+                // All are in their handlers.
+                Evicted::Nothing if ask.is_none() => {
+                    return self.drop_newest(shared, local, message);
+                }
+                Evicted::Nothing => return Overflowed::Failed(self.rejected()),
+            }
+            address.rewind();
+            match self.post(shared, local, address, ask, message) {
+                Ok(posted) => return Overflowed::Posted(posted),
+                // Another sender was faster.
+                Err(Refused::Mailbox) if !seat.inbox.is_closed() => {}
+                Err(refused) => return Overflowed::Refused(refused),
+            }
+        }
+    }
+
+    /// Ends a message that had to make room.
+    fn end_evicted(&self, shared: &Shared, local: &Local, lanes: &Lanes, token: Token) {
+        let pool = &shared.pool;
+        let mut envelope = Envelope::new(&pool.slab, token);
+        let letter = Letter::of(&envelope);
+        // Its own drop may panic, which is no business of the sender that needed the room.
+        let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+        if !envelope.head().is_ask {
+            let reason = DeadReason::Dropped(Overflow::DropOldest);
+            shared.bury(self.seat, self.map, letter, reason);
+            lanes.count_evicted();
+            return pool.release_one(&local.lane, envelope);
+        }
+        envelope.put(Failure::Dropped);
+        lanes.count_evicted();
+        let slot = envelope.reply_slot();
+        let index = envelope.into_token().surrender();
+        if !slot.reply() {
+            // The asker has gone. Otherwise it mints the token again.
+            let envelope = Envelope::new(&pool.slab, Token::mint(index));
+            pool.release_one(&local.lane, envelope);
+        }
+    }
+}
