@@ -3,7 +3,7 @@
 //! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
 //! remembers until that is unmounted: see [`memory`](crate::memory).
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use actix::WeakRecipient;
 use dashmap::DashMap;
@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
 use crate::mailbox::{Seat, SeatId};
 use crate::route::RouteMap;
+use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
 /// A subsystem while it is mounted.
@@ -24,12 +25,22 @@ pub(crate) struct Mounted {
     /// The system's thread on which it lives.
     pub(crate) thread: usize,
     pub(crate) weight: u32,
+    pub(crate) policy: Policy,
+    /// Who is restarted when one of its children is.
+    pub(crate) together: Together,
+    /// The same of its parent, for itself.
+    siblings: Together,
+    pub(crate) parent: Option<Weak<Mounted>>,
+    /// In the order in which they were started. Written by the registry.
+    children: Mutex<Vec<Arc<Mounted>>>,
     /// Messages that it may handle in one turn.
     pub(crate) slice: AtomicU32,
     pub(crate) restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
     /// 1 from when no path leads to it any more.
     gone: AtomicU8,
+    /// 1 from when no child may be mounted below it any more.
+    leaving: AtomicU8,
     /// Where the host takes orders, once it stands.
     pub(crate) orders: OnceCell<WeakRecipient<Control>>,
     /// Messages that had ended when the supervisor last looked.
@@ -39,29 +50,75 @@ pub(crate) struct Mounted {
     book: OnceCell<Arc<Book>>,
 }
 
+/// How a subsystem is to be mounted, besides what it is.
+pub(crate) struct Placing {
+    pub(crate) thread: usize,
+    pub(crate) weight: u32,
+    pub(crate) slice: u32,
+    pub(crate) policy: Policy,
+    pub(crate) together: Together,
+    /// As the parent has it, or the system.
+    pub(crate) siblings: Together,
+    pub(crate) parent: Option<Arc<Mounted>>,
+}
+
 impl Mounted {
-    pub(crate) fn new(
-        seat: Arc<Seat>,
-        map: Arc<RouteMap>,
-        thread: usize,
-        weight: u32,
-        slice: u32,
-    ) -> Self {
+    pub(crate) fn new(seat: Arc<Seat>, map: Arc<RouteMap>, placing: Placing) -> Self {
         Mounted {
             baseline: Some(seat.ledger())
                 .filter(|ledger| ledger.sent > 0)
                 .map(Box::new),
             map,
-            thread,
-            weight,
-            slice: AtomicU32::new(slice),
+            thread: placing.thread,
+            weight: placing.weight,
+            policy: placing.policy,
+            together: placing.together,
+            siblings: placing.siblings,
+            parent: placing.parent.as_ref().map(Arc::downgrade),
+            children: Mutex::default(),
+            slice: AtomicU32::new(placing.slice),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::new(None),
             gone: AtomicU8::new(0),
+            leaving: AtomicU8::new(0),
             orders: OnceCell::new(),
             seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
             seat,
+        }
+    }
+
+    /// Lets no child be mounted below it any more.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) != 0
+    }
+
+    /// True if its restart is nobody else's business.
+    pub(crate) fn restarts_alone(&self) -> bool {
+        self.siblings == Together::OneForOne && lock(&self.children).is_empty()
+    }
+
+    /// Its children, in the order in which they were started.
+    pub(crate) fn children(&self) -> Vec<Arc<Mounted>> {
+        lock(&self.children).clone()
+    }
+
+    pub(crate) fn adopt(&self, child: Arc<Mounted>) {
+        lock(&self.children).push(child);
+    }
+
+    pub(crate) fn disown(&self, child: &Mounted) {
+        lock(&self.children).retain(|one| !std::ptr::eq(&**one, child));
+    }
+
+    /// Gives an order to its host, if that stands; nothing happens if it has gone.
+    pub(crate) fn order(&self, control: Control) {
+        if let Some(host) = self.orders.get().and_then(WeakRecipient::upgrade) {
+            host.do_send(control);
         }
     }
 
@@ -120,7 +177,8 @@ pub(crate) struct Directory {
     mounted: DashMap<Arc<str>, Arc<Mounted>, FxBuildHasher>,
     /// The same subsystems, to go through: iterating over a `DashMap` locks and allocates per shard.
     roster: RwLock<Vec<Arc<Mounted>>>,
-    names: DashMap<SeatId, Arc<str>, FxBuildHasher>,
+    /// All that have a host, by the number of their seat.
+    seated: DashMap<SeatId, Arc<Mounted>, FxBuildHasher>,
     epoch: AtomicU64,
     own_books: AtomicUsize,
     gone: Mutex<Gone>,
@@ -140,17 +198,22 @@ impl Directory {
         Directory {
             mounted: DashMap::default(),
             roster: RwLock::default(),
-            names: DashMap::default(),
+            seated: DashMap::default(),
             epoch: AtomicU64::new(1),
             own_books: AtomicUsize::new(0),
             gone: Mutex::default(),
         }
     }
 
-    /// Lets a seat be named as a sender. Before its host stands: handles that were kept over an
+    /// Lets a subsystem be found by its seat. Before its host stands: handles that were kept over an
     /// unmount reach it from then on, and its handlers may send.
-    pub(crate) fn introduce(&self, seat: &Seat) {
-        self.names.insert(seat.id, seat.name.clone());
+    pub(crate) fn introduce(&self, mounted: Arc<Mounted>) {
+        self.seated.insert(mounted.seat.id, mounted);
+    }
+
+    /// The subsystem with that seat.
+    pub(crate) fn seated(&self, seat: SeatId) -> Option<Arc<Mounted>> {
+        self.seated.get(&seat).map(|mounted| mounted.clone())
     }
 
     pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
@@ -176,7 +239,7 @@ impl Directory {
 
     /// Keeps the account of a subsystem that is gone, after its last message has ended.
     pub(crate) fn retire(&self, mounted: &Mounted) {
-        self.names.remove(&mounted.seat.id);
+        self.seated.remove(&mounted.seat.id);
         if mounted.book.get().is_some() && !mounted.shares_book() {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
         }
@@ -230,7 +293,8 @@ impl Directory {
     }
 
     pub(crate) fn name_of(&self, seat: SeatId) -> Option<Arc<str>> {
-        self.names.get(&seat).map(|name| name.clone())
+        let mounted = self.seated.get(&seat)?;
+        Some(mounted.seat.name.clone())
     }
 
     /// Calls `f` with each that is mounted, in no order.

@@ -53,6 +53,9 @@ impl<E: Extractor> Argument for E {
     }
 }
 
+/// Asks the compiler whether `R` is what a hook may return.
+pub fn is_hook_reply<R: IntoReply<()>>() {}
+
 /// How many captures an extractor takes.
 pub const fn captures<E: Extractor>() -> usize {
     E::CAPTURES

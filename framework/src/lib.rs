@@ -53,6 +53,8 @@ mod message;
 mod trace;
 mod priority;
 mod overflow;
+mod supervision;
+mod events;
 mod extract;
 
 // The path of a message, from its carrier outwards: what carries it, where it waits, who handles it,
@@ -81,16 +83,19 @@ mod supervisor;
 mod registry;
 mod system;
 
+mod context;
 mod entry;
 mod interop;
 
 pub use address::AsPath;
 pub use clock::{Clock, ClockHand, Stamp};
+pub use context::Context;
 pub use dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
 pub use envelope::{INLINE_ALIGN, INLINE_BYTES};
 pub use error::{
     AskError, CaptureError, MountError, Room, SendError, StartError, Undelivered, UnmountError,
 };
+pub use events::{Change, EndReason, Event, Watch};
 pub use extract::{
     Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
     Sender, State, States,
@@ -101,12 +106,16 @@ pub use latency::{Latency, OWN_BOOKS, RouteLatency};
 pub use ledger::Ledger;
 pub use message::{IntoReply, Message};
 pub use mycelia_core::{Ambiguous, PathError, PatternError};
-pub use mycelia_macros::{Message, Subsystem, main, route, routes, test};
+pub use mycelia_macros::{
+    Message, Subsystem, main, restarting, route, routes, started, stopped, test,
+};
 pub use overflow::Overflow;
 pub use pool::PoolStats;
 pub use priority::Priority;
 pub use route::RouteTable;
+pub use shared::StopReason;
 pub use subsystem::{Routes, Subsystem};
+pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Adaptive, Load, LoadBased, RoundRobin, Slice, Strategy, Weighted};
 pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
@@ -115,7 +124,7 @@ pub use trace::TraceId;
 /// What a program with subsystems needs.
 pub mod prelude {
     pub use crate::{
-        AskError, Deadline, Message, MountOptions, Path, Query, Route, RouteTable, Routes,
+        AskError, Context, Deadline, Message, MountOptions, Path, Query, Route, RouteTable, Routes,
         SendError, Sender, State, Subsystem, System, Undelivered, route, routes,
     };
 }
@@ -123,5 +132,5 @@ pub mod prelude {
 /// For the code that the macros write; not to be used by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::{Argument, Payload, block_on, captures, is_reply};
+    pub use crate::entry::{Argument, Payload, block_on, captures, is_hook_reply, is_reply};
 }

@@ -3,16 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::WeakRecipient;
+use once_cell::sync::OnceCell;
+use tokio::sync::watch;
+
 use crate::clock::{Clock, Stamp};
 use crate::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use crate::directory::Directory;
 use crate::envelope::Envelope;
+use crate::events::Events;
 use crate::extract::{SenderId, States, Surroundings};
 use crate::local::Local;
+use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Seat, SeatId};
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
-use crate::sync::{AtomicU8, Ordering};
+use crate::supervision::Failure;
+use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use crate::trace::TraceId;
 use crate::waits::Waits;
 
@@ -27,9 +34,58 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) waits: Waits,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) events: Events,
+    /// Where hosts report.
+    pub(crate) reports: OnceCell<WeakRecipient<Report>>,
+    chance: AtomicU64,
+    /// How long a stop waits for accepted messages unless it says.
+    pub(crate) stop_deadline: Duration,
+    /// Why the system stops, if not because it was told to; and whether all have ended.
+    stopping: watch::Sender<(Option<StopReason>, bool)>,
     /// The keepers' executor: drives the timers of askers on other executors.
     pub(crate) keepers: tokio::runtime::Handle,
     phase: AtomicU8,
+}
+
+/// What a system is told of itself before it starts.
+pub(crate) struct Settings {
+    pub(crate) name: Arc<str>,
+    pub(crate) clock: Clock,
+    pub(crate) ask_deadline: Option<Duration>,
+    pub(crate) stop_deadline: Duration,
+    pub(crate) keep_dead_letters: usize,
+    /// Of all that happens by chance.
+    pub(crate) seed: u64,
+    pub(crate) states: States,
+}
+
+/// Why a system stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was told to.
+    Requested,
+    /// A signal of the operating system told it to.
+    Signal(&'static str),
+    /// A subsystem without a parent failed too often.
+    Escalated {
+        /// The subsystem.
+        subsystem: Arc<str>,
+        /// How it failed last.
+        failure: Failure,
+    },
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StopReason::Requested => write!(f, "it was told to"),
+            StopReason::Signal(signal) => write!(f, "{signal}"),
+            StopReason::Escalated { subsystem, failure } => {
+                write!(f, "`{subsystem}` failed too often, last: {failure}")
+            }
+        }
+    }
 }
 
 /// What is to be known of a message to make a dead letter of it.
@@ -69,23 +125,24 @@ pub(crate) enum Phase {
 
 impl Shared {
     pub(crate) fn new(
-        name: Arc<str>,
+        settings: Settings,
         pool: Arc<Pool>,
-        clock: Clock,
-        patience: Patience,
-        states: States,
-        dead_letters: DeadLetters,
         keepers: tokio::runtime::Handle,
     ) -> Self {
         Shared {
-            name,
+            name: settings.name,
             pool,
-            clock,
-            patience,
-            states,
+            patience: Patience::new(&settings.clock, settings.ask_deadline, true),
+            clock: settings.clock,
+            states: settings.states,
             directory: Arc::new(Directory::new()),
             waits: Waits::default(),
-            dead_letters,
+            dead_letters: DeadLetters::new(settings.keep_dead_letters),
+            events: Events::new(),
+            reports: OnceCell::new(),
+            chance: AtomicU64::new(settings.seed),
+            stop_deadline: settings.stop_deadline,
+            stopping: watch::Sender::new((None, false)),
             keepers,
             phase: AtomicU8::new(Phase::Open as u8),
         }
@@ -120,6 +177,52 @@ impl Shared {
     /// Goes on to `phase`; false if the system was there, or further, already.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+
+    /// A number from 0 to 1 by chance: Steele, Lea and Flood, "Fast splittable pseudorandom number
+    /// generators", 2014.
+    pub(crate) fn chance(&self) -> f64 {
+        let mut mixed = self
+            .chance
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Notes why the system stops, unless it is known.
+    pub(crate) fn note_stop(&self, reason: StopReason) {
+        self.stopping.send_if_modified(|(known, _)| {
+            let is_news = known.is_none();
+            known.get_or_insert(reason);
+            is_news
+        });
+    }
+
+    /// Why the system stops, once that is known.
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        self.stopping.borrow().0.clone()
+    }
+
+    /// All subsystems have ended.
+    pub(crate) fn tell_stopped(&self) {
+        self.stopping.send_modify(|(_, ended)| *ended = true);
+    }
+
+    /// Waits until all subsystems have ended; why.
+    pub(crate) async fn until_stopped(&self) -> StopReason {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is here: it does not go away.
+        let stopped = stopping.wait_for(|(_, ended)| *ended).await;
+        let reason = stopped.ok().and_then(|stopped| stopped.0.clone());
+        reason.unwrap_or(StopReason::Requested)
+    }
+
+    /// Reports to the registry.
+    pub(crate) fn report(&self, seat: SeatId, what: Reported) {
+        if let Some(registry) = self.reports.get().and_then(WeakRecipient::upgrade) {
+            registry.do_send(Report { seat, what });
+        }
     }
 
     /// Makes a dead letter of a message to `seat`.

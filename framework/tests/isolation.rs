@@ -148,7 +148,7 @@ async fn a_panic_reaches_the_asker_and_the_subsystem_starts_afresh_from_its_fact
     assert_eq!(fragile.restarts, 3);
     assert_eq!(
         fragile.last_failure.as_deref(),
-        Some("on purpose, and formatted")
+        Some("a handler panicked: on purpose, and formatted")
     );
     assert_eq!(figures(&quiet(&system).await), [9, 6, 3, 0, 0, 0]);
     system.stop().await.unwrap();

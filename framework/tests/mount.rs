@@ -261,7 +261,7 @@ async fn a_factory_that_panics_mounts_nothing() {
             .mount(|| -> First { panic!("not made {ON_PURPOSE}") })
             .await;
         let message = format!("not made {ON_PURPOSE}").into();
-        assert_eq!(refused, Err(MountError::Panicked { message }));
+        assert_eq!(refused, Err(MountError::StartFailed { message }));
         assert!(system.snapshot().subsystems.is_empty());
     }
     // The name is free, the thread alive.

@@ -93,6 +93,46 @@ pub fn route(_args: TokenStream, item: TokenStream) -> TokenStream {
     routes::expand_stray(item.into()).into()
 }
 
+/// Marks the method that is called before the first message, inside an `impl` block under
+/// [`macro@routes`]: on the value that the factory made, after a mount and after every restart.
+///
+/// It takes `&mut self`, then up to eight extractors, and returns nothing or a `Result`; an error fails
+/// the mount, or the restart.
+///
+/// ```text
+/// #[started]
+/// async fn open(&mut self, ctx: Context) -> anyhow::Result<()> { .. }
+/// ```
+#[proc_macro_attribute]
+pub fn started(_args: TokenStream, item: TokenStream) -> TokenStream {
+    routes::expand_stray_hook("started", item.into()).into()
+}
+
+/// Marks the method that is called on the new value after a failure, before the one under
+/// [`macro@started`]. It takes `&mut self`, the `Failure`, then up to eight extractors.
+///
+/// ```text
+/// #[restarting]
+/// fn learn(&mut self, failure: Failure) { .. }
+/// ```
+#[proc_macro_attribute]
+pub fn restarting(_args: TokenStream, item: TokenStream) -> TokenStream {
+    routes::expand_stray_hook("restarting", item.into()).into()
+}
+
+/// Marks the method that is called after the last message, unless the subsystem failed. It takes
+/// `&mut self`, the `EndReason`, then up to eight extractors. It may still send: those who were mounted
+/// before are there.
+///
+/// ```text
+/// #[stopped]
+/// async fn close(&mut self, reason: EndReason) { .. }
+/// ```
+#[proc_macro_attribute]
+pub fn stopped(_args: TokenStream, item: TokenStream) -> TokenStream {
+    routes::expand_stray_hook("stopped", item.into()).into()
+}
+
 /// Runs an `async fn main` on a fresh runtime of the calling thread.
 ///
 /// ```text

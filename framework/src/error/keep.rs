@@ -46,12 +46,17 @@ pub enum MountError {
         /// How many there are.
         threads: usize,
     },
-    /// The factory panicked.
-    Panicked {
-        /// The panic's message.
+    /// The factory panicked, or a hook of the start failed.
+    StartFailed {
+        /// The panic's message, or the error's.
         message: Box<str>,
     },
-    /// The system has stopped, or is stopping.
+    /// No subsystem of that name is mounted to be the parent.
+    NoParent {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The system, or the parent, has stopped or is stopping.
     Stopped,
 }
 
@@ -80,8 +85,16 @@ impl fmt::Display for MountError {
             MountError::NoThread { thread, threads } => {
                 write!(f, "there is no thread {thread}; the system has {threads}")
             }
-            MountError::Panicked { message } => write!(f, "the factory panicked: {message}"),
-            MountError::Stopped => write!(f, "the system has stopped or is stopping"),
+            MountError::StartFailed { message } => {
+                write!(f, "the subsystem could not be started: {message}")
+            }
+            MountError::NoParent { name } => write!(
+                f,
+                "no subsystem `{name}` is mounted to be the parent; mount it first"
+            ),
+            MountError::Stopped => {
+                write!(f, "the system, or the parent, has stopped or is stopping")
+            }
         }
     }
 }

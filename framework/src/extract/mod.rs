@@ -56,6 +56,8 @@ pub trait Extractor: Sized + 'static {
 
 /// What the receiver knows of a message when its handler begins.
 pub struct Delivery<'a> {
+    /// The number of the subsystem that handles it.
+    pub(crate) receiver: SenderId,
     pub(crate) sender: SenderId,
     pub(crate) due: Due,
     pub(crate) trace: u64,

@@ -5,6 +5,7 @@
 //! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
 //! one [`Runner`], whose memory is reused. Both lie on the host's one [`Desk`].
 
+pub(crate) mod hooks;
 pub(crate) mod runner;
 
 use std::marker::PhantomData;
@@ -54,7 +55,11 @@ impl<S> Desk<S> {
     }
 
     /// Polls the handler in the runner.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, envelope: &mut Envelope<'_>) -> Called {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        envelope: Option<&mut Envelope<'_>>,
+    ) -> Called {
         match self.runner.poll(cx, envelope) {
             Poll::Pending => Called::Running,
             Poll::Ready((state, outcome)) => {
@@ -92,7 +97,7 @@ pub(crate) enum Called {
 
 /// What an asker finds in its envelope in place of a reply.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum Unanswered {
     Failed(anyhow::Error),
     Panicked(Box<str>),
     Expired,
@@ -120,7 +125,7 @@ fn end<M: Message>(
         Err(error) => {
             let text = format!("{error:#}");
             if is_ask {
-                envelope.put(Failure::Failed(error));
+                envelope.put(Unanswered::Failed(error));
             }
             Err(text)
         }
@@ -224,7 +229,7 @@ where
             },
             types: PhantomData,
         });
-        desk.poll(cx, envelope)
+        desk.poll(cx, Some(envelope))
     }
 }
 
@@ -245,9 +250,10 @@ where
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        envelope: &mut Envelope<'_>,
+        envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)> {
         self.project().future.poll(cx).map(|(state, reply)| {
+            let envelope = envelope.expect("a message is polled with its envelope");
             let ended = reply
                 .and_then(|reply| catch_unwind(AssertUnwindSafe(|| end::<M>(envelope, reply))));
             let outcome = match ended {

@@ -32,16 +32,16 @@ pub(crate) enum Outcome {
 
 /// A handler under way.
 pub(crate) trait Run<S> {
-    /// Goes on; at the end gives the subsystem back, the reply lying in `envelope`.
+    /// Goes on; at the end gives the subsystem back, the reply lying in `envelope`. A hook has none.
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        envelope: &mut Envelope<'_>,
+        envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)>;
 }
 
 type PollFn<S> =
-    unsafe fn(NonNull<u8>, &mut Context<'_>, &mut Envelope<'_>) -> Poll<(Box<S>, Outcome)>;
+    unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<(Box<S>, Outcome)>;
 
 /// Memory for one handler under way; nothing at all before the first.
 pub(crate) struct Runner<S>(Option<Box<Place<S>>>);
@@ -65,7 +65,7 @@ struct Live<S> {
 unsafe fn poll<S, R: Run<S>>(
     place: NonNull<u8>,
     cx: &mut Context<'_>,
-    envelope: &mut Envelope<'_>,
+    envelope: Option<&mut Envelope<'_>>,
 ) -> Poll<(Box<S>, Outcome)> {
     // SAFETY: the caller's promise.
     let run = unsafe { Pin::new_unchecked(place.cast::<R>().as_mut()) };
@@ -95,7 +95,7 @@ impl<S> Runner<S> {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        envelope: &mut Envelope<'_>,
+        envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)> {
         match &mut self.0 {
             Some(place) => place.poll(cx, envelope),
@@ -135,7 +135,7 @@ impl<S> Place<S> {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        envelope: &mut Envelope<'_>,
+        envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)> {
         let Some(live) = &self.run else {
             return Poll::Pending;

@@ -4,10 +4,14 @@
 //! turns; actix's own mailbox carries the keepers' orders. Promise: a panic in a handler fails that
 //! message alone. The subsystem is made anew by its factory; what waits in the mailbox stays.
 
+mod backlog;
+mod ends;
 mod gathered;
+mod life;
 mod turn;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,16 +23,22 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as 
 use tokio::sync::oneshot;
 
 use crate::directory::Mounted;
+use crate::events::EndReason;
 use crate::handler::Desk;
-use crate::handler::runner::Runner;
+use crate::handler::hooks::Hook;
 use crate::local::Local;
 use crate::local::agenda::{self, Turn};
 use crate::mailbox::Limits;
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
 use crate::shared::Shared;
+use crate::supervision::{Failure, History};
 use crate::token::Chain;
-use turn::InService;
+use life::Life;
+use turn::Service;
+
+/// What a host says when it stands, or does not.
+pub(crate) type Standing = Result<(), Box<str>>;
 
 /// Longest time that a turn may go on beginning messages.
 const TURN: Duration = Duration::from_micros(500);
@@ -65,7 +75,17 @@ struct Resident<S: 'static> {
     backlog: Chain,
     /// The ticket up to which messages were taken out of the inbox.
     ticket: u64,
-    in_service: Option<InService>,
+    in_service: Option<Service>,
+    life: Life,
+    history: History,
+    /// The failure after which it is being made anew.
+    cause: Option<Box<Failure>>,
+    /// Told when it stands for the first time.
+    standing: Option<oneshot::Sender<Standing>>,
+    /// Told when it is there again after a halt.
+    revived: Vec<oneshot::Sender<()>>,
+    /// Orders that came and were not obeyed yet.
+    controls: VecDeque<Control>,
     /// Its last turn ended with more to do.
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
@@ -73,6 +93,9 @@ struct Resident<S: 'static> {
     /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
     order: Order,
+    /// Why it ends.
+    reason: Option<EndReason>,
+    stopped_called: bool,
     /// Told when the host has ended its last message.
     ended: Vec<oneshot::Sender<()>>,
     /// It has nothing more to do and waits for its task to end it.
@@ -92,19 +115,23 @@ pub(crate) fn panic_message(panic: Box<dyn std::any::Any + Send>) -> Box<str> {
 }
 
 impl<S: 'static> Host<S> {
-    /// Makes the subsystem and the host around it, and opens its seat.
-    ///
-    /// # Errors
-    /// The factory's panic.
+    /// Makes the subsystem and the host around it, and opens its seat; none if the factory panics, which
+    /// `standing` is told.
     pub(crate) fn new(
         shared: Arc<Shared>,
         mounted: Arc<Mounted>,
         handlers: Arc<Handlers<S>>,
         factory: Box<dyn Fn() -> S>,
         limits: Limits,
-    ) -> Result<Self, Box<str>> {
-        let state =
-            catch_unwind(AssertUnwindSafe(|| Box::new(factory()))).map_err(panic_message)?;
+        standing: oneshot::Sender<Standing>,
+    ) -> Option<Self> {
+        let state = match catch_unwind(AssertUnwindSafe(|| Box::new(factory()))) {
+            Ok(state) => state,
+            Err(panic) => {
+                let _ = standing.send(Err(panic_message(panic)));
+                return None;
+            }
+        };
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, limits);
         let local = Local::of(&shared.pool);
@@ -123,10 +150,18 @@ impl<S: 'static> Host<S> {
                 backlog: Chain::new(),
                 ticket,
                 in_service: None,
+                life: Life::Starting(Hook::Started),
+                history: History::default(),
+                cause: None,
+                standing: Some(standing),
+                revived: Vec::new(),
+                controls: VecDeque::new(),
                 went_on: false,
                 looks: 0,
                 waker: None,
                 order: Order::Serve,
+                reason: None,
+                stopped_called: false,
                 ended: Vec::new(),
                 is_ending: false,
                 is_over: false,
@@ -134,7 +169,7 @@ impl<S: 'static> Host<S> {
         });
         let number = local.agenda.enlist(hosted.clone());
         hosted.works.mounted.seat.move_in(&local, number);
-        Ok(Host { hosted, number })
+        Some(Host { hosted, number })
     }
 }
 
@@ -164,36 +199,15 @@ impl<S: 'static> Resident<S> {
             works.mounted.seat.leave_waker(self.waker.clone());
         }
     }
-
-    /// Makes the subsystem anew after a panic. If the factory panics too, the subsystem is over.
-    fn restart(&mut self, works: &Works<S>) {
-        let broken = (
-            self.desk.state.take(),
-            std::mem::replace(&mut self.desk.runner, Runner::new()),
-        );
-        // A value whose handler panicked may panic again when it is dropped.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
-        works
-            .mounted
-            .restarts
-            .fetch_add(1, crate::sync::Ordering::Relaxed);
-        match catch_unwind(AssertUnwindSafe(|| Box::new((self.factory)()))) {
-            Ok(state) => self.desk.state = Some(state),
-            Err(panic) => {
-                let message = panic_message(panic);
-                works
-                    .mounted
-                    .note_failure(format!("the factory panicked at a restart: {message}").into());
-                self.order = Order::Abort;
-            }
-        }
-    }
 }
 
 impl<S: 'static> Actor for Host<S> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        let orders = ctx.address().downgrade().recipient();
+        // A host is mounted once.
+        let _ = self.hosted.works.mounted.orders.set(orders);
         ctx.spawn(Serve);
     }
 }
@@ -202,9 +216,8 @@ impl<S: 'static> ActixHandler<Control> for Host<S> {
     type Result = ();
 
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
-        let resident = &mut *self.hosted.resident.borrow_mut();
-        resident.order = resident.order.max(control.order);
-        resident.ended.extend(control.ended);
+        let mut resident = self.hosted.resident.borrow_mut();
+        resident.controls.push_back(control);
     }
 }
 

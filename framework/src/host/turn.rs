@@ -7,37 +7,31 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 
+use super::ends::{bury, expire, failed, reject};
 use super::gathered::Gathered;
+use super::life::{Life, Ready};
 use super::{Resident, Works, panic_message};
 use crate::clock::{Due, Stamp};
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
-use crate::handler::{Called, Failure};
+use crate::handler::hooks::Hook;
+use crate::handler::{Called, Unanswered};
 use crate::ledger::Ending;
 use crate::local::agenda::Turn;
-use crate::mailbox::inbox::{Inbox, Taken};
-use crate::mailbox::lanes::{Lanes, Look};
 use crate::mailbox::orders::Order;
-use crate::shared::Letter;
+use crate::supervision::Failure;
 use crate::sync::Ordering;
-use crate::token::{Links, Token};
+use crate::token::Token;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
 
-/// A message whose handler has begun and waits for something.
-pub(super) struct InService {
-    token: Token,
-    started: Stamp,
-}
-
-/// Puts in, instead of a message that no handler took, what its asker is to find.
-#[cold]
-fn put_failure(envelope: &mut Envelope<'_>, failure: Failure) {
-    // The message's own drop may panic.
-    let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
-    envelope.put(failure);
+/// What is under way and waits for something.
+pub(super) enum Service {
+    /// A message, in its handler since then.
+    Message(Token, Stamp),
+    Hook(Hook),
 }
 
 /// Why a run of messages ended.
@@ -52,54 +46,6 @@ enum Ran {
 
 /// The message at hand; out here, so that it is not lost when its handler panics.
 type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
-
-fn bury<S>(works: &Works<S>, envelope: &Envelope<'_>, reason: DeadReason) {
-    let mounted = &works.mounted;
-    let letter = Letter::of(envelope);
-    works
-        .shared
-        .bury(&mounted.seat, &mounted.map, letter, reason);
-}
-
-/// Ends a message whose deadline has passed, or whose asker has gone, before its handler began.
-#[cold]
-fn expire<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
-    // Its asker is told, or has gone by its own will.
-    if envelope.head().is_ask {
-        put_failure(&mut envelope, Failure::Expired);
-    } else {
-        bury(works, &envelope, DeadReason::Expired);
-    }
-    gathered.close(works, envelope, Ending::Expired);
-}
-
-/// Ends a message that no handler takes.
-#[cold]
-fn reject<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
-    if envelope.head().is_ask {
-        put_failure(&mut envelope, Failure::Unhandled);
-    } else {
-        bury(works, &envelope, DeadReason::Undeliverable);
-    }
-    gathered.close(works, envelope, Ending::Undeliverable);
-}
-
-/// Ends a message whose handler returned an error.
-#[cold]
-fn failed<S>(
-    works: &Works<S>,
-    envelope: Envelope<'_>,
-    started: Stamp,
-    text: String,
-    gathered: &mut Gathered<'_>,
-) {
-    if !envelope.head().is_ask {
-        bury(works, &envelope, DeadReason::Failed(text.as_str().into()));
-    }
-    works.mounted.note_failure(text.into());
-    gathered.sample(works, &envelope, started);
-    gathered.close(works, envelope, Ending::Failed);
-}
 
 impl<S: 'static> Resident<S> {
     /// Handles a slice of messages.
@@ -129,28 +75,32 @@ impl<S: 'static> Resident<S> {
         cx: &mut Context<'_>,
         gathered: &mut Gathered<'_>,
     ) -> Turn {
+        if !self.controls.is_empty() {
+            self.obey(works, gathered);
+        }
         let slice = works.mounted.slice.load(Ordering::Relaxed);
         let mut left = slice;
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {
                     self.cut_off(works, service, gathered);
-                    continue;
-                }
-                if let Some(waiting) = self.go_on(works, cx, service, gathered) {
+                } else if let Some(waiting) = self.go_on(works, cx, service, gathered) {
                     self.in_service = Some(waiting);
                     return Turn::Sleep;
                 }
                 continue;
             }
-            if self.order == Order::Abort {
-                return Turn::Over;
+            match self.get_ready(works, cx) {
+                Ready::Yes => {}
+                Ready::Not => return Turn::Sleep,
+                Ready::Over => return self.over(works, cx),
             }
             let mut at_hand = None;
             let run = || self.run(works, cx, gathered, &mut at_hand, &mut left);
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ran::Slice) => return Turn::Again,
                 Ok(Ran::Waiting) => {}
+                Ok(Ran::Dry) if self.order == Order::Drain => return self.over(works, cx),
                 Ok(Ran::Dry) => {
                     if let Some(turn) = self.rest(works, slice - left) {
                         return turn;
@@ -163,6 +113,15 @@ impl<S: 'static> Resident<S> {
                     }
                 }
             }
+        }
+    }
+
+    /// All messages have ended; so does the subsystem, after its last hook.
+    #[cold]
+    fn over(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> Turn {
+        match self.is_stopped(works, cx) {
+            true => Turn::Over,
+            false => Turn::Sleep,
         }
     }
 
@@ -180,8 +139,9 @@ impl<S: 'static> Resident<S> {
     ) -> Ran {
         let shared = &*works.shared;
         let (pool, clock) = (&*shared.pool, &shared.clock);
-        let (handlers, table) = (&*works.handlers.0, works.mounted.map.id);
+        let (handlers, table) = (&*works.handlers.handlers, works.mounted.map.id);
         let mut delivery = Delivery {
+            receiver: works.mounted.seat.id,
             sender: 0,
             due: Due::NEVER,
             trace: 0,
@@ -229,71 +189,16 @@ impl<S: 'static> Resident<S> {
                 continue;
             }
             if called == Called::Running {
-                let token = envelope.into_token();
-                self.in_service = Some(InService { token, started });
+                self.in_service = Some(Service::Message(envelope.into_token(), started));
                 return Ran::Waiting;
             }
             self.finish(works, envelope, started, called, gathered);
+            if !matches!(self.life, Life::Running) || self.order == Order::Abort {
+                // It failed with this message.
+                return Ran::Waiting;
+            }
         }
         Ran::Slice
-    }
-
-    /// The next message of the backlog, filled from the inbox when it is empty.
-    #[inline(always)]
-    fn next(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
-        if let Some(lanes) = works.mounted.seat.lanes() {
-            return self.next_of(lanes, works, links);
-        }
-        if let Some(token) = self.backlog.pop_front(links) {
-            return Some(token);
-        }
-        self.take_all(works, links)?;
-        self.backlog.pop_front(links)
-    }
-
-    /// The next message of a mailbox with several lanes.
-    #[inline(never)]
-    fn next_of(&mut self, lanes: &Lanes, works: &Works<S>, links: &Links) -> Option<Token> {
-        let look = match self.order {
-            Order::Serve if self.looks == 0 => Look::Asleep,
-            Order::Serve => Look::Awake,
-            Order::Drain | Order::Abort => Look::Closing,
-        };
-        let seat = &works.mounted.seat;
-        let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
-        if looked.off != 0 {
-            seat.endings.tear(looked.off);
-        }
-        if looked.taken > 0 {
-            works.shared.pool.note_in_flight(looked.taken);
-        }
-        looked.next
-    }
-
-    /// Fills the backlog from the inbox.
-    #[inline(never)]
-    fn take_all(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
-        let seat = &works.mounted.seat;
-        let taken = match self.order {
-            Order::Drain => seat.close(links),
-            // One that gets a message now and then counts as asleep from here on: it need not say so
-            // again after that message.
-            _ => seat.inbox.take(links, self.looks == 0),
-        };
-        self.account(works, taken?);
-        Some(())
-    }
-
-    /// Checks what the inbox gave out against what it took in.
-    fn account(&mut self, works: &Works<S>, taken: Taken) {
-        let accepted = Inbox::between(self.ticket, taken.ticket);
-        let off = accepted.abs_diff(u64::from(taken.chain.len()));
-        if off != 0 {
-            works.mounted.seat.endings.tear(off);
-        }
-        self.ticket = taken.ticket;
-        works.shared.pool.note_in_flight(taken.chain.len());
-        self.backlog = taken.chain;
     }
 
     /// Nothing is left: lingers, sleeps, or ends; `None` if something came meanwhile.
@@ -302,9 +207,6 @@ impl<S: 'static> Resident<S> {
     /// look again costs a tenth of one. So a subsystem that was busy looks a few times more before it
     /// sleeps, and one that gets a message now and then sleeps at once.
     fn rest(&mut self, works: &Works<S>, begun: u32) -> Option<Turn> {
-        if self.order == Order::Drain {
-            return Some(Turn::Over);
-        }
         self.looks = match begun {
             0 => self.looks.saturating_sub(1),
             begun => (u32::from(self.looks) + begun / 2).min(LOOKS) as u8,
@@ -315,23 +217,26 @@ impl<S: 'static> Resident<S> {
         works.mounted.seat.sleep().then_some(Turn::Sleep)
     }
 
-    /// Goes on with a handler that waited; returns it if it still waits.
+    /// Goes on with what waited; returns it if it still waits.
     fn go_on(
         &mut self,
         works: &Works<S>,
         cx: &mut Context<'_>,
-        service: InService,
+        service: Service,
         gathered: &mut Gathered<'_>,
-    ) -> Option<InService> {
-        let shared = &works.shared;
-        let InService { token, started } = service;
-        let mut envelope = Envelope::new(&shared.pool.slab, token);
-        works.local.take_up(envelope.head().due, envelope.trace().0);
-        match catch_unwind(AssertUnwindSafe(|| self.desk.poll(cx, &mut envelope))) {
-            Ok(Called::Running) => {
-                let token = envelope.into_token();
-                return Some(InService { token, started });
+    ) -> Option<Service> {
+        let (token, started) = match service {
+            Service::Message(token, started) => (token, started),
+            Service::Hook(hook) => {
+                let ended = self.go_on_with_hook(works, cx, hook);
+                return (!ended).then_some(Service::Hook(hook));
             }
+        };
+        let mut envelope = Envelope::new(&works.shared.pool.slab, token);
+        works.local.take_up(envelope.head().due, envelope.trace().0);
+        let poll = || self.desk.poll(cx, Some(&mut envelope));
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Called::Running) => return Some(Service::Message(envelope.into_token(), started)),
             Ok(called) => self.finish(works, envelope, started, called, gathered),
             Err(panic) => self.panicked(works, envelope, started, panic_message(panic), gathered),
         }
@@ -354,7 +259,11 @@ impl<S: 'static> Resident<S> {
             }
             Called::Failed => {
                 let text = std::mem::take(&mut self.desk.failure);
+                let fails = works.mounted.policy.on_error.then(|| text.as_str().into());
                 failed(works, envelope, started, text, gathered);
+                if let Some(text) = fails {
+                    self.fail(works, Failure::Error(text));
+                }
             }
             Called::Panicked => {
                 let panic = self.desk.panic.take();
@@ -374,27 +283,33 @@ impl<S: 'static> Resident<S> {
         message: Box<str>,
         gathered: &mut Gathered<'_>,
     ) {
-        works.mounted.note_failure(message.clone());
         gathered.sample(works, &envelope, started);
-        // The subsystem is there again before the asker hears of it.
-        self.restart(works);
+        // Unless its policy says otherwise, the subsystem is there again before the asker hears of it.
+        self.fail(works, Failure::Panic((*message).into()));
         if envelope.head().is_ask {
-            envelope.put(Failure::Panicked(message));
+            envelope.put(Unanswered::Panicked(message));
         } else {
             bury(works, &envelope, DeadReason::Panicked((*message).into()));
         }
         gathered.close(works, envelope, Ending::Failed);
     }
 
-    /// Ends a handler under way because the system's deadline has passed.
+    /// Ends what is under way, since there is no more time for it.
     #[cold]
-    fn cut_off(&mut self, works: &Works<S>, service: InService, gathered: &mut Gathered<'_>) {
-        let shared = &works.shared;
-        let mut envelope = Envelope::new(&shared.pool.slab, service.token);
+    pub(super) fn cut_off(
+        &mut self,
+        works: &Works<S>,
+        service: Service,
+        gathered: &mut Gathered<'_>,
+    ) {
         let _ = catch_unwind(AssertUnwindSafe(|| self.desk.runner.clear()));
-        gathered.sample(works, &envelope, service.started);
+        let Service::Message(token, started) = service else {
+            return;
+        };
+        let mut envelope = Envelope::new(&works.shared.pool.slab, token);
+        gathered.sample(works, &envelope, started);
         if envelope.head().is_ask {
-            envelope.put(Failure::Unhandled);
+            envelope.put(Unanswered::Unhandled);
         } else {
             bury(works, &envelope, DeadReason::Undeliverable);
         }
@@ -439,15 +354,7 @@ impl<S: 'static> Resident<S> {
         self.waker = None;
         // Senders that wait for room in this mailbox must learn that there will be none.
         works.mounted.seat.make_room(usize::MAX);
-        let state = self.desk.state.take();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
-            let message = panic_message(panic);
-            works.mounted.note_failure(
-                format!("the subsystem panicked while it was dropped: {message}").into(),
-            );
-        }
-        for ended in self.ended.drain(..) {
-            let _ = ended.send(());
-        }
+        drop(gathered);
+        self.finish_life(works);
     }
 }

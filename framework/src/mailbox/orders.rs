@@ -1,8 +1,15 @@
-//! Orders: what comes to a subsystem through its actix mailbox, from the keepers.
+//! Orders: what comes to a subsystem through its actix mailbox, from the keepers; and what it reports to
+//! them.
+
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// What the keepers want of a host.
+use crate::events::EndReason;
+use crate::mailbox::SeatId;
+use crate::supervision::Failure;
+
+/// How far a host is on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     /// Go on.
@@ -13,11 +20,42 @@ pub(crate) enum Order {
     Abort,
 }
 
-/// An order, sent through the host's actix mailbox.
+/// What the keepers want of a host.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
-pub(crate) struct Control {
-    pub(crate) order: Order,
-    /// Told, or dropped, when the host has ended its last message.
-    pub(crate) ended: Option<oneshot::Sender<()>>,
+pub(crate) enum Control {
+    /// End.
+    End {
+        order: Order,
+        reason: EndReason,
+        /// Told, or dropped, when the host has ended its last message.
+        ended: Option<oneshot::Sender<()>>,
+    },
+    /// Drop the subsystem's value and wait for `Revive`; what waits in the mailbox stays.
+    Halt(oneshot::Sender<()>),
+    /// Make the subsystem anew; told, or dropped, when it is there or has failed again.
+    Revive {
+        failure: Failure,
+        done: oneshot::Sender<()>,
+    },
+    /// Fail, because of a child.
+    Fail(Failure),
+    /// Stop by itself.
+    Stop,
+}
+
+/// What a host reports to the registry.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Report {
+    pub(crate) seat: SeatId,
+    pub(crate) what: Reported,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reported {
+    /// It failed, has halted, and others must be restarted with it, after a pause.
+    Failed { failure: Failure, after: Duration },
+    /// It has ended without being told to.
+    Ended(EndReason),
 }

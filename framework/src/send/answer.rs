@@ -13,7 +13,7 @@ use crate::clock::{Due, Stamp};
 use crate::envelope::Envelope;
 use crate::envelope::reply::ReplySlot;
 use crate::error::AskError;
-use crate::handler::Failure;
+use crate::handler::Unanswered;
 use crate::local::Local;
 use crate::message::Message;
 use crate::route::Patience;
@@ -94,7 +94,11 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
                 ready!(timer.poll(cx));
             }
         }
-        let error = explain(Some(Failure::Expired), &slot.reply, this.sending.attempt());
+        let error = explain(
+            Some(Unanswered::Expired),
+            &slot.reply,
+            this.sending.attempt(),
+        );
         if let Some(asked) = this.asked.take() {
             abandon(shared, asked);
         }
@@ -144,15 +148,15 @@ fn abandon(shared: &Shared, asked: Asked) {
 
 #[cold]
 fn explain<M: Message, T: To<M>>(
-    failure: Option<Failure>,
+    failure: Option<Unanswered>,
     slot: &ReplySlot,
     ask: &Ask<T>,
 ) -> AskError<M> {
     let subsystem = ask.to().subsystem();
     match failure {
-        Some(Failure::Failed(error)) => AskError::Failed(error),
-        Some(Failure::Panicked(message)) => AskError::Panicked { subsystem, message },
-        Some(Failure::Expired) => {
+        Some(Unanswered::Failed(error)) => AskError::Failed(error),
+        Some(Unanswered::Panicked(message)) => AskError::Panicked { subsystem, message },
+        Some(Unanswered::Expired) => {
             let clock = &ask.to().shared().clock;
             let (asked, due) = (Stamp(slot.asked()), Due::from_raw(slot.due()));
             let deadline = match ask.patience() {
@@ -168,7 +172,7 @@ fn explain<M: Message, T: To<M>>(
                 deadline,
             }
         }
-        Some(Failure::Dropped) => AskError::Dropped { subsystem },
-        Some(Failure::Unhandled) | None => AskError::Unhandled { subsystem },
+        Some(Unanswered::Dropped) => AskError::Dropped { subsystem },
+        Some(Unanswered::Unhandled) | None => AskError::Unhandled { subsystem },
     }
 }

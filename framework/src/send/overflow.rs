@@ -7,7 +7,7 @@ use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::error::{Room, SendError};
 use crate::extract::Address;
-use crate::handler::Failure;
+use crate::handler::Unanswered;
 use crate::local::Local;
 use crate::mailbox::lanes::{Evicted, Lanes};
 use crate::message::Message;
@@ -125,7 +125,7 @@ impl<M: Message> Target<'_, M> {
             lanes.count_evicted();
             return pool.release_one(&local.lane, envelope);
         }
-        envelope.put(Failure::Dropped);
+        envelope.put(Unanswered::Dropped);
         lanes.count_evicted();
         let slot = envelope.reply_slot();
         let index = envelope.into_token().surrender();

@@ -1,5 +1,6 @@
 //! How a system is built: every setting with its default, then [`start`](Builder::start).
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use crate::clock::Clock;
 use crate::error::StartError;
 use crate::extract::States;
 use crate::pool::Pool;
+use crate::shared::Settings;
+use crate::supervision::Together;
 use crate::supervisor::strategy::{RoundRobin, Strategy};
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU8, AtomicU32};
 use crate::token::MAX_ENVELOPES;
 
 /// The settings of a system to be started.
@@ -44,6 +47,7 @@ pub struct Builder {
     stop_deadline: Duration,
     ask_deadline: Option<Duration>,
     keep_dead_letters: usize,
+    together: Together,
     states: States,
 }
 
@@ -59,6 +63,7 @@ impl Default for Builder {
             stop_deadline: Duration::from_secs(10),
             ask_deadline: Some(Duration::from_secs(30)),
             keep_dead_letters: 64,
+            together: Together::OneForOne,
             states: States::default(),
         }
     }
@@ -134,6 +139,12 @@ impl Builder {
         self
     }
 
+    /// Which other subsystems without a parent are restarted when one of them is. Default: none.
+    pub fn together(mut self, together: Together) -> Self {
+        self.together = together;
+        self
+    }
+
     /// State that handlers take as [`State<T>`](crate::State), one value per type.
     pub fn state<T: Send + Sync + 'static>(self, state: T) -> Self {
         self.shared_state(Arc::new(state))
@@ -174,13 +185,18 @@ impl Builder {
             supervisor,
             keeper,
         } = start_threads(Plan {
-            name,
+            settings: Settings {
+                name,
+                clock: self.clock.unwrap_or_default(),
+                ask_deadline: self.ask_deadline,
+                stop_deadline: self.stop_deadline,
+                keep_dead_letters: self.keep_dead_letters,
+                seed: RandomState::new().build_hasher().finish(),
+                states,
+            },
             threads: self.threads,
             pool,
-            clock: self.clock.unwrap_or_default(),
-            ask_deadline: self.ask_deadline,
-            keep_dead_letters: self.keep_dead_letters,
-            states,
+            together: self.together,
             strategy: self.strategy,
         })
         .await?;
@@ -190,7 +206,7 @@ impl Builder {
             supervisor,
             keeper,
             threads: self.threads,
-            stop_deadline: self.stop_deadline,
+            is_stopping: AtomicU8::new(0),
             kinds: dashmap::DashMap::new(),
             next_table: AtomicU32::new(1),
         }));

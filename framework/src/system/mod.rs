@@ -8,7 +8,6 @@ mod threads;
 
 use std::any::{Any, TypeId};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use actix::Addr;
 use dashmap::DashMap;
@@ -19,13 +18,14 @@ pub use stop::{StopError, StopReport};
 
 use crate::dead_letters::DeadLetterStream;
 use crate::error::{CaptureError, MountError};
+use crate::events::Watch;
 use crate::extract::{self, Delivery, Extractor, States};
 use crate::registry::Registry;
-use crate::shared::{Phase, Shared};
+use crate::shared::{Phase, Shared, StopReason};
 use crate::supervisor::snapshot::Snapshot;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::{Supervisor, Use};
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU8, AtomicU32};
 use threads::Keeper;
 
 /// A running system. Cloning it copies a pointer; it ends with [`stop`](Self::stop), or when the last
@@ -75,7 +75,8 @@ struct Core {
     supervisor: Addr<Supervisor>,
     keeper: Keeper,
     threads: usize,
-    stop_deadline: Duration,
+    /// 1 from the first stop on.
+    is_stopping: AtomicU8,
     /// Route tables and shared books, by the type of the subsystem.
     kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     next_table: AtomicU32,
@@ -119,6 +120,25 @@ impl System {
         Snapshot::take(&self.0.shared)
     }
 
+    /// What becomes of the subsystem of that name from now on, whether it is mounted yet or not.
+    pub fn watch(&self, name: impl Into<Box<str>>) -> Watch {
+        self.0.shared.events.watch(Some(name.into()))
+    }
+
+    /// What becomes of all subsystems from now on.
+    pub fn watch_all(&self) -> Watch {
+        self.0.shared.events.watch(None)
+    }
+
+    /// Waits until the system has stopped, for whatever reason: because it was told to, or because a
+    /// subsystem failed too often. Its threads are joined by [`stop`](Self::stop).
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, nothing has happened.
+    pub async fn stopped(&self) -> StopReason {
+        self.0.shared.until_stopped().await
+    }
+
     /// The dead letters from now on: every message that is accepted and not handled, unless its asker is
     /// told.
     pub fn dead_letters(&self) -> DeadLetterStream {
@@ -141,6 +161,10 @@ impl System {
 pub struct WeakSystem(Weak<Core>);
 
 impl WeakSystem {
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
+        self.0.upgrade().map(|core| core.shared.clone())
+    }
+
     /// The system, if it is still there.
     pub fn upgrade(&self) -> Option<System> {
         self.0.upgrade().map(System)
@@ -174,9 +198,13 @@ impl Extractor for System {
 
 /// The system's hold on itself, for its handlers.
 #[derive(Default)]
-struct OnceWeak(once_cell::sync::OnceCell<WeakSystem>);
+pub(crate) struct OnceWeak(once_cell::sync::OnceCell<WeakSystem>);
 
 impl OnceWeak {
+    pub(crate) fn get(&self) -> Option<WeakSystem> {
+        self.0.get().cloned()
+    }
+
     fn set(&self, system: WeakSystem) {
         let _ = self.0.set(system);
     }

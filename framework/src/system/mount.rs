@@ -2,18 +2,22 @@
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Actor;
 
 use super::System;
+use crate::directory::Mounted;
 use crate::error::{MountError, SendError, UnmountError};
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::mailbox::{Limits, Seat};
 use crate::overflow::Overflow;
-use crate::registry::{Launch, Mount, Unmount};
+use crate::registry::ending::Unmount;
+use crate::registry::{Launch, Mount};
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::subsystem::{Routes, Subsystem};
+use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
 use crate::supervisor::strategy::Slice;
 use crate::sync::Ordering;
 
@@ -45,6 +49,9 @@ pub struct MountOptions {
     capacity: Option<u32>,
     overflow: Overflow,
     weight: Option<u32>,
+    parent: Option<Box<str>>,
+    policy: Policy,
+    together: Together,
 }
 
 impl MountOptions {
@@ -85,13 +92,57 @@ impl MountOptions {
     }
 }
 
+/// Supervision: what happens when the subsystem, or a child of it, fails.
+impl MountOptions {
+    /// Mounts it below the subsystem of that name, which is its parent from then on: it ends before its
+    /// parent does, and its parent fails if it fails too often. Its name follows the parent's:
+    /// `parent/child://…`. In a handler of the parent see [`Context::mount`](crate::Context::mount).
+    pub fn parent(mut self, name: impl Into<Box<str>>) -> Self {
+        self.parent = Some(name.into());
+        self
+    }
+
+    /// Whether it is started again when it has ended. Default: when it failed.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.policy.restart = restart;
+        self
+    }
+
+    /// How often it may be restarted: if more than `restarts` are needed within any interval of length
+    /// `within`, it ends, and its parent fails in its place, or the system stops if it has none. Default:
+    /// as often as needed; but a factory that fails at a restart then ends the subsystem.
+    pub fn intensity(mut self, restarts: u32, within: Duration) -> Self {
+        self.policy.intensity = Some(Intensity { restarts, within });
+        self
+    }
+
+    /// The pause before a restart; messages wait meanwhile. Default: none.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.policy.backoff = backoff;
+        self
+    }
+
+    /// Makes an error that a handler returns a failure of the subsystem, as a panic is. Default: the error
+    /// is the message's alone.
+    pub fn restart_on_error(mut self, restarts: bool) -> Self {
+        self.policy.on_error = restarts;
+        self
+    }
+
+    /// Which of its children are restarted when one of them is. Default: that one.
+    pub fn together(mut self, together: Together) -> Self {
+        self.together = together;
+        self
+    }
+}
+
 impl System {
     /// Mounts a subsystem under its type's name, on the thread with the fewest subsystems. The
     /// factory makes it, on that thread, now and again after each panic of a handler.
     ///
     /// # Errors
-    /// The name is taken, a route has a mistake, a handler wants state that the system does not have,
-    /// or the factory panicked.
+    /// The name is taken, a route has a mistake, a handler wants state that the system does not have, or
+    /// the subsystem could not be started: its factory panicked, or a hook of its start failed.
     pub async fn mount<S: Routes>(
         &self,
         factory: impl Fn() -> S + Send + 'static,
@@ -142,7 +193,7 @@ impl System {
     }
 
     /// The shared parts of a type, made at its first mount.
-    fn kind<S: Routes>(&self) -> Result<Arc<Kind<S>>, MountError> {
+    pub(crate) fn kind<S: Routes>(&self) -> Result<Arc<Kind<S>>, MountError> {
         let kinds = &self.0.kinds;
         let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
         if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
@@ -174,20 +225,47 @@ impl System {
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
+        let parent = match &options.parent {
+            None => None,
+            Some(name) => match self.0.shared.directory.get(name) {
+                Some(parent) => Some(parent),
+                None => return Err(MountError::NoParent { name: name.clone() }),
+            },
+        };
+        self.mount_below(parent, options, kind, factory).await
+    }
+
+    pub(crate) async fn mount_below<S: Subsystem>(
+        &self,
+        parent: Option<Arc<Mounted>>,
+        options: MountOptions,
+        kind: &Kind<S>,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
         let limits = Limits {
             capacity: options.capacity.unwrap_or(u32::MAX),
             overflow: options.overflow,
         };
         let handlers = kind.handlers.clone();
         let launch: Launch = Box::new(move |shared, mounted, standing| {
-            let host = Host::new(shared, mounted, handlers, Box::new(factory), limits);
-            let _ = standing.send(host.map(|host| host.start().downgrade().recipient()));
+            let factory = Box::new(factory);
+            let host = Host::new(shared, mounted, handlers, factory, limits, standing);
+            if let Some(host) = host {
+                host.start();
+            }
         });
+        let own_name = options.name.unwrap_or_else(|| S::NAME.into());
         let mount = Mount {
-            name: options.name.unwrap_or_else(|| S::NAME.into()),
+            name: match &parent {
+                Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
+                None => own_name,
+            },
+            parent,
             thread: options.thread,
             weight: options.weight.unwrap_or(1),
             slice: Slice::default().messages(),
+            policy: options.policy,
+            together: options.together,
             map: kind.map.clone(),
             launch,
         };
@@ -228,7 +306,8 @@ impl System {
         }
     }
 
-    /// Unmounts a subsystem: refuses new messages at once, ends the accepted ones, then drops it.
+    /// Unmounts a subsystem, its children before it: refuses new messages at once, ends the accepted ones,
+    /// then drops it.
     /// Returns its account. Handles to it say `Closed` until a subsystem is mounted under the name
     /// again.
     ///

@@ -1,11 +1,14 @@
 //! Stopping: nothing new, everything accepted, then the threads.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::System;
 use crate::ledger::Ledger;
-use crate::registry::EndAll;
-use crate::shared::Phase;
+use crate::registry::ending::{EndAll, Ended};
+use crate::shared::{Phase, StopReason};
+use crate::sync::Ordering;
 
 /// How a stop went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct StopReport {
     pub ledger: Ledger,
     /// How long it took.
     pub took: Duration,
+    /// Why the system stopped.
+    pub reason: StopReason,
 }
 
 /// A stop that could not end everything in time.
@@ -31,6 +36,8 @@ pub enum StopError {
         /// The account so far.
         ledger: Ledger,
     },
+    /// The system had stopped by itself, because a subsystem failed too often. All threads have ended.
+    Escalated(StopReport),
     /// The system was stopped before.
     AlreadyStopped,
 }
@@ -48,6 +55,9 @@ impl std::fmt::Display for StopError {
                 "handlers of {} block their thread; it is left behind",
                 subsystems.join(", ")
             ),
+            StopError::Escalated(report) => {
+                write!(f, "the system stopped by itself: {}", report.reason)
+            }
             StopError::AlreadyStopped => write!(f, "the system was stopped before"),
         }
     }
@@ -64,7 +74,7 @@ impl System {
     /// # Errors
     /// As [`stop_within`](Self::stop_within).
     pub async fn stop(&self) -> Result<StopReport, StopError> {
-        self.stop_within(self.0.stop_deadline).await
+        self.stop_within(self.0.shared.stop_deadline).await
     }
 
     /// Refuses new messages from outside at once; handles all that were accepted, and what their
@@ -83,14 +93,19 @@ impl System {
     pub async fn stop_within(&self, deadline: Duration) -> Result<StopReport, StopError> {
         let core = &self.0;
         let begun = Instant::now();
-        if !core.shared.advance(Phase::Draining) {
+        if core.is_stopping.swap(1, Ordering::AcqRel) != 0 {
             return Err(StopError::AlreadyStopped);
         }
+        let shared = &core.shared;
+        shared.note_stop(StopReason::Requested);
+        // The registry may have begun by itself.
+        shared.advance(Phase::Draining);
         let before = self.snapshot().total;
         let ended = core.registry.send(EndAll {
             deadline: begun.checked_add(deadline).unwrap_or(begun + FAR),
         });
-        let stuck = ended.await.unwrap_or_default();
+        let Ended { stuck } = ended.await.unwrap_or_default();
+        shared.tell_stopped();
         let ledger = self.snapshot().total;
         if !stuck.is_empty() {
             // The keepers stay: askers of the stuck handlers still have timers with them.
@@ -107,7 +122,11 @@ impl System {
         let report = StopReport {
             ledger,
             took: begun.elapsed(),
+            reason: shared.stop_reason().unwrap_or(StopReason::Requested),
         };
+        if matches!(report.reason, StopReason::Escalated { .. }) {
+            return Err(StopError::Escalated(report));
+        }
         if ledger.undeliverable > before.undeliverable {
             return Err(StopError::DeadlineExceeded(report));
         }

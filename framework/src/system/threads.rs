@@ -5,21 +5,17 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::clock::Clock;
-use crate::dead_letters::DeadLetters;
 use crate::error::StartError;
-use crate::extract::States;
 use crate::pool::Pool;
 use crate::registry::Registry;
-use crate::route::Patience;
-use crate::shared::Shared;
+use crate::shared::{Settings, Shared};
+use crate::supervision::Together;
 use crate::supervisor::Supervisor;
 use crate::supervisor::strategy::Strategy;
 use crate::sync::lock;
@@ -65,30 +61,11 @@ fn build_runtime() -> std::io::Result<Runtime> {
 
 /// What is to be started.
 pub(super) struct Plan {
-    pub(super) name: Arc<str>,
+    pub(super) settings: Settings,
     pub(super) threads: usize,
     pub(super) pool: Arc<Pool>,
-    pub(super) clock: Clock,
-    pub(super) ask_deadline: Option<Duration>,
-    pub(super) keep_dead_letters: usize,
-    pub(super) states: States,
+    pub(super) together: Together,
     pub(super) strategy: Box<dyn Strategy>,
-}
-
-impl Plan {
-    fn shared(self, keepers: Handle) -> (Arc<Shared>, Box<dyn Strategy>) {
-        let patience = Patience::new(&self.clock, self.ask_deadline, true);
-        let shared = Shared::new(
-            self.name,
-            self.pool,
-            self.clock,
-            patience,
-            self.states,
-            DeadLetters::new(self.keep_dead_letters),
-            keepers,
-        );
-        (Arc::new(shared), self.strategy)
-    }
 }
 
 /// Starts the keepers' thread and, from there, everything else.
@@ -96,7 +73,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
     let (started, start) = oneshot::channel();
     let (quit, quits) = oneshot::channel();
     let thread = std::thread::Builder::new()
-        .name(format!("{}-keepers", plan.name))
+        .name(format!("{}-keepers", plan.settings.name))
         .spawn(move || {
             let runtime = match build_runtime() {
                 Ok(runtime) => runtime,
@@ -115,10 +92,11 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                         }
                     }
                 }
-                let (shared, strategy) = plan.shared(keepers);
+                let shared = Arc::new(Shared::new(plan.settings, plan.pool, keepers));
                 let handles = arbiters.iter().map(Arbiter::handle).collect();
-                let registry = Registry::new(shared.clone(), handles).start();
-                let supervisor = Supervisor::new(shared.clone(), strategy).start();
+                let registry =
+                    Registry::start_on_this_thread(shared.clone(), plan.together, handles);
+                let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
                     // Until the system is stopped or nobody is left who could.
                     let _ = quits.await;

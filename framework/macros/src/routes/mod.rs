@@ -6,6 +6,7 @@
 
 mod borrow;
 mod handler;
+mod hook;
 mod table;
 
 use proc_macro2::TokenStream;
@@ -13,6 +14,7 @@ use quote::{ToTokens, quote};
 use syn::{Attribute, Error, ImplItem, Item, ItemImpl};
 
 use handler::Handler;
+use hook::Hook;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Vec::new();
@@ -44,6 +46,16 @@ pub(crate) fn expand_stray(item: TokenStream) -> TokenStream {
     quote!(#item #error)
 }
 
+/// A hook that no `#[routes]` has removed.
+pub(crate) fn expand_stray_hook(name: &str, item: TokenStream) -> TokenStream {
+    let error = Error::new(
+        proc_macro2::Span::call_site(),
+        format!("`#[{name}]` marks a method: put `#[routes]` on the impl block around it"),
+    )
+    .into_compile_error();
+    quote!(#item #error)
+}
+
 fn misplaced(item: &Item) -> Error {
     const PLACE: &str = "`#[routes]` goes on an impl block of the subsystem itself";
     match item {
@@ -56,10 +68,11 @@ fn misplaced(item: &Item) -> Error {
 }
 
 fn routes(mut block: ItemImpl, errors: &mut Vec<Error>) -> TokenStream {
-    let mut handlers = Vec::new();
+    let (mut handlers, mut hooks) = (Vec::new(), Vec::new());
     let mut has_routes = false;
     for item in &mut block.items {
         let ImplItem::Fn(method) = item else { continue };
+        hooks.extend(Hook::take(method, errors));
         let (routes, others): (Vec<_>, _) = method.attrs.drain(..).partition(is_route);
         method.attrs = others;
         if !routes.is_empty() {
@@ -72,14 +85,20 @@ fn routes(mut block: ItemImpl, errors: &mut Vec<Error>) -> TokenStream {
         errors.push(Error::new_spanned(&block.self_ty, message));
     }
     errors.extend(clashes(&handlers));
-    let table = table::write(&block, &handlers);
+    errors.extend(hook::twice(&hooks));
+    let table = table::write(&block, &handlers, &hooks);
     quote!(#block #table)
 }
 
 /// `#[route]`, or `#[mycelia::route]` at whatever depth.
 fn is_route(attr: &Attribute) -> bool {
+    is_named(attr, "route")
+}
+
+/// Whether an attribute is this one of ours.
+fn is_named(attr: &Attribute, name: &str) -> bool {
     let segments = &attr.path().segments;
-    segments.last().is_some_and(|last| last.ident == "route")
+    segments.last().is_some_and(|last| last.ident == name)
         && (segments.len() == 1 || segments[0].ident == "mycelia")
 }
 

@@ -12,8 +12,9 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, ItemImpl, ReturnType, Type};
 
 use super::handler::{Handler, Route, ends};
+use super::hook::Hook;
 
-pub(super) fn write(block: &ItemImpl, handlers: &[Handler]) -> TokenStream {
+pub(super) fn write(block: &ItemImpl, handlers: &[Handler], hooks: &[Hook]) -> TokenStream {
     let self_ty = &block.self_ty;
     let cfgs: Vec<_> = block
         .attrs
@@ -25,6 +26,7 @@ pub(super) fn write(block: &ItemImpl, handlers: &[Handler]) -> TokenStream {
     let registrations = handlers
         .iter()
         .map(|handler| registration(handler, is_generic));
+    let hooks = hooks.iter().map(Hook::registration);
     let checks = handlers.iter().map(|handler| {
         let cfgs = cfgs.iter().copied().chain(&handler.cfgs);
         let cfgs = quote!(#(#cfgs)*);
@@ -43,6 +45,7 @@ pub(super) fn write(block: &ItemImpl, handlers: &[Handler]) -> TokenStream {
             fn routes(__table: &mut ::mycelia::RouteTable<Self>) {
                 let _ = &__table;
                 #(#registrations)*
+                #(#hooks)*
             }
         }
         #(#checks)*

@@ -1,9 +1,13 @@
 //! Handles: a route resolved once, for senders that send there often.
 
+mod at;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use mycelia_core::PathRef;
+
+pub use at::At;
 
 use crate::address::{mounted, pack_of};
 use crate::error::{AskError, CaptureError, SendError, Undelivered};
@@ -131,10 +135,7 @@ impl<M: Message> Route<M> {
 
     /// The same route with captures: a number, a text, or a tuple or array of them.
     pub fn at<C: Captures>(&self, captures: C) -> At<'_, M, C> {
-        At {
-            route: self,
-            captures,
-        }
+        At::new(self, captures)
     }
 
     /// The same route, by which messages are sent with that priority, whatever is theirs.
@@ -361,83 +362,5 @@ fn with_texts<R>(texts: &[Box<str>], f: impl FnOnce(&[Capture<'_>]) -> R) -> R {
         texts => f(&Vec::from_iter(
             texts.iter().map(|text| Capture::Text(text)),
         )),
-    }
-}
-
-/// A route with captures, made by [`Route::at`].
-#[must_use = "it sends nothing before `tell`, `try_tell` or `ask`"]
-pub struct At<'r, M: Message, C> {
-    route: &'r Route<M>,
-    captures: C,
-}
-
-/// So does a handle with captures.
-impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
-    fn shared(&self) -> &Arc<Shared> {
-        &self.route.shared
-    }
-
-    fn subsystem(&self) -> Arc<str> {
-        self.route.inner.seat.name.clone()
-    }
-
-    #[inline(always)]
-    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.captures
-            .with(|captures| self.route.tell_with(captures, message))
-    }
-
-    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
-        self.captures
-            .with(|captures| self.route.ask_with(captures, patience, message))
-    }
-}
-
-impl<M: Message, C: Captures> At<'_, M, C> {
-    /// As [`Route::tell`].
-    ///
-    /// # Errors
-    /// As [`System::tell`](crate::System::tell).
-    #[inline]
-    pub fn tell(self, message: M) -> impl Future<Output = Result<(), Undelivered<M>>> {
-        send::tell(self, message)
-    }
-
-    /// As [`Route::try_tell`].
-    ///
-    /// # Errors
-    /// As [`System::try_tell`](crate::System::try_tell).
-    #[inline]
-    pub fn try_tell(self, message: M) -> Result<(), Undelivered<M>> {
-        send::try_tell(self, message)
-    }
-
-    /// As [`Route::tell_blocking`].
-    ///
-    /// # Errors
-    /// As [`System::tell_blocking`](crate::System::tell_blocking).
-    pub fn tell_blocking(self, message: M) -> Result<(), Undelivered<M>> {
-        send::tell_blocking(self, message)
-    }
-
-    /// As [`Route::ask`].
-    ///
-    /// # Errors
-    /// As [`System::ask`](crate::System::ask).
-    #[inline]
-    pub fn ask(self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask(self, message)
-    }
-
-    /// As [`Route::ask_within`].
-    ///
-    /// # Errors
-    /// As [`System::ask_within`](crate::System::ask_within).
-    pub fn ask_within(
-        self,
-        message: M,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask_within(self, message, deadline)
     }
 }

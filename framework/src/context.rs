@@ -1,0 +1,144 @@
+//! The context: what a subsystem can do with itself, as an argument of its handlers and hooks.
+
+use std::sync::Arc;
+
+use crate::directory::Mounted;
+use crate::error::{CaptureError, MountError, UnmountError};
+use crate::extract::{Address, Delivery, Extractor, States};
+use crate::ledger::Ledger;
+use crate::mailbox::orders::Control;
+use crate::subsystem::Routes;
+use crate::system::{MountOptions, OnceWeak, WeakSystem};
+
+/// The subsystem itself, as an argument of its handlers and hooks: its name, its children, its end.
+///
+/// It can be kept; it does not keep the system running.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// # #[derive(Message)] struct Hit;
+/// # #[derive(Subsystem, Default)] struct Shard;
+/// # #[routes] impl Shard { #[route("hit")] fn hit(&mut self, _: Hit) {} }
+///
+/// #[derive(Subsystem, Default)]
+/// struct Index;
+///
+/// #[routes]
+/// impl Index {
+///     #[started]
+///     async fn grow(&mut self, ctx: Context) -> anyhow::Result<()> {
+///         for n in 0..4 {
+///             ctx.mount_with(MountOptions::new().name(format!("{n}")), Shard::default).await?;
+///         }
+///         Ok(())
+///     }
+///
+///     #[route("hit/{shard}")]
+///     async fn hit(&mut self, hit: Hit, Path(shard): Path<u32>, system: System) -> anyhow::Result<()> {
+///         system.tell(format!("index/{shard}://hit"), hit).await?;
+///         Ok(())
+///     }
+/// }
+///
+/// # #[mycelia::main]
+/// # async fn main() -> anyhow::Result<()> {
+/// let system = System::builder().start().await?;
+/// system.mount(Index::default).await?;
+/// system.tell("index://hit/3", Hit).await?;
+/// system.stop().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    system: WeakSystem,
+    mounted: Arc<Mounted>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Context({})", self.name())
+    }
+}
+
+impl Context {
+    /// The subsystem's name, after those of its parents: `parent/child`.
+    pub fn name(&self) -> &str {
+        &self.mounted.seat.name
+    }
+
+    /// The names of its children, in the order in which they were started.
+    pub fn children(&self) -> Vec<Arc<str>> {
+        let children = self.mounted.children();
+        children.iter().map(|one| one.seat.name.clone()).collect()
+    }
+
+    /// Mounts a child under its type's name, after the own one: `parent/child`.
+    ///
+    /// # Errors
+    /// As [`System::mount`](crate::System::mount); or this subsystem is about to end.
+    pub async fn mount<S: Routes>(
+        &self,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        self.mount_with(MountOptions::new(), factory).await
+    }
+
+    /// Mounts a child with options.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount).
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, the child may or may not be mounted.
+    pub async fn mount_with<S: Routes>(
+        &self,
+        options: MountOptions,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> Result<(), MountError> {
+        let system = self.system.upgrade().ok_or(MountError::Stopped)?;
+        let kind = system.kind::<S>()?;
+        let parent = Some(self.mounted.clone());
+        system.mount_below(parent, options, &kind, factory).await
+    }
+
+    /// Unmounts a child, by its own name, as [`System::unmount`](crate::System::unmount) does.
+    ///
+    /// # Errors
+    /// There is no child of that name.
+    pub async fn unmount(&self, child: &str) -> Result<Ledger, UnmountError> {
+        let system = self.system.upgrade().ok_or(UnmountError::Stopped)?;
+        system.unmount(&format!("{}/{child}", self.name())).await
+    }
+
+    /// Ends this subsystem: it takes no more messages, handles those that it has accepted, and is
+    /// unmounted. One that is mounted to be [there always](crate::Restart::Permanent) is made anew
+    /// instead.
+    pub fn stop(&self) {
+        self.mounted.order(Control::Stop);
+    }
+}
+
+impl Extractor for Context {
+    type Packed = ();
+
+    fn pack(_: &mut Address<'_>) -> Result<(), CaptureError> {
+        Ok(())
+    }
+
+    fn unpack((): (), delivery: &Delivery<'_>) -> Self {
+        let system = delivery.state::<OnceWeak>().and_then(|weak| weak.get());
+        let system = system.expect("no handler begins before its system has started");
+        let mounted = system
+            .shared()
+            .and_then(|shared| shared.directory.seated(delivery.receiver));
+        Context {
+            system,
+            mounted: mounted.expect("whoever has a handler is seated"),
+        }
+    }
+
+    fn check(_: &States) -> Result<(), MountError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Hooks: what a subsystem wants called when it starts, is made anew, or stops.
+
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+
+use super::runner::{Outcome, Panic, Run};
+use super::{Called, Desk};
+use crate::envelope::Envelope;
+use crate::events::EndReason;
+use crate::extract::{Address, Captures as _, Delivery, Extract, Source};
+use crate::message::IntoReply;
+use crate::supervision::Failure;
+
+/// Which hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// Called on the new value after a failure, before `Started`.
+    Restarting,
+    /// Called before the first message.
+    Started,
+    /// Called after the last message.
+    Stopped,
+}
+
+/// The hooks of a kind of subsystem.
+pub(crate) struct Hooks<S> {
+    pub(crate) restarting: Option<Box<dyn Call<S, Failure>>>,
+    pub(crate) started: Option<Box<dyn Call<S, ()>>>,
+    pub(crate) stopped: Option<Box<dyn Call<S, EndReason>>>,
+}
+
+impl<S> Default for Hooks<S> {
+    fn default() -> Self {
+        Hooks {
+            restarting: None,
+            started: None,
+            stopped: None,
+        }
+    }
+}
+
+/// How a hook is called, with what it is told of the cause.
+pub(crate) trait Call<S, C>: Send + Sync {
+    fn call(
+        &self,
+        desk: &mut Desk<S>,
+        cause: C,
+        delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
+    ) -> Called;
+}
+
+pub(crate) struct AsyncHook<F, C, A, R> {
+    method: F,
+    types: PhantomData<fn(C, A) -> R>,
+}
+
+impl<F, C, A, R> AsyncHook<F, C, A, R> {
+    pub(crate) fn new(method: F) -> Self {
+        AsyncHook {
+            method,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<S, F, C, A, R> Call<S, C> for AsyncHook<F, C, A, R>
+where
+    S: 'static,
+    F: AsyncFn(&mut S, C, A) -> R + Clone + Send + Sync + 'static,
+    C: 'static,
+    A: Extract,
+    R: IntoReply<()> + 'static,
+{
+    fn call(
+        &self,
+        desk: &mut Desk<S>,
+        cause: C,
+        delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
+    ) -> Called {
+        let packed = ().with(|captures| A::pack(&mut Address::new(Source::Values(captures), None)));
+        let packed = match packed {
+            Ok(packed) => packed,
+            Err(error) => {
+                desk.failure = format!("a hook has no captures: {error}");
+                return Called::Failed;
+            }
+        };
+        let arguments = A::unpack(packed, delivery);
+        let Some(mut state) = desk.state.take() else {
+            return Called::WrongParcel;
+        };
+        let method = self.method.clone();
+        desk.runner.start(HookRun {
+            future: async move {
+                // Caught here: see `AsyncHandler`.
+                let running = async { method(&mut state, cause, arguments).await };
+                let ended = AssertUnwindSafe(running).catch_unwind().await;
+                (state, ended)
+            },
+        });
+        desk.poll(cx, None)
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct HookRun<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<S, F, R> Run<S> for HookRun<F>
+where
+    F: Future<Output = (Box<S>, Result<R, Panic>)>,
+    R: IntoReply<()>,
+{
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: Option<&mut Envelope<'_>>,
+    ) -> Poll<(Box<S>, Outcome)> {
+        self.project().future.poll(cx).map(|(state, ended)| {
+            let outcome = match ended.map(IntoReply::into_reply) {
+                Ok(Ok(())) => Outcome::Handled,
+                Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
+                Err(panic) => Outcome::Panicked(panic),
+            };
+            (state, outcome)
+        })
+    }
+}

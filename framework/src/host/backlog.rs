@@ -1,0 +1,72 @@
+//! The backlog: how a host takes messages out of its mailbox. `mailbox → `**`backlog`**` → turn`
+
+use super::{Resident, Works};
+use crate::mailbox::inbox::{Inbox, Taken};
+use crate::mailbox::lanes::{Lanes, Look};
+use crate::mailbox::orders::Order;
+use crate::token::{Links, Token};
+
+impl<S: 'static> Resident<S> {
+    /// The next message of the backlog, filled from the inbox when it is empty.
+    #[inline(always)]
+    pub(super) fn next(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
+        if let Some(lanes) = works.mounted.seat.lanes() {
+            return self.next_of(lanes, works, links);
+        }
+        if let Some(token) = self.backlog.pop_front(links) {
+            return Some(token);
+        }
+        self.take_all(works, links)?;
+        self.backlog.pop_front(links)
+    }
+
+    /// The next message of a mailbox with several lanes.
+    #[inline(never)]
+    pub(super) fn next_of(
+        &mut self,
+        lanes: &Lanes,
+        works: &Works<S>,
+        links: &Links,
+    ) -> Option<Token> {
+        let look = match self.order {
+            Order::Serve if self.looks == 0 => Look::Asleep,
+            Order::Serve => Look::Awake,
+            Order::Drain | Order::Abort => Look::Closing,
+        };
+        let seat = &works.mounted.seat;
+        let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
+        if looked.off != 0 {
+            seat.endings.tear(looked.off);
+        }
+        if looked.taken > 0 {
+            works.shared.pool.note_in_flight(looked.taken);
+        }
+        looked.next
+    }
+
+    /// Fills the backlog from the inbox.
+    #[inline(never)]
+    fn take_all(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
+        let seat = &works.mounted.seat;
+        let taken = match self.order {
+            Order::Drain => seat.close(links),
+            // One that gets a message now and then counts as asleep from here on: it need not say so
+            // again after that message.
+            _ => seat.inbox.take(links, self.looks == 0),
+        };
+        self.account(works, taken?);
+        Some(())
+    }
+
+    /// Checks what the inbox gave out against what it took in.
+    pub(super) fn account(&mut self, works: &Works<S>, taken: Taken) {
+        let accepted = Inbox::between(self.ticket, taken.ticket);
+        let off = accepted.abs_diff(u64::from(taken.chain.len()));
+        if off != 0 {
+            works.mounted.seat.endings.tear(off);
+        }
+        self.ticket = taken.ticket;
+        works.shared.pool.note_in_flight(taken.chain.len());
+        self.backlog = taken.chain;
+    }
+}

@@ -1,0 +1,214 @@
+//! How subsystems end: children before their parents, the youngest first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::{Moving, Registry};
+use crate::directory::Mounted;
+use crate::error::UnmountError;
+use crate::events::EndReason;
+use crate::ledger::Ledger;
+use crate::mailbox::orders::{Control, Order};
+use crate::shared::{Phase, Shared};
+
+/// How long a handler may go on after it was told to end at once. One that does not return by then holds
+/// its thread.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Unmounts a subsystem after it has ended the messages that it has accepted, its children before it.
+#[derive(actix::Message)]
+#[rtype(result = "Result<Ledger, UnmountError>")]
+pub(crate) struct Unmount(pub(crate) Box<str>);
+
+/// Ends every subsystem: all accepted messages until the deadline, then none.
+#[derive(actix::Message)]
+#[rtype(result = "Ended")]
+pub(crate) struct EndAll {
+    pub(crate) deadline: Instant,
+}
+
+/// How the end of all went.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Ended {
+    /// The subsystems whose handlers do not return.
+    pub(crate) stuck: Vec<Box<str>>,
+}
+
+/// Tells a subsystem to end; the receiver hears when it has, or had before.
+fn tell_to_end(mounted: &Mounted, order: Order, reason: EndReason) -> oneshot::Receiver<()> {
+    let (end, ended) = oneshot::channel();
+    mounted.order(Control::End {
+        order,
+        reason,
+        ended: Some(end),
+    });
+    ended
+}
+
+/// Ends a subsystem and its children, the youngest first.
+fn end_tree(mounted: Arc<Mounted>) -> LocalBoxFuture<'static, ()> {
+    async move {
+        end_children(&mounted).await;
+        let _ = tell_to_end(&mounted, Order::Drain, EndReason::Unmounted).await;
+    }
+    .boxed_local()
+}
+
+/// Ends the children of a subsystem, the youngest first.
+pub(super) async fn end_children(mounted: &Mounted) {
+    for child in mounted.children().into_iter().rev() {
+        end_tree(child).await;
+    }
+}
+
+impl Registry {
+    /// Lets no path lead to a subsystem and those below it any more, and no child be mounted there.
+    fn close_tree(&mut self, mounted: &Arc<Mounted>, left: &watch::Receiver<()>) {
+        mounted.leave();
+        let name = &mounted.seat.name;
+        self.shared.directory.remove(name);
+        self.moving
+            .insert((&**name).into(), Moving::Out(left.clone()));
+        for child in mounted.children() {
+            self.close_tree(&child, left);
+        }
+    }
+
+    /// The children of a subsystem have ended: their names can be used again.
+    pub(super) fn forget_children(&mut self, mounted: &Mounted) {
+        for child in mounted.children() {
+            self.forget_children(&child);
+            // Not if it never stood.
+            self.shared.directory.remove(&child.seat.name);
+            self.vacate(&child);
+        }
+    }
+
+    /// Ends the children of a subsystem, and forgets them.
+    pub(super) fn without_children(
+        &mut self,
+        mounted: Arc<Mounted>,
+    ) -> LocalBoxFuture<'static, ()> {
+        let (leave, left) = watch::channel(());
+        for child in mounted.children() {
+            self.close_tree(&child, &left);
+        }
+        async move {
+            end_children(&mounted).await;
+            drop(leave);
+        }
+        .boxed_local()
+    }
+}
+
+impl Handler<Unmount> for Registry {
+    type Result = ResponseActFuture<Self, Result<Ledger, UnmountError>>;
+
+    fn handle(&mut self, Unmount(name): Unmount, _: &mut Self::Context) -> Self::Result {
+        let Some(mounted) = self.shared.directory.get(&name) else {
+            let refusal = Err(UnmountError::NoSubsystem { name });
+            return Box::pin(std::future::ready(refusal).into_actor(self));
+        };
+        let (leave, left) = watch::channel(());
+        self.close_tree(&mounted, &left);
+        let ended = end_tree(mounted.clone());
+        Box::pin(ended.into_actor(self).map(move |(), registry, _| {
+            registry.forget_children(&mounted);
+            let ledger = mounted.ledger();
+            registry.vacate(&mounted);
+            drop(leave);
+            Ok(ledger)
+        }))
+    }
+}
+
+impl Handler<EndAll> for Registry {
+    type Result = ResponseActFuture<Self, Ended>;
+
+    fn handle(&mut self, EndAll { deadline }: EndAll, _: &mut Self::Context) -> Self::Result {
+        if let Some(ended) = &self.ended {
+            // It has begun before: its end is this one's too.
+            let mut ended = ended.clone();
+            let wait = async move {
+                let ended = ended.wait_for(Option::is_some).await;
+                ended
+                    .ok()
+                    .and_then(|ended| ended.clone())
+                    .unwrap_or_default()
+            };
+            return Box::pin(wait.into_actor(self));
+        }
+        let (tell, ended) = watch::channel(None);
+        self.ended = Some(ended);
+        let end = end_all(self.shared.clone(), deadline);
+        Box::pin(end.into_actor(self).map(move |(all, ended), registry, _| {
+            for mounted in all {
+                // What is leaving is vacated by its own unmount.
+                if registry
+                    .shared
+                    .directory
+                    .remove(&mounted.seat.name)
+                    .is_some()
+                {
+                    registry.vacate(&mounted);
+                }
+            }
+            tell.send_replace(Some(ended.clone()));
+            ended
+        }))
+    }
+}
+
+/// Ends all, the youngest first, so that every one finds those still there that were there before it.
+async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, Ended) {
+    until_quiet(&shared, deadline).await;
+    let all = shared.directory.all_alive();
+    let mut late = Vec::new();
+    for mounted in all.iter().rev() {
+        let mut ended = tell_to_end(mounted, Order::Drain, EndReason::SystemStopped);
+        if !late.is_empty() || !before(deadline, &mut ended).await {
+            late.push((mounted, ended));
+        }
+    }
+    shared.advance(Phase::Stopped);
+    for (mounted, _) in &late {
+        drop(tell_to_end(mounted, Order::Abort, EndReason::SystemStopped));
+    }
+    // Those that do not come to their end now hold their thread.
+    let grace = Instant::now() + GRACE;
+    let mut stuck = Vec::new();
+    for (mounted, mut ended) in late {
+        if !before(grace, &mut ended).await {
+            stuck.push((&*mounted.seat.name).into());
+        }
+    }
+    (all, Ended { stuck })
+}
+
+/// True if the host ended before the deadline.
+async fn before(deadline: Instant, ended: &mut oneshot::Receiver<()>) -> bool {
+    tokio::time::timeout_at(deadline, ended).await.is_ok()
+}
+
+/// Waits until nothing waits in any mailbox and nobody has sent meanwhile.
+async fn until_quiet(shared: &Shared, deadline: Instant) {
+    let mut before = None;
+    let mut pause = Duration::from_micros(100);
+    while Instant::now() < deadline {
+        let all = shared.directory.all_alive();
+        let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
+        let sent: u64 = all.iter().map(|mounted| mounted.seat.accepted()).sum();
+        // A message may have moved on while we looked; not if as many were sent before and after.
+        if waiting == 0 && before == Some(sent) {
+            return;
+        }
+        before = Some(sent);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,169 @@
+//! What the registry does when hosts report: restarts that concern several, and ends that concern others.
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Registry;
+use super::ending::EndAll;
+use crate::directory::Mounted;
+use crate::events::EndReason;
+use crate::mailbox::orders::{Control, Report, Reported};
+use crate::shared::{Phase, StopReason};
+use crate::supervision::{Failure, Together};
+
+impl Handler<Report> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
+        let Some(mounted) = self.shared.directory.seated(report.seat) else {
+            // It was unmounted meanwhile.
+            return;
+        };
+        match report.what {
+            Reported::Failed { .. } if self.restarting.contains(&report.seat) => {
+                self.postponed.push(report);
+            }
+            Reported::Failed { failure, after } => self.restart(&mounted, failure, after, ctx),
+            Reported::Ended(reason) => self.ended_by_itself(mounted, reason, ctx),
+        }
+    }
+}
+
+/// Gives an order that is acknowledged, and waits until it is, or can't be.
+async fn acknowledged(mounted: &Mounted, order: impl FnOnce(oneshot::Sender<()>) -> Control) {
+    let (done, is_done) = oneshot::channel();
+    mounted.order(order(done));
+    let _ = is_done.await;
+}
+
+impl Registry {
+    /// The siblings of a subsystem, itself among them, in the order in which they were started.
+    fn siblings(&self, mounted: &Mounted) -> Vec<Arc<Mounted>> {
+        match mounted.parent.as_ref().and_then(Weak::upgrade) {
+            Some(parent) => parent.children(),
+            None => {
+                let mut roots = self.shared.directory.all();
+                roots.retain(|one| one.parent.is_none());
+                roots
+            }
+        }
+    }
+
+    /// Those who are restarted together with a subsystem that failed, in the order in which they were
+    /// started.
+    fn concerned(&self, mounted: &Arc<Mounted>) -> Vec<Arc<Mounted>> {
+        let together = match mounted.parent.as_ref().and_then(Weak::upgrade) {
+            Some(parent) => parent.together,
+            None => self.together,
+        };
+        let siblings = self.siblings(mounted);
+        let at = siblings.iter().position(|one| Arc::ptr_eq(one, mounted));
+        match (together, at) {
+            (Together::AllForOne, _) => siblings,
+            (Together::RestForOne, Some(at)) => siblings[at..].to_vec(),
+            (Together::OneForOne, _) | (_, None) => vec![mounted.clone()],
+        }
+    }
+
+    /// Halts all who are concerned, the youngest first, ends their children, and makes them anew, the
+    /// oldest first.
+    fn restart(
+        &mut self,
+        mounted: &Arc<Mounted>,
+        failure: Failure,
+        after: Duration,
+        ctx: &mut Context<Self>,
+    ) {
+        let concerned = self.concerned(mounted);
+        self.restarting
+            .extend(concerned.iter().map(|one| one.seat.id));
+        let childless: Vec<_> = concerned
+            .iter()
+            .map(|one| self.without_children(one.clone()))
+            .collect();
+        let halt = {
+            let concerned = concerned.clone();
+            async move {
+                for (one, childless) in concerned.iter().zip(childless).rev() {
+                    childless.await;
+                    acknowledged(one, Control::Halt).await;
+                }
+                tokio::time::sleep(after).await;
+            }
+        };
+        let halted = halt.into_actor(self).then(move |(), registry, _| {
+            for one in &concerned {
+                registry.forget_children(one);
+            }
+            let revive = async move {
+                for one in &concerned {
+                    let failure = failure.clone();
+                    acknowledged(one, |done| Control::Revive { failure, done }).await;
+                }
+                concerned
+            };
+            revive.into_actor(registry)
+        });
+        ctx.spawn(halted.map(|concerned, registry, ctx| {
+            for one in concerned {
+                registry.restarting.remove(&one.seat.id);
+            }
+            for report in std::mem::take(&mut registry.postponed) {
+                registry.handle(report, ctx);
+            }
+        }));
+    }
+
+    /// A subsystem has ended without being told to.
+    fn ended_by_itself(
+        &mut self,
+        mounted: Arc<Mounted>,
+        reason: EndReason,
+        ctx: &mut Context<Self>,
+    ) {
+        mounted.leave();
+        let childless = self.without_children(mounted.clone());
+        ctx.spawn(childless.into_actor(self).map(move |(), registry, ctx| {
+            registry.forget_children(&mounted);
+            match reason {
+                EndReason::Escalated(failure) => registry.escalate(&mounted, failure, ctx),
+                // It stays where it can be seen, closed, until it is unmounted.
+                EndReason::Failed(_) => {}
+                _ => {
+                    if registry
+                        .shared
+                        .directory
+                        .remove(&mounted.seat.name)
+                        .is_some()
+                    {
+                        registry.vacate(&mounted);
+                    }
+                }
+            }
+        }));
+    }
+
+    /// A subsystem failed too often: its parent fails in its place, or the system stops.
+    fn escalate(&mut self, mounted: &Mounted, failure: Failure, ctx: &mut Context<Self>) {
+        let name = mounted.seat.name.clone();
+        if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
+            let failure = Arc::new(failure);
+            return parent.order(Control::Fail(Failure::Child { name, failure }));
+        }
+        if self.shared.phase() != Phase::Open {
+            return;
+        }
+        self.shared.advance(Phase::Draining);
+        let subsystem = name;
+        self.shared
+            .note_stop(StopReason::Escalated { subsystem, failure });
+        let deadline = Instant::now() + self.shared.stop_deadline;
+        let end = <Self as Handler<EndAll>>::handle(self, EndAll { deadline }, ctx);
+        ctx.spawn(end.map(|_, registry, _| registry.shared.tell_stopped()));
+    }
+}

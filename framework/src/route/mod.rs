@@ -1,0 +1,117 @@
+//! Routes: which handler takes which message on which path. `send → `**`route`**` → envelope`
+//!
+//! A [`RouteTable`] is filled once per type of subsystem and then split in two: the [`RouteMap`], which
+//! knows nothing of the subsystem's type and serves senders on any thread, and the handlers, which the
+//! host calls by number. What connects the two is the envelope: a [`Pack`] writes message and captures
+//! into it as one `Parcel` together with the handler's number; only that handler takes such a parcel
+//! out.
+
+mod pack;
+mod table;
+
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+
+use mycelia_core::{PathRef, Pattern, Router};
+use once_cell::sync::OnceCell;
+
+use crate::handler::Handler;
+use crate::handler::hooks::Hooks;
+use crate::latency::Book;
+use crate::message::Message;
+pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
+pub use table::RouteTable;
+
+/// The routes of a subsystem as its senders see them.
+pub(crate) struct RouteMap {
+    /// Unique in the system; 0 is never used.
+    pub(crate) id: u32,
+    router: Router<u16>,
+    pub(crate) routes: Vec<Route>,
+    /// The types of the messages that the handlers take, by number.
+    messages: Vec<&'static str>,
+    /// Latencies of the subsystems of this kind that have no book of their own, by thread.
+    books: Box<[OnceCell<Arc<Book>>]>,
+}
+
+/// One pattern, with the messages that it takes.
+pub(crate) struct Route {
+    pub(crate) pattern: Pattern,
+    pub(crate) text: Arc<str>,
+    pub(crate) messages: Vec<RouteMessage>,
+}
+
+pub(crate) struct RouteMessage {
+    id: TypeId,
+    pub(crate) name: &'static str,
+    /// An `Arc<dyn Pack<M>>` for the message's type `M`.
+    pack: Box<dyn Any + Send + Sync>,
+}
+
+/// What a kind of subsystem has to be called.
+pub(crate) struct Handlers<S> {
+    /// By number.
+    pub(crate) handlers: Box<[Box<dyn Handler<S>>]>,
+    pub(crate) hooks: Hooks<S>,
+}
+
+impl RouteMap {
+    /// The number of the route that a path takes, with its captures.
+    #[inline]
+    pub(crate) fn find<'p>(&self, path: &PathRef<'p>) -> Option<(u16, mycelia_core::Captures<'p>)> {
+        let found = self.router.find(path)?;
+        Some((*found.value, found.captures))
+    }
+
+    /// What a message with these numbers on its envelope is: its route's pattern, and its type.
+    pub(crate) fn name(&self, route: u16, handler: u16) -> (Arc<str>, &'static str) {
+        let pattern = self.routes.get(usize::from(route));
+        let message = self.messages.get(usize::from(handler));
+        (
+            pattern.map_or("?".into(), |route| route.text.clone()),
+            message.copied().unwrap_or("?"),
+        )
+    }
+
+    /// A book for latencies of these routes.
+    pub(crate) fn new_book(&self) -> Arc<Book> {
+        Arc::new(Book::new(self.routes.len()))
+    }
+
+    /// The book that the subsystems of this kind on one thread share.
+    pub(crate) fn shared_book(&self, thread: usize) -> Arc<Book> {
+        self.books[thread].get_or_init(|| self.new_book()).clone()
+    }
+
+    /// All shared books.
+    pub(crate) fn shared_books(&self) -> impl Iterator<Item = &Arc<Book>> {
+        self.books.iter().filter_map(OnceCell::get)
+    }
+
+    /// The route of a pattern; what its captures are called does not matter.
+    pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&Route> {
+        // Written as at its handler, nearly always.
+        let same_text = |route: &&Route| route.pattern.as_str() == pattern;
+        if let Some(route) = self.routes.iter().find(same_text) {
+            return Some(route);
+        }
+        let pattern = Pattern::parse(pattern).ok()?;
+        self.routes
+            .iter()
+            .find(|route| route.pattern.same_shape(&pattern))
+    }
+}
+
+impl Route {
+    /// How the route takes an `M`, if it does.
+    #[inline]
+    pub(crate) fn pack<M: Message>(&self) -> Option<&Arc<dyn Pack<M>>> {
+        let id = TypeId::of::<M>();
+        let message = self.messages.iter().find(|message| message.id == id)?;
+        message.pack.downcast_ref()
+    }
+
+    pub(crate) fn takes(&self) -> Box<[&'static str]> {
+        self.messages.iter().map(|message| message.name).collect()
+    }
+}

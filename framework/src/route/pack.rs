@@ -1,0 +1,191 @@
+//! Packing: from a message in hand to an envelope in a mailbox. `send → route → `**`pack`**` → envelope, mailbox`
+
+use std::time::Duration;
+
+use crate::clock::{Clock, Due, Stamp};
+use crate::envelope::{Envelope, Parcel, Stored};
+use crate::extract::{Address, Extract};
+use crate::local::Local;
+use crate::mailbox::Seat;
+use crate::message::Message;
+use crate::pool::Pool;
+use crate::priority::Priority;
+
+/// How a route takes a message of type `M`.
+pub(crate) trait Pack<M>: Send + Sync {
+    /// Takes the message, packs it into an envelope and puts that into the mailbox. Refused, the message
+    /// is where it was.
+    ///
+    /// The captures are parsed first: no envelope is held while their own parsers run.
+    fn post(
+        &self,
+        message: &mut Option<M>,
+        address: &mut Address<'_>,
+        post: &Post<'_>,
+    ) -> Result<Posted, Refused>;
+
+    /// How many captures the pattern has.
+    fn captures(&self) -> usize;
+
+    /// The numbers of route and handler.
+    fn numbers(&self) -> (u16, u16);
+}
+
+/// Where a message goes, and what is written on its envelope.
+pub(crate) struct Post<'p> {
+    pub(crate) pool: &'p Pool,
+    pub(crate) local: &'p Local,
+    pub(crate) clock: &'p Clock,
+    pub(crate) seat: &'p Seat,
+    /// The table that the packer is of.
+    pub(crate) table: u32,
+    pub(crate) priority: Priority,
+    /// For an ask.
+    pub(crate) ask: Option<Patience>,
+}
+
+/// How long an asker waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// `None` for ever.
+    pub(crate) deadline: Option<Duration>,
+    /// The same in raw units of the clock.
+    ticks: u64,
+    /// It is what every ask has by default, and so need not be exact.
+    pub(crate) is_default: bool,
+}
+
+impl Patience {
+    pub(crate) fn new(clock: &Clock, deadline: Option<Duration>, is_default: bool) -> Self {
+        Patience {
+            deadline,
+            ticks: deadline.map_or(0, |deadline| clock.ticks(deadline)),
+            is_default,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn due(self, now: Stamp) -> Due {
+        match self.deadline {
+            None => Due::NEVER,
+            Some(_) => Due::at(now.0.saturating_add(self.ticks), self.is_default),
+        }
+    }
+}
+
+/// A message in its mailbox: its envelope's number, and whether the receiver sleeps. One word, so that
+/// it is returned in a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Posted(u32);
+
+impl Posted {
+    const ASLEEP: u32 = 1 << 31;
+
+    #[inline]
+    fn new(index: u32, is_asleep: bool) -> Self {
+        Posted(index | if is_asleep { Self::ASLEEP } else { 0 })
+    }
+
+    pub(crate) fn index(self) -> u32 {
+        self.0 & !Self::ASLEEP
+    }
+
+    /// True if the receiver must be woken.
+    #[inline]
+    pub(crate) fn is_asleep(self) -> bool {
+        self.0 & Self::ASLEEP != 0
+    }
+}
+
+/// Why a message was not posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A capture did not parse; the address keeps the error.
+    Capture,
+    NoEnvelope,
+    /// It is full, or closed.
+    Mailbox,
+    /// The system takes nothing from this sender.
+    Stopped,
+}
+
+/// Packs for one handler, whose extractors `A` are.
+pub(super) struct Packer<A> {
+    pub(super) number: u16,
+    pub(super) route: u16,
+    pub(super) captures: usize,
+    pub(super) extractors: std::marker::PhantomData<fn() -> A>,
+}
+
+impl<M: Message, A: Extract> Pack<M> for Packer<A> {
+    fn post(
+        &self,
+        message: &mut Option<M>,
+        address: &mut Address<'_>,
+        post: &Post<'_>,
+    ) -> Result<Posted, Refused> {
+        let packed = match A::pack(address) {
+            Ok(packed) => packed,
+            Err(error) => {
+                address.error = Some(error);
+                return Err(Refused::Capture);
+            }
+        };
+        let capacity = post.seat.capacity();
+        if post.seat.is_full(capacity) {
+            // Known before an envelope is taken from those who could use it.
+            return Err(Refused::Mailbox);
+        }
+        let pool = post.pool;
+        let lane = &*post.local.lane;
+        let Some(mut envelope) = pool.acquire(lane) else {
+            return Err(Refused::NoEnvelope);
+        };
+        if !Stored::<Parcel<M, A::Packed>>::INLINE {
+            lane.boxed.add(1);
+        }
+        let content = message.take().expect("a message is posted once");
+        envelope.fill(Parcel {
+            message: content,
+            packed,
+        });
+        let now = post.clock.now();
+        let reply = envelope.reply_slot();
+        let head = envelope.head_mut();
+        head.handler = self.number;
+        head.route = self.route;
+        head.table = post.table;
+        head.sender = post.local.serving();
+        head.sent = now.0;
+        head.trace = post.local.trace();
+        head.due = Due::NEVER;
+        head.is_ask = false;
+        if let Some(patience) = post.ask {
+            // What follows from a message must not take longer than it has itself.
+            let due = patience.due(now).min(post.local.due());
+            head.due = due;
+            head.is_ask = true;
+            reply.reset(now.0, due.raw());
+        }
+        let index = envelope.index();
+        let token = envelope.into_token();
+        match post.seat.push(&pool.links, token, post.priority, capacity) {
+            Ok(is_asleep) => Ok(Posted::new(index, is_asleep)),
+            Err((token, _)) => {
+                let mut envelope = Envelope::new(&pool.slab, token);
+                let parcel = envelope.take::<Parcel<M, A::Packed>>();
+                *message = parcel.map(|parcel| parcel.message);
+                pool.release_one(lane, envelope);
+                Err(Refused::Mailbox)
+            }
+        }
+    }
+
+    fn captures(&self) -> usize {
+        self.captures
+    }
+
+    fn numbers(&self) -> (u16, u16) {
+        (self.route, self.number)
+    }
+}

@@ -1,0 +1,204 @@
+//! The table: the routes of a subsystem while they are being entered.
+
+use std::any::{TypeId, type_name};
+use std::sync::Arc;
+
+use mycelia_core::{Pattern, Router};
+use once_cell::sync::OnceCell;
+
+use super::pack::{Pack, Packer};
+use super::{Handlers, Route, RouteMap, RouteMessage};
+use crate::error::MountError;
+use crate::events::EndReason;
+use crate::extract::{Extract, States};
+use crate::handler::hooks::{AsyncHook, Hooks};
+use crate::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::message::{IntoReply, Message};
+use crate::supervision::Failure;
+
+/// The routes of a subsystem while they are being entered.
+///
+/// `#[routes]` fills it; by hand it reads
+/// ```
+/// use mycelia::prelude::*;
+/// # #[derive(Message)] #[message(reply = String)] struct Greet;
+/// # #[derive(Subsystem)] struct Api;
+/// impl Routes for Api {
+///     fn routes(table: &mut RouteTable<Self>) {
+///         table.on("users/{id}", |_: &mut Self, _: Greet, (Path(id),): (Path<u64>,)| {
+///             format!("hello, {id}")
+///         });
+///     }
+/// }
+/// ```
+pub struct RouteTable<S> {
+    map: RouteMap,
+    handlers: Vec<Box<dyn Handler<S>>>,
+    hooks: Hooks<S>,
+    checks: Vec<Check>,
+    error: Option<MountError>,
+}
+
+/// Whether the system has what a handler's extractors want.
+type Check = fn(&States) -> Result<(), MountError>;
+
+impl<S: 'static> RouteTable<S> {
+    pub(crate) fn new(id: u32, threads: usize) -> Self {
+        RouteTable {
+            map: RouteMap {
+                id,
+                router: Router::new(),
+                routes: Vec::new(),
+                messages: Vec::new(),
+                books: (0..threads).map(|_| OnceCell::new()).collect(),
+            },
+            handlers: Vec::new(),
+            hooks: Hooks::default(),
+            checks: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Enters a handler that answers at once. A mistake in the pattern, a second handler for the same
+    /// message on the same pattern, and an ambiguous pattern refuse the mount.
+    pub fn on<M, A, R>(
+        &mut self,
+        pattern: &str,
+        handler: impl Fn(&mut S, M, A) -> R + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+        R: IntoReply<M::Reply> + 'static,
+    {
+        let handler = Box::new(SyncHandler::<_, M, A, R>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Enters a handler that may wait; `&mut` of the subsystem stays borrowed meanwhile, and the next
+    /// message is handled when it has ended.
+    pub fn on_async<M, A, R>(
+        &mut self,
+        pattern: &str,
+        handler: impl AsyncFn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+        R: IntoReply<M::Reply> + 'static,
+    {
+        let handler = Box::new(AsyncHandler::<_, M, A, R>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Has a method called before the first message, on the value that the factory made. If it fails, so
+    /// does the mount, or the restart.
+    pub fn started<A, R>(
+        &mut self,
+        hook: impl AsyncFn(&mut S, (), A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        A: Extract,
+        R: IntoReply<()> + 'static,
+    {
+        self.hooks.started = Some(Box::new(AsyncHook::<_, (), A, R>::new(hook)));
+        self.checks.push(A::check);
+    }
+
+    /// Has a method called on the new value that the factory made after a failure, before the one that
+    /// is called when it starts. If it fails, so does the restart.
+    pub fn restarting<A, R>(
+        &mut self,
+        hook: impl AsyncFn(&mut S, Failure, A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        A: Extract,
+        R: IntoReply<()> + 'static,
+    {
+        self.hooks.restarting = Some(Box::new(AsyncHook::<_, Failure, A, R>::new(hook)));
+        self.checks.push(A::check);
+    }
+
+    /// Has a method called after the last message, unless the subsystem failed. That it fails is noted,
+    /// and changes nothing.
+    pub fn stopped<A, R>(
+        &mut self,
+        hook: impl AsyncFn(&mut S, EndReason, A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        A: Extract,
+        R: IntoReply<()> + 'static,
+    {
+        self.hooks.stopped = Some(Box::new(AsyncHook::<_, EndReason, A, R>::new(hook)));
+        self.checks.push(A::check);
+    }
+
+    fn enter<M: Message, A: Extract>(&mut self, pattern: &str, handler: Box<dyn Handler<S>>) {
+        if self.error.is_none()
+            && let Err(error) = self.try_enter::<M, A>(pattern, handler)
+        {
+            self.error = Some(error);
+        }
+    }
+
+    fn try_enter<M: Message, A: Extract>(
+        &mut self,
+        pattern: &str,
+        handler: Box<dyn Handler<S>>,
+    ) -> Result<(), MountError> {
+        let parsed = Pattern::parse(pattern).map_err(|error| MountError::BadPattern {
+            pattern: pattern.into(),
+            error,
+        })?;
+        let number = u16::try_from(self.handlers.len()).expect("fewer than 65,536 handlers");
+        let map = &mut self.map;
+        let known = map.routes.iter().position(|route| route.pattern == parsed);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let at = map.routes.len();
+                map.router
+                    .insert(parsed.clone(), at as u16)
+                    .map_err(MountError::Ambiguous)?;
+                map.routes.push(Route {
+                    text: parsed.as_str().into(),
+                    pattern: parsed,
+                    messages: Vec::new(),
+                });
+                at
+            }
+        };
+        let route = &mut map.routes[at];
+        if route.messages.iter().any(|m| m.id == TypeId::of::<M>()) {
+            return Err(MountError::DuplicateRoute {
+                pattern: pattern.into(),
+                message: type_name::<M>(),
+            });
+        }
+        let pack: Arc<dyn Pack<M>> = Arc::new(Packer::<A> {
+            number,
+            route: at as u16,
+            captures: route.pattern.capture_count(),
+            extractors: std::marker::PhantomData,
+        });
+        route.messages.push(RouteMessage {
+            id: TypeId::of::<M>(),
+            name: type_name::<M>(),
+            pack: Box::new(pack),
+        });
+        map.messages.push(type_name::<M>());
+        self.handlers.push(handler);
+        self.checks.push(A::check);
+        Ok(())
+    }
+
+    /// Splits the table, if there was no mistake in it.
+    pub(crate) fn finish(self, states: &States) -> Result<(RouteMap, Handlers<S>), MountError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for check in self.checks {
+            check(states)?;
+        }
+        let handlers = Handlers {
+            handlers: self.handlers.into_boxed_slice(),
+            hooks: self.hooks,
+        };
+        Ok((self.map, handlers))
+    }
+}

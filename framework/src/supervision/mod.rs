@@ -1,0 +1,154 @@
+//! Supervision: what happens to a subsystem that failed. Policy is plain data, the decision a pure function.
+//!
+//! Every subsystem has a parent: the subsystem that mounted it, or the system. One that fails is made
+//! anew by its factory, perhaps after a pause, perhaps with its siblings; if that is needed too often its
+//! parent fails in its place, and at last the system stops. The words are those of Erlang's supervisors.
+
+mod decide;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use decide::{Decision, History, Policy};
+
+/// Whether a subsystem that has ended is started again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Restart {
+    /// Always, also when it stopped itself.
+    Permanent,
+    /// When it failed.
+    #[default]
+    Transient,
+    /// Never.
+    Never,
+}
+
+/// Who else is restarted when one of a parent's children is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Together {
+    /// Nobody.
+    #[default]
+    OneForOne,
+    /// All its siblings.
+    AllForOne,
+    /// Those of its siblings that were started after it.
+    RestForOne,
+}
+
+/// How many restarts are borne within what time; one more, and the parent fails in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intensity {
+    /// How many.
+    pub restarts: u32,
+    /// Within any interval of this length.
+    pub within: Duration,
+}
+
+/// The pause before a restart: it grows with each restart that follows soon on the last.
+///
+/// # Examples
+/// ```
+/// use mycelia::Backoff;
+/// use std::time::Duration;
+///
+/// // 100 ms, 200 ms, 400 ms … up to 10 s, each up to a fifth shorter, by chance.
+/// let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10)).jitter(0.2);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    first: Duration,
+    cap: Duration,
+    jitter: f64,
+}
+
+impl Backoff {
+    /// No pause.
+    pub const NONE: Backoff = Backoff {
+        first: Duration::ZERO,
+        cap: Duration::ZERO,
+        jitter: 0.0,
+    };
+
+    /// A first pause, which doubles with every further restart up to `cap`. It is the first again when
+    /// no restart was needed for twice as long as the last pause, at least for twice `first`.
+    pub const fn new(first: Duration, cap: Duration) -> Self {
+        Backoff {
+            first,
+            cap,
+            jitter: 0.0,
+        }
+    }
+
+    /// Shortens every pause by chance by up to this part of it, 0 to 1, so that many do not come back at
+    /// the same moment.
+    #[must_use]
+    pub const fn jitter(self, part: f64) -> Self {
+        Backoff {
+            jitter: part.clamp(0.0, 1.0),
+            ..self
+        }
+    }
+
+    /// The pause before the restart that follows `before` others; `chance` is 0 to 1.
+    fn pause(&self, before: u32, chance: f64) -> Duration {
+        let doubled = self.first.checked_mul(1 << before.min(30));
+        let full = doubled
+            .unwrap_or(Duration::MAX)
+            .min(self.cap.max(self.first));
+        let part = 1.0 - self.jitter * chance.clamp(0.0, 1.0);
+        // Not for pauses of more years than the sun has.
+        Duration::try_from_secs_f64(full.as_secs_f64() * part).unwrap_or(full)
+    }
+
+    /// For how long no restart must have been needed until the pause is the first again.
+    fn calm(&self, before: u32) -> Duration {
+        self.pause(before, 0.0).saturating_mul(2)
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff::NONE
+    }
+}
+
+/// How a subsystem that ended came to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A handler panicked, with this text.
+    Panic(Arc<str>),
+    /// A handler returned an error, with this text, and the subsystem is mounted with
+    /// [`restart_on_error`](crate::MountOptions::restart_on_error).
+    Error(Arc<str>),
+    /// Its factory panicked, or a hook of its start failed, with this text.
+    Start(Arc<str>),
+    /// A child failed too often.
+    Child {
+        /// The child.
+        name: Arc<str>,
+        /// How it failed last.
+        failure: Arc<Failure>,
+    },
+    /// It stopped itself, and is mounted to be there always.
+    Stopped,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Panic(text) => write!(f, "a handler panicked: {text}"),
+            Failure::Error(text) => write!(f, "a handler failed: {text}"),
+            Failure::Start(text) => write!(f, "it could not be started: {text}"),
+            Failure::Child { name, failure } => {
+                write!(f, "its child `{name}` failed too often, last: {failure}")
+            }
+            Failure::Stopped => write!(f, "it stopped itself"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
