@@ -56,7 +56,9 @@ impl Addressing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StrategyName {
     RoundRobin,
-    Priority,
+    /// By the weights of the mounts.
+    #[value(alias = "priority")]
+    Weighted,
     LoadBased,
     Adaptive,
 }

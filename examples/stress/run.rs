@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::Context;
 use mycelia::prelude::*;
-use mycelia::{Adaptive, LoadBased, Priority, RoundRobin, StopError};
+use mycelia::{Adaptive, LoadBased, RoundRobin, StopError, Weighted};
 
 use crate::outcome::{Ends, Outcome};
 use crate::pace::Pace;
@@ -71,7 +71,7 @@ async fn start(plan: &Plan, calls: &[Arc<Calls>; 2]) -> anyhow::Result<System> {
         .pool(plan.pool);
     let builder = match plan.strategy {
         StrategyName::RoundRobin => builder.strategy(RoundRobin::default()),
-        StrategyName::Priority => builder.strategy(Priority::default()),
+        StrategyName::Weighted => builder.strategy(Weighted::default()),
         StrategyName::LoadBased => builder.strategy(LoadBased::default()),
         StrategyName::Adaptive => builder.strategy(Adaptive::default()),
     };

@@ -7,6 +7,7 @@ use crate::error::{CaptureError, MountError, UnmountError};
 use crate::extract::{Address, Delivery, Extractor, States};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
+use crate::shared::Shared;
 use crate::subsystem::Routes;
 use crate::system::{MountOptions, OnceWeak, WeakSystem};
 
@@ -115,7 +116,19 @@ impl Context {
     /// unmounted. One that is mounted to be [there always](crate::Restart::Permanent) is made anew
     /// instead.
     pub fn stop(&self) {
-        self.mounted.order(Control::Stop);
+        self.order(Control::Stop);
+    }
+
+    pub(crate) fn order(&self, control: Control) {
+        self.mounted.order(control);
+    }
+
+    pub(crate) fn mounted(&self) -> &Arc<Mounted> {
+        &self.mounted
+    }
+
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
+        self.system.shared()
     }
 }
 

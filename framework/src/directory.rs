@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 
 use actix::WeakRecipient;
 use dashmap::DashMap;
+use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 
@@ -31,11 +32,15 @@ pub(crate) struct Mounted {
     /// The same of its parent, for itself.
     siblings: Together,
     pub(crate) parent: Option<Weak<Mounted>>,
+    /// Its timers and streams.
+    tasks: Mutex<Vec<AbortHandle>>,
     /// In the order in which they were started. Written by the registry.
     children: Mutex<Vec<Arc<Mounted>>>,
     /// Messages that it may handle in one turn.
     pub(crate) slice: AtomicU32,
     pub(crate) restarts: AtomicU32,
+    /// Messages that its handlers keep for later.
+    pub(crate) kept: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
     /// 1 from when no path leads to it any more.
     gone: AtomicU8,
@@ -75,9 +80,11 @@ impl Mounted {
             together: placing.together,
             siblings: placing.siblings,
             parent: placing.parent.as_ref().map(Arc::downgrade),
+            tasks: Mutex::default(),
             children: Mutex::default(),
             slice: AtomicU32::new(placing.slice),
             restarts: AtomicU32::new(0),
+            kept: AtomicU32::new(0),
             last_failure: Mutex::new(None),
             gone: AtomicU8::new(0),
             leaving: AtomicU8::new(0),
@@ -113,6 +120,23 @@ impl Mounted {
 
     pub(crate) fn disown(&self, child: &Mounted) {
         lock(&self.children).retain(|one| !std::ptr::eq(&**one, child));
+    }
+
+    /// Has a task end with the subsystem's value.
+    pub(crate) fn enlist(&self, task: AbortHandle) {
+        let mut tasks = lock(&self.tasks);
+        if tasks.len() == tasks.capacity() {
+            // Before there is more memory: those that are over need none.
+            tasks.retain(|task| !task.is_aborted());
+        }
+        tasks.push(task);
+    }
+
+    /// Ends its tasks.
+    pub(crate) fn end_tasks(&self) {
+        for task in std::mem::take(&mut *lock(&self.tasks)) {
+            task.abort();
+        }
     }
 
     /// Gives an order to its host, if that stands; nothing happens if it has gone.

@@ -72,6 +72,7 @@ mod directory;
 mod memory;
 mod waits;
 mod dead_letters;
+mod blocking;
 mod shared;
 mod host;
 mod send;
@@ -84,6 +85,7 @@ mod registry;
 mod system;
 
 mod context;
+mod tasks;
 mod entry;
 mod interop;
 
@@ -104,7 +106,7 @@ pub use handle::{At, Route};
 pub use interop::ActorRoutes;
 pub use latency::{Latency, OWN_BOOKS, RouteLatency};
 pub use ledger::Ledger;
-pub use message::{IntoReply, Message};
+pub use message::{IntoReply, Message, OrLater, later};
 pub use mycelia_core::{Ambiguous, PathError, PatternError};
 pub use mycelia_macros::{
     Message, Subsystem, main, restarting, route, routes, started, stopped, test,
@@ -119,6 +121,7 @@ pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Adaptive, Load, LoadBased, RoundRobin, Slice, Strategy, Weighted};
 pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
+pub use tasks::{Missed, Task};
 pub use trace::TraceId;
 
 /// What a program with subsystems needs.

@@ -30,29 +30,171 @@ pub trait Message: Send + 'static {
     const PRIORITY: Priority = Priority::Normal;
 }
 
-/// What a handler may return for a message whose reply is `R`: `R` itself, or a `Result<R, E>` with
-/// any error that `anyhow` takes.
+/// What a handler may return for a message whose reply is `R`: `R` itself, a `Result<R, E>` with any
+/// error that `anyhow` takes, or [`OrLater`] of either.
 #[diagnostic::on_unimplemented(
     message = "a handler that returns `{Self}` does not answer with `{R}`",
     label = "this is not the message's reply",
     note = "return the type that the message names in `#[message(reply = …)]`, or a `Result` of it; a message without it is answered with `()`"
 )]
 pub trait IntoReply<R> {
-    /// The reply, or why there is none.
-    ///
-    /// # Errors
-    /// The handler's own error.
-    fn into_reply(self) -> Result<R, anyhow::Error>;
+    /// What is given back of a message that is to be handled later.
+    #[doc(hidden)]
+    type Later;
+
+    /// The reply, or why there is none; or the message, to be handled later.
+    #[doc(hidden)]
+    fn into_reply(self) -> Result<Result<R, anyhow::Error>, Self::Later>;
+}
+
+/// What never is.
+#[doc(hidden)]
+pub enum Nothing {}
+
+/// A message that was given back.
+#[doc(hidden)]
+pub struct Held<M>(M);
+
+/// Whatever a handler of `M` may give back, with `P` beside it: an `M`, or nothing.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a handler of `{M}` can only keep a `{M}` for later",
+    label = "this keeps another message"
+)]
+pub trait GiveBack<M, P> {
+    /// What is kept, while the handler runs, of what travelled beside the message.
+    type Kept: Send + 'static;
+
+    fn keep(packed: &P) -> Self::Kept;
+
+    fn give_back(self, kept: Self::Kept) -> (M, P);
+}
+
+impl<M, P> GiveBack<M, P> for Nothing {
+    type Kept = ();
+
+    #[inline(always)]
+    fn keep(_: &P) {}
+
+    fn give_back(self, (): ()) -> (M, P) {
+        match self {}
+    }
+}
+
+impl<M, P: Clone + Send + 'static> GiveBack<M, P> for Held<M> {
+    type Kept = P;
+
+    fn keep(packed: &P) -> P {
+        packed.clone()
+    }
+
+    fn give_back(self, kept: P) -> (M, P) {
+        (self.0, kept)
+    }
 }
 
 impl<R> IntoReply<R> for R {
-    fn into_reply(self) -> Result<R, anyhow::Error> {
-        Ok(self)
+    type Later = Nothing;
+
+    #[inline]
+    fn into_reply(self) -> Result<Result<R, anyhow::Error>, Nothing> {
+        Ok(Ok(self))
     }
 }
 
 impl<R, E: Into<anyhow::Error>> IntoReply<R> for Result<R, E> {
-    fn into_reply(self) -> Result<R, anyhow::Error> {
-        self.map_err(Into::into)
+    type Later = Nothing;
+
+    #[inline]
+    fn into_reply(self) -> Result<Result<R, anyhow::Error>, Nothing> {
+        Ok(self.map_err(Into::into))
+    }
+}
+
+/// A reply; or the message, which is not for now: it stays with the subsystem, in the envelope that it
+/// came in, and its handler is called again after each message that changes the subsystem, that is after
+/// each that is handled and not kept for later itself.
+///
+/// Meanwhile newer messages are handled; the kept ones keep their order among themselves. They count as
+/// waiting, take up room in the mailbox, and expire as others do; when the subsystem ends they are
+/// undeliverable. Each message that is handled lets all kept ones be tried once: keep few. The handler's
+/// other arguments are kept too: what it takes as [`Path<T>`](crate::Path) must be `Clone`.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// use mycelia::{OrLater, later};
+///
+/// #[derive(Message)]
+/// struct Put(u32);
+/// #[derive(Message)]
+/// #[message(reply = u32)]
+/// struct Take;
+///
+/// #[derive(Subsystem, Default)]
+/// struct Shelf {
+///     things: Vec<u32>,
+/// }
+///
+/// #[routes]
+/// impl Shelf {
+///     #[route("put")]
+///     fn put(&mut self, Put(thing): Put) {
+///         self.things.push(thing);
+///     }
+///
+///     #[route("take")]
+///     fn take(&mut self, take: Take) -> OrLater<u32, Take> {
+///         match self.things.pop() {
+///             Some(thing) => OrLater::Reply(thing),
+///             None => later(take),
+///         }
+///     }
+/// }
+///
+/// # #[mycelia::main]
+/// # async fn main() -> anyhow::Result<()> {
+/// let system = System::builder().start().await?;
+/// system.mount(Shelf::default).await?;
+/// let shelf = system.route::<Take>("shelf://take")?;
+/// let put = async { system.tell("shelf://put", Put(7)).await };
+/// // The one who takes comes first, and waits until there is something.
+/// let (taken, _) = tokio::join!(shelf.ask(Take), put);
+/// assert_eq!(taken?, 7);
+/// # system.stop().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrLater<R, M> {
+    /// The reply.
+    Reply(R),
+    /// The message, for later.
+    Later(M),
+}
+
+/// Keeps a message for later: see [`OrLater`].
+pub fn later<R, M>(message: M) -> OrLater<R, M> {
+    OrLater::Later(message)
+}
+
+impl<R, M> IntoReply<R> for OrLater<R, M> {
+    type Later = Held<M>;
+
+    fn into_reply(self) -> Result<Result<R, anyhow::Error>, Held<M>> {
+        match self {
+            OrLater::Reply(reply) => Ok(Ok(reply)),
+            OrLater::Later(message) => Err(Held(message)),
+        }
+    }
+}
+
+impl<R, M, E: Into<anyhow::Error>> IntoReply<R> for Result<OrLater<R, M>, E> {
+    type Later = Held<M>;
+
+    fn into_reply(self) -> Result<Result<R, anyhow::Error>, Held<M>> {
+        match self {
+            Ok(reply) => reply.into_reply(),
+            Err(error) => Ok(Err(error.into())),
+        }
     }
 }

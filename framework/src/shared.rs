@@ -7,12 +7,13 @@ use actix::WeakRecipient;
 use once_cell::sync::OnceCell;
 use tokio::sync::watch;
 
+use crate::blocking::Blocking;
 use crate::clock::{Clock, Stamp};
 use crate::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use crate::directory::Directory;
 use crate::envelope::Envelope;
 use crate::events::Events;
-use crate::extract::{SenderId, States, Surroundings};
+use crate::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
 use crate::local::Local;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Seat, SeatId};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) waits: Waits,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
+    pub(crate) blocking: Blocking,
     /// Where hosts report.
     pub(crate) reports: OnceCell<WeakRecipient<Report>>,
     chance: AtomicU64,
@@ -54,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) ask_deadline: Option<Duration>,
     pub(crate) stop_deadline: Duration,
     pub(crate) keep_dead_letters: usize,
+    pub(crate) blocking_threads: usize,
     /// Of all that happens by chance.
     pub(crate) seed: u64,
     pub(crate) states: States,
@@ -130,6 +133,7 @@ impl Shared {
         keepers: tokio::runtime::Handle,
     ) -> Self {
         Shared {
+            blocking: Blocking::new(settings.name.clone(), settings.blocking_threads),
             name: settings.name,
             pool,
             patience: Patience::new(&settings.clock, settings.ask_deadline, true),
@@ -262,5 +266,20 @@ impl Surroundings for Shared {
 
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    fn block(&self, of: &Delivery<'_>, work: Work) -> Away {
+        let pool = self.pool.clone();
+        let (seat, due, trace) = (of.receiver, of.due, of.trace);
+        let who = self.name_of(seat).unwrap_or_else(|| "?".into());
+        let away = self.blocking.run(who, move || {
+            let local = Local::of(&pool);
+            // What it sends is sent by the subsystem; it may wait for room, this being no thread of
+            // subsystems.
+            let _serving = local.serve_blocking(seat);
+            local.take_up(due, trace);
+            work()
+        });
+        Box::pin(async move { away.ok()?.await.ok() })
     }
 }

@@ -61,6 +61,7 @@ pub fn derive_subsystem(input: TokenStream) -> TokenStream {
 /// - message and extractors are owned values, their patterns may be anything;
 /// - it returns the message's reply, a `Result` of it, or nothing where the reply is `()`;
 /// - repeating `#[route]` gives it several patterns;
+/// - `#[route("...", blocking)]` on a sync method runs it on a thread that may be blocked;
 /// - `#[cfg]` on it applies to its routes as well.
 ///
 /// Methods without `#[route]` stay what they are. Two handlers may share a pattern if their

@@ -11,6 +11,7 @@ mod captures;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +28,13 @@ pub use captures::{AsCapture, Capture, Captures};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",
     label = "a handler can't take this argument",
-    note = "after the message a handler takes `Path<T>`, `Query`, `Sender`, `Deadline`, `State<T>` or `System`, in any order; `T` of `Path<T>` needs `FromStr`"
+    note = "after the message a handler takes `Path<T>`, `Query`, `Sender`, `Deadline`, `State<T>`, `Context` or `System`, in any order; `T` of `Path<T>` needs `FromStr`"
 )]
 pub trait Extractor: Sized + 'static {
     /// How many captures of the path it takes.
     const CAPTURES: usize = 0;
 
-    /// What travels beside the message.
+    /// What travels beside the message; `Clone` for a handler that may keep its message for later.
     type Packed: Send + 'static;
 
     /// Takes what it needs from the path, at the sender.
@@ -73,7 +74,14 @@ pub(crate) trait Surroundings {
     fn name_of(&self, sender: SenderId) -> Option<Arc<str>>;
     fn states(&self) -> &States;
     fn clock(&self) -> &Clock;
+
+    /// Does work that blocks its thread on another one; nothing if there are no such threads any more.
+    fn block(&self, of: &Delivery<'_>, work: Work) -> Away;
 }
+
+/// Work that blocks its thread, and what it brings back.
+pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
+pub(crate) type Away = Pin<Box<dyn Future<Output = Option<Box<dyn Any + Send>>>>>;
 
 impl Delivery<'_> {
     /// The name of the subsystem whose handler sent the message; `None` for one from outside.
@@ -135,7 +143,7 @@ impl fmt::Debug for States {
 
 /// The extractors of one handler, as a tuple; implemented for up to eight.
 pub trait Extract: Sized + 'static {
-    /// What travels beside the message.
+    /// What travels beside the message; `Clone` for a handler that may keep its message for later.
     type Packed: Send + 'static;
 
     /// Packs each.

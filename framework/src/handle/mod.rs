@@ -10,6 +10,8 @@ use mycelia_core::PathRef;
 pub use at::At;
 
 use crate::address::{mounted, pack_of};
+use crate::dead_letters::DeadReason;
+use crate::directory::Mounted;
 use crate::error::{AskError, CaptureError, SendError, Undelivered};
 use crate::extract::{Address, Capture, Captures, Source};
 use crate::mailbox::Seat;
@@ -18,7 +20,8 @@ use crate::message::Message;
 use crate::priority::Priority;
 use crate::route::{Pack, Patience, RouteMap};
 use crate::send::{self, Asked, Failed, Target, To};
-use crate::shared::Shared;
+use crate::shared::{Letter, Shared};
+use crate::trace::TraceId;
 
 /// A route of a mounted subsystem, resolved for messages of type `M`.
 ///
@@ -78,55 +81,110 @@ impl<M: Message> Route<M> {
     /// Resolves a pattern or a path.
     pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
         let memory = Memory::of(&shared.directory);
-        let inner = if text.contains('{') {
-            let (name, pattern) = text
-                .split_once("://")
-                .ok_or(SendError::BadPath(mycelia_core::PathError::NoScheme))?;
-            let mounted = mounted(shared, &memory, name)?;
-            let route = mounted
-                .map
-                .by_pattern(pattern)
-                .ok_or_else(|| SendError::NoRoute { path: text.into() })?;
-            let pack = pack_of::<M>(&mounted, route)?.clone();
-            Resolved {
-                seat: mounted.seat.clone(),
-                table: mounted.map.id,
-                map: mounted.map.clone(),
-                captures: pack.captures(),
-                pack,
-                pattern: pattern.into(),
-                fixed: None,
-                query: None,
-            }
-        } else {
-            let path = PathRef::parse(text).map_err(SendError::BadPath)?;
-            let mounted = mounted(shared, &memory, path.name())?;
-            let (route, captures) = mounted
-                .map
-                .find(&path)
-                .ok_or_else(|| SendError::NoRoute { path: text.into() })?;
-            let route = &mounted.map.routes[usize::from(route)];
-            let texts: Box<[Box<str>]> = (0..captures.len())
-                .filter_map(|i| captures.get(i))
-                .map(|text| text.into())
-                .collect();
-            let pack = pack_of::<M>(&mounted, route)?.clone();
-            Resolved {
-                seat: mounted.seat.clone(),
-                table: mounted.map.id,
-                map: mounted.map.clone(),
-                captures: pack.captures(),
-                pack,
-                pattern: route.pattern.as_str().into(),
-                fixed: Some(texts).filter(|texts| !texts.is_empty()),
-                query: path.query().map(Into::into),
-            }
+        let (name, pattern) = match text.split_once("://") {
+            Some((name, rest)) => (name, rest.contains('{').then_some(rest)),
+            None => return Err(SendError::BadPath(mycelia_core::PathError::NoScheme)),
         };
-        Ok(Route {
+        match pattern {
+            Some(pattern) => {
+                let mounted = mounted(shared, &memory, name)?;
+                Self::of_pattern(shared, &mounted, pattern)
+            }
+            None => {
+                let path = PathRef::parse(text).map_err(SendError::BadPath)?;
+                let mounted = mounted(shared, &memory, path.name())?;
+                Self::of_path(shared, &mounted, &path)
+            }
+        }
+    }
+
+    /// Resolves a path within a subsystem, which need not be found by its name yet.
+    pub(crate) fn resolve_within(
+        shared: &Arc<Shared>,
+        mounted: &Mounted,
+        path: &str,
+    ) -> Result<Self, SendError> {
+        let text = format!("{}://{path}", mounted.seat.name);
+        let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
+        Self::of_path(shared, mounted, &path)
+    }
+
+    fn of_pattern(
+        shared: &Arc<Shared>,
+        mounted: &Mounted,
+        pattern: &str,
+    ) -> Result<Self, SendError> {
+        let Some(route) = mounted.map.by_pattern(pattern) else {
+            let path = format!("{}://{pattern}", mounted.seat.name).into();
+            return Err(SendError::NoRoute { path });
+        };
+        let pack = pack_of::<M>(mounted, route)?;
+        Ok(Self::new(shared, mounted, pack, pattern.into(), None, None))
+    }
+
+    fn of_path(
+        shared: &Arc<Shared>,
+        mounted: &Mounted,
+        path: &PathRef<'_>,
+    ) -> Result<Self, SendError> {
+        let Some((route, captures)) = mounted.map.find(path) else {
+            let path = path.to_string().into();
+            return Err(SendError::NoRoute { path });
+        };
+        let route = &mounted.map.routes[usize::from(route)];
+        let pack = pack_of::<M>(mounted, route)?;
+        let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
+        let fixed = Some(texts).filter(|texts| !texts.is_empty());
+        let pattern = route.pattern.as_str().into();
+        let query = path.query().map(Into::into);
+        Ok(Self::new(shared, mounted, pack, pattern, fixed, query))
+    }
+
+    fn new(
+        shared: &Arc<Shared>,
+        mounted: &Mounted,
+        pack: &Arc<dyn Pack<M>>,
+        pattern: Box<str>,
+        fixed: Option<Box<[Box<str>]>>,
+        query: Option<Box<str>>,
+    ) -> Self {
+        Route {
             shared: shared.clone(),
-            inner: Arc::new(inner),
+            inner: Arc::new(Resolved {
+                seat: mounted.seat.clone(),
+                table: mounted.map.id,
+                map: mounted.map.clone(),
+                captures: pack.captures(),
+                pack: pack.clone(),
+                pattern,
+                fixed,
+                query,
+            }),
             priority: M::PRIORITY,
-        })
+        }
+    }
+
+    /// Asks, however long the reply takes.
+    pub(crate) fn ask_for_ever(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::ask_for_ever(self, message)
+    }
+
+    /// Makes a dead letter of a message that went here and whose sender does not care.
+    pub(crate) fn bury(&self, reason: DeadReason) {
+        let (route, handler) = self.inner.pack.numbers();
+        let sent = self.shared.clock.now();
+        let letter = Letter {
+            route,
+            handler,
+            sender: 0,
+            sent,
+            trace: TraceId::of_first(sent.0, 0),
+        };
+        let Resolved { seat, map, .. } = &*self.inner;
+        self.shared.bury(seat, map, letter, reason);
     }
 
     fn text(&self) -> Box<str> {
@@ -257,25 +315,13 @@ impl<M: Message> Route<M> {
             let subsystem = seat.name.clone();
             return Err(Failed::refused(SendError::Closed { subsystem }));
         };
-        let Some(route) = mounted.map.by_pattern(pattern) else {
-            let path = self.text();
-            return Err(Failed::refused(SendError::NoRoute { path }));
-        };
-        let pack = pack_of::<M>(&mounted, route).map_err(Failed::refused)?;
-        Ok(Route {
-            shared: self.shared.clone(),
-            inner: Arc::new(Resolved {
-                seat: mounted.seat.clone(),
-                table: mounted.map.id,
-                map: mounted.map.clone(),
-                captures: pack.captures(),
-                pack: pack.clone(),
-                pattern: pattern.clone(),
-                fixed: None,
-                query: self.inner.query.clone(),
-            }),
-            priority: self.priority,
-        })
+        let mut renewed =
+            Self::of_pattern(&self.shared, &mounted, pattern).map_err(Failed::refused)?;
+        renewed.priority = self.priority;
+        if let (Some(query), Some(inner)) = (&self.inner.query, Arc::get_mut(&mut renewed.inner)) {
+            inner.query = Some(query.clone());
+        }
+        Ok(renewed)
     }
 
     /// Sends a message; waits while there is no room.

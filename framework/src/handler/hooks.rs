@@ -12,7 +12,7 @@ use super::{Called, Desk};
 use crate::envelope::Envelope;
 use crate::events::EndReason;
 use crate::extract::{Address, Captures as _, Delivery, Extract, Source};
-use crate::message::IntoReply;
+use crate::message::{IntoReply, Nothing};
 use crate::supervision::Failure;
 
 /// Which hook.
@@ -74,7 +74,7 @@ where
     F: AsyncFn(&mut S, C, A) -> R + Clone + Send + Sync + 'static,
     C: 'static,
     A: Extract,
-    R: IntoReply<()> + 'static,
+    R: IntoReply<(), Later = Nothing> + 'static,
 {
     fn call(
         &self,
@@ -118,7 +118,7 @@ pin_project_lite::pin_project! {
 impl<S, F, R> Run<S> for HookRun<F>
 where
     F: Future<Output = (Box<S>, Result<R, Panic>)>,
-    R: IntoReply<()>,
+    R: IntoReply<(), Later = Nothing>,
 {
     fn poll(
         self: Pin<&mut Self>,
@@ -127,8 +127,9 @@ where
     ) -> Poll<(Box<S>, Outcome)> {
         self.project().future.poll(cx).map(|(state, ended)| {
             let outcome = match ended.map(IntoReply::into_reply) {
-                Ok(Ok(())) => Outcome::Handled,
-                Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
+                Ok(Ok(Ok(()))) => Outcome::Handled,
+                Ok(Ok(Err(error))) => Outcome::Failed(format!("{error:#}")),
+                Ok(Err(nothing)) => match nothing {},
                 Err(panic) => Outcome::Panicked(panic),
             };
             (state, outcome)

@@ -5,6 +5,7 @@
 //! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
 //! one [`Runner`], whose memory is reused. Both lie on the host's one [`Desk`].
 
+pub(crate) mod blocking;
 pub(crate) mod hooks;
 pub(crate) mod runner;
 
@@ -17,7 +18,7 @@ use futures_util::FutureExt;
 
 use crate::envelope::{Envelope, Parcel};
 use crate::extract::{Delivery, Extract};
-use crate::message::{IntoReply, Message};
+use crate::message::{GiveBack, IntoReply, Message};
 use runner::{Outcome, Panic, Run, Runner};
 
 /// One route's way to the user's method.
@@ -66,6 +67,7 @@ impl<S> Desk<S> {
                 self.state = Some(state);
                 match outcome {
                     Outcome::Handled => Called::Handled,
+                    Outcome::Later => Called::Later,
                     Outcome::Failed(text) => {
                         self.failure = text;
                         Called::Failed
@@ -89,6 +91,8 @@ pub(crate) enum Called {
     Failed,
     /// It panicked, and what it left lies on the desk; the subsystem is there, but broken.
     Panicked,
+    /// It gave the message back, which lies in the envelope again.
+    Later,
     /// It runs in the runner.
     Running,
     /// The envelope does not hold what this handler takes.
@@ -105,31 +109,46 @@ pub(crate) enum Unanswered {
     Unhandled,
 }
 
+/// How a method has ended.
+enum End<L> {
+    Handled,
+    /// With an error of this text.
+    Failed(String),
+    /// It gave the message back.
+    Later(L),
+}
+
 /// Writes the reply, or the error, for whoever asked.
-///
-/// # Errors
-/// The text of the handler's error.
 #[inline]
-fn end<M: Message>(
-    envelope: &mut Envelope<'_>,
-    reply: impl IntoReply<M::Reply>,
-) -> Result<(), String> {
+fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R) -> End<R::Later> {
     let is_ask = envelope.head().is_ask;
     match reply.into_reply() {
-        Ok(reply) => {
+        Ok(Ok(reply)) => {
             if is_ask {
                 envelope.put(reply);
             }
-            Ok(())
+            End::Handled
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             let text = format!("{error:#}");
             if is_ask {
                 envelope.put(Unanswered::Failed(error));
             }
-            Err(text)
+            End::Failed(text)
         }
+        Err(later) => End::Later(later),
     }
+}
+
+/// Puts a message back that is to be handled later.
+fn put_back<M, P, L>(envelope: &mut Envelope<'_>, later: L, kept: L::Kept)
+where
+    M: Message,
+    P: Send + 'static,
+    L: GiveBack<M, P>,
+{
+    let (message, packed) = later.give_back(kept);
+    envelope.put(Parcel { message, packed });
 }
 
 /// A method that answers at once.
@@ -153,6 +172,7 @@ where
     M: Message,
     A: Extract,
     R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, A::Packed>,
 {
     #[inline]
     fn call(
@@ -168,13 +188,18 @@ where
         let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
             return Called::WrongParcel;
         };
+        let kept = R::Later::keep(&parcel.packed);
         let arguments = A::unpack(parcel.packed, delivery);
         let reply = (self.method)(state, parcel.message, arguments);
-        match end::<M>(envelope, reply) {
-            Ok(()) => Called::Handled,
-            Err(text) => {
+        match end::<M, R>(envelope, reply) {
+            End::Handled => Called::Handled,
+            End::Failed(text) => {
                 desk.failure = text;
                 Called::Failed
+            }
+            End::Later(later) => {
+                put_back(envelope, later, kept);
+                Called::Later
             }
         }
     }
@@ -202,6 +227,7 @@ where
     M: Message,
     A: Extract,
     R: IntoReply<M::Reply> + 'static,
+    R::Later: GiveBack<M, A::Packed>,
 {
     fn call(
         &self,
@@ -217,9 +243,10 @@ where
             desk.state = Some(state);
             return Called::WrongParcel;
         };
+        let kept = R::Later::keep(&parcel.packed);
         let arguments = A::unpack(parcel.packed, delivery);
         let method = self.method.clone();
-        desk.runner.start(AsyncRun::<_, M, R> {
+        desk.runner.start(AsyncRun::<_, M, A::Packed, R, _> {
             future: async move {
                 // Caught here, so that a panic does not unwind through the subsystem: its own drop
                 // may panic too, and two panics at once abort the process.
@@ -227,6 +254,7 @@ where
                 let reply = AssertUnwindSafe(running).catch_unwind().await;
                 (state, reply)
             },
+            kept: Some(kept),
             types: PhantomData,
         });
         desk.poll(cx, Some(envelope))
@@ -234,31 +262,41 @@ where
 }
 
 pin_project_lite::pin_project! {
-    struct AsyncRun<F, M, R> {
+    pub(super) struct AsyncRun<F, M, P, R, K> {
         #[pin]
-        future: F,
-        types: PhantomData<fn(M) -> R>,
+        pub(super) future: F,
+        // What the message is given back with.
+        pub(super) kept: Option<K>,
+        pub(super) types: PhantomData<fn(M, P) -> R>,
     }
 }
 
-impl<S, F, M, R> Run<S> for AsyncRun<F, M, R>
+impl<S, F, M, P, R> Run<S> for AsyncRun<F, M, P, R, <R::Later as GiveBack<M, P>>::Kept>
 where
     F: Future<Output = (Box<S>, Result<R, Panic>)>,
     M: Message,
+    P: Send + 'static,
     R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, P>,
 {
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)> {
-        self.project().future.poll(cx).map(|(state, reply)| {
+        let this = self.project();
+        this.future.poll(cx).map(|(state, reply)| {
             let envelope = envelope.expect("a message is polled with its envelope");
             let ended = reply
-                .and_then(|reply| catch_unwind(AssertUnwindSafe(|| end::<M>(envelope, reply))));
+                .and_then(|reply| catch_unwind(AssertUnwindSafe(|| end::<M, R>(envelope, reply))));
             let outcome = match ended {
-                Ok(Ok(())) => Outcome::Handled,
-                Ok(Err(text)) => Outcome::Failed(text),
+                Ok(End::Handled) => Outcome::Handled,
+                Ok(End::Failed(text)) => Outcome::Failed(text),
+                Ok(End::Later(later)) => {
+                    let kept = this.kept.take().expect("a future ends once");
+                    put_back(envelope, later, kept);
+                    Outcome::Later
+                }
                 Err(panic) => Outcome::Panicked(panic),
             };
             (state, outcome)

@@ -24,6 +24,8 @@ pub(crate) type Panic = Box<dyn Any + Send>;
 /// How a handler ended.
 pub(crate) enum Outcome {
     Handled,
+    /// It gave its message back.
+    Later,
     /// It returned an error with this text.
     Failed(String),
     /// It panicked; the subsystem is there, but broken.

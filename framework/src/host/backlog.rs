@@ -4,12 +4,18 @@ use super::{Resident, Works};
 use crate::mailbox::inbox::{Inbox, Taken};
 use crate::mailbox::lanes::{Lanes, Look};
 use crate::mailbox::orders::Order;
-use crate::token::{Links, Token};
+use crate::sync::Ordering;
+use crate::token::{Chain, Links, Token};
 
 impl<S: 'static> Resident<S> {
     /// The next message of the backlog, filled from the inbox when it is empty.
     #[inline(always)]
     pub(super) fn next(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
+        if self.tries_kept
+            && let Some(token) = self.next_kept(works, links)
+        {
+            return Some(token);
+        }
         if let Some(lanes) = works.mounted.seat.lanes() {
             return self.next_of(lanes, works, links);
         }
@@ -18,6 +24,47 @@ impl<S: 'static> Resident<S> {
         }
         self.take_all(works, links)?;
         self.backlog.pop_front(links)
+    }
+
+    /// The next message that was kept for later and is to be tried again.
+    #[cold]
+    fn next_kept(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
+        if self.again.is_empty() && std::mem::take(&mut self.has_changed) {
+            self.again = std::mem::replace(&mut self.kept, Chain::new());
+        }
+        let next = self.again.pop_front(links);
+        self.tries_kept = next.is_some();
+        self.tell_kept(works);
+        next
+    }
+
+    /// Keeps a message for later.
+    #[cold]
+    pub(super) fn keep(&mut self, works: &Works<S>, token: Token) {
+        self.kept.push_back(&works.shared.pool.links, token);
+        self.tell_kept(works);
+    }
+
+    /// Whoever waits until nothing is going on need not wait for them.
+    fn tell_kept(&self, works: &Works<S>) {
+        let kept = self.kept.len() + self.again.len();
+        works.mounted.kept.store(kept, Ordering::Release);
+    }
+
+    /// The subsystem has changed: has those that were kept for later tried again.
+    #[inline]
+    pub(super) fn change(&mut self) {
+        if !self.kept.is_empty() || !self.again.is_empty() {
+            self.has_changed = true;
+            self.tries_kept = true;
+        }
+    }
+
+    /// All that were kept for later, to be ended.
+    pub(super) fn all_kept(&mut self, links: &Links) -> Chain {
+        let mut all = std::mem::replace(&mut self.again, Chain::new());
+        all.append(links, std::mem::replace(&mut self.kept, Chain::new()));
+        all
     }
 
     /// The next message of a mailbox with several lanes.
@@ -35,6 +82,9 @@ impl<S: 'static> Resident<S> {
         };
         let seat = &works.mounted.seat;
         let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
+        if looked.has_opened {
+            seat.make_room(usize::MAX);
+        }
         if looked.off != 0 {
             seat.endings.tear(looked.off);
         }

@@ -56,6 +56,7 @@ impl<S: 'static> Resident<S> {
                     self.ended.extend(ended);
                 }
                 Control::Stop => self.stop_itself(works, gathered),
+                Control::Spawn(_) => unreachable!("it is spawned when it comes"),
                 Control::Fail(failure) if self.order != Order::Abort => {
                     self.interrupt(works, gathered);
                     self.fail(works, failure);
@@ -197,7 +198,9 @@ impl<S: 'static> Resident<S> {
             Called::Handled => None,
             Called::Failed => Some(std::mem::take(&mut self.desk.failure).into_boxed_str()),
             Called::Panicked => self.desk.panic.take().map(panic_message),
-            Called::Running | Called::WrongParcel => Some("the subsystem was not there".into()),
+            Called::Running | Called::Later | Called::WrongParcel => {
+                Some("the subsystem was not there".into())
+            }
         };
         match (hook, failed) {
             (Hook::Restarting, None) => self.life = Life::Starting(Hook::Started),
@@ -214,6 +217,8 @@ impl<S: 'static> Resident<S> {
     /// It handles messages from now on.
     fn is_there(&mut self, works: &Works<S>) {
         self.life = Life::Running;
+        // A new value is a change too.
+        self.change();
         let name = &works.mounted.seat.name;
         if let Some(standing) = self.standing.take() {
             let _ = standing.send(Ok(()));
@@ -297,8 +302,9 @@ impl<S: 'static> Resident<S> {
         }
     }
 
-    /// Drops the subsystem's value, whose drop may panic.
+    /// Drops the subsystem's value, whose drop may panic, and ends its tasks.
     fn drop_value(&mut self, works: &Works<S>) {
+        works.mounted.end_tasks();
         let value = (
             self.desk.state.take(),
             std::mem::replace(&mut self.desk.runner, Runner::new()),

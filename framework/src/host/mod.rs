@@ -73,6 +73,13 @@ struct Resident<S: 'static> {
     factory: Box<dyn Fn() -> S>,
     desk: Desk<S>,
     backlog: Chain,
+    /// Messages that were kept for later; and those of them that are tried again now.
+    kept: Chain,
+    again: Chain,
+    /// The subsystem has changed since the kept ones were last tried.
+    has_changed: bool,
+    /// Kept ones are being tried again, or are to be.
+    tries_kept: bool,
     /// The ticket up to which messages were taken out of the inbox.
     ticket: u64,
     in_service: Option<Service>,
@@ -148,6 +155,10 @@ impl<S: 'static> Host<S> {
                 factory,
                 desk: Desk::new(state),
                 backlog: Chain::new(),
+                kept: Chain::new(),
+                again: Chain::new(),
+                has_changed: false,
+                tries_kept: false,
                 ticket,
                 in_service: None,
                 life: Life::Starting(Hook::Started),
@@ -216,6 +227,10 @@ impl<S: 'static> ActixHandler<Control> for Host<S> {
     type Result = ();
 
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
+        if let Control::Spawn(work) = control {
+            drop(actix_rt::spawn(work));
+            return;
+        }
         let mut resident = self.hosted.resident.borrow_mut();
         resident.controls.push_back(control);
     }

@@ -186,6 +186,7 @@ impl<S: 'static> Resident<S> {
             if called == Called::Handled {
                 gathered.sample(works, &envelope, started);
                 gathered.close(works, envelope, Ending::Handled);
+                self.change();
                 continue;
             }
             if called == Called::Running {
@@ -256,8 +257,11 @@ impl<S: 'static> Resident<S> {
             Called::Handled => {
                 gathered.sample(works, &envelope, started);
                 gathered.close(works, envelope, Ending::Handled);
+                self.change();
             }
+            Called::Later => self.keep(works, envelope.into_token()),
             Called::Failed => {
+                self.change();
                 let text = std::mem::take(&mut self.desk.failure);
                 let fails = works.mounted.policy.on_error.then(|| text.as_str().into());
                 failed(works, envelope, started, text, gathered);
@@ -330,6 +334,11 @@ impl<S: 'static> Resident<S> {
         // Closed first: who is told of its message's end finds the mailbox closed.
         let links = &shared.pool.links;
         let mut rest = works.mounted.seat.close(links);
+        let mut kept = self.all_kept(links);
+        while let Some(token) = kept.pop_front(links) {
+            let envelope = Envelope::new(&shared.pool.slab, token);
+            reject(works, envelope, &mut gathered);
+        }
         self.order = Order::Abort;
         loop {
             while let Some(token) = self.backlog.pop_front(links) {

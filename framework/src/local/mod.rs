@@ -20,6 +20,8 @@ pub(crate) struct Local {
     pub(crate) lane: Arc<Lane>,
     /// The subsystem whose handler runs on this thread now; 0 for none.
     serving: Cell<u32>,
+    /// That handler may block this thread.
+    may_block: Cell<bool>,
     /// The deadline of the message being handled.
     due: Cell<Due>,
     /// Its trace; 0 for none.
@@ -59,6 +61,7 @@ impl Local {
         Rc::new(Local {
             lane,
             serving: Cell::new(0),
+            may_block: Cell::new(false),
             due: Cell::new(Due::NEVER),
             trace: Cell::new(0),
             owed: Cell::new(0),
@@ -142,6 +145,13 @@ impl Local {
         }
     }
 
+    /// The same on a thread that may be blocked.
+    pub(crate) fn serve_blocking(&self, seat: u32) -> Serving<'_> {
+        let serving = self.serve(seat);
+        self.may_block.set(true);
+        serving
+    }
+
     /// From now on a message with this deadline and trace is being handled.
     #[inline]
     pub(crate) fn take_up(&self, due: Due, trace: u64) {
@@ -162,13 +172,15 @@ pub(crate) struct Serving<'l> {
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         self.local.serving.set(self.seat);
+        self.local.may_block.set(false);
         self.local.take_up(self.due, self.trace);
     }
 }
 
-/// True if any subsystem of any system is being served on this thread.
+/// True if any subsystem of any system is being served on this thread, which therefore must not block.
 pub(crate) fn is_serving() -> bool {
+    let must_not_block = |local: &Rc<Local>| local.serving() != 0 && !local.may_block.get();
     LOCALS
-        .try_with(|locals| locals.borrow().iter().any(|local| local.serving() != 0))
+        .try_with(|locals| locals.borrow().iter().any(must_not_block))
         .unwrap_or(false)
 }

@@ -41,6 +41,8 @@ pub(crate) struct Looked {
     pub(crate) taken: u32,
     /// How far tickets and messages were off: 0.
     pub(crate) off: u64,
+    /// Senders may drop messages from now on: those who wait for room must try again.
+    pub(crate) has_opened: bool,
 }
 
 /// What a sender found that wants to drop the oldest message.
@@ -137,8 +139,8 @@ impl Lanes {
         (backlog, ticket): (&mut Chain, u64),
     ) -> Looked {
         let mut room = lock(&self.room);
-        if !room.is_open {
-            room.is_open = true;
+        let has_opened = !std::mem::replace(&mut room.is_open, true);
+        if has_opened {
             room.tickets[Priority::Normal as usize] = ticket;
             // Older than anything here.
             let newer = std::mem::replace(
@@ -153,7 +155,12 @@ impl Lanes {
             .passed
             .choose(waits)
             .and_then(|priority| room.chains[priority as usize].pop_front(links));
-        Looked { next, taken, off }
+        Looked {
+            next,
+            taken,
+            off,
+            has_opened,
+        }
     }
 
     /// Takes all that lies in the lanes into the room.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::events::EndReason;
@@ -20,8 +21,8 @@ pub(crate) enum Order {
     Abort,
 }
 
-/// What the keepers want of a host.
-#[derive(Debug, actix::Message)]
+/// What the keepers want of a host, or its subsystem's context.
+#[derive(actix::Message)]
 #[rtype(result = "()")]
 pub(crate) enum Control {
     /// End.
@@ -42,6 +43,8 @@ pub(crate) enum Control {
     Fail(Failure),
     /// Stop by itself.
     Stop,
+    /// Run this beside it on its thread.
+    Spawn(BoxFuture<'static, ()>),
 }
 
 /// What a host reports to the registry.

@@ -15,6 +15,7 @@ use crate::events::EndReason;
 use crate::ledger::Ledger;
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
+use crate::sync::Ordering;
 
 /// How long a handler may go on after it was told to end at once. One that does not return by then holds
 /// its thread.
@@ -187,6 +188,11 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
             stuck.push((&*mounted.seat.name).into());
         }
     }
+    // So do those that block a thread of their own.
+    while !shared.blocking.running().is_empty() && Instant::now() < grace {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stuck.extend(shared.blocking.running().iter().map(|name| (**name).into()));
     (all, Ended { stuck })
 }
 
@@ -195,16 +201,21 @@ async fn before(deadline: Instant, ended: &mut oneshot::Receiver<()>) -> bool {
     tokio::time::timeout_at(deadline, ended).await.is_ok()
 }
 
-/// Waits until nothing waits in any mailbox and nobody has sent meanwhile.
+/// Waits until nothing waits in any mailbox, but for what is kept for later, and nobody has sent meanwhile.
 async fn until_quiet(shared: &Shared, deadline: Instant) {
     let mut before = None;
     let mut pause = Duration::from_micros(100);
     while Instant::now() < deadline {
         let all = shared.directory.all_alive();
+        // First those kept: they can only become fewer by being handled.
+        let kept: u64 = all
+            .iter()
+            .map(|one| u64::from(one.kept.load(Ordering::Acquire)))
+            .sum();
         let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
         let sent: u64 = all.iter().map(|mounted| mounted.seat.accepted()).sum();
         // A message may have moved on while we looked; not if as many were sent before and after.
-        if waiting == 0 && before == Some(sent) {
+        if waiting <= kept && before == Some(sent) {
             return;
         }
         before = Some(sent);

@@ -11,9 +11,10 @@ use super::{Handlers, Route, RouteMap, RouteMessage};
 use crate::error::MountError;
 use crate::events::EndReason;
 use crate::extract::{Extract, States};
+use crate::handler::blocking::BlockingHandler;
 use crate::handler::hooks::{AsyncHook, Hooks};
 use crate::handler::{AsyncHandler, Handler, SyncHandler};
-use crate::message::{IntoReply, Message};
+use crate::message::{GiveBack, IntoReply, Message, Nothing};
 use crate::supervision::Failure;
 
 /// The routes of a subsystem while they are being entered.
@@ -69,6 +70,7 @@ impl<S: 'static> RouteTable<S> {
         M: Message,
         A: Extract,
         R: IntoReply<M::Reply> + 'static,
+        R::Later: GiveBack<M, A::Packed>,
     {
         let handler = Box::new(SyncHandler::<_, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
@@ -84,8 +86,27 @@ impl<S: 'static> RouteTable<S> {
         M: Message,
         A: Extract,
         R: IntoReply<M::Reply> + 'static,
+        R::Later: GiveBack<M, A::Packed>,
     {
         let handler = Box::new(AsyncHandler::<_, M, A, R>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Enters a handler that blocks its thread, with files, locks or long computations: it runs on one of
+    /// the [`blocking_threads`](crate::Builder::blocking_threads), and the next message is handled when
+    /// it has ended.
+    pub fn on_blocking<M, A, R>(
+        &mut self,
+        pattern: &str,
+        handler: impl Fn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        S: Send,
+        M: Message,
+        A: Extract + Send,
+        R: IntoReply<M::Reply> + Send + 'static,
+        R::Later: GiveBack<M, A::Packed>,
+    {
+        let handler = Box::new(BlockingHandler::<_, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -96,7 +117,7 @@ impl<S: 'static> RouteTable<S> {
         hook: impl AsyncFn(&mut S, (), A) -> R + Clone + Send + Sync + 'static,
     ) where
         A: Extract,
-        R: IntoReply<()> + 'static,
+        R: IntoReply<(), Later = Nothing> + 'static,
     {
         self.hooks.started = Some(Box::new(AsyncHook::<_, (), A, R>::new(hook)));
         self.checks.push(A::check);
@@ -109,7 +130,7 @@ impl<S: 'static> RouteTable<S> {
         hook: impl AsyncFn(&mut S, Failure, A) -> R + Clone + Send + Sync + 'static,
     ) where
         A: Extract,
-        R: IntoReply<()> + 'static,
+        R: IntoReply<(), Later = Nothing> + 'static,
     {
         self.hooks.restarting = Some(Box::new(AsyncHook::<_, Failure, A, R>::new(hook)));
         self.checks.push(A::check);
@@ -122,7 +143,7 @@ impl<S: 'static> RouteTable<S> {
         hook: impl AsyncFn(&mut S, EndReason, A) -> R + Clone + Send + Sync + 'static,
     ) where
         A: Extract,
-        R: IntoReply<()> + 'static,
+        R: IntoReply<(), Later = Nothing> + 'static,
     {
         self.hooks.stopped = Some(Box::new(AsyncHook::<_, EndReason, A, R>::new(hook)));
         self.checks.push(A::check);

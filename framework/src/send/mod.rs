@@ -12,7 +12,7 @@ mod verbs;
 use std::sync::Arc;
 
 use overflow::Overflowed;
-pub(crate) use verbs::{To, ask, ask_within, tell, tell_blocking, try_tell};
+pub(crate) use verbs::{To, ask, ask_for_ever, ask_within, tell, tell_blocking, try_tell};
 
 use crate::error::{Room, SendError, Undelivered};
 use crate::extract::Address;

@@ -98,6 +98,11 @@ pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     Asking::new(until_room(message, Ask { to, patience }))
 }
 
+pub(crate) fn ask_for_ever<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
+    let patience = Patience::new(&to.shared().clock, None, false);
+    Asking::new(until_room(message, Ask { to, patience }))
+}
+
 pub(crate) fn ask_within<M: Message, T: To<M>>(
     to: T,
     message: M,

@@ -104,7 +104,7 @@ impl Strategy for Weighted {
     }
 
     fn name(&self) -> &'static str {
-        "priority"
+        "weighted"
     }
 }
 

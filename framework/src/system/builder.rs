@@ -47,6 +47,7 @@ pub struct Builder {
     stop_deadline: Duration,
     ask_deadline: Option<Duration>,
     keep_dead_letters: usize,
+    blocking_threads: usize,
     together: Together,
     states: States,
 }
@@ -63,6 +64,7 @@ impl Default for Builder {
             stop_deadline: Duration::from_secs(10),
             ask_deadline: Some(Duration::from_secs(30)),
             keep_dead_letters: 64,
+            blocking_threads: 16,
             together: Together::OneForOne,
             states: States::default(),
         }
@@ -139,6 +141,13 @@ impl Builder {
         self
     }
 
+    /// Most threads for handlers that block (`#[route("…", blocking)]`): 1 to 1024. They are started when
+    /// first needed, and end when idle. Default: 16.
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_threads = threads;
+        self
+    }
+
     /// Which other subsystems without a parent are restarted when one of them is. Default: none.
     pub fn together(mut self, together: Together) -> Self {
         self.together = together;
@@ -167,6 +176,12 @@ impl Builder {
                 must_be: "1 to 1024",
             });
         }
+        if !(1..=1024).contains(&self.blocking_threads) {
+            return Err(StartError::BadSetting {
+                setting: "blocking_threads",
+                must_be: "1 to 1024",
+            });
+        }
         if !(1..=MAX_ENVELOPES).contains(&self.pool) {
             return Err(StartError::BadSetting {
                 setting: "pool",
@@ -191,6 +206,7 @@ impl Builder {
                 ask_deadline: self.ask_deadline,
                 stop_deadline: self.stop_deadline,
                 keep_dead_letters: self.keep_dead_letters,
+                blocking_threads: self.blocking_threads,
                 seed: RandomState::new().build_hasher().finish(),
                 states,
             },

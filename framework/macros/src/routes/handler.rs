@@ -3,10 +3,11 @@
 use mycelia_core::Pattern;
 use proc_macro2::Span;
 use quote::ToTokens;
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{
     Attribute, Error, FnArg, GenericParam, Ident, ImplItemFn, LitStr, Receiver, ReturnType,
-    Signature, Type,
+    Signature, Token, Type,
 };
 
 use super::borrow::borrowed;
@@ -14,10 +15,11 @@ use super::borrow::borrowed;
 /// As many as the tuples that `Extract` is implemented for.
 const EXTRACTORS_MAX: usize = 8;
 
-/// One `#[route("pattern")]`.
+/// One `#[route("pattern")]`, or `#[route("pattern", blocking)]`.
 pub(super) struct Route {
     pub(super) literal: LitStr,
     pub(super) pattern: Pattern,
+    pub(super) is_blocking: bool,
 }
 
 impl Route {
@@ -26,14 +28,31 @@ impl Route {
     }
 
     fn read(attr: &Attribute) -> syn::Result<Route> {
-        let literal: LitStr = attr.parse_args().map_err(|_| {
+        let read = |input: ParseStream<'_>| -> syn::Result<(LitStr, bool)> {
+            let literal = input.parse()?;
+            let is_blocking = !input.is_empty();
+            if is_blocking {
+                input.parse::<Token![,]>()?;
+                let option: Ident = input.parse()?;
+                if option != "blocking" {
+                    return Err(Error::new_spanned(option, "not an option of a route"));
+                }
+            }
+            Ok((literal, is_blocking))
+        };
+        let (literal, is_blocking) = attr.parse_args_with(read).map_err(|_| {
             Error::new_spanned(
                 &attr.meta,
-                "a route takes one pattern: `#[route(\"users/{id}\")]`",
+                "a route takes one pattern: `#[route(\"users/{id}\")]`; for a method that blocks its \
+                 thread write `#[route(\"users/{id}\", blocking)]`",
             )
         })?;
         match Pattern::parse(&literal.value()) {
-            Ok(pattern) => Ok(Route { literal, pattern }),
+            Ok(pattern) => Ok(Route {
+                literal,
+                pattern,
+                is_blocking,
+            }),
             Err(error) => Err(Error::new(literal.span(), error)),
         }
     }
@@ -64,6 +83,13 @@ impl Handler {
         let sig = &method.sig;
         let before = errors.len();
         errors.extend(unfit(sig));
+        if let (Some(token), Some(route)) = (sig.asyncness, routes.iter().find(|r| r.is_blocking)) {
+            let text =
+                "a blocking handler is not async: remove `async`, or `blocking` from its route";
+            let mut error = Error::new_spanned(token, text);
+            error.combine(Error::new(route.literal.span(), "here it is said to block"));
+            errors.push(error);
+        }
         let arguments = kept(arguments(sig), errors)?;
         for (i, argument) in arguments.iter().enumerate() {
             let what = if i == 0 { "a message" } else { "an extractor" };
@@ -339,7 +365,10 @@ mod tests {
             let errors = errors(quote!(impl Api { #wrong fn f(&self, msg: A) {} }));
             assert_eq!(
                 errors,
-                ["a route takes one pattern: `#[route(\"users/{id}\")]`"]
+                [
+                    "a route takes one pattern: `#[route(\"users/{id}\")]`; for a method that blocks \
+                     its thread write `#[route(\"users/{id}\", blocking)]`"
+                ]
             );
         }
     }

@@ -88,6 +88,10 @@ fn registration(handler: &Handler, is_generic: bool) -> TokenStream {
             quote!(const { #check };)
         });
         let literal = &route.literal;
+        let method = match route.is_blocking {
+            true => Ident::new("on_blocking", name.span()),
+            false => method.clone(),
+        };
         quote!(#check __table.#method::<#types>(#literal, #closure);)
     });
     quote! {
