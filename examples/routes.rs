@@ -52,9 +52,9 @@ impl Library {
         Deadline(deadline): Deadline,
     ) -> String {
         let asker = sender.as_deref().unwrap_or("nobody");
-        let hurry = deadline.map_or("no", |_| "in a");
+        let seconds = deadline.map_or(f64::INFINITY, |left| left.as_secs_f64().round());
         let of = format!("{} of {}", system.name(), town.0);
-        format!("{of}, asked by {asker}, {hurry} hurry")
+        format!("{of}, asked by {asker} within {seconds} s")
     }
 }
 // ANCHOR_END: patterns
@@ -87,11 +87,12 @@ async fn main() -> anyhow::Result<()> {
         println!("{path:36} {answer}");
         assert_eq!(answer, reply);
     }
+    // An ask has a deadline, 30 s unless it says another, and so has what its handler asks on the way.
     let visit = system.ask("reader://visit", Show).await?;
-    assert_eq!(visit, "library of Trier, asked by reader, no hurry");
+    assert_eq!(visit, "library of Trier, asked by reader within 30 s");
     let minute = Duration::from_secs(60);
     let about = system.ask_within("library://about", Show, minute).await?;
-    assert_eq!(about, "library of Trier, asked by nobody, in a hurry");
+    assert_eq!(about, "library of Trier, asked by nobody within 60 s");
 
     // The same pattern takes another type of message too, here by a resolved handle.
     let rename = system.route::<Rename>("library://books/{id}")?;
