@@ -89,6 +89,9 @@ mod tasks;
 mod entry;
 mod interop;
 
+#[cfg(feature = "test")]
+pub mod test;
+
 pub use address::AsPath;
 pub use clock::{Clock, ClockHand, Stamp};
 pub use context::Context;
