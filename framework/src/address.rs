@@ -176,6 +176,10 @@ fn send_to<M: Message, R>(
     address: Address<'_>,
     send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
 ) -> Result<R, Failed> {
+    let mounted = match mounted.group() {
+        None => mounted,
+        Some(group) => group.choose(route, &address),
+    };
     let route = &mounted.map.routes[usize::from(route)];
     let pack = match pack_of::<M>(mounted, route) {
         Ok(pack) => pack,

@@ -15,6 +15,7 @@ use crate::latency::{self, Book, OWN_BOOKS, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
 use crate::mailbox::{Seat, SeatId};
+use crate::replicas::Group;
 use crate::route::RouteMap;
 use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
@@ -32,6 +33,8 @@ pub(crate) struct Mounted {
     /// The same of its parent, for itself.
     siblings: Together,
     pub(crate) parent: Option<Weak<Mounted>>,
+    /// The subsystems that it stands for, if it is only a name for several: then it has no host.
+    group: OnceCell<Box<Group>>,
     /// Its timers and streams.
     tasks: Mutex<Vec<AbortHandle>>,
     /// In the order in which they were started. Written by the registry.
@@ -80,6 +83,7 @@ impl Mounted {
             together: placing.together,
             siblings: placing.siblings,
             parent: placing.parent.as_ref().map(Arc::downgrade),
+            group: OnceCell::new(),
             tasks: Mutex::default(),
             children: Mutex::default(),
             slice: AtomicU32::new(placing.slice),
@@ -92,6 +96,27 @@ impl Mounted {
             seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
             seat,
+        }
+    }
+
+    /// Makes it a name for several.
+    pub(crate) fn stand_for(&self, group: Group) {
+        let _ = self.group.set(Box::new(group));
+        self.seat.stand_for(self.map.id);
+    }
+
+    /// The subsystems that it stands for, if it is only a name for several.
+    #[inline]
+    pub(crate) fn group(&self) -> Option<&Group> {
+        self.group.get().map(|group| &**group)
+    }
+
+    /// The one below which it is mounted and which fails if it fails too often, if there is one.
+    pub(crate) fn superior(&self) -> Option<Arc<Mounted>> {
+        let parent = self.parent.as_ref()?.upgrade()?;
+        match parent.group() {
+            None => Some(parent),
+            Some(_) => parent.superior(),
         }
     }
 
@@ -109,7 +134,7 @@ impl Mounted {
         self.siblings == Together::OneForOne && lock(&self.children).is_empty()
     }
 
-    /// Its children, in the order in which they were started.
+    /// Its children, in the order in which they were started; a name for several is one.
     pub(crate) fn children(&self) -> Vec<Arc<Mounted>> {
         lock(&self.children).clone()
     }
@@ -153,6 +178,13 @@ impl Mounted {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
+        if let Some(group) = self.group() {
+            let mut sum = Ledger::default();
+            for member in group.members() {
+                sum += member.ledger();
+            }
+            return sum;
+        }
         let ledger = self.seat.ledger();
         match &self.baseline {
             Some(baseline) => ledger.minus(baseline),
@@ -199,7 +231,8 @@ impl Mounted {
 /// What is mounted in a system.
 pub(crate) struct Directory {
     mounted: DashMap<Arc<str>, Arc<Mounted>, FxBuildHasher>,
-    /// The same subsystems, to go through: iterating over a `DashMap` locks and allocates per shard.
+    /// The same, but for names of several, to go through: iterating over a `DashMap` locks and allocates
+    /// per shard.
     roster: RwLock<Vec<Arc<Mounted>>>,
     /// All that have a host, by the number of their seat.
     seated: DashMap<SeatId, Arc<Mounted>, FxBuildHasher>,
@@ -243,7 +276,9 @@ impl Directory {
     pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
         let name = mounted.seat.name.clone();
         self.mounted.insert(name, mounted.clone());
-        self.roster_mut().push(mounted);
+        if mounted.group().is_none() {
+            self.roster_mut().push(mounted);
+        }
         // Release: who sees the new epoch finds the new entry.
         self.epoch.fetch_add(1, Ordering::Release);
     }
@@ -254,8 +289,10 @@ impl Directory {
         let mut gone = lock(&self.gone);
         let (_, mounted) = self.mounted.remove(name)?;
         mounted.gone.store(1, Ordering::Release);
-        self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
-        gone.leaving.push(mounted.clone());
+        if mounted.group().is_none() {
+            self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
+            gone.leaving.push(mounted.clone());
+        }
         drop(gone);
         self.epoch.fetch_add(1, Ordering::Release);
         Some(mounted)
@@ -269,7 +306,9 @@ impl Directory {
         }
         let mut gone = lock(&self.gone);
         gone.leaving.retain(|one| !std::ptr::eq(&**one, mounted));
-        gone.retired += mounted.ledger();
+        if mounted.group().is_none() {
+            gone.retired += mounted.ledger();
+        }
     }
 
     /// All that is mounted, and the account of all that is not any more.

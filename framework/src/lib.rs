@@ -69,6 +69,7 @@ mod handler;
 mod route;
 mod subsystem;
 mod directory;
+mod replicas;
 mod memory;
 mod waits;
 mod dead_letters;
@@ -117,6 +118,7 @@ pub use mycelia_macros::{
 pub use overflow::Overflow;
 pub use pool::PoolStats;
 pub use priority::Priority;
+pub use replicas::Replicas;
 pub use route::RouteTable;
 pub use shared::StopReason;
 pub use subsystem::{Routes, Subsystem};

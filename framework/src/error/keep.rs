@@ -56,6 +56,13 @@ pub enum MountError {
         /// The name.
         name: Box<str>,
     },
+    /// Replicas are to be chosen by a capture that no route has.
+    NoCapture {
+        /// The capture's name.
+        name: Box<str>,
+    },
+    /// Several are to be mounted at once below different parents.
+    SeveralParents,
     /// The system, or the parent, has stopped or is stopping.
     Stopped,
 }
@@ -90,7 +97,15 @@ impl fmt::Display for MountError {
             }
             MountError::NoParent { name } => write!(
                 f,
-                "no subsystem `{name}` is mounted to be the parent; mount it first"
+                "no subsystem `{name}` is mounted to be the parent; mount it first (replicas have children one by one)"
+            ),
+            MountError::NoCapture { name } => write!(
+                f,
+                "replicas are to be chosen by `{{{name}}}`, and no route has that capture"
+            ),
+            MountError::SeveralParents => write!(
+                f,
+                "subsystems mounted at once must have the same parent, or none"
             ),
             MountError::Stopped => {
                 write!(f, "the system, or the parent, has stopped or is stopping")

@@ -1,8 +1,11 @@
 //! A message's address, as extractors read it at the sender.
 
 use std::any::{Any, TypeId, type_name};
-use std::fmt::Display;
+use std::fmt::{Display, Write};
+use std::hash::Hasher;
 use std::str::FromStr;
+
+use rustc_hash::FxHasher;
 
 use super::Capture;
 use crate::error::CaptureError;
@@ -45,6 +48,21 @@ impl<'a> Address<'a> {
         self.query
     }
 
+    /// A number for the text of a capture, the same for the same text; `None` if there is no such capture.
+    pub(crate) fn key(&self, index: usize) -> Option<u64> {
+        match self.source {
+            Source::Path(captures) if captures.has_escapes() => {
+                captures.get(index).map(|text| hash(text.as_bytes()))
+            }
+            Source::Path(captures) => captures.raw(index).map(|text| hash(text.as_bytes())),
+            Source::Values(values) => values.get(index).map(|value| match value {
+                Capture::Text(text) => hash(text.as_bytes()),
+                Capture::Unsigned(n) => hash(Digits::of(n).text()),
+                Capture::Signed(n) => hash(Digits::of(n).text()),
+            }),
+        }
+    }
+
     /// Parses the next capture.
     ///
     /// # Errors
@@ -74,6 +92,47 @@ impl<'a> Address<'a> {
             },
         }
     }
+}
+
+/// The text of a number, without memory of its own.
+struct Digits {
+    bytes: [u8; 24],
+    len: usize,
+}
+
+impl Digits {
+    fn of(n: impl Display) -> Self {
+        let mut digits = Digits {
+            bytes: [0; 24],
+            len: 0,
+        };
+        // No 64-bit number is longer.
+        let _ = write!(digits, "{n}");
+        digits
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Write for Digits {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.len + text.len();
+        let place = self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// Spread over all 64 bits.
+fn hash(text: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(text);
+    let mut mixed = hasher.finish();
+    mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
 }
 
 fn parse<T>(index: usize, text: &str) -> Result<T, CaptureError>

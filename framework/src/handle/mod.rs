@@ -1,21 +1,18 @@
 //! Handles: a route resolved once, for senders that send there often.
 
 mod at;
+mod resolve;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mycelia_core::PathRef;
-
 pub use at::At;
 
-use crate::address::{mounted, pack_of};
 use crate::dead_letters::DeadReason;
 use crate::directory::Mounted;
-use crate::error::{AskError, CaptureError, SendError, Undelivered};
+use crate::error::{AskError, Undelivered};
 use crate::extract::{Address, Capture, Captures, Source};
-use crate::mailbox::Seat;
-use crate::memory::Memory;
+use crate::mailbox::{FOR_SEVERAL, Seat};
 use crate::message::Message;
 use crate::priority::Priority;
 use crate::route::{Pack, Patience, RouteMap};
@@ -51,6 +48,8 @@ struct Resolved<M> {
     table: u32,
     map: Arc<RouteMap>,
     pack: Arc<dyn Pack<M>>,
+    /// If the name is that of several: each message goes to one of them.
+    several: Option<Arc<Mounted>>,
     /// How many the pattern has.
     captures: usize,
     /// The route's pattern as it stands in its subsystem, without the name.
@@ -78,92 +77,6 @@ impl<M: Message> std::fmt::Debug for Route<M> {
 }
 
 impl<M: Message> Route<M> {
-    /// Resolves a pattern or a path.
-    pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
-        let memory = Memory::of(&shared.directory);
-        let (name, pattern) = match text.split_once("://") {
-            Some((name, rest)) => (name, rest.contains('{').then_some(rest)),
-            None => return Err(SendError::BadPath(mycelia_core::PathError::NoScheme)),
-        };
-        match pattern {
-            Some(pattern) => {
-                let mounted = mounted(shared, &memory, name)?;
-                Self::of_pattern(shared, &mounted, pattern)
-            }
-            None => {
-                let path = PathRef::parse(text).map_err(SendError::BadPath)?;
-                let mounted = mounted(shared, &memory, path.name())?;
-                Self::of_path(shared, &mounted, &path)
-            }
-        }
-    }
-
-    /// Resolves a path within a subsystem, which need not be found by its name yet.
-    pub(crate) fn resolve_within(
-        shared: &Arc<Shared>,
-        mounted: &Mounted,
-        path: &str,
-    ) -> Result<Self, SendError> {
-        let text = format!("{}://{path}", mounted.seat.name);
-        let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
-        Self::of_path(shared, mounted, &path)
-    }
-
-    fn of_pattern(
-        shared: &Arc<Shared>,
-        mounted: &Mounted,
-        pattern: &str,
-    ) -> Result<Self, SendError> {
-        let Some(route) = mounted.map.by_pattern(pattern) else {
-            let path = format!("{}://{pattern}", mounted.seat.name).into();
-            return Err(SendError::NoRoute { path });
-        };
-        let pack = pack_of::<M>(mounted, route)?;
-        Ok(Self::new(shared, mounted, pack, pattern.into(), None, None))
-    }
-
-    fn of_path(
-        shared: &Arc<Shared>,
-        mounted: &Mounted,
-        path: &PathRef<'_>,
-    ) -> Result<Self, SendError> {
-        let Some((route, captures)) = mounted.map.find(path) else {
-            let path = path.to_string().into();
-            return Err(SendError::NoRoute { path });
-        };
-        let route = &mounted.map.routes[usize::from(route)];
-        let pack = pack_of::<M>(mounted, route)?;
-        let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
-        let fixed = Some(texts).filter(|texts| !texts.is_empty());
-        let pattern = route.pattern.as_str().into();
-        let query = path.query().map(Into::into);
-        Ok(Self::new(shared, mounted, pack, pattern, fixed, query))
-    }
-
-    fn new(
-        shared: &Arc<Shared>,
-        mounted: &Mounted,
-        pack: &Arc<dyn Pack<M>>,
-        pattern: Box<str>,
-        fixed: Option<Box<[Box<str>]>>,
-        query: Option<Box<str>>,
-    ) -> Self {
-        Route {
-            shared: shared.clone(),
-            inner: Arc::new(Resolved {
-                seat: mounted.seat.clone(),
-                table: mounted.map.id,
-                map: mounted.map.clone(),
-                captures: pack.captures(),
-                pack: pack.clone(),
-                pattern,
-                fixed,
-                query,
-            }),
-            priority: M::PRIORITY,
-        }
-    }
-
     /// Asks, however long the reply takes.
     pub(crate) fn ask_for_ever(
         &self,
@@ -217,10 +130,10 @@ impl<M: Message> Route<M> {
     }
 
     #[inline(always)]
-    fn target(&self) -> Target<'_, M> {
+    fn target<'t>(&'t self, seat: &'t Arc<Seat>) -> Target<'t, M> {
         Target {
-            seat: &self.inner.seat,
-            table: self.inner.table,
+            seat,
+            table: self.inner.table & !FOR_SEVERAL,
             map: &self.inner.map,
             pack: &*self.inner.pack,
             priority: self.priority,
@@ -235,7 +148,10 @@ impl<M: Message> Route<M> {
     /// True if a message with that many captures can go on from here.
     #[inline(always)]
     fn is_good_for(&self, captures: usize) -> bool {
-        self.inner.seat.table() == self.inner.table && captures <= self.inner.captures
+        let Resolved { seat, several, .. } = &*self.inner;
+        seat.table() == self.inner.table
+            && captures <= self.inner.captures
+            && several.as_ref().is_none_or(|several| !several.is_gone())
     }
 
     #[inline(always)]
@@ -258,8 +174,27 @@ impl<M: Message> Route<M> {
     #[inline(always)]
     fn tell_here(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
         let address = self.address(captures);
-        self.target()
+        if self.inner.several.is_some() {
+            return self.tell_one(address, message);
+        }
+        self.target(&self.inner.seat)
             .tell(&self.shared, address, message, || self.text())
+    }
+
+    /// Sends to one of those who share the name.
+    #[inline(never)]
+    fn tell_one(&self, address: Address<'_>, message: &mut Option<M>) -> Result<(), Failed> {
+        self.target(self.choose(&address))
+            .tell(&self.shared, address, message, || self.text())
+    }
+
+    fn choose(&self, address: &Address<'_>) -> &Arc<Seat> {
+        let several = self.inner.several.as_ref();
+        let (route, _) = self.inner.pack.numbers();
+        match several.and_then(|several| several.group()) {
+            Some(group) => &group.choose(route, address).seat,
+            None => &self.inner.seat,
+        }
     }
 
     #[inline]
@@ -294,34 +229,12 @@ impl<M: Message> Route<M> {
         message: &mut Option<M>,
     ) -> Result<Asked, Failed> {
         let address = self.address(captures);
-        self.target()
-            .ask(&self.shared, address, patience, message, || self.text())
-    }
-
-    /// The subsystem was mounted again with other routes: resolves for this message.
-    #[cold]
-    fn renewed(&self, captures: usize) -> Result<Self, Failed> {
-        let Resolved { seat, pattern, .. } = &*self.inner;
-        if captures > self.inner.captures {
-            let error = Box::new(CaptureError::TooMany {
-                pattern: self.inner.captures,
-                given: captures,
-            });
-            let route = self.text();
-            return Err(Failed::refused(SendError::BadCapture { route, error }));
-        }
-        let memory = Memory::of(&self.shared.directory);
-        let Ok(mounted) = mounted(&self.shared, &memory, &seat.name) else {
-            let subsystem = seat.name.clone();
-            return Err(Failed::refused(SendError::Closed { subsystem }));
+        let seat = match &self.inner.several {
+            None => &self.inner.seat,
+            Some(_) => self.choose(&address),
         };
-        let mut renewed =
-            Self::of_pattern(&self.shared, &mounted, pattern).map_err(Failed::refused)?;
-        renewed.priority = self.priority;
-        if let (Some(query), Some(inner)) = (&self.inner.query, Arc::get_mut(&mut renewed.inner)) {
-            inner.query = Some(query.clone());
-        }
-        Ok(renewed)
+        self.target(seat)
+            .ask(&self.shared, address, patience, message, || self.text())
     }
 
     /// Sends a message; waits while there is no room.

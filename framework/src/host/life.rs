@@ -221,7 +221,7 @@ impl<S: 'static> Resident<S> {
         self.change();
         let name = &works.mounted.seat.name;
         if let Some(standing) = self.standing.take() {
-            let _ = standing.send(Ok(()));
+            standing.tell();
         } else if self.cause.take().is_some() {
             works.shared.events.tell(name, Change::Restarted);
         }
@@ -234,7 +234,7 @@ impl<S: 'static> Resident<S> {
         match self.standing.take() {
             Some(standing) => {
                 // The mount fails; nobody restarts what never stood.
-                let _ = standing.send(Err(text.into()));
+                standing.tell_failure(text.into());
                 self.drop_value(works);
                 self.order = Order::Abort;
                 self.reason = Some(EndReason::Failed(Failure::Start(text.into())));
@@ -360,7 +360,7 @@ impl<S: 'static> Resident<S> {
         let reason = self.reason.take().unwrap_or(EndReason::SystemStopped);
         if let Some(standing) = self.standing.take() {
             // It never stood: nobody is to hear of it but who mounts it.
-            let _ = standing.send(Err("it was ended before it had started".into()));
+            standing.tell_failure("it was ended before it had started".into());
         } else {
             let change = Change::Ended(reason.clone());
             works.shared.events.tell(&mounted.seat.name, change);

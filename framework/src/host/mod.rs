@@ -8,6 +8,7 @@ mod backlog;
 mod ends;
 mod gathered;
 mod life;
+pub(crate) mod standing;
 mod turn;
 
 use std::cell::RefCell;
@@ -35,10 +36,8 @@ use crate::shared::Shared;
 use crate::supervision::{Failure, History};
 use crate::token::Chain;
 use life::Life;
+use standing::Standing;
 use turn::Service;
-
-/// What a host says when it stands, or does not.
-pub(crate) type Standing = Result<(), Box<str>>;
 
 /// Longest time that a turn may go on beginning messages.
 const TURN: Duration = Duration::from_micros(500);
@@ -88,7 +87,7 @@ struct Resident<S: 'static> {
     /// The failure after which it is being made anew.
     cause: Option<Box<Failure>>,
     /// Told when it stands for the first time.
-    standing: Option<oneshot::Sender<Standing>>,
+    standing: Option<Standing>,
     /// Told when it is there again after a halt.
     revived: Vec<oneshot::Sender<()>>,
     /// Orders that came and were not obeyed yet.
@@ -130,12 +129,12 @@ impl<S: 'static> Host<S> {
         handlers: Arc<Handlers<S>>,
         factory: Box<dyn Fn() -> S>,
         limits: Limits,
-        standing: oneshot::Sender<Standing>,
+        standing: Standing,
     ) -> Option<Self> {
         let state = match catch_unwind(AssertUnwindSafe(|| Box::new(factory()))) {
             Ok(state) => state,
             Err(panic) => {
-                let _ = standing.send(Err(panic_message(panic)));
+                standing.tell_failure(panic_message(panic));
                 return None;
             }
         };

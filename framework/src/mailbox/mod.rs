@@ -30,6 +30,9 @@ use lanes::Lanes;
 /// A subsystem's number within its system; 0 is nobody.
 pub(crate) type SeatId = u32;
 
+/// Marks the number of a table whose subsystems share a name.
+pub(crate) const FOR_SEVERAL: u32 = 1 << 31;
+
 /// How much a mailbox takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -104,6 +107,11 @@ impl Seat {
         self.inbox.open();
         drop(life);
         self.set_overflow(limits.overflow);
+    }
+
+    /// Lets no handle take it for the mailbox of a subsystem with that table: it is a name for several.
+    pub(crate) fn stand_for(&self, table: u32) {
+        self.table.store(table | FOR_SEVERAL, Ordering::Relaxed);
     }
 
     /// Lets more or fewer messages in from now on.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Moving, Registry};
 use crate::directory::Mounted;
 use crate::error::UnmountError;
-use crate::events::EndReason;
+use crate::events::{Change, EndReason};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
@@ -52,7 +52,7 @@ fn tell_to_end(mounted: &Mounted, order: Order, reason: EndReason) -> oneshot::R
 }
 
 /// Ends a subsystem and its children, the youngest first.
-fn end_tree(mounted: Arc<Mounted>) -> LocalBoxFuture<'static, ()> {
+pub(super) fn end_tree(mounted: Arc<Mounted>) -> LocalBoxFuture<'static, ()> {
     async move {
         end_children(&mounted).await;
         let _ = tell_to_end(&mounted, Order::Drain, EndReason::Unmounted).await;
@@ -122,6 +122,10 @@ impl Handler<Unmount> for Registry {
             registry.forget_children(&mounted);
             let ledger = mounted.ledger();
             registry.vacate(&mounted);
+            if mounted.group().is_some() {
+                let change = Change::Ended(EndReason::Unmounted);
+                registry.shared.events.tell(&mounted.seat.name, change);
+            }
             drop(leave);
             Ok(ledger)
         }))

@@ -1,30 +1,28 @@
 //! The registry: the actor that owns the truth about names, routes, and who is whose child.
 //!
-//! It mounts and unmounts, one name at a time, and is the only writer of the directory that senders
+//! It mounts and unmounts, and is the only writer of the directory that senders
 //! resolve in. Why senders resolve on the spot and do not send through the registry: a hop through an
 //! actor costs 86 to 308 ns and four allocations per message, a look-up in the directory some 10 ns and
 //! none; and since every envelope goes straight to its mailbox, paths and handles can be mixed without
-//! reordering. What it does when subsystems end or fail stands in [`ending`] and [`restarts`].
+//! reordering. What it does when subsystems begin, end or fail stands in [`mounting`], [`ending`] and
+//! [`restarts`].
 
 pub(crate) mod ending;
+pub(crate) mod mounting;
 mod restarts;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
-use actix::{Actor, ActorFutureExt, Addr, Context, Handler, ResponseActFuture, WrapFuture};
+use actix::{Actor, Addr, Context};
 use actix_rt::ArbiterHandle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use crate::directory::{Mounted, Placing};
-use crate::error::MountError;
-use crate::events::Change;
-use crate::host::Standing;
+use crate::directory::Mounted;
 use crate::mailbox::orders::Report;
 use crate::mailbox::{Seat, SeatId};
-use crate::route::RouteMap;
-use crate::shared::{Phase, Shared};
-use crate::supervision::{Policy, Together};
+use crate::shared::Shared;
+use crate::supervision::Together;
 use ending::Ended;
 
 /// The registry actor of a system.
@@ -54,26 +52,6 @@ enum Moving {
     Out(watch::Receiver<()>),
 }
 
-/// Starts a host on the thread where it is called.
-pub(crate) type Launch =
-    Box<dyn FnOnce(Arc<Shared>, Arc<Mounted>, oneshot::Sender<Standing>) + Send>;
-
-/// Mounts a subsystem.
-#[derive(actix::Message)]
-#[rtype(result = "Result<(), MountError>")]
-pub(crate) struct Mount {
-    /// With its parent's name before it, if it has one.
-    pub(crate) name: Box<str>,
-    pub(crate) parent: Option<Arc<Mounted>>,
-    pub(crate) thread: Option<usize>,
-    pub(crate) weight: u32,
-    pub(crate) slice: u32,
-    pub(crate) policy: Policy,
-    pub(crate) together: Together,
-    pub(crate) map: Arc<RouteMap>,
-    pub(crate) launch: Launch,
-}
-
 impl Registry {
     pub(crate) fn start_on_this_thread(
         shared: Arc<Shared>,
@@ -97,22 +75,6 @@ impl Registry {
         registry
     }
 
-    fn choose(&self, wanted: Option<usize>) -> Result<usize, MountError> {
-        match wanted {
-            Some(thread) if thread < self.threads.len() => Ok(thread),
-            Some(thread) => Err(MountError::NoThread {
-                thread,
-                threads: self.threads.len(),
-            }),
-            None => Ok(self
-                .population
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, population)| **population)
-                .map_or(0, |(thread, _)| thread)),
-        }
-    }
-
     /// The seat for a name: the one that handles still point to, or a new one.
     fn seat(&mut self, name: &str) -> Arc<Seat> {
         if let Some(seat) = self.vacant.remove(name).and_then(|seat| seat.upgrade()) {
@@ -127,7 +89,9 @@ impl Registry {
     fn vacate(&mut self, mounted: &Mounted) {
         let name = &mounted.seat.name;
         self.moving.remove(&**name);
-        self.population[mounted.thread] -= 1;
+        if mounted.group().is_none() {
+            self.population[mounted.thread] -= 1;
+        }
         self.shared.directory.retire(mounted);
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
@@ -138,99 +102,8 @@ impl Registry {
         self.vacant
             .insert((&**name).into(), Arc::downgrade(&mounted.seat));
     }
-
-    fn place(&mut self, mount: &Mount, thread: usize) -> Arc<Mounted> {
-        let seat = self.seat(&mount.name);
-        let placing = Placing {
-            thread,
-            weight: mount.weight,
-            slice: mount.slice,
-            policy: mount.policy,
-            together: mount.together,
-            siblings: match &mount.parent {
-                Some(parent) => parent.together,
-                None => self.together,
-            },
-            parent: mount.parent.clone(),
-        };
-        let mounted = Arc::new(Mounted::new(seat, mount.map.clone(), placing));
-        if let Some(parent) = &mount.parent {
-            parent.adopt(mounted.clone());
-        }
-        self.shared.directory.introduce(mounted.clone());
-        self.population[thread] += 1;
-        mounted
-    }
 }
 
 impl Actor for Registry {
     type Context = Context<Self>;
-}
-
-impl Handler<Mount> for Registry {
-    type Result = ResponseActFuture<Self, Result<(), MountError>>;
-
-    fn handle(&mut self, mount: Mount, _: &mut Self::Context) -> Self::Result {
-        let refuse = |error| Box::pin(std::future::ready(Err(error)).into_actor(self)) as _;
-        if self.shared.phase() != Phase::Open {
-            return refuse(MountError::Stopped);
-        }
-        let own_name = match &mount.parent {
-            Some(parent) if parent.is_leaving() => return refuse(MountError::Stopped),
-            Some(parent) => &mount.name[parent.seat.name.len() + 1..],
-            None => &mount.name,
-        };
-        let is_good = mycelia_core::check_name(&mount.name).is_ok() && !own_name.contains('/');
-        if !is_good {
-            return refuse(MountError::BadName { name: mount.name });
-        }
-        match self.moving.get(&mount.name) {
-            None if self.shared.directory.get(&mount.name).is_none() => {}
-            Some(Moving::Out(left)) => {
-                // The old one ends first; then this mount is looked at again.
-                let mut left = left.clone();
-                let wait = async move {
-                    let _ = left.changed().await;
-                };
-                return Box::pin(wait.into_actor(self).then(|(), registry, ctx| {
-                    <Self as Handler<Mount>>::handle(registry, mount, ctx)
-                }));
-            }
-            _ => return refuse(MountError::NameTaken { name: mount.name }),
-        }
-        let thread = match self.choose(mount.thread) {
-            Ok(thread) => thread,
-            Err(error) => return refuse(error),
-        };
-        let mounted = self.place(&mount, thread);
-        self.moving.insert(mount.name, Moving::In);
-        let (standing, stands) = oneshot::channel();
-        let (shared, host) = (self.shared.clone(), mounted.clone());
-        let launch = mount.launch;
-        self.threads[thread].spawn_fn(move || launch(shared, host, standing));
-        let fate = async move {
-            let stands = stands.await;
-            if !matches!(stands, Ok(Ok(()))) {
-                // Its first hook may have mounted children.
-                ending::end_children(&mounted).await;
-            }
-            (mounted, stands)
-        };
-        Box::pin(fate.into_actor(self).map(|(mounted, stands), registry, _| {
-            let refusal = match stands {
-                Ok(Ok(())) => {
-                    registry.moving.remove(&*mounted.seat.name);
-                    let name = mounted.seat.name.clone();
-                    registry.shared.directory.insert(mounted);
-                    registry.shared.events.tell(&name, Change::Started);
-                    return Ok(());
-                }
-                Ok(Err(message)) => MountError::StartFailed { message },
-                Err(_) => MountError::Stopped,
-            };
-            registry.forget_children(&mounted);
-            registry.vacate(&mounted);
-            Err(refusal)
-        }))
-    }
 }

@@ -1,7 +1,6 @@
 //! What the registry does when hosts report: restarts that concern several, and ends that concern others.
 
 use std::sync::Arc;
-use std::sync::Weak;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
@@ -44,11 +43,18 @@ async fn acknowledged(mounted: &Mounted, order: impl FnOnce(oneshot::Sender<()>)
 impl Registry {
     /// The siblings of a subsystem, itself among them, in the order in which they were started.
     fn siblings(&self, mounted: &Mounted) -> Vec<Arc<Mounted>> {
-        match mounted.parent.as_ref().and_then(Weak::upgrade) {
-            Some(parent) => parent.children(),
+        match mounted.superior() {
+            Some(superior) => {
+                let children = superior.children().into_iter();
+                let hosts = children.flat_map(|one| match one.group() {
+                    None => vec![one],
+                    Some(_) => one.children(),
+                });
+                hosts.collect()
+            }
             None => {
                 let mut roots = self.shared.directory.all();
-                roots.retain(|one| one.parent.is_none());
+                roots.retain(|one| one.superior().is_none());
                 roots
             }
         }
@@ -57,8 +63,8 @@ impl Registry {
     /// Those who are restarted together with a subsystem that failed, in the order in which they were
     /// started.
     fn concerned(&self, mounted: &Arc<Mounted>) -> Vec<Arc<Mounted>> {
-        let together = match mounted.parent.as_ref().and_then(Weak::upgrade) {
-            Some(parent) => parent.together,
+        let together = match mounted.superior() {
+            Some(superior) => superior.together,
             None => self.together,
         };
         let siblings = self.siblings(mounted);
@@ -151,9 +157,9 @@ impl Registry {
     /// A subsystem failed too often: its parent fails in its place, or the system stops.
     fn escalate(&mut self, mounted: &Mounted, failure: Failure, ctx: &mut Context<Self>) {
         let name = mounted.seat.name.clone();
-        if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
+        if let Some(superior) = mounted.superior() {
             let failure = Arc::new(failure);
-            return parent.order(Control::Fail(Failure::Child { name, failure }));
+            return superior.order(Control::Fail(Failure::Child { name, failure }));
         }
         if self.shared.phase() != Phase::Open {
             return;

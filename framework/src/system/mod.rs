@@ -3,6 +3,7 @@
 mod builder;
 mod mount;
 mod sends;
+mod several;
 mod stop;
 mod threads;
 

@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::mailbox::{Limits, Seat};
 use crate::overflow::Overflow;
 use crate::registry::ending::Unmount;
-use crate::registry::{Launch, Mount};
+use crate::registry::mounting::{Launch, Mount, One};
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
@@ -136,6 +136,58 @@ impl MountOptions {
     }
 }
 
+impl MountOptions {
+    pub(super) fn parent_name(&self) -> Option<&str> {
+        self.parent.as_deref()
+    }
+
+    /// The name with its parent's before it.
+    pub(super) fn full_name<S: Subsystem>(&self, parent: Option<&Mounted>) -> Box<str> {
+        let own_name = self.name.as_deref().unwrap_or(S::NAME);
+        match parent {
+            Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
+            None => own_name.into(),
+        }
+    }
+}
+
+impl<S: 'static> Kind<S> {
+    pub(super) fn map(&self) -> &Arc<RouteMap> {
+        &self.map
+    }
+
+    /// A subsystem of this kind, to be mounted.
+    pub(super) fn one(
+        &self,
+        name: Box<str>,
+        options: &MountOptions,
+        factory: impl Fn() -> S + Send + 'static,
+    ) -> One {
+        let limits = Limits {
+            capacity: options.capacity.unwrap_or(u32::MAX),
+            overflow: options.overflow,
+        };
+        let handlers = self.handlers.clone();
+        let launch: Launch = Box::new(move |shared, mounted, standing| {
+            let factory = Box::new(factory);
+            let host = Host::new(shared, mounted, handlers, factory, limits, standing);
+            if let Some(host) = host {
+                host.start();
+            }
+        });
+        One {
+            name,
+            thread: options.thread,
+            weight: options.weight.unwrap_or(1),
+            slice: Slice::default().messages(),
+            policy: options.policy,
+            together: options.together,
+            map: self.map.clone(),
+            launch,
+        }
+    }
+}
+
 impl System {
     /// Mounts a subsystem under its type's name, on the thread with the fewest subsystems. The
     /// factory makes it, on that thread, now and again after each panic of a handler.
@@ -225,13 +277,7 @@ impl System {
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let parent = match &options.parent {
-            None => None,
-            Some(name) => match self.0.shared.directory.get(name) {
-                Some(parent) => Some(parent),
-                None => return Err(MountError::NoParent { name: name.clone() }),
-            },
-        };
+        let parent = self.parent(&options)?;
         self.mount_below(parent, options, kind, factory).await
     }
 
@@ -242,33 +288,32 @@ impl System {
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let limits = Limits {
-            capacity: options.capacity.unwrap_or(u32::MAX),
-            overflow: options.overflow,
-        };
-        let handlers = kind.handlers.clone();
-        let launch: Launch = Box::new(move |shared, mounted, standing| {
-            let factory = Box::new(factory);
-            let host = Host::new(shared, mounted, handlers, factory, limits, standing);
-            if let Some(host) = host {
-                host.start();
-            }
-        });
-        let own_name = options.name.unwrap_or_else(|| S::NAME.into());
-        let mount = Mount {
-            name: match &parent {
-                Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
-                None => own_name,
-            },
+        let name = options.full_name::<S>(parent.as_deref());
+        let each = vec![kind.one(name, &options, factory)];
+        let front = None;
+        self.send_mount(Mount {
             parent,
-            thread: options.thread,
-            weight: options.weight.unwrap_or(1),
-            slice: Slice::default().messages(),
-            policy: options.policy,
-            together: options.together,
-            map: kind.map.clone(),
-            launch,
+            front,
+            each,
+        })
+        .await
+    }
+
+    /// The subsystem below which the options want it.
+    pub(super) fn parent(
+        &self,
+        options: &MountOptions,
+    ) -> Result<Option<Arc<Mounted>>, MountError> {
+        let Some(name) = &options.parent else {
+            return Ok(None);
         };
+        match self.0.shared.directory.get(name) {
+            Some(parent) if parent.group().is_none() => Ok(Some(parent)),
+            _ => Err(MountError::NoParent { name: name.clone() }),
+        }
+    }
+
+    pub(super) async fn send_mount(&self, mount: Mount) -> Result<(), MountError> {
         match self.0.registry.send(mount).await {
             Ok(mounted) => mounted,
             Err(_) => Err(MountError::Stopped),
@@ -286,8 +331,7 @@ impl System {
         messages: impl Into<Option<u32>>,
     ) -> Result<(), SendError> {
         let capacity = messages.into().map_or(u32::MAX, |messages| messages.max(1));
-        self.seat_of(name)?.set_capacity(capacity);
-        Ok(())
+        self.for_seats(name, |seat| seat.set_capacity(capacity))
     }
 
     /// Changes what becomes of messages for which a subsystem has no room.
@@ -295,15 +339,19 @@ impl System {
     /// # Errors
     /// No subsystem of that name is mounted.
     pub fn set_overflow(&self, name: &str, overflow: Overflow) -> Result<(), SendError> {
-        self.seat_of(name)?.set_overflow(overflow);
-        Ok(())
+        self.for_seats(name, |seat| seat.set_overflow(overflow))
     }
 
-    fn seat_of(&self, name: &str) -> Result<Arc<Seat>, SendError> {
-        match self.0.shared.directory.get(name) {
-            Some(mounted) => Ok(mounted.seat.clone()),
-            None => Err(SendError::NoSubsystem { name: name.into() }),
+    /// Calls `f` with the mailbox of that name, or with those of its replicas.
+    fn for_seats(&self, name: &str, f: impl Fn(&Seat)) -> Result<(), SendError> {
+        let Some(mounted) = self.0.shared.directory.get(name) else {
+            return Err(SendError::NoSubsystem { name: name.into() });
+        };
+        match mounted.group() {
+            None => f(&mounted.seat),
+            Some(group) => group.members().iter().for_each(|one| f(&one.seat)),
         }
+        Ok(())
     }
 
     /// Unmounts a subsystem, its children before it: refuses new messages at once, ends the accepted ones,

@@ -1,0 +1,251 @@
+//! How subsystems begin: one, or many at once, of which then all stand or none.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
+use tokio::sync::watch;
+
+use super::{Moving, Registry, ending};
+use crate::directory::{Mounted, Placing};
+use crate::error::MountError;
+use crate::events::Change;
+use crate::host::standing::{Fallen, Standing, standing};
+use crate::replicas::{Choice, Group};
+use crate::route::RouteMap;
+use crate::shared::{Phase, Shared};
+use crate::supervision::{Policy, Together};
+
+/// Starts a host on the thread where it is called.
+pub(crate) type Launch = Box<dyn FnOnce(Arc<Shared>, Arc<Mounted>, Standing) + Send>;
+
+/// Mounts subsystems.
+#[derive(actix::Message)]
+#[rtype(result = "Result<(), MountError>")]
+pub(crate) struct Mount {
+    pub(crate) parent: Option<Arc<Mounted>>,
+    /// The name that they share, if they do; theirs follow it.
+    pub(crate) front: Option<Front>,
+    pub(crate) each: Vec<One>,
+}
+
+/// A name for several.
+pub(crate) struct Front {
+    /// With its parent's name before it, if it has one.
+    pub(crate) name: Box<str>,
+    pub(crate) map: Arc<RouteMap>,
+    pub(crate) choice: Choice,
+}
+
+/// A subsystem to be mounted.
+pub(crate) struct One {
+    /// With its parent's name before it, if it has one.
+    pub(crate) name: Box<str>,
+    pub(crate) thread: Option<usize>,
+    pub(crate) weight: u32,
+    pub(crate) slice: u32,
+    pub(crate) policy: Policy,
+    pub(crate) together: Together,
+    pub(crate) map: Arc<RouteMap>,
+    pub(crate) launch: Launch,
+}
+
+/// Whether subsystems can be mounted under their names.
+enum Names {
+    Free,
+    /// Not before this one has left.
+    Leaving(watch::Receiver<()>),
+}
+
+impl Mount {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let front = self.front.iter().map(|front| &*front.name);
+        front.chain(self.each.iter().map(|one| &*one.name))
+    }
+
+    /// The text before the names that the caller gave.
+    fn prefix(&self) -> Option<&str> {
+        let parent = self.parent.as_ref()?;
+        Some(&parent.seat.name)
+    }
+}
+
+/// True for a name that a subsystem may have below one of the name `prefix`.
+fn is_good(name: &str, prefix: Option<&str>) -> bool {
+    let own_name = match prefix {
+        None => Some(name),
+        Some(prefix) => (name.strip_prefix(prefix)).and_then(|rest| rest.strip_prefix('/')),
+    };
+    mycelia_core::check_name(name).is_ok() && own_name.is_some_and(|name| !name.contains('/'))
+}
+
+impl Registry {
+    fn check(&self, mount: &Mount) -> Result<Names, MountError> {
+        if self.shared.phase() != Phase::Open {
+            return Err(MountError::Stopped);
+        }
+        if mount
+            .parent
+            .as_ref()
+            .is_some_and(|parent| parent.is_leaving())
+        {
+            return Err(MountError::Stopped);
+        }
+        let threads = self.threads.len();
+        for one in &mount.each {
+            if let Some(thread) = one.thread.filter(|thread| *thread >= threads) {
+                return Err(MountError::NoThread { thread, threads });
+            }
+        }
+        let bad = match &mount.front {
+            None => (mount.names()).find(|name| !is_good(name, mount.prefix())),
+            Some(front) => Some(&*front.name).filter(|name| !is_good(name, mount.prefix())),
+        };
+        if let Some(name) = bad {
+            return Err(MountError::BadName { name: name.into() });
+        }
+        let mut names = HashSet::with_capacity(mount.each.len());
+        for name in mount.names() {
+            match self.moving.get(name) {
+                Some(Moving::Out(left)) => return Ok(Names::Leaving(left.clone())),
+                None if self.shared.directory.get(name).is_none() && names.insert(name) => {}
+                _ => return Err(MountError::NameTaken { name: name.into() }),
+            }
+        }
+        Ok(Names::Free)
+    }
+
+    fn choose(&self, wanted: Option<usize>) -> usize {
+        let fewest = || (self.population.iter().enumerate()).min_by_key(|(_, count)| **count);
+        wanted.unwrap_or_else(|| fewest().map_or(0, |(thread, _)| thread))
+    }
+
+    fn place(&mut self, one: &One, thread: usize, parent: Option<&Arc<Mounted>>) -> Arc<Mounted> {
+        let seat = self.seat(&one.name);
+        let placing = Placing {
+            thread,
+            weight: one.weight,
+            slice: one.slice,
+            policy: one.policy,
+            together: one.together,
+            siblings: parent.map_or(self.together, |parent| parent.together),
+            parent: parent.cloned(),
+        };
+        let mounted = Arc::new(Mounted::new(seat, one.map.clone(), placing));
+        if let Some(parent) = parent {
+            parent.adopt(mounted.clone());
+        }
+        self.shared.directory.introduce(mounted.clone());
+        self.population[thread] += 1;
+        self.moving.insert((&*one.name).into(), Moving::In);
+        mounted
+    }
+
+    fn place_front(&mut self, front: &Front, parent: Option<&Arc<Mounted>>) -> Arc<Mounted> {
+        let seat = self.seat(&front.name);
+        let together = parent.map_or(self.together, |parent| parent.together);
+        let placing = Placing {
+            thread: 0,
+            weight: 0,
+            slice: 0,
+            policy: Policy::default(),
+            together,
+            siblings: together,
+            parent: parent.cloned(),
+        };
+        let mounted = Arc::new(Mounted::new(seat, front.map.clone(), placing));
+        if let Some(parent) = parent {
+            parent.adopt(mounted.clone());
+        }
+        self.moving.insert((&*front.name).into(), Moving::In);
+        mounted
+    }
+
+    /// Places all and has their threads start them.
+    fn launch(&mut self, mount: Mount, standing: &Standing) -> Vec<Arc<Mounted>> {
+        let mut all = Vec::with_capacity(mount.each.len() + 1);
+        let front = (mount.front.as_ref()).map(|it| self.place_front(it, mount.parent.as_ref()));
+        let parent = front.as_ref().or(mount.parent.as_ref());
+        let mut by_thread: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
+        for one in mount.each {
+            let thread = self.choose(one.thread);
+            let mounted = self.place(&one, thread, parent);
+            by_thread[thread].push((one.launch, mounted.clone(), standing.another()));
+            all.push(mounted);
+        }
+        if let (Some(mounted), Some(front)) = (front, mount.front) {
+            mounted.stand_for(Group::new(all.as_slice().into(), front.choice));
+            all.insert(0, mounted);
+        }
+        for (thread, launches) in self.threads.iter().zip(by_thread) {
+            if launches.is_empty() {
+                continue;
+            }
+            let shared = self.shared.clone();
+            thread.spawn_fn(move || {
+                for (launch, mounted, standing) in launches {
+                    launch(shared.clone(), mounted, standing);
+                }
+            });
+        }
+        all
+    }
+}
+
+impl Handler<Mount> for Registry {
+    type Result = ResponseActFuture<Self, Result<(), MountError>>;
+
+    fn handle(&mut self, mount: Mount, _: &mut Self::Context) -> Self::Result {
+        match self.check(&mount) {
+            Ok(Names::Free) => {}
+            Ok(Names::Leaving(mut left)) => {
+                // The old one ends first; then this mount is looked at again.
+                let wait = async move {
+                    let _ = left.changed().await;
+                };
+                return Box::pin(wait.into_actor(self).then(|(), registry, ctx| {
+                    <Self as Handler<Mount>>::handle(registry, mount, ctx)
+                }));
+            }
+            Err(error) => return Box::pin(std::future::ready(Err(error)).into_actor(self)),
+        }
+        let (standing, told) = standing();
+        let all = self.launch(mount, &standing);
+        standing.tell();
+        let fate = async move {
+            let refusal = match told.await {
+                Ok(Ok(())) => None,
+                Ok(Err(Fallen::Failed(message))) => Some(MountError::StartFailed { message }),
+                Ok(Err(Fallen::Lost)) | Err(_) => Some(MountError::Stopped),
+            };
+            if refusal.is_some() {
+                // None of them is to stay, nor what their first hooks may have mounted.
+                for mounted in all.iter().rev() {
+                    ending::end_tree(mounted.clone()).await;
+                }
+            }
+            (all, refusal)
+        };
+        Box::pin(
+            fate.into_actor(self)
+                .map(|(all, refusal), registry, _| match refusal {
+                    None => {
+                        for mounted in all {
+                            let name = mounted.seat.name.clone();
+                            registry.moving.remove(&*name);
+                            registry.shared.directory.insert(mounted);
+                            registry.shared.events.tell(&name, Change::Started);
+                        }
+                        Ok(())
+                    }
+                    Some(refusal) => {
+                        for mounted in all.iter().rev() {
+                            registry.forget_children(mounted);
+                            registry.vacate(mounted);
+                        }
+                        Err(refusal)
+                    }
+                }),
+        )
+    }
+}

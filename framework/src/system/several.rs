@@ -1,0 +1,111 @@
+//! Mounting several at once: replicas that share a name, and any number under names of their own.
+
+use super::{MountOptions, System};
+use crate::error::MountError;
+use crate::registry::mounting::{Front, Mount};
+use crate::replicas::Replicas;
+use crate::subsystem::Routes;
+
+impl System {
+    /// Mounts replicas that share the type's name; see [`Replicas`].
+    ///
+    /// All of them are mounted or, if one fails to start, none. [`unmount`](Self::unmount) of the shared
+    /// name unmounts all and returns the sum of their accounts.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount), or no route has the capture by which they are to be chosen.
+    pub async fn mount_replicas<S: Routes>(
+        &self,
+        replicas: Replicas,
+        factory: impl Fn() -> S + Clone + Send + 'static,
+    ) -> Result<(), MountError> {
+        let options = MountOptions::new();
+        self.mount_replicas_with(replicas, options, factory).await
+    }
+
+    /// Mounts replicas with options: the name is the one that they share, all else is meant for each.
+    ///
+    /// # Errors
+    /// As [`mount_replicas`](Self::mount_replicas).
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, all or none may be mounted.
+    pub async fn mount_replicas_with<S: Routes>(
+        &self,
+        replicas: Replicas,
+        options: MountOptions,
+        factory: impl Fn() -> S + Clone + Send + 'static,
+    ) -> Result<(), MountError> {
+        let kind = self.kind::<S>()?;
+        let parent = self.parent(&options)?;
+        let name = options.full_name::<S>(parent.as_deref());
+        let each = (0..replicas.count())
+            .map(|n| kind.one(format!("{name}/{n}").into(), &options, factory.clone()));
+        let mount = Mount {
+            parent,
+            each: each.collect(),
+            front: Some(Front {
+                name,
+                map: kind.map().clone(),
+                choice: replicas.choice(kind.map())?,
+            }),
+        };
+        self.send_mount(mount).await
+    }
+
+    /// Mounts many subsystems of one type at once, each with options of its own, much faster than one by
+    /// one. All must have the same parent, or none.
+    ///
+    /// All of them are mounted or, if one fails to start, none.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount).
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, all or none may be mounted.
+    ///
+    /// # Examples
+    /// ```
+    /// # use mycelia::prelude::*;
+    /// # #[derive(Message)] struct Ping;
+    /// # #[derive(Subsystem, Default)] struct Lamp;
+    /// # #[routes] impl Lamp { #[route("ping")] fn ping(&mut self, _: Ping) {} }
+    /// # #[mycelia::main]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let system = System::builder().start().await?;
+    /// let lamps = (0..1000).map(|n| MountOptions::new().name(format!("lamp-{n}")));
+    /// system.mount_all(lamps, Lamp::default).await?;
+    /// system.tell("lamp-999://ping", Ping).await?;
+    /// # system.stop().await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn mount_all<S: Routes>(
+        &self,
+        each: impl IntoIterator<Item = MountOptions>,
+        factory: impl Fn() -> S + Clone + Send + 'static,
+    ) -> Result<(), MountError> {
+        let kind = self.kind::<S>()?;
+        let mut each = each.into_iter().peekable();
+        let Some(first) = each.peek() else {
+            return Ok(());
+        };
+        let parent = self.parent(first)?;
+        let wanted: Option<Box<str>> = first.parent_name().map(Into::into);
+        let mut ones = Vec::with_capacity(each.size_hint().0);
+        for options in each {
+            if options.parent_name() != wanted.as_deref() {
+                return Err(MountError::SeveralParents);
+            }
+            let name = options.full_name::<S>(parent.as_deref());
+            ones.push(kind.one(name, &options, factory.clone()));
+        }
+        let front = None;
+        let each = ones;
+        self.send_mount(Mount {
+            parent,
+            front,
+            each,
+        })
+        .await
+    }
+}
