@@ -141,8 +141,15 @@ impl<P: AsPath> ToPath<'_, P> {
         if let Some(text) = self.path.as_text()
             && let Some(way) = memory.way(text)
         {
-            let captures = way.spans.of(text);
-            let address = Address::new(Source::Path(&captures), way.query(text));
+            let captures;
+            let source = match &way.numbers {
+                Some(numbers) => Source::Values(numbers),
+                None => {
+                    captures = way.spans.of(text);
+                    Source::Path(&captures)
+                }
+            };
+            let address = Address::new(source, way.query(text));
             return send_to(&way.mounted, way.route, address, send);
         }
         self.resolve_anew(&memory, send)

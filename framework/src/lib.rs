@@ -110,6 +110,7 @@ pub use handle::{At, Route};
 pub use interop::ActorRoutes;
 pub use latency::{Latency, OWN_BOOKS, RouteLatency};
 pub use ledger::Ledger;
+pub use local::stamps::Stamps;
 pub use message::{IntoReply, Message, OrLater, later};
 pub use mycelia_core::{Ambiguous, PathError, PatternError};
 pub use mycelia_macros::{

@@ -15,6 +15,7 @@ use mycelia_core::{PathRef, Spans};
 use rustc_hash::{FxBuildHasher, FxHasher};
 
 use crate::directory::{Directory, Mounted};
+use crate::extract::Capture;
 
 /// Most paths that a thread remembers; 16 KB, and some 130 bytes for each.
 const PATHS: usize = 2048;
@@ -38,6 +39,8 @@ pub(crate) struct Way {
     /// The route's place in its table.
     pub(crate) route: u16,
     pub(crate) spans: Spans,
+    /// The captures, if all are numbers: a handler that wants numbers need not parse them again.
+    pub(crate) numbers: Option<Box<[Capture<'static>]>>,
     query: Option<usize>,
 }
 
@@ -78,6 +81,19 @@ fn hash(text: &str) -> u64 {
 fn places(hash: u64) -> std::ops::Range<usize> {
     let first = hash as usize % (PATHS - REACH);
     first..first + REACH
+}
+
+/// Captures as numbers, if each is one whose text can be told from it.
+fn numbers(captures: &mycelia_core::Captures<'_>) -> Option<Box<[Capture<'static>]>> {
+    let number = |text: &str| {
+        let number = text.parse().ok()?;
+        let is_its_text = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
+        is_its_text.then_some(Capture::Unsigned(number))
+    };
+    let numbers: Option<Vec<_>> = captures.iter().map(|text| number(&text)).collect();
+    numbers
+        .filter(|numbers| !numbers.is_empty())
+        .map(Into::into)
 }
 
 impl Memory {
@@ -184,6 +200,7 @@ impl Memory {
             text: text.into(),
             mounted: mounted.clone(),
             route,
+            numbers: numbers(&spans.of(text)),
             spans,
             query: path.query().map(|query| text.len() - query.len()),
         }));

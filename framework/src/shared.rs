@@ -15,12 +15,13 @@ use crate::envelope::Envelope;
 use crate::events::Events;
 use crate::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
 use crate::local::Local;
+use crate::local::stamps::Stamps;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Seat, SeatId};
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
-use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::trace::TraceId;
 use crate::waits::Waits;
 
@@ -29,6 +30,9 @@ pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
+    pub(crate) stamps: Stamps,
+    /// Counts the supervisor's intervals.
+    tick: AtomicU32,
     /// How long an ask waits that does not say.
     pub(crate) patience: Patience,
     pub(crate) states: States,
@@ -53,6 +57,7 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
     pub(crate) clock: Clock,
+    pub(crate) stamps: Stamps,
     pub(crate) ask_deadline: Option<Duration>,
     pub(crate) stop_deadline: Duration,
     pub(crate) keep_dead_letters: usize,
@@ -138,6 +143,8 @@ impl Shared {
             pool,
             patience: Patience::new(&settings.clock, settings.ask_deadline, true),
             clock: settings.clock,
+            stamps: settings.stamps,
+            tick: AtomicU32::new(0),
             states: settings.states,
             directory: Arc::new(Directory::new()),
             waits: Waits::default(),
@@ -150,6 +157,17 @@ impl Shared {
             keepers,
             phase: AtomicU8::new(Phase::Open as u8),
         }
+    }
+
+    /// The supervisor's interval.
+    #[inline]
+    pub(crate) fn tick(&self) -> u32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    /// The supervisor's next interval begins.
+    pub(crate) fn begin_tick(&self) {
+        self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
     #[inline]

@@ -14,7 +14,7 @@ pub mod xtra;
 pub use self::actix::Actix;
 pub use self::crossbeam::Crossbeam;
 pub use self::kameo::Kameo;
-pub use self::mycelia::{MyceliaHandle, MyceliaPath};
+pub use self::mycelia::{MyceliaHandle, MyceliaPath, MyceliaShared};
 pub use self::ractor::Ractor;
 pub use self::tokio_mpsc::TokioMpsc;
 pub use self::xtra::Xtra;

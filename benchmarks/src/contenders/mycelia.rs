@@ -1,14 +1,14 @@
-//! mycelia, twice: by resolved handle, and by the text of a path.
+//! mycelia: by resolved handle, by the text of a path, and by handle with stamps that messages share.
 //!
-//! It does its whole work in both: pooled envelopes, ledger, supervision, and wait and service recorded
+//! It does its whole work in all: pooled envelopes, ledger, supervision, and wait and service recorded
 //! for every message. On one thread the script runs inside a handler of a subsystem that is mounted
 //! beside the counting ones.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use futures_util::future::{BoxFuture, try_join_all};
-use mycelia::Route;
+use futures_util::future::BoxFuture;
+use mycelia::{Route, Stamps};
 use mycelia::prelude::*;
 use tokio::sync::oneshot;
 
@@ -24,10 +24,12 @@ pub struct MyceliaHandle;
 #[derive(Debug)]
 pub struct MyceliaPath;
 
+/// mycelia, by resolved handle, where messages share readings of the clock.
+#[derive(Debug)]
+pub struct MyceliaShared;
+
 /// Paths that a sender by path goes through.
 const PATHS: usize = 1000;
-/// Mounts under way at once.
-const MOUNTS: usize = 256;
 
 #[derive(Subsystem, Default)]
 #[subsystem(name = "counter")]
@@ -157,8 +159,18 @@ where
     F: FnOnce(System) -> Fut + Send + 'static,
     Fut: Future<Output = anyhow::Result<R>> + Send + 'static,
 {
+    play_with(Stamps::Own, threads, script)
+}
+
+fn play_with<R, F, Fut>(stamps: Stamps, threads: Threads, script: F) -> anyhow::Result<R>
+where
+    R: Send + 'static,
+    F: FnOnce(System) -> Fut + Send + 'static,
+    Fut: Future<Output = anyhow::Result<R>> + Send + 'static,
+{
     tokio_stage::run_here(async move {
-        let system = System::builder().threads(1).start().await?;
+        let builder = System::builder().threads(1).stamps(stamps);
+        let system = builder.start().await?;
         let stage = system.clone();
         let result = match threads {
             Threads::One => {
@@ -190,12 +202,9 @@ async fn mount(system: &System, count: usize, kind: &str) -> anyhow::Result<Vec<
 }
 
 async fn mount_all(system: &System, names: &[String]) -> anyhow::Result<()> {
-    for names in names.chunks(MOUNTS) {
-        let options = |name: &String| MountOptions::new().thread(0).name(name.as_str());
-        let mounts = names.iter();
-        let mounts = mounts.map(|name| system.mount_with(options(name), Counter::default));
-        try_join_all(mounts).await?;
-    }
+    let options = |name: &String| MountOptions::new().thread(0).name(name.as_str());
+    let each = names.iter().map(options);
+    system.mount_all(each, Counter::default).await?;
     Ok(())
 }
 
@@ -235,6 +244,36 @@ impl Contender for MyceliaHandle {
 
     async fn start_idle(stage: &System, count: usize) -> anyhow::Result<Vec<String>> {
         mount(stage, count, "idle").await
+    }
+
+    async fn ask_idle(stage: &System, idle: &String) -> anyhow::Result<u64> {
+        ask_idle(stage, idle).await
+    }
+}
+
+impl Contender for MyceliaShared {
+    const NAME: &'static str = "mycelia-shared-stamps";
+    const PACKAGE: &'static str = "mycelia";
+
+    type Stage = System;
+    type Address = ByHandle;
+    type Idle = String;
+
+    fn play<R, F, Fut>(threads: Threads, script: F) -> anyhow::Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(Self::Stage) -> Fut + Send + 'static,
+        Fut: Future<Output = anyhow::Result<R>> + Send + 'static,
+    {
+        play_with(Stamps::Shared, threads, script)
+    }
+
+    async fn start(stage: &System, count: usize) -> anyhow::Result<Vec<ByHandle>> {
+        MyceliaHandle::start(stage, count).await
+    }
+
+    async fn start_idle(stage: &System, count: usize) -> anyhow::Result<Vec<String>> {
+        MyceliaHandle::start_idle(stage, count).await
     }
 
     async fn ask_idle(stage: &System, idle: &String) -> anyhow::Result<u64> {

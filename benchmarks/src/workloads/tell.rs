@@ -98,7 +98,8 @@ pub fn workloads() -> Vec<Workload> {
             .with::<Xtra>(tell_one::<Xtra>)
             .with::<TokioMpsc>(tell_one::<TokioMpsc>)
             .with::<MyceliaHandle>(tell_one::<MyceliaHandle>)
-            .with::<MyceliaPath>(tell_one::<MyceliaPath>),
+            .with::<MyceliaPath>(tell_one::<MyceliaPath>)
+            .with::<MyceliaShared>(tell_one::<MyceliaShared>),
         Workload::new("tell-2", "tell, across two threads", unit)
             .with::<Actix>(tell_two::<Actix>)
             .with::<Kameo>(tell_two::<Kameo>)
@@ -107,7 +108,8 @@ pub fn workloads() -> Vec<Workload> {
             .with::<TokioMpsc>(tell_two::<TokioMpsc>)
             .with::<Crossbeam>(tell_two::<Crossbeam>)
             .with::<MyceliaHandle>(tell_two::<MyceliaHandle>)
-            .with::<MyceliaPath>(tell_two::<MyceliaPath>),
+            .with::<MyceliaPath>(tell_two::<MyceliaPath>)
+            .with::<MyceliaShared>(tell_two::<MyceliaShared>),
         Workload::new("senders-4", "tell, 4 senders to 1", unit)
             .with::<Actix>(senders::<Actix, 4>)
             .with::<Kameo>(senders::<Kameo, 4>)
@@ -116,6 +118,7 @@ pub fn workloads() -> Vec<Workload> {
             .with::<TokioMpsc>(senders::<TokioMpsc, 4>)
             .with::<Crossbeam>(senders::<Crossbeam, 4>)
             .with::<MyceliaHandle>(senders::<MyceliaHandle, 4>)
-            .with::<MyceliaPath>(senders::<MyceliaPath, 4>),
+            .with::<MyceliaPath>(senders::<MyceliaPath, 4>)
+            .with::<MyceliaShared>(senders::<MyceliaShared, 4>),
     ]
 }

@@ -57,8 +57,8 @@ impl<'a> Address<'a> {
             Source::Path(captures) => captures.raw(index).map(|text| hash(text.as_bytes())),
             Source::Values(values) => values.get(index).map(|value| match value {
                 Capture::Text(text) => hash(text.as_bytes()),
-                Capture::Unsigned(n) => hash(Digits::of(n).text()),
-                Capture::Signed(n) => hash(Digits::of(n).text()),
+                Capture::Unsigned(n) => hash(Digits::of(n).text().as_bytes()),
+                Capture::Signed(n) => hash(Digits::of(n).text().as_bytes()),
             }),
         }
     }
@@ -86,9 +86,7 @@ impl<'a> Address<'a> {
             },
             Source::Values(values) => match values.get(index) {
                 None => Err(CaptureError::Missing { index }),
-                Some(Capture::Text(text)) => parse(index, text),
-                Some(Capture::Unsigned(n)) => number(index, i128::from(*n)),
-                Some(Capture::Signed(n)) => number(index, i128::from(*n)),
+                Some(value) => number(index, *value),
             },
         }
     }
@@ -111,8 +109,9 @@ impl Digits {
         digits
     }
 
-    fn text(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    fn text(&self) -> &str {
+        // Digits, and a sign perhaps.
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
 
@@ -151,23 +150,33 @@ where
 
 /// A number as a `T`: directly if `T` is an integer, else by way of text.
 #[inline]
-fn number<T>(index: usize, n: i128) -> Result<T, CaptureError>
+fn number<T>(index: usize, n: Capture<'_>) -> Result<T, CaptureError>
 where
     T: FromStr + 'static,
     T::Err: Display,
 {
     macro_rules! directly {
-        ($($integer:ty)*) => {$(
+        ($n:ident: $($integer:ty)*) => {$(
             if TypeId::of::<T>() == TypeId::of::<$integer>()
-                && let Ok(n) = <$integer>::try_from(n)
+                && let Ok(n) = <$integer>::try_from($n)
                 && let Some(n) = same_type::<$integer, T>(n)
             {
                 return Ok(n);
             }
         )*};
     }
-    directly!(u64 u32 usize i64 i32 u16 u8 i16 i8 isize u128 i128);
-    parse(index, &n.to_string())
+    let digits = match n {
+        Capture::Text(text) => return parse(index, text),
+        Capture::Unsigned(n) => {
+            directly!(n: u64 u32 usize i64 i32 u16 u8 i16 i8 isize u128 i128);
+            Digits::of(n)
+        }
+        Capture::Signed(n) => {
+            directly!(n: i64 i32 isize u64 u32 usize i16 i8 u16 u8 i128 u128);
+            Digits::of(n)
+        }
+    };
+    parse(index, digits.text())
 }
 
 /// `value` as a `T`, if `T` is its very type; the optimiser removes the question.

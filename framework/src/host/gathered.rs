@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Works;
+use super::alike::Alike;
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::latency::Sample;
@@ -32,7 +33,9 @@ pub(super) struct Gathered<'l> {
     first: Stamp,
     /// Until when the turn may go on beginning messages; 0 before the first.
     pub(super) until: Stamp,
-    local: &'l Local,
+    /// Where stamps are shared.
+    pub(super) alike: Alike,
+    pub(super) local: &'l Local,
 }
 
 impl<'l> Gathered<'l> {
@@ -44,6 +47,7 @@ impl<'l> Gathered<'l> {
             free: Chain::new(),
             first: Stamp(0),
             until: Stamp(0),
+            alike: Alike::new(),
             local,
         }
     }
@@ -73,19 +77,55 @@ impl<'l> Gathered<'l> {
     /// Notes how long a message took whose handler ends now.
     #[inline(always)]
     pub(super) fn sample<S>(&mut self, works: &Works<S>, envelope: &Envelope<'_>, started: Stamp) {
+        if self.alike.is_timed_with(started) {
+            self.sample_alike(works, envelope);
+            return self.end_alike(works);
+        }
         let ended = works.shared.clock.now();
         self.local.latest.set(ended);
         let head = envelope.head();
-        let sample = Sample {
-            route: head.route,
-            sent: Stamp(head.sent),
+        self.push(works, head.route, Stamp(head.sent), started, ended);
+    }
+
+    /// Keeps a sample. Its parts come one by one: put together before the room is looked for, it would be
+    /// written to memory twice, and read in between.
+    #[inline(always)]
+    pub(super) fn push<S>(
+        &mut self,
+        works: &Works<S>,
+        route: u16,
+        sent: Stamp,
+        started: Stamp,
+        ended: Stamp,
+    ) {
+        let sample = || Sample {
+            route,
+            sent,
             started,
             ended,
         };
-        if self.samples.len() == self.samples.capacity() {
-            return self.make_room(works, sample);
+        if self.samples.len() < self.samples.capacity() {
+            self.samples.push(sample());
+        } else {
+            self.make_room(works, sample());
         }
-        self.samples.push(sample);
+    }
+
+    /// How many samples there are.
+    pub(super) fn gathered(&self) -> usize {
+        self.samples.len() + usize::from(self.sample.is_some())
+    }
+
+    /// The samples from that one on.
+    pub(super) fn samples_from(&mut self, from: usize) -> impl Iterator<Item = &mut Sample> {
+        self.sample.iter_mut().chain(&mut self.samples).skip(from)
+    }
+
+    /// Sees to it that as many samples can be gathered without any being entered before.
+    pub(super) fn keep_room<S>(&mut self, works: &Works<S>, samples: usize) {
+        if self.samples.len() + samples > self.samples.capacity() && !self.samples.is_empty() {
+            self.enter(works);
+        }
     }
 
     /// Keeps a sample for which there is no room.
@@ -142,6 +182,7 @@ impl<'l> Gathered<'l> {
     /// Enters what was gathered: first the samples, then the endings, then the envelopes. A message
     /// that counts as ended is recorded; a free envelope's message counts as ended.
     fn enter<S>(&mut self, works: &Works<S>) {
+        self.end_alike(works);
         if let Some(sample) = self.sample.take() {
             enter(works, &[sample]);
         } else if !self.samples.is_empty() {

@@ -4,6 +4,7 @@
 //! turns; actix's own mailbox carries the keepers' orders. Promise: a panic in a handler fails that
 //! message alone. The subsystem is made anew by its factory; what waits in the mailbox stays.
 
+mod alike;
 mod backlog;
 mod ends;
 mod gathered;

@@ -19,6 +19,7 @@ use crate::handler::hooks::Hook;
 use crate::handler::{Called, Unanswered};
 use crate::ledger::Ending;
 use crate::local::agenda::Turn;
+use crate::local::stamps::Stamps;
 use crate::mailbox::orders::Order;
 use crate::supervision::Failure;
 use crate::sync::Ordering;
@@ -148,12 +149,18 @@ impl<S: 'static> Resident<S> {
             started: Stamp(0),
             surroundings: shared,
         };
+        // In a turn that was lent there is no room to gather samples.
+        let shares = shared.stamps == Stamps::Shared && works.local.agenda.depth() == 0;
         while *left > 0 {
             let Some(token) = self.next(works, &pool.links) else {
+                gathered.end_alike(works);
                 return Ran::Dry;
             };
             *left -= 1;
-            let started = clock.now();
+            let started = match shares {
+                false => clock.now(),
+                true => gathered.begin_alike(works),
+            };
             if started > gathered.until {
                 // The turn's first message, or one that begins too late to be followed by more.
                 if gathered.begin(started, works.turn_limit) {
@@ -184,12 +191,16 @@ impl<S: 'static> Resident<S> {
                 unreachable!("it was put there before the call");
             };
             if called == Called::Handled {
-                gathered.sample(works, &envelope, started);
+                match shares {
+                    false => gathered.sample(works, &envelope, started),
+                    true => gathered.sample_alike(works, &envelope),
+                }
                 gathered.close(works, envelope, Ending::Handled);
                 self.change();
                 continue;
             }
             if called == Called::Running {
+                gathered.end_alike(works);
                 self.in_service = Some(Service::Message(envelope.into_token(), started));
                 return Ran::Waiting;
             }

@@ -3,6 +3,7 @@
 //! One look into the thread's own memory gives all of it; a send makes one such look.
 
 pub(crate) mod agenda;
+pub(crate) mod stamps;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use crate::latency::Sample;
 use crate::pool::Pool;
 use crate::pool::lane::Lane;
 use agenda::Agenda;
+use stamps::SharedStamp;
 
 /// A thread's part of a system. When the thread ends, its lane is folded into the pool.
 pub(crate) struct Local {
@@ -37,6 +39,7 @@ pub(crate) struct Local {
     /// When the last message of this thread ended.
     pub(crate) latest: Cell<Stamp>,
     pub(crate) agenda: Agenda,
+    pub(crate) stamp: SharedStamp,
     thread: ThreadId,
     /// Tells the pool apart: the `Weak` keeps the place from being used again.
     address: usize,
@@ -70,6 +73,7 @@ impl Local {
             samples: Cell::new(Vec::new()),
             latest: Cell::new(Stamp(0)),
             agenda: Agenda::default(),
+            stamp: SharedStamp::default(),
             thread: std::thread::current().id(),
             address: Arc::as_ptr(pool) as usize,
             pool: Arc::downgrade(pool),

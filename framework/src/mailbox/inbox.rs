@@ -142,6 +142,11 @@ impl Inbox {
         None
     }
 
+    /// True if the receiver sleeps now.
+    pub(crate) fn is_asleep(&self) -> bool {
+        newest_of(self.0.load(Ordering::Relaxed)) == ASLEEP
+    }
+
     /// Goes to sleep if there is nothing to take; the caller has left its waker before. False if
     /// something came: take it first.
     pub(crate) fn sleep(&self) -> bool {

@@ -174,7 +174,7 @@ impl Seat {
 
     /// Hands a packed envelope over. True if the host sleeps: the caller must [`ring`](Self::ring) or
     /// [`lend`](Self::lend).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(
         &self,
         links: &Links,

@@ -36,12 +36,37 @@ pub(crate) struct Post<'p> {
     pub(crate) pool: &'p Pool,
     pub(crate) local: &'p Local,
     pub(crate) clock: &'p Clock,
+    /// The message may share its stamp with others sent in the supervisor's interval `tick`.
+    pub(crate) shares_stamps: bool,
+    pub(crate) tick: u32,
     pub(crate) seat: &'p Seat,
     /// The table that the packer is of.
     pub(crate) table: u32,
     pub(crate) priority: Priority,
     /// For an ask.
     pub(crate) ask: Option<Patience>,
+}
+
+impl Post<'_> {
+    /// The message's stamp.
+    #[inline(always)]
+    fn now(&self) -> Stamp {
+        if self.shares_stamps {
+            self.shared_now()
+        } else {
+            self.clock.now()
+        }
+    }
+
+    #[inline(never)]
+    fn shared_now(&self) -> Stamp {
+        let stamp = &self.local.stamp;
+        if self.ask.is_some() || self.seat.inbox.is_asleep() {
+            // It is under way at once: nothing else would tell when.
+            return stamp.renew(self.clock.now(), self.tick);
+        }
+        stamp.next(self.clock, self.tick)
+    }
 }
 
 /// How long an asker waits.
@@ -149,7 +174,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
             message: content,
             packed,
         });
-        let now = post.clock.now();
+        let now = post.now();
         let reply = envelope.reply_slot();
         let head = envelope.head_mut();
         head.handler = self.number;

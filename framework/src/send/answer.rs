@@ -4,8 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-
 use super::Asked;
 use super::room::Sending;
 use super::verbs::{Ask, To};
@@ -20,24 +18,25 @@ use crate::route::Patience;
 use crate::shared::Shared;
 use crate::token::Token;
 
-pin_project! {
-    /// An ask: sends its message, then waits for the reply.
-    #[must_use = "nothing is asked before it is polled"]
-    pub(crate) struct Asking<M: Message, T: To<M>> {
-        sending: Sending<M, Ask<T>>,
-        // What was accepted and not answered yet.
-        asked: Option<Asked>,
-        // Made when the first look finds no reply: many come before a timer is worth its while.
-        #[pin]
-        timer: Option<tokio::time::Sleep>,
-    }
+/// An ask: sends its message, then waits for the reply.
+#[must_use = "nothing is asked before it is polled"]
+pub(crate) struct Asking<M: Message, T: To<M>> {
+    sending: Sending<M, Ask<T>>,
+    /// What was accepted and not answered yet.
+    asked: Option<Asked>,
+    /// Made when the first look finds no reply: many come before a timer is worth its while. Boxed: a
+    /// future without it is moved for half the price.
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+}
 
-    impl<M: Message, T: To<M>> PinnedDrop for Asking<M, T> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(asked) = this.asked.take() {
-                abandon(this.sending.shared(), asked);
-            }
+// Nothing in it is ever pinned.
+impl<M: Message, T: To<M>> Unpin for Asking<M, T> {}
+
+impl<M: Message, T: To<M>> Drop for Asking<M, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            abandon(self.sending.shared(), asked);
         }
     }
 }
@@ -58,13 +57,13 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.get_mut();
         // Whoever asks in a loop must let others run now and then, though every reply is there at once.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
         if this.asked.is_none() {
-            *this.asked = Some(ready!(Pin::new(&mut *this.sending).poll(cx))?);
+            this.asked = Some(ready!(Pin::new(&mut this.sending).poll(cx))?);
         }
-        let Some(asked) = &*this.asked else {
+        let Some(asked) = &this.asked else {
             unreachable!("it was accepted");
         };
         let shared = this.sending.shared();
@@ -72,7 +71,7 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         if slot.reply.poll(cx.waker()) {
             budget.made_progress();
             let reply = take_reply::<M, T>(shared, asked, this.sending.attempt());
-            *this.asked = None;
+            this.asked = None;
             return Poll::Ready(reply);
         }
         let due = Due::from_raw(slot.reply.due());
@@ -85,14 +84,11 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
                 return Poll::Pending;
             }
         } else {
-            if this.timer.is_none() {
+            let timer = this.timer.get_or_insert_with(|| {
                 let left_ns = shared.clock.between_ns(shared.clock.now(), deadline);
-                let timer = sleep(shared, Duration::from_nanos(left_ns));
-                this.timer.set(Some(timer));
-            }
-            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                ready!(timer.poll(cx));
-            }
+                Box::pin(sleep(shared, Duration::from_nanos(left_ns)))
+            });
+            ready!(timer.as_mut().poll(cx));
         }
         let error = explain(
             Some(Unanswered::Expired),

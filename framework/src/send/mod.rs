@@ -17,6 +17,7 @@ pub(crate) use verbs::{To, ask, ask_for_ever, ask_within, tell, tell_blocking, t
 use crate::error::{Room, SendError, Undelivered};
 use crate::extract::Address;
 use crate::local::Local;
+use crate::local::stamps::Stamps;
 use crate::mailbox::{Seat, SeatId};
 use crate::message::Message;
 use crate::priority::Priority;
@@ -179,6 +180,8 @@ impl<M: Message> Target<'_, M> {
             pool: &shared.pool,
             local,
             clock: &shared.clock,
+            shares_stamps: shared.stamps == Stamps::Shared,
+            tick: shared.tick(),
             seat: self.seat,
             table: self.table,
             priority: self.priority,

@@ -29,7 +29,8 @@ pub(crate) trait Attempt<M> {
 pub(crate) struct Sending<M, A> {
     held: Option<M>,
     attempt: A,
-    queued: Option<Queued>,
+    /// Boxed: few messages wait, and those that don't are spared its room and its drop.
+    queued: Option<Box<Queued>>,
 }
 
 // Nothing in it is ever pinned.
@@ -97,7 +98,8 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                     return Poll::Ready(Err(failed));
                 };
                 let again = self.queued.take().is_some();
-                self.queued = Some(Queued::enter(shared, room, seat, again)?);
+                let queued = Queued::enter(shared, room, seat, again)?;
+                self.queued = Some(Box::new(queued));
             }
             let Some(queued) = &mut self.queued else {
                 unreachable!("it waits only after an attempt that failed");

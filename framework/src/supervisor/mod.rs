@@ -66,6 +66,7 @@ impl Supervisor {
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let begun = Instant::now();
+        self.shared.begin_tick();
         let goes_on = self.goes_on();
         if goes_on {
             self.schedule();

@@ -6,6 +6,7 @@ use crate::dead_letters::DeadLetter;
 use crate::directory::Mounted;
 use crate::latency::RouteLatency;
 use crate::ledger::Ledger;
+use crate::local::stamps::Stamps;
 use crate::pool::PoolStats;
 use crate::shared::Shared;
 use crate::sync::Ordering;
@@ -16,6 +17,8 @@ use crate::sync::Ordering;
 pub struct Snapshot {
     /// The system's name.
     pub system: Arc<str>,
+    /// Whether latencies are told by stamps that messages share.
+    pub stamps: Stamps,
     /// Every message of the system, those of unmounted subsystems included.
     pub total: Ledger,
     /// The envelopes.
@@ -90,6 +93,7 @@ impl Snapshot {
         subsystems.sort_by(|a, b| a.name.cmp(&b.name));
         Snapshot {
             system: shared.name.clone(),
+            stamps: shared.stamps,
             total,
             pool: shared.pool.stats(),
             dead_letters: shared.dead_letters.count(),

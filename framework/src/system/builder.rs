@@ -9,6 +9,7 @@ use super::{Core, OnceWeak, System};
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::extract::States;
+use crate::local::stamps::Stamps;
 use crate::pool::Pool;
 use crate::shared::Settings;
 use crate::supervision::Together;
@@ -44,6 +45,7 @@ pub struct Builder {
     warm_up: Option<usize>,
     strategy: Box<dyn Strategy>,
     clock: Option<Clock>,
+    stamps: Stamps,
     stop_deadline: Duration,
     ask_deadline: Option<Duration>,
     keep_dead_letters: usize,
@@ -61,6 +63,7 @@ impl Default for Builder {
             warm_up: None,
             strategy: Box::new(RoundRobin::default()),
             clock: None,
+            stamps: Stamps::Own,
             stop_deadline: Duration::from_secs(10),
             ask_deadline: Some(Duration::from_secs(30)),
             keep_dead_letters: 64,
@@ -119,6 +122,12 @@ impl Builder {
     /// invariant, else the monotonic clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// How many readings of the clock a message gets. Default: three of its own.
+    pub fn stamps(mut self, stamps: Stamps) -> Self {
+        self.stamps = stamps;
         self
     }
 
@@ -203,6 +212,7 @@ impl Builder {
             settings: Settings {
                 name,
                 clock: self.clock.unwrap_or_default(),
+                stamps: self.stamps,
                 ask_deadline: self.ask_deadline,
                 stop_deadline: self.stop_deadline,
                 keep_dead_letters: self.keep_dead_letters,
