@@ -7,6 +7,8 @@
 mod backlog;
 mod ends;
 mod gathered;
+#[cfg(feature = "test")]
+mod injected;
 mod life;
 mod turn;
 

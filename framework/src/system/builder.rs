@@ -14,6 +14,8 @@ use crate::shared::Settings;
 use crate::supervision::Together;
 use crate::supervisor::strategy::{RoundRobin, Strategy};
 use crate::sync::{AtomicU8, AtomicU32};
+#[cfg(feature = "test")]
+use crate::taps::Faults;
 use crate::token::MAX_ENVELOPES;
 
 /// The settings of a system to be started.
@@ -50,6 +52,8 @@ pub struct Builder {
     blocking_threads: usize,
     together: Together,
     states: States,
+    #[cfg(feature = "test")]
+    faults: Option<Faults>,
 }
 
 impl Default for Builder {
@@ -67,6 +71,8 @@ impl Default for Builder {
             blocking_threads: 16,
             together: Together::OneForOne,
             states: States::default(),
+            #[cfg(feature = "test")]
+            faults: None,
         }
     }
 }
@@ -165,6 +171,13 @@ impl Builder {
         self
     }
 
+    /// Faults that the system is to have on purpose. Feature `test`.
+    #[cfg(feature = "test")]
+    pub fn faults(mut self, faults: &Faults) -> Self {
+        self.faults = Some(faults.clone());
+        self
+    }
+
     /// Starts the threads, the registry and the supervisor. Works on any executor.
     ///
     /// # Errors
@@ -209,6 +222,8 @@ impl Builder {
                 blocking_threads: self.blocking_threads,
                 seed: RandomState::new().build_hasher().finish(),
                 states,
+                #[cfg(feature = "test")]
+                faults: self.faults,
             },
             threads: self.threads,
             pool,
