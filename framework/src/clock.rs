@@ -21,6 +21,7 @@ pub struct Clock {
     source: quanta::Clock,
     /// Nanoseconds per raw unit, times 2^32.
     scale: u64,
+    is_manual: bool,
 }
 
 /// Turns a manual clock forward.
@@ -103,15 +104,29 @@ impl Clock {
         Clock {
             source,
             scale: scale as u64,
+            is_manual: false,
         }
     }
 
     /// A clock that stands still until its hand is turned: for tests.
+    ///
+    /// What is measured and decided by the system's clock follows the hand: latencies, the age of dead
+    /// letters, the deadlines of asks, those of [`ask_within`](crate::System::ask_within) too, the intensity
+    /// of restarts, and when a backoff is the first again. An asker whose deadline passes as the hand is
+    /// turned learns of it some 10 ms later.
+    ///
+    /// What waits in its own right does not, for it waits for tokio's clock: timers of subsystems
+    /// ([`Context::after`](crate::Context::after), [`every`](crate::Context::every)), the pause before a
+    /// restart, a stop's deadline.
     pub fn manual() -> (Clock, ClockHand) {
         let (clock, mock) = quanta::Clock::mock();
         // Zero means "never" where a stamp is optional.
         mock.increment(1_u64);
-        (Clock::of(clock), ClockHand(mock))
+        let clock = Clock {
+            is_manual: true,
+            ..Clock::of(clock)
+        };
+        (clock, ClockHand(mock))
     }
 
     /// Reads the clock.
@@ -126,6 +141,11 @@ impl Clock {
     pub fn between_ns(&self, earlier: Stamp, later: Stamp) -> u64 {
         let raw = later.0.saturating_sub(earlier.0);
         ((u128::from(raw) * u128::from(self.scale)) >> 32) as u64
+    }
+
+    /// True if it stands still until its hand is turned: no timer goes by it.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.is_manual
     }
 
     /// An interval in raw units.

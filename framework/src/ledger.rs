@@ -25,7 +25,7 @@ pub struct Ledger {
     pub handled: u64,
     /// Messages whose handler returned an error, panicked, or was cut off by a stop's deadline.
     pub failed: u64,
-    /// Messages dropped by an overflow policy.
+    /// Messages dropped by an overflow policy, or by a fault of the test kit.
     pub dropped: u64,
     /// Messages whose deadline passed before a handler began.
     pub expired: u64,
@@ -85,6 +85,8 @@ impl AddAssign for Ledger {
 pub(crate) enum Ending {
     Handled,
     Failed,
+    #[cfg(feature = "test")]
+    Dropped,
     Expired,
     Undeliverable,
 }
@@ -95,6 +97,8 @@ pub(crate) struct Endings {
     finished: AtomicU64,
     handled: AtomicU64,
     failed: AtomicU64,
+    #[cfg(feature = "test")]
+    dropped: AtomicU64,
     expired: AtomicU64,
     undeliverable: AtomicU64,
     torn: AtomicU64,
@@ -105,6 +109,8 @@ pub(crate) struct Endings {
 pub(crate) struct Tally {
     handled: u32,
     failed: u32,
+    #[cfg(feature = "test")]
+    dropped: u32,
     expired: u32,
     undeliverable: u32,
 }
@@ -115,6 +121,8 @@ impl Tally {
         match ending {
             Ending::Handled => self.handled += 1,
             Ending::Failed => self.failed += 1,
+            #[cfg(feature = "test")]
+            Ending::Dropped => self.dropped += 1,
             Ending::Expired => self.expired += 1,
             Ending::Undeliverable => self.undeliverable += 1,
         }
@@ -135,13 +143,19 @@ impl Endings {
         let Tally {
             handled,
             failed,
+            #[cfg(feature = "test")]
+            dropped,
             expired,
             undeliverable,
         } = std::mem::take(tally);
         add(&self.handled, handled);
         let others = failed + expired + undeliverable;
+        #[cfg(feature = "test")]
+        let others = others + dropped;
         if others > 0 {
             add(&self.failed, failed);
+            #[cfg(feature = "test")]
+            add(&self.dropped, dropped);
             add(&self.expired, expired);
             add(&self.undeliverable, undeliverable);
         }
@@ -167,7 +181,10 @@ impl Endings {
             sent: 0,
             handled: self.handled.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            #[cfg(not(feature = "test"))]
             dropped: 0,
+            #[cfg(feature = "test")]
+            dropped: self.dropped.load(Ordering::Relaxed),
             expired: self.expired.load(Ordering::Relaxed),
             undeliverable: self.undeliverable.load(Ordering::Relaxed),
             waiting: 0,

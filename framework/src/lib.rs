@@ -74,6 +74,8 @@ mod memory;
 mod waits;
 mod dead_letters;
 mod blocking;
+#[cfg(feature = "test")]
+mod taps;
 mod shared;
 mod host;
 mod send;

@@ -22,6 +22,8 @@ use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+#[cfg(feature = "test")]
+use crate::taps::{Faults, Taps};
 use crate::trace::TraceId;
 use crate::waits::Waits;
 
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
+    #[cfg(feature = "test")]
+    pub(crate) taps: Taps,
     /// Where hosts report.
     pub(crate) reports: OnceCell<WeakRecipient<Report>>,
     chance: AtomicU64,
@@ -65,6 +69,9 @@ pub(crate) struct Settings {
     /// Of all that happens by chance.
     pub(crate) seed: u64,
     pub(crate) states: States,
+    /// Other than none.
+    #[cfg(feature = "test")]
+    pub(crate) faults: Option<Faults>,
 }
 
 /// Why a system stopped.
@@ -150,6 +157,12 @@ impl Shared {
             waits: Waits::default(),
             dead_letters: DeadLetters::new(settings.keep_dead_letters),
             events: Events::new(),
+            #[cfg(feature = "test")]
+            taps: Taps::new(
+                settings
+                    .faults
+                    .unwrap_or_else(|| Faults::with_seed(settings.seed)),
+            ),
             reports: OnceCell::new(),
             chance: AtomicU64::new(settings.seed),
             stop_deadline: settings.stop_deadline,

@@ -77,7 +77,10 @@ async fn a_mailbox_accepts_its_capacity_and_not_one_message_more() {
     for capacity in [1, 5, 100] {
         let options = MountOptions::new().capacity(capacity);
         let (system, gate) = gated(1000, options).await;
-        assert_eq!(accepted_by_force(&system, Room::Mailbox), capacity.into());
+        assert_eq!(
+            accepted_by_force(&system, Room::Mailbox),
+            u64::from(capacity)
+        );
         // As many again as have left.
         gate.0.add_permits(1);
         until("one has left", || {

@@ -49,6 +49,9 @@ pub(crate) struct Head {
     pub(crate) route: u16,
     /// True if someone waits for a reply.
     pub(crate) is_ask: bool,
+    /// What faults it meets; 0 for none. In what would be padding.
+    #[cfg(feature = "test")]
+    pub(crate) fault: u16,
 }
 
 #[repr(C, align(16))]

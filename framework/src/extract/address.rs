@@ -43,6 +43,25 @@ impl<'a> Address<'a> {
         self.next = 0;
     }
 
+    /// All captures, as they came; reads none.
+    #[cfg(feature = "test")]
+    pub(crate) fn given(&self) -> Vec<crate::taps::Given> {
+        use crate::taps::Given;
+        match self.source {
+            Source::Path(captures) => (0..captures.len())
+                .filter_map(|index| captures.raw(index))
+                .map(|text| Given::Written(text.into()))
+                .collect(),
+            Source::Values(values) => (values.iter())
+                .map(|value| match value {
+                    Capture::Text(text) => Given::Value((*text).into()),
+                    Capture::Unsigned(n) => Given::Value(n.to_string().into()),
+                    Capture::Signed(n) => Given::Value(n.to_string().into()),
+                })
+                .collect(),
+        }
+    }
+
     /// The text after `?`, as it stands in the path.
     pub fn query(&self) -> Option<&'a str> {
         self.query

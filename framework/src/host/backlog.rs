@@ -38,6 +38,16 @@ impl<S: 'static> Resident<S> {
         next
     }
 
+    /// Has a message be the next one.
+    #[cfg(feature = "test")]
+    pub(super) fn put_first(&mut self, links: &Links, token: Token) {
+        let mut first = Chain::new();
+        first.push_back(links, token);
+        first.append(links, std::mem::replace(&mut self.again, Chain::new()));
+        self.again = first;
+        self.tries_kept = true;
+    }
+
     /// Keeps a message for later.
     #[cold]
     pub(super) fn keep(&mut self, works: &Works<S>, token: Token) {

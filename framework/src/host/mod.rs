@@ -8,6 +8,8 @@ mod alike;
 mod backlog;
 mod ends;
 mod gathered;
+#[cfg(feature = "test")]
+mod injected;
 mod life;
 pub(crate) mod standing;
 mod turn;

@@ -9,6 +9,8 @@ use std::task::Context;
 
 use super::ends::{bury, expire, failed, reject};
 use super::gathered::Gathered;
+#[cfg(feature = "test")]
+use super::injected::{Met, blow_up, without_delay};
 use super::life::{Life, Ready};
 use super::{Resident, Works, panic_message};
 use crate::clock::{Due, Stamp};
@@ -33,6 +35,9 @@ pub(super) enum Service {
     /// A message, in its handler since then.
     Message(Token, Stamp),
     Hook(Hook),
+    /// A message that is held back by a fault.
+    #[cfg(feature = "test")]
+    Delayed(super::injected::Delayed),
 }
 
 /// Why a run of messages ended.
@@ -179,6 +184,18 @@ impl<S: 'static> Resident<S> {
                 reject(works, envelope, gathered);
                 continue;
             };
+            #[cfg(feature = "test")]
+            let (envelope, injected) = match head.fault {
+                0 => (envelope, None),
+                _ => match self.meet_fault(works, envelope, started, gathered) {
+                    Met::Panic(envelope, text) => (envelope, Some(text)),
+                    Met::Nothing(envelope) => (envelope, None),
+                    Met::Dropped => continue,
+                    Met::Delayed => return Ran::Waiting,
+                },
+            };
+            #[cfg(feature = "test")]
+            let head = envelope.head();
             let trace = envelope.trace().0;
             works.local.take_up(head.due, trace);
             delivery.sender = head.sender;
@@ -186,6 +203,10 @@ impl<S: 'static> Resident<S> {
             delivery.trace = trace;
             delivery.started = started;
             let (envelope, _) = at_hand.insert((envelope, started));
+            #[cfg(feature = "test")]
+            if let Some(text) = injected {
+                blow_up(envelope, text);
+            }
             let called = handler.call(&mut self.desk, envelope, &delivery, cx);
             let Some((envelope, started)) = at_hand.take() else {
                 unreachable!("it was put there before the call");
@@ -239,6 +260,8 @@ impl<S: 'static> Resident<S> {
     ) -> Option<Service> {
         let (token, started) = match service {
             Service::Message(token, started) => (token, started),
+            #[cfg(feature = "test")]
+            Service::Delayed(delayed) => return self.go_on_delaying(works, cx, delayed),
             Service::Hook(hook) => {
                 let ended = self.go_on_with_hook(works, cx, hook);
                 return (!ended).then_some(Service::Hook(hook));
@@ -318,6 +341,8 @@ impl<S: 'static> Resident<S> {
         gathered: &mut Gathered<'_>,
     ) {
         let _ = catch_unwind(AssertUnwindSafe(|| self.desk.runner.clear()));
+        #[cfg(feature = "test")]
+        let service = without_delay(works, service);
         let Service::Message(token, started) = service else {
             return;
         };

@@ -45,6 +45,9 @@ pub(crate) struct Post<'p> {
     pub(crate) priority: Priority,
     /// For an ask.
     pub(crate) ask: Option<Patience>,
+    /// What faults it meets; 0 for none.
+    #[cfg(feature = "test")]
+    pub(crate) fault: u16,
 }
 
 impl Post<'_> {
@@ -76,8 +79,9 @@ pub(crate) struct Patience {
     pub(crate) deadline: Option<Duration>,
     /// The same in raw units of the clock.
     ticks: u64,
-    /// It is what every ask has by default, and so need not be exact.
-    pub(crate) is_default: bool,
+    /// Nobody keeps a timer for it: it is what every ask has by default, and so need not be exact, or the
+    /// clock is one that no timer goes by.
+    pub(crate) is_rough: bool,
 }
 
 impl Patience {
@@ -85,7 +89,7 @@ impl Patience {
         Patience {
             deadline,
             ticks: deadline.map_or(0, |deadline| clock.ticks(deadline)),
-            is_default,
+            is_rough: is_default || clock.is_manual(),
         }
     }
 
@@ -93,7 +97,7 @@ impl Patience {
     pub(crate) fn due(self, now: Stamp) -> Due {
         match self.deadline {
             None => Due::NEVER,
-            Some(_) => Due::at(now.0.saturating_add(self.ticks), self.is_default),
+            Some(_) => Due::at(now.0.saturating_add(self.ticks), self.is_rough),
         }
     }
 }
@@ -185,6 +189,10 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         head.trace = post.local.trace();
         head.due = Due::NEVER;
         head.is_ask = false;
+        #[cfg(feature = "test")]
+        {
+            head.fault = post.fault;
+        }
         if let Some(patience) = post.ask {
             // What follows from a message must not take longer than it has itself.
             let due = patience.due(now).min(post.local.due());

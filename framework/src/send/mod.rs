@@ -7,6 +7,8 @@
 mod answer;
 mod overflow;
 mod room;
+#[cfg(feature = "test")]
+mod taps;
 mod verbs;
 
 use std::sync::Arc;
@@ -84,7 +86,7 @@ impl<M: Message> Target<'_, M> {
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
-        match self.post(shared, &local, &mut address, None, message) {
+        match self.first_post(shared, &local, &mut address, None, message) {
             Ok(posted) => {
                 if posted.is_asleep() {
                     self.seat.ring(&local);
@@ -134,7 +136,7 @@ impl<M: Message> Target<'_, M> {
             me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?),
         };
         let ask = Some(patience);
-        let posted = match self.post(shared, &local, &mut address, ask, message) {
+        let posted = match self.first_post(shared, &local, &mut address, ask, message) {
             Ok(posted) => Ok(posted),
             Err(refused) => {
                 match self.overflow(shared, &local, &mut address, ask, message, refused) {
@@ -165,6 +167,22 @@ impl<M: Message> Target<'_, M> {
     }
 
     #[inline(always)]
+    fn first_post(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        address: &mut Address<'_>,
+        ask: Option<Patience>,
+        message: &mut Option<M>,
+    ) -> Result<Posted, Refused> {
+        #[cfg(feature = "test")]
+        if shared.taps.faults.are_set() && self.finds_full(shared, local, address) {
+            return Err(Refused::Mailbox);
+        }
+        self.post(shared, local, address, ask, message)
+    }
+
+    #[inline(always)]
     fn post(
         &self,
         shared: &Shared,
@@ -186,7 +204,16 @@ impl<M: Message> Target<'_, M> {
             table: self.table,
             priority: self.priority,
             ask,
+            #[cfg(feature = "test")]
+            fault: match shared.taps.faults.are_set() {
+                true => self.mark(shared, address),
+                false => 0,
+            },
         };
+        #[cfg(feature = "test")]
+        if let Some(tape) = shared.taps.tape() {
+            return self.post_taped(&tape, shared, message, address, &post);
+        }
         self.pack.post(message, address, &post)
     }
 

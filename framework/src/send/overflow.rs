@@ -46,7 +46,11 @@ impl<M: Message> Target<'_, M> {
         }
         match seat.overflow() {
             Overflow::Wait => Overflowed::Refused(refused),
-            Overflow::DropNewest if ask.is_none() => self.drop_newest(shared, local, message),
+            Overflow::DropNewest if ask.is_none() => {
+                #[cfg(feature = "test")]
+                self.tape_dropped(shared, local, message, address);
+                self.drop_newest(shared, local, message)
+            }
             Overflow::Reject | Overflow::DropNewest => Overflowed::Failed(self.rejected()),
             Overflow::DropOldest => self.drop_oldest(shared, local, address, ask, message),
         }
@@ -98,6 +102,8 @@ impl<M: Message> Target<'_, M> {
                 Evicted::NotYet => return Overflowed::Refused(Refused::Mailbox),
                 // All are in their handlers.
                 Evicted::Nothing if ask.is_none() => {
+                    #[cfg(feature = "test")]
+                    self.tape_dropped(shared, local, message, address);
                     return self.drop_newest(shared, local, message);
                 }
                 Evicted::Nothing => return Overflowed::Failed(self.rejected()),

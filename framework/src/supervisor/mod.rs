@@ -38,6 +38,7 @@ pub(crate) struct Supervisor {
     reminded: Instant,
     strategy: Box<dyn Strategy>,
     interval: Duration,
+    slowest: Duration,
     loads: Vec<Load>,
     slices: Vec<Slice>,
     suspect: Option<(Hopeless, u64)>,
@@ -51,13 +52,19 @@ pub(crate) struct Use(pub(crate) Box<dyn Strategy>);
 impl Supervisor {
     pub(crate) fn new(shared: Arc<Shared>, strategy: Box<dyn Strategy>) -> Self {
         let deadline = shared.patience.deadline;
-        let reminders = deadline.map(|deadline| TICK.max(deadline / ROUGHNESS));
+        // A manual clock's hand may be turned at any time, and all deadlines hang on the reminders.
+        let is_manual = shared.clock.is_manual();
+        let reminders = match deadline {
+            _ if is_manual => Some(TICK),
+            deadline => deadline.map(|deadline| TICK.max(deadline / ROUGHNESS)),
+        };
         Supervisor {
             shared,
             reminders,
             reminded: Instant::now(),
             strategy,
             interval: TICK,
+            slowest: if is_manual { TICK } else { SLOWEST },
             loads: Vec::new(),
             slices: Vec::new(),
             suspect: None,
@@ -76,7 +83,7 @@ impl Supervisor {
         self.interval = if goes_on || waits {
             TICK.max(begun.elapsed() * COST)
         } else {
-            (self.interval * 2).min(SLOWEST)
+            (self.interval * 2).min(self.slowest)
         };
         ctx.run_later(self.interval, Self::tick);
     }

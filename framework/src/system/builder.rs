@@ -15,6 +15,8 @@ use crate::shared::Settings;
 use crate::supervision::Together;
 use crate::supervisor::strategy::{RoundRobin, Strategy};
 use crate::sync::{AtomicU8, AtomicU32};
+#[cfg(feature = "test")]
+use crate::taps::Faults;
 use crate::token::MAX_ENVELOPES;
 
 /// The settings of a system to be started.
@@ -52,6 +54,8 @@ pub struct Builder {
     blocking_threads: usize,
     together: Together,
     states: States,
+    #[cfg(feature = "test")]
+    faults: Option<Faults>,
 }
 
 impl Default for Builder {
@@ -70,6 +74,8 @@ impl Default for Builder {
             blocking_threads: 16,
             together: Together::OneForOne,
             states: States::default(),
+            #[cfg(feature = "test")]
+            faults: None,
         }
     }
 }
@@ -174,6 +180,13 @@ impl Builder {
         self
     }
 
+    /// Faults that the system is to have on purpose. Feature `test`.
+    #[cfg(feature = "test")]
+    pub fn faults(mut self, faults: &Faults) -> Self {
+        self.faults = Some(faults.clone());
+        self
+    }
+
     /// Starts the threads, the registry and the supervisor. Works on any executor.
     ///
     /// # Errors
@@ -219,6 +232,8 @@ impl Builder {
                 blocking_threads: self.blocking_threads,
                 seed: RandomState::new().build_hasher().finish(),
                 states,
+                #[cfg(feature = "test")]
+                faults: self.faults,
             },
             threads: self.threads,
             pool,

@@ -146,6 +146,17 @@ impl System {
         self.0.shared.dead_letters.subscribe()
     }
 
+    /// The faults that the system has on purpose, to be set and removed. Feature `test`.
+    #[cfg(feature = "test")]
+    pub fn faults(&self) -> crate::test::Faults {
+        self.0.shared.taps.faults.clone()
+    }
+
+    #[cfg(feature = "test")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
     /// Changes how the supervisor slices the threads' time.
     pub fn set_strategy(&self, strategy: impl Strategy) {
         self.0.supervisor.do_send(Use(Box::new(strategy)));

@@ -60,6 +60,15 @@ impl MountOptions {
         Self::default()
     }
 
+    /// The name in a system of what is mounted so, under its own name `name`.
+    #[cfg(feature = "test")]
+    pub(crate) fn full_name(&self, name: &str) -> Box<str> {
+        match &self.parent {
+            Some(parent) => format!("{parent}/{name}").into(),
+            None => name.into(),
+        }
+    }
+
     /// The scheme of its paths. Default: the type's `NAME`.
     pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
         self.name = Some(name.into());

@@ -1,0 +1,112 @@
+//! Faults at the host: what a message meets that its sender marked. `turn → `**`injected`**` → ends`
+//!
+//! Compiled with the feature `test` only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Context;
+
+use super::ends::{bury, put_failure};
+use super::gathered::Gathered;
+use super::turn::Service;
+use super::{Resident, Works};
+use crate::clock::Stamp;
+use crate::dead_letters::DeadReason;
+use crate::envelope::Envelope;
+use crate::handler::Unanswered;
+use crate::ledger::Ending;
+use crate::taps::{Faults, Planned};
+use crate::token::Token;
+
+/// A message that is held back, until when, and since when.
+pub(super) struct Delayed {
+    token: Token,
+    since: Stamp,
+    until: Pin<Box<tokio::time::Sleep>>,
+}
+
+/// What a marked message met.
+pub(super) enum Met<'w> {
+    Nothing(Envelope<'w>),
+    /// Its handler is to panic with this text.
+    Panic(Envelope<'w>, String),
+    Dropped,
+    /// It is in service, and waits.
+    Delayed,
+}
+
+impl<S: 'static> Resident<S> {
+    #[cold]
+    pub(super) fn meet_fault<'w>(
+        &mut self,
+        works: &Works<S>,
+        mut envelope: Envelope<'w>,
+        started: Stamp,
+        gathered: &mut Gathered<'_>,
+    ) -> Met<'w> {
+        let mark = envelope.head().fault;
+        // Once: one that is kept for later does not meet it again.
+        envelope.head_mut().fault = 0;
+        match works.shared.taps.faults.plan(mark) {
+            Planned::Nothing => Met::Nothing(envelope),
+            Planned::Panic(text) => Met::Panic(envelope, text),
+            Planned::Drop => {
+                end_dropped(works, envelope, gathered);
+                Met::Dropped
+            }
+            Planned::Delay(by) => {
+                envelope.head_mut().fault = Faults::delayed(mark);
+                self.in_service = Some(Service::Delayed(Delayed {
+                    token: envelope.into_token(),
+                    since: started,
+                    until: Box::pin(tokio::time::sleep(by)),
+                }));
+                Met::Delayed
+            }
+        }
+    }
+
+    /// Goes on holding a message back; when its time is over it is the next one.
+    pub(super) fn go_on_delaying(
+        &mut self,
+        works: &Works<S>,
+        cx: &mut Context<'_>,
+        mut delayed: Delayed,
+    ) -> Option<Service> {
+        if delayed.until.as_mut().poll(cx).is_pending() {
+            return Some(Service::Delayed(delayed));
+        }
+        self.put_first(&works.shared.pool.links, delayed.token);
+        None
+    }
+}
+
+/// Ends a message that was accepted and is dropped on purpose.
+fn end_dropped<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
+    if envelope.head().is_ask {
+        put_failure(&mut envelope, Unanswered::Dropped);
+    } else {
+        bury(works, &envelope, DeadReason::Injected);
+    }
+    gathered.close(works, envelope, Ending::Dropped);
+}
+
+/// Panics as a handler would that has taken its message.
+#[cold]
+pub(super) fn blow_up(envelope: &mut Envelope<'_>, text: String) {
+    // The message's own drop may panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+    std::panic::panic_any(text);
+}
+
+/// The same service as if the handler of a message that is held back had begun.
+pub(super) fn without_delay<S>(works: &Works<S>, service: Service) -> Service {
+    match service {
+        Service::Delayed(Delayed { token, since, .. }) => {
+            let mut envelope = Envelope::new(&works.shared.pool.slab, token);
+            let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+            Service::Message(envelope.into_token(), since)
+        }
+        other => other,
+    }
+}
