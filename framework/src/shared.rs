@@ -20,7 +20,7 @@ use crate::mailbox::{Seat, SeatId};
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
-use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
 use crate::trace::TraceId;
 use crate::waits::Waits;
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
+    /// What the strategy in use calls itself.
+    pub(crate) strategy: Mutex<&'static str>,
     /// Where hosts report.
     pub(crate) reports: OnceCell<WeakRecipient<Report>>,
     chance: AtomicU64,
@@ -143,6 +145,7 @@ impl Shared {
             waits: Waits::default(),
             dead_letters: DeadLetters::new(settings.keep_dead_letters),
             events: Events::new(),
+            strategy: Mutex::new(""),
             reports: OnceCell::new(),
             chance: AtomicU64::new(settings.seed),
             stop_deadline: settings.stop_deadline,

@@ -8,6 +8,7 @@ mod backlog;
 mod ends;
 mod gathered;
 mod life;
+mod share;
 mod turn;
 
 use std::cell::RefCell;
@@ -17,7 +18,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
@@ -32,16 +32,15 @@ use crate::mailbox::Limits;
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
 use crate::shared::Shared;
+use crate::slice::Slice;
 use crate::supervision::{Failure, History};
 use crate::token::Chain;
 use life::Life;
+use share::Share;
 use turn::Service;
 
 /// What a host says when it stands, or does not.
 pub(crate) type Standing = Result<(), Box<str>>;
-
-/// Longest time that a turn may go on beginning messages.
-const TURN: Duration = Duration::from_micros(500);
 
 /// The actor around a subsystem.
 pub(crate) struct Host<S: 'static> {
@@ -97,6 +96,7 @@ struct Resident<S: 'static> {
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
     looks: u8,
+    share: Share,
     /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
     order: Order,
@@ -144,7 +144,7 @@ impl<S: 'static> Host<S> {
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {
-                turn_limit: shared.clock.ticks(TURN),
+                turn_limit: shared.clock.ticks(Slice::LONGEST),
                 round_limit: shared.clock.ticks(agenda::ROUND_TIME),
                 shared,
                 mounted,
@@ -169,6 +169,7 @@ impl<S: 'static> Host<S> {
                 controls: VecDeque::new(),
                 went_on: false,
                 looks: 0,
+                share: Share::default(),
                 waker: None,
                 order: Order::Serve,
                 reason: None,
@@ -250,7 +251,11 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         let Hosted { works, resident } = &*host.hosted;
-        resident.borrow_mut().meet_task(works, task.waker());
+        {
+            let mut resident = resident.borrow_mut();
+            resident.meet_task(works, task.waker());
+            resident.share.come_round();
+        }
         // Its time counts from the end of its first turn.
         let mut first = None;
         works.local.agenda.round(host.number, || {

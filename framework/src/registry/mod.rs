@@ -11,6 +11,7 @@ mod restarts;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Addr, Context, Handler, ResponseActFuture, WrapFuture};
 use actix_rt::ArbiterHandle;
@@ -67,7 +68,7 @@ pub(crate) struct Mount {
     pub(crate) parent: Option<Arc<Mounted>>,
     pub(crate) thread: Option<usize>,
     pub(crate) weight: u32,
-    pub(crate) slice: u32,
+    pub(crate) wait_goal: Option<Duration>,
     pub(crate) policy: Policy,
     pub(crate) together: Together,
     pub(crate) map: Arc<RouteMap>,
@@ -144,7 +145,7 @@ impl Registry {
         let placing = Placing {
             thread,
             weight: mount.weight,
-            slice: mount.slice,
+            wait_goal: mount.wait_goal,
             policy: mount.policy,
             together: mount.together,
             siblings: match &mount.parent {

@@ -18,7 +18,6 @@ use crate::registry::{Launch, Mount};
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
-use crate::supervisor::strategy::Slice;
 use crate::sync::Ordering;
 
 /// What all subsystems of one Rust type share.
@@ -49,6 +48,7 @@ pub struct MountOptions {
     capacity: Option<u32>,
     overflow: Overflow,
     weight: Option<u32>,
+    wait_goal: Option<Duration>,
     parent: Option<Box<str>>,
     policy: Policy,
     together: Together,
@@ -85,9 +85,16 @@ impl MountOptions {
         self
     }
 
-    /// Its weight for the strategy [`Weighted`](crate::Weighted). Default: 1.
+    /// Its weight for the strategy [`Weighted`](crate::Weighted), at least 1. Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
-        self.weight = Some(weight);
+        self.weight = Some(weight.max(1));
+        self
+    }
+
+    /// How long its messages should wait at most, 99 in 100 of them: a goal that the strategy
+    /// [`Adaptive`](crate::Adaptive) works for, and that any strategy is shown. Default: none.
+    pub fn wait_goal(mut self, p99: Duration) -> Self {
+        self.wait_goal = Some(p99);
         self
     }
 }
@@ -263,7 +270,7 @@ impl System {
             parent,
             thread: options.thread,
             weight: options.weight.unwrap_or(1),
-            slice: Slice::default().messages(),
+            wait_goal: options.wait_goal,
             policy: options.policy,
             together: options.together,
             map: kind.map.clone(),
