@@ -4,6 +4,7 @@
 //! remembers until that is unmounted: see [`memory`](crate::memory).
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Duration;
 
 use actix::WeakRecipient;
 use dashmap::DashMap;
@@ -11,12 +12,13 @@ use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 
-use crate::latency::{self, Book, OWN_BOOKS, RouteLatency};
+use crate::latency::{self, Book, OWN_BOOKS, Recent, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
 use crate::mailbox::{Seat, SeatId};
 use crate::replicas::Group;
 use crate::route::RouteMap;
+use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
@@ -39,8 +41,10 @@ pub(crate) struct Mounted {
     tasks: Mutex<Vec<AbortHandle>>,
     /// In the order in which they were started. Written by the registry.
     children: Mutex<Vec<Arc<Mounted>>>,
-    /// Messages that it may handle in one turn.
-    pub(crate) slice: AtomicU32,
+    /// What it may do in one turn.
+    pub(crate) slice: SliceCell,
+    /// Its latency goal, if it has one.
+    goal: Option<Box<Goal>>,
     pub(crate) restarts: AtomicU32,
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
@@ -58,11 +62,24 @@ pub(crate) struct Mounted {
     book: OnceCell<Arc<Book>>,
 }
 
+/// How long messages should wait at most, 99 in 100 of them.
+struct Goal {
+    wait: Duration,
+    recent: Mutex<Recent>,
+}
+
+impl Goal {
+    fn boxed(wait: Duration) -> Box<Self> {
+        let recent = Mutex::default();
+        Box::new(Goal { wait, recent })
+    }
+}
+
 /// How a subsystem is to be mounted, besides what it is.
 pub(crate) struct Placing {
     pub(crate) thread: usize,
     pub(crate) weight: u32,
-    pub(crate) slice: u32,
+    pub(crate) wait_goal: Option<Duration>,
     pub(crate) policy: Policy,
     pub(crate) together: Together,
     /// As the parent has it, or the system.
@@ -86,7 +103,8 @@ impl Mounted {
             group: OnceCell::new(),
             tasks: Mutex::default(),
             children: Mutex::default(),
-            slice: AtomicU32::new(placing.slice),
+            slice: SliceCell::new(Slice::default()),
+            goal: placing.wait_goal.map(Goal::boxed),
             restarts: AtomicU32::new(0),
             kept: AtomicU32::new(0),
             last_failure: Mutex::new(None),
@@ -195,7 +213,8 @@ impl Mounted {
     /// The book to record latencies in, chosen at the first message.
     pub(crate) fn book(&self, directory: &Directory) -> &Book {
         self.book.get_or_init(|| {
-            if directory.claim_own_book() {
+            // Who has a goal is looked at every tick: it shares with nobody.
+            if directory.claim_own_book(self.goal.is_some()) {
                 self.map.new_book()
             } else {
                 self.map.shared_book(self.thread)
@@ -217,6 +236,18 @@ impl Mounted {
         } else {
             latency::read(std::iter::once(&**own), route)
         }
+    }
+
+    pub(crate) fn wait_goal(&self) -> Option<Duration> {
+        self.goal.as_ref().map(|goal| goal.wait)
+    }
+
+    /// What 99 in 100 messages waited at most, of those recorded since the last call; `None` if it has
+    /// no goal, or nothing was.
+    pub(crate) fn recent_wait_p99(&self) -> Option<Duration> {
+        let recent = &self.goal.as_ref()?.recent;
+        let p99_ns = lock(recent).wait_p99_ns(self.book.get()?)?;
+        Some(Duration::from_nanos(p99_ns))
     }
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {
@@ -337,8 +368,8 @@ impl Directory {
         self.roster.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn claim_own_book(&self) -> bool {
-        let claimed = self.own_books.fetch_add(1, Ordering::Relaxed) < OWN_BOOKS;
+    fn claim_own_book(&self, must: bool) -> bool {
+        let claimed = self.own_books.fetch_add(1, Ordering::Relaxed) < OWN_BOOKS || must;
         if !claimed {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
         }

@@ -21,7 +21,7 @@ use crate::mailbox::{Seat, SeatId};
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering};
 #[cfg(feature = "test")]
 use crate::taps::{Faults, Taps};
 use crate::trace::TraceId;
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) blocking: Blocking,
     #[cfg(feature = "test")]
     pub(crate) taps: Taps,
+    /// What the strategy in use calls itself.
+    pub(crate) strategy: Mutex<&'static str>,
     /// Where hosts report.
     pub(crate) reports: OnceCell<WeakRecipient<Report>>,
     chance: AtomicU64,
@@ -163,6 +165,7 @@ impl Shared {
                     .faults
                     .unwrap_or_else(|| Faults::with_seed(settings.seed)),
             ),
+            strategy: Mutex::new(""),
             reports: OnceCell::new(),
             chance: AtomicU64::new(settings.seed),
             stop_deadline: settings.stop_deadline,

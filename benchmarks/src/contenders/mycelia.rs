@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::BoxFuture;
-use mycelia::{Route, Stamps};
 use mycelia::prelude::*;
+use mycelia::{Route, Stamps};
 use tokio::sync::oneshot;
 
 use super::YIELDS_AFTER;

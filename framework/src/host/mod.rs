@@ -11,6 +11,7 @@ mod gathered;
 #[cfg(feature = "test")]
 mod injected;
 mod life;
+mod share;
 pub(crate) mod standing;
 mod turn;
 
@@ -21,7 +22,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
@@ -36,14 +36,13 @@ use crate::mailbox::Limits;
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
 use crate::shared::Shared;
+use crate::slice::Slice;
 use crate::supervision::{Failure, History};
 use crate::token::Chain;
 use life::Life;
+use share::Share;
 use standing::Standing;
 use turn::Service;
-
-/// Longest time that a turn may go on beginning messages.
-const TURN: Duration = Duration::from_micros(500);
 
 /// The actor around a subsystem.
 pub(crate) struct Host<S: 'static> {
@@ -99,6 +98,7 @@ struct Resident<S: 'static> {
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
     looks: u8,
+    share: Share,
     /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
     order: Order,
@@ -146,7 +146,7 @@ impl<S: 'static> Host<S> {
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {
-                turn_limit: shared.clock.ticks(TURN),
+                turn_limit: shared.clock.ticks(Slice::LONGEST),
                 round_limit: shared.clock.ticks(agenda::ROUND_TIME),
                 shared,
                 mounted,
@@ -171,6 +171,7 @@ impl<S: 'static> Host<S> {
                 controls: VecDeque::new(),
                 went_on: false,
                 looks: 0,
+                share: Share::default(),
                 waker: None,
                 order: Order::Serve,
                 reason: None,
@@ -252,7 +253,11 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         let Hosted { works, resident } = &*host.hosted;
-        resident.borrow_mut().meet_task(works, task.waker());
+        {
+            let mut resident = resident.borrow_mut();
+            resident.meet_task(works, task.waker());
+            resident.share.come_round();
+        }
         // Its time counts from the end of its first turn.
         let mut first = None;
         works.local.agenda.round(host.number, || {

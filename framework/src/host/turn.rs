@@ -24,7 +24,6 @@ use crate::local::agenda::Turn;
 use crate::local::stamps::Stamps;
 use crate::mailbox::orders::Order;
 use crate::supervision::Failure;
-use crate::sync::Ordering;
 use crate::token::Token;
 
 /// Most looks at an empty mailbox before the host sleeps.
@@ -63,29 +62,50 @@ impl<S: 'static> Resident<S> {
         let Some(waker) = self.waker.take() else {
             return Turn::Sleep;
         };
+        let slice = works.mounted.slice.get();
+        if slice.time().is_some() && self.share.has_had() {
+            self.waker = Some(waker);
+            return Turn::Sleep;
+        }
         let serving = works.local.serve(works.mounted.seat.id);
         let mut gathered = Gathered::new(&works.local);
         gathered.begin_turn(&mut self.went_on);
-        let turn = self.serve(works, &mut Context::from_waker(&waker), &mut gathered);
+        let (messages, timed) = match slice.time() {
+            None => (slice.messages(), None),
+            Some(time) => {
+                let clock = &works.shared.clock;
+                let goes_on = self.in_service.is_some();
+                let (messages, timed) =
+                    (self.share).begin(slice, time, goes_on, clock, &mut gathered);
+                (messages, Some(timed))
+            }
+        };
+        let cx = &mut Context::from_waker(&waker);
+        let mut turn = self.serve(works, cx, &mut gathered, messages);
         self.went_on = turn == Turn::Again;
         self.is_ending = turn == Turn::Over;
         gathered.end_turn(works, self.went_on);
         drop(serving);
+        if let Some(timed) = timed {
+            let is_idle = !self.went_on && self.in_service.is_none();
+            turn = (self.share).end(turn, timed, &works.shared.clock, is_idle);
+        }
         self.waker = Some(waker);
         turn
     }
 
+    /// Begins at most `slice` messages.
     fn serve(
         &mut self,
         works: &Works<S>,
         cx: &mut Context<'_>,
         gathered: &mut Gathered<'_>,
+        slice: u32,
     ) -> Turn {
+        let mut left = slice;
         if !self.controls.is_empty() {
             self.obey(works, gathered);
         }
-        let slice = works.mounted.slice.load(Ordering::Relaxed);
-        let mut left = slice;
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {

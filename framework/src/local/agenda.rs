@@ -36,6 +36,8 @@ pub(crate) trait Resident {
 pub(crate) enum Turn {
     /// More to do: let others run, then go on.
     Again,
+    /// More to do, and it has had its share of this round: let all others run, then go on.
+    Yield,
     /// Nothing to do, but more is likely to come soon: let others run, then look again.
     Linger,
     /// Nothing to do until woken.
@@ -142,7 +144,7 @@ impl Agenda {
         };
         match resident.take_turn() {
             Turn::Again => self.noted.borrow_mut().push_back(number),
-            Turn::Linger | Turn::Over | Turn::Busy => resident.wake(),
+            Turn::Yield | Turn::Linger | Turn::Over | Turn::Busy => resident.wake(),
             Turn::Sleep => {}
         }
     }

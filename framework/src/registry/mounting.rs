@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
 use tokio::sync::watch;
@@ -43,7 +44,7 @@ pub(crate) struct One {
     pub(crate) name: Box<str>,
     pub(crate) thread: Option<usize>,
     pub(crate) weight: u32,
-    pub(crate) slice: u32,
+    pub(crate) wait_goal: Option<Duration>,
     pub(crate) policy: Policy,
     pub(crate) together: Together,
     pub(crate) map: Arc<RouteMap>,
@@ -125,7 +126,7 @@ impl Registry {
         let placing = Placing {
             thread,
             weight: one.weight,
-            slice: one.slice,
+            wait_goal: one.wait_goal,
             policy: one.policy,
             together: one.together,
             siblings: parent.map_or(self.together, |parent| parent.together),
@@ -147,7 +148,7 @@ impl Registry {
         let placing = Placing {
             thread: 0,
             weight: 0,
-            slice: 0,
+            wait_goal: None,
             policy: Policy::default(),
             together,
             siblings: together,

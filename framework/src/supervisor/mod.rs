@@ -6,6 +6,7 @@
 //! books: ledgers, latencies, pool, as a [`snapshot`]. Ticks come every 10 ms while something goes on
 //! and ever more rarely, down to one in 640 ms, while nothing does.
 
+pub(crate) mod adaptive;
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
 
@@ -16,9 +17,10 @@ use std::time::{Duration, Instant};
 use actix::{Actor, AsyncContext, Context, Handler};
 
 use crate::shared::Shared;
-use crate::sync::Ordering;
+use crate::slice::Slice;
+use crate::sync::{Ordering, lock};
 use crate::waits::Hopeless;
-use strategy::{Load, RoundRobin, Slice, Strategy};
+use strategy::{Load, RoundRobin, Strategy};
 
 const TICK: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_millis(640);
@@ -58,17 +60,27 @@ impl Supervisor {
             _ if is_manual => Some(TICK),
             deadline => deadline.map(|deadline| TICK.max(deadline / ROUGHNESS)),
         };
-        Supervisor {
+        let mut supervisor = Supervisor {
             shared,
             reminders,
             reminded: Instant::now(),
-            strategy,
+            strategy: Box::new(RoundRobin::default()),
             interval: TICK,
             slowest: if is_manual { TICK } else { SLOWEST },
             loads: Vec::new(),
             slices: Vec::new(),
             suspect: None,
-        }
+        };
+        supervisor.follow(strategy);
+        supervisor
+    }
+
+    /// Follows another strategy from now on. It is the user's: what it does must not end the watch.
+    fn follow(&mut self, strategy: Box<dyn Strategy>) {
+        let name = catch_unwind(AssertUnwindSafe(|| strategy.name()));
+        *lock(&self.shared.strategy) = name.unwrap_or("nameless");
+        let before = std::mem::replace(&mut self.strategy, strategy);
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(before)));
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -120,22 +132,22 @@ impl Supervisor {
             let seat = &mounted.seat;
             let finished = seat.endings.finished();
             let seen = mounted.seen.swap(finished, Ordering::Relaxed);
-            let slice = Slice::new(mounted.slice.load(Ordering::Relaxed));
+            let slice = mounted.slice.get();
             loads.push(Load {
                 name: seat.name.clone(),
                 thread: mounted.thread,
                 weight: mounted.weight,
                 waiting: seat.waiting(),
                 ended: finished.saturating_sub(seen),
+                wait_goal: mounted.wait_goal(),
+                wait_p99: mounted.recent_wait_p99(),
                 slice,
             });
             slices.push(slice);
         });
         let decide = AssertUnwindSafe(|| self.strategy.slices(loads, slices));
         if catch_unwind(decide).is_err() {
-            // A user's strategy; the watch over the system must go on without it.
-            self.strategy = Box::new(RoundRobin::default());
-            return;
+            return self.follow(Box::new(RoundRobin::default()));
         }
         let mut at = 0;
         self.shared.directory.for_each(|mounted| {
@@ -143,7 +155,7 @@ impl Supervisor {
             if let (Some(load), Some(slice)) = (loads.get(at), slices.get(at))
                 && Arc::ptr_eq(&load.name, &mounted.seat.name)
             {
-                mounted.slice.store(slice.messages(), Ordering::Relaxed);
+                mounted.slice.set(*slice);
             }
             at += 1;
         });
@@ -194,7 +206,7 @@ impl Handler<Use> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: Use, _: &mut Self::Context) {
-        self.strategy = message.0;
+        self.follow(message.0);
         self.schedule();
     }
 }

@@ -1,6 +1,7 @@
 //! Snapshots: what a system is doing, read while it goes on doing it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dead_letters::DeadLetter;
 use crate::directory::Mounted;
@@ -9,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::local::stamps::Stamps;
 use crate::pool::PoolStats;
 use crate::shared::Shared;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, lock};
 
 /// What a system is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub system: Arc<str>,
     /// Whether latencies are told by stamps that messages share.
     pub stamps: Stamps,
+    /// What the strategy in use calls itself.
+    pub strategy: &'static str,
     /// Every message of the system, those of unmounted subsystems included.
     pub total: Ledger,
     /// The envelopes.
@@ -49,6 +52,10 @@ pub struct SubsystemSnapshot {
     pub last_failure: Option<Box<str>>,
     /// Messages that it may handle in one turn.
     pub slice: u32,
+    /// How long its turns take on average while messages wait, if its slice says so.
+    pub slice_time: Option<Duration>,
+    /// How long its messages should wait at most, 99 in 100 of them.
+    pub wait_goal: Option<Duration>,
     /// Its routes.
     pub routes: Vec<RouteSnapshot>,
 }
@@ -94,6 +101,7 @@ impl Snapshot {
         Snapshot {
             system: shared.name.clone(),
             stamps: shared.stamps,
+            strategy: *lock(&shared.strategy),
             total,
             pool: shared.pool.stats(),
             dead_letters: shared.dead_letters.count(),
@@ -118,6 +126,7 @@ impl SubsystemSnapshot {
                 is_shared,
             })
             .collect();
+        let slice = mounted.slice.get();
         SubsystemSnapshot {
             name: mounted.seat.name.clone(),
             thread: mounted.thread,
@@ -126,7 +135,9 @@ impl SubsystemSnapshot {
             ledger: mounted.ledger(),
             restarts: mounted.restarts.load(Ordering::Relaxed),
             last_failure: mounted.last_failure(),
-            slice: mounted.slice.load(Ordering::Relaxed),
+            slice: slice.messages(),
+            slice_time: slice.time(),
+            wait_goal: mounted.wait_goal(),
             routes,
         }
     }

@@ -18,7 +18,6 @@ use crate::registry::mounting::{Launch, Mount, One};
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
-use crate::supervisor::strategy::Slice;
 use crate::sync::Ordering;
 
 /// What all subsystems of one Rust type share.
@@ -49,6 +48,7 @@ pub struct MountOptions {
     capacity: Option<u32>,
     overflow: Overflow,
     weight: Option<u32>,
+    wait_goal: Option<Duration>,
     parent: Option<Box<str>>,
     policy: Policy,
     together: Together,
@@ -94,9 +94,16 @@ impl MountOptions {
         self
     }
 
-    /// Its weight for the strategy [`Weighted`](crate::Weighted). Default: 1.
+    /// Its weight for the strategy [`Weighted`](crate::Weighted), at least 1. Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
-        self.weight = Some(weight);
+        self.weight = Some(weight.max(1));
+        self
+    }
+
+    /// How long its messages should wait at most, 99 in 100 of them: a goal that the strategy
+    /// [`Adaptive`](crate::Adaptive) works for, and that any strategy is shown. Default: none.
+    pub fn wait_goal(mut self, p99: Duration) -> Self {
+        self.wait_goal = Some(p99);
         self
     }
 }
@@ -151,7 +158,7 @@ impl MountOptions {
     }
 
     /// The name with its parent's before it.
-    pub(super) fn full_name<S: Subsystem>(&self, parent: Option<&Mounted>) -> Box<str> {
+    pub(super) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Box<str> {
         let own_name = self.name.as_deref().unwrap_or(S::NAME);
         match parent {
             Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
@@ -188,7 +195,7 @@ impl<S: 'static> Kind<S> {
             name,
             thread: options.thread,
             weight: options.weight.unwrap_or(1),
-            slice: Slice::default().messages(),
+            wait_goal: options.wait_goal,
             policy: options.policy,
             together: options.together,
             map: self.map.clone(),
@@ -297,7 +304,7 @@ impl System {
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let name = options.full_name::<S>(parent.as_deref());
+        let name = options.name_below::<S>(parent.as_deref());
         let each = vec![kind.one(name, &options, factory)];
         let front = None;
         self.send_mount(Mount {

@@ -38,7 +38,7 @@ impl System {
     ) -> Result<(), MountError> {
         let kind = self.kind::<S>()?;
         let parent = self.parent(&options)?;
-        let name = options.full_name::<S>(parent.as_deref());
+        let name = options.name_below::<S>(parent.as_deref());
         let each = (0..replicas.count())
             .map(|n| kind.one(format!("{name}/{n}").into(), &options, factory.clone()));
         let mount = Mount {
@@ -96,7 +96,7 @@ impl System {
             if options.parent_name() != wanted.as_deref() {
                 return Err(MountError::SeveralParents);
             }
-            let name = options.full_name::<S>(parent.as_deref());
+            let name = options.name_below::<S>(parent.as_deref());
             ones.push(kind.one(name, &options, factory.clone()));
         }
         let front = None;
