@@ -31,7 +31,7 @@ pub(crate) const PLACES: [Place; 17] = [
     place("calm-1", |it| it),
     place("one", |it| it.together(Together::OneForOne)),
     // Fails too often every now and then: its parent fails in its place.
-    place("one/often", |it| it.intensity(30, 1000 * MS)),
+    place("one/often", |it| it.intensity(15, 1000 * MS)),
     place("one/pauses", |it| it.backoff(Backoff::new(MS, 4 * MS))),
     place("all", |it| it.together(Together::AllForOne)),
     place("all/a", |it| it),

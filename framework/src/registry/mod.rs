@@ -46,6 +46,7 @@ pub(crate) struct Registry {
     /// Tells how the end of all went, once it has begun.
     ended: Option<watch::Receiver<Option<Ended>>>,
     next_seat: SeatId,
+    next_mount: u64,
 }
 
 enum Moving {
@@ -90,6 +91,7 @@ impl Registry {
             postponed: Vec::new(),
             ended: None,
             next_seat: 1,
+            next_mount: 1,
             shared: shared.clone(),
         };
         let registry = registry.start();
@@ -123,12 +125,15 @@ impl Registry {
         Arc::new(Seat::new(id, name.into()))
     }
 
-    /// A subsystem is gone: its name can be used again.
+    /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first
+    /// counts.
     fn vacate(&mut self, mounted: &Mounted) {
+        if !self.shared.directory.retire(mounted) {
+            return;
+        }
         let name = &mounted.seat.name;
         self.moving.remove(&**name);
         self.population[mounted.thread] -= 1;
-        self.shared.directory.retire(mounted);
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
         }
@@ -139,9 +144,13 @@ impl Registry {
             .insert((&**name).into(), Arc::downgrade(&mounted.seat));
     }
 
-    fn place(&mut self, mount: &Mount, thread: usize) -> Arc<Mounted> {
+    fn place(&mut self, mount: &Mount, thread: usize, launch: watch::Receiver<()>) -> Arc<Mounted> {
         let seat = self.seat(&mount.name);
+        let number = self.next_mount;
+        self.next_mount += 1;
         let placing = Placing {
+            number,
+            launch,
             thread,
             weight: mount.weight,
             slice: mount.slice,
@@ -176,7 +185,7 @@ impl Handler<Mount> for Registry {
             return refuse(MountError::Stopped);
         }
         let own_name = match &mount.parent {
-            Some(parent) if parent.is_leaving() => return refuse(MountError::Stopped),
+            Some(parent) if parent.takes_no_children() => return refuse(MountError::Stopped),
             Some(parent) => &mount.name[parent.seat.name.len() + 1..],
             None => &mount.name,
         };
@@ -202,12 +211,16 @@ impl Handler<Mount> for Registry {
             Ok(thread) => thread,
             Err(error) => return refuse(error),
         };
-        let mounted = self.place(&mount, thread);
+        let (launching, launch) = watch::channel(());
+        let mounted = self.place(&mount, thread, launch);
         self.moving.insert(mount.name, Moving::In);
         let (standing, stands) = oneshot::channel();
         let (shared, host) = (self.shared.clone(), mounted.clone());
         let launch = mount.launch;
-        self.threads[thread].spawn_fn(move || launch(shared, host, standing));
+        self.threads[thread].spawn_fn(move || {
+            launch(shared, host, standing);
+            drop(launching);
+        });
         let fate = async move {
             let stands = stands.await;
             if !matches!(stands, Ok(Ok(()))) {
@@ -216,21 +229,31 @@ impl Handler<Mount> for Registry {
             }
             (mounted, stands)
         };
-        Box::pin(fate.into_actor(self).map(|(mounted, stands), registry, _| {
-            let refusal = match stands {
-                Ok(Ok(())) => {
-                    registry.moving.remove(&*mounted.seat.name);
-                    let name = mounted.seat.name.clone();
-                    registry.shared.directory.insert(mounted);
-                    registry.shared.events.tell(&name, Change::Started);
-                    return Ok(());
-                }
-                Ok(Err(message)) => MountError::StartFailed { message },
-                Err(_) => MountError::Stopped,
-            };
-            registry.forget_children(&mounted);
-            registry.vacate(&mounted);
-            Err(refusal)
-        }))
+        Box::pin(
+            fate.into_actor(self)
+                .map(|(mounted, stands), registry, ctx| {
+                    mounted.forget_launch();
+                    let is_closed =
+                        !matches!(registry.moving.get(&*mounted.seat.name), Some(Moving::In));
+                    let refusal = match stands {
+                        // Its parent has ended meanwhile, and it with it: it is told, and vacated, by whoever did that.
+                        Ok(Ok(())) if is_closed => return Err(MountError::Stopped),
+                        Ok(Ok(())) => {
+                            registry.moving.remove(&*mounted.seat.name);
+                            let name = mounted.seat.name.clone();
+                            registry.shared.directory.insert(mounted);
+                            registry.shared.events.tell(&name, Change::Started);
+                            registry.look_again(ctx);
+                            return Ok(());
+                        }
+                        Ok(Err(message)) => MountError::StartFailed { message },
+                        Err(_) => MountError::Stopped,
+                    };
+                    registry.forget_children(&mounted);
+                    registry.vacate(&mounted);
+                    registry.look_again(ctx);
+                    Err(refusal)
+                }),
+        )
     }
 }

@@ -4,8 +4,6 @@ use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor;
-
 use super::System;
 use crate::directory::Mounted;
 use crate::error::{MountError, SendError, UnmountError};
@@ -251,7 +249,7 @@ impl System {
             let factory = Box::new(factory);
             let host = Host::new(shared, mounted, handlers, factory, limits, standing);
             if let Some(host) = host {
-                host.start();
+                host.launch();
             }
         });
         let own_name = options.name.unwrap_or_else(|| S::NAME.into());
