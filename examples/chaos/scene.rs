@@ -30,8 +30,8 @@ pub(crate) const PLACES: [Place; 17] = [
     place("calm-0", |it| it.thread(0)),
     place("calm-1", |it| it),
     place("one", |it| it.together(Together::OneForOne)),
-    // Fails too often every now and then: its parent fails in its place.
-    place("one/often", |it| it.intensity(15, 1000 * MS)),
+    // Soon fails too often: its parent fails in its place.
+    place("one/often", |it| it.intensity(1, 1000 * MS)),
     place("one/pauses", |it| it.backoff(Backoff::new(MS, 4 * MS))),
     place("all", |it| it.together(Together::AllForOne)),
     place("all/a", |it| it),
