@@ -109,14 +109,12 @@ impl Attacker {
     async fn repair(&mut self, attacks: &mut Attacks) {
         let now = self.system.snapshot();
         for (place, here) in PLACES.iter().enumerate() {
-            match now.subsystem(here.name) {
-                Some(subsystem) if !subsystem.is_closed => continue,
-                Some(_) => {
-                    if self.system.unmount(here.name).await.is_ok() {
-                        attacks.unmounts += 1;
-                    }
-                }
-                None => {}
+            let found = now.subsystem(here.name);
+            if found.is_some_and(|one| !one.is_closed) {
+                continue;
+            }
+            if found.is_some() && self.system.unmount(here.name).await.is_ok() {
+                attacks.unmounts += 1;
             }
             if mount(&self.system, place).await.is_ok() {
                 attacks.mounts += 1;

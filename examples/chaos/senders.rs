@@ -130,16 +130,15 @@ impl Sender {
         let planted = self.plan.planted();
         let mut held = None;
         let begun = Instant::now();
-        let rate = self.plan.rate as f64 / self.plan.senders as f64;
-        let mut count = 0_u64;
+        let rate = self.plan.rate as f64;
         for number in (self.rank..self.plan.messages).step_by(self.plan.senders as usize) {
-            while count as f64 > begun.elapsed().as_secs_f64() * rate {
+            // All senders keep the same pace, each with its own numbers.
+            while number as f64 > begun.elapsed().as_secs_f64() * rate {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if interrupt::is_wanted() {
                 break;
             }
-            count += 1;
             let Draft { place, fate, verb } = self.plan.draft(number);
             let job = job(&self.log, number, self.rank as usize, place, fate);
             match self.plan.plant.filter(|_| planted == Some(number)) {

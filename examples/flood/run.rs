@@ -219,7 +219,8 @@ fn produce(
                 continue;
             }
             // Not the whole arrears at once: the end may come meanwhile.
-            for number in offered..due.min(offered + 100) {
+            let from = offered;
+            for number in from..due.min(from + 100) {
                 let job = Job {
                     number,
                     load: Box::new([number as u8; 1024]),
