@@ -8,10 +8,10 @@ use anyhow::Context;
 use mycelia::Latency;
 use serde::Serialize;
 
+use crate::figures;
 use crate::health::{Verdict, checks};
 use crate::options::Options;
 use crate::outcome::Outcome;
-use crate::report;
 
 #[derive(Serialize)]
 struct Report {
@@ -160,7 +160,7 @@ pub(crate) fn write(
         .filter_map(|check| check.broken);
     let report = Report {
         mycelia: env!("CARGO_PKG_VERSION"),
-        profile: report::profile(),
+        profile: figures::profile(),
         threads: options.threads,
         senders: options.senders,
         modes: outcomes.iter().map(Mode::from).collect(),

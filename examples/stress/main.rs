@@ -9,19 +9,13 @@
 //!
 //! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
 
-/// Prints a line of the report; a reader that has gone (`| head`) is no error.
-macro_rules! say {
-    ($($line:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($line)*);
-    }};
-}
+#[macro_use]
+#[path = "../common/mod.rs"]
+mod common;
 
 mod allocations;
-mod figures;
 mod health;
 mod json;
-mod memory;
 mod options;
 mod original;
 mod outcome;
@@ -40,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
+use common::{figures, memory};
 use health::Verdict;
 use options::Options;
 

@@ -1,20 +1,11 @@
 //! The report, for people: our figures, and the original's beside them.
 
-use crate::figures::{count, growth, megabytes, nanoseconds, percent, rate};
-use crate::health::{Verdict, checks};
+use crate::figures::{count, growth, megabytes, nanoseconds, percent, profile, rate};
+use crate::health::{Verdict, checks, limit};
 use crate::options::Options;
+use crate::original;
 use crate::outcome::Outcome;
 use crate::plan::{Mode, Until};
-use crate::{memory, original};
-
-/// How the example was compiled.
-pub(crate) fn profile() -> &'static str {
-    if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    }
-}
 
 pub(crate) fn configuration(options: &Options) {
     let fact = |name: &str, value: String| say!("  {name:<18} {value}");
@@ -134,7 +125,7 @@ fn memory_use(outcome: &Outcome) {
     }
     section.row(
         "limit of growth",
-        growth(memory::limit(outcome.account.sent) as f64),
+        growth(limit(outcome.account.sent) as f64),
     );
     section.row("allocations", count(outcome.allocations));
     section.row(

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
+use tokio::sync::watch;
 
 use crate::latency::{self, Book, OWN_BOOKS, Recent, RouteLatency};
 use crate::ledger::Ledger;
@@ -22,8 +23,14 @@ use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
+const GONE: u8 = 1;
+/// Its account is kept, and its seat may have been given to another.
+const RETIRED: u8 = 2;
+
 /// A subsystem while it is mounted.
 pub(crate) struct Mounted {
+    /// No other mount of the system has it.
+    pub(crate) number: u64,
     pub(crate) seat: Arc<Seat>,
     pub(crate) map: Arc<RouteMap>,
     /// The system's thread on which it lives.
@@ -49,10 +56,14 @@ pub(crate) struct Mounted {
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
-    /// 1 from when no path leads to it any more.
+    /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
     gone: AtomicU8,
     /// 1 from when no child may be mounted below it any more.
     leaving: AtomicU8,
+    /// 1 while its children are ended because it is made anew.
+    halting: AtomicU8,
+    /// Told when its host takes orders, or when there is none; `None` once it stands.
+    launch: Mutex<Option<watch::Receiver<()>>>,
     /// Where the host takes orders, once it stands.
     pub(crate) orders: OnceCell<WeakRecipient<Control>>,
     /// Messages that had ended when the supervisor last looked.
@@ -77,6 +88,9 @@ impl Goal {
 
 /// How a subsystem is to be mounted, besides what it is.
 pub(crate) struct Placing {
+    pub(crate) number: u64,
+    /// Told when its host takes orders, or when there is none.
+    pub(crate) launch: watch::Receiver<()>,
     pub(crate) thread: usize,
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
@@ -90,6 +104,9 @@ pub(crate) struct Placing {
 impl Mounted {
     pub(crate) fn new(seat: Arc<Seat>, map: Arc<RouteMap>, placing: Placing) -> Self {
         Mounted {
+            number: placing.number,
+            halting: AtomicU8::new(0),
+            launch: Mutex::new(Some(placing.launch)),
             baseline: Some(seat.ledger())
                 .filter(|ledger| ledger.sent > 0)
                 .map(Box::new),
@@ -145,6 +162,30 @@ impl Mounted {
 
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed) != 0
+    }
+
+    /// Lets no child be mounted below it for as long as its children are ended.
+    pub(crate) fn halt_children(&self, is_halting: bool) {
+        self.halting.store(is_halting.into(), Ordering::Relaxed);
+    }
+
+    /// True if no child may be mounted below it, now or ever.
+    pub(crate) fn takes_no_children(&self) -> bool {
+        self.is_leaving() || self.halting.load(Ordering::Relaxed) != 0
+    }
+
+    /// Its host takes orders, or there is none.
+    pub(crate) fn forget_launch(&self) {
+        *lock(&self.launch) = None;
+    }
+
+    /// Waits until its host takes orders, or there is none.
+    pub(crate) async fn launched(&self) {
+        let launch = lock(&self.launch).clone();
+        if let Some(mut launch) = launch {
+            // The other end is dropped then.
+            let _ = launch.changed().await;
+        }
     }
 
     /// True if its restart is nobody else's business.
@@ -314,23 +355,31 @@ impl Directory {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Lets no path lead to a subsystem any more; it counts as leaving until it is retired.
-    pub(crate) fn remove(&self, name: &str) -> Option<Arc<Mounted>> {
+    /// Lets no path lead to a subsystem any more; it counts as leaving until it is retired. False if none
+    /// did: its name may be another's by now.
+    pub(crate) fn remove(&self, mounted: &Mounted) -> bool {
         // Held across both lists: whoever adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
-        let (_, mounted) = self.mounted.remove(name)?;
-        mounted.gone.store(1, Ordering::Release);
+        let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(&**one, mounted);
+        let Some((_, mounted)) = self.mounted.remove_if(&mounted.seat.name, is_it) else {
+            return false;
+        };
+        mounted.gone.store(GONE, Ordering::Release);
         if mounted.group().is_none() {
             self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
-            gone.leaving.push(mounted.clone());
+            gone.leaving.push(mounted);
         }
         drop(gone);
         self.epoch.fetch_add(1, Ordering::Release);
-        Some(mounted)
+        true
     }
 
-    /// Keeps the account of a subsystem that is gone, after its last message has ended.
-    pub(crate) fn retire(&self, mounted: &Mounted) {
+    /// Keeps the account of a subsystem that is gone, after its last message has ended. False if that is
+    /// done already: several may have waited for its end.
+    pub(crate) fn retire(&self, mounted: &Mounted) -> bool {
+        if mounted.gone.swap(RETIRED, Ordering::AcqRel) == RETIRED {
+            return false;
+        }
         self.seated.remove(&mounted.seat.id);
         if mounted.book.get().is_some() && !mounted.shares_book() {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
@@ -340,6 +389,7 @@ impl Directory {
         if mounted.group().is_none() {
             gone.retired += mounted.ledger();
         }
+        true
     }
 
     /// All that is mounted, and the account of all that is not any more.

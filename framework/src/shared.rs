@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::blocking::Blocking;
 use crate::clock::{Clock, Stamp};
 use crate::dead_letters::{DeadLetter, DeadLetters, DeadReason};
-use crate::directory::Directory;
+use crate::directory::{Directory, Mounted};
 use crate::envelope::Envelope;
 use crate::events::Events;
 use crate::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
@@ -257,9 +257,13 @@ impl Shared {
     }
 
     /// Reports to the registry.
-    pub(crate) fn report(&self, seat: SeatId, what: Reported) {
+    pub(crate) fn report(&self, from: &Mounted, what: Reported) {
         if let Some(registry) = self.reports.get().and_then(WeakRecipient::upgrade) {
-            registry.do_send(Report { seat, what });
+            registry.do_send(Report {
+                seat: from.seat.id,
+                mount: from.number,
+                what,
+            });
         }
     }
 

@@ -266,7 +266,7 @@ impl<S: 'static> Resident<S> {
             Decision::Restart { after } => {
                 self.life = Life::Halted;
                 let what = Reported::Failed { failure, after };
-                works.shared.report(mounted.seat.id, what);
+                works.shared.report(mounted, what);
             }
             Decision::End => self.end_for_good(EndReason::Failed(failure)),
             Decision::Escalate => self.end_for_good(EndReason::Escalated(failure)),
@@ -365,9 +365,7 @@ impl<S: 'static> Resident<S> {
             let change = Change::Ended(reason.clone());
             works.shared.events.tell(&mounted.seat.name, change);
             if !was_ordered {
-                works
-                    .shared
-                    .report(mounted.seat.id, Reported::Ended(reason));
+                works.shared.report(mounted, Reported::Ended(reason));
             }
         }
         self.revived.clear();

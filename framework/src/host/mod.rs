@@ -185,6 +185,16 @@ impl<S: 'static> Host<S> {
         hosted.works.mounted.seat.move_in(&local, number);
         Some(Host { hosted, number })
     }
+
+    /// Starts it on this thread; it takes orders when this returns.
+    pub(crate) fn launch(self) {
+        Self::create(|ctx| {
+            let orders = ctx.address().downgrade().recipient();
+            // A host is mounted once.
+            let _ = self.hosted.works.mounted.orders.set(orders);
+            self
+        });
+    }
 }
 
 impl<S: 'static> agenda::Resident for Hosted<S> {
@@ -219,9 +229,6 @@ impl<S: 'static> Actor for Host<S> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let orders = ctx.address().downgrade().recipient();
-        // A host is mounted once.
-        let _ = self.hosted.works.mounted.orders.set(orders);
         ctx.spawn(Serve);
     }
 }

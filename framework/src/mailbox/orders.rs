@@ -52,6 +52,8 @@ pub(crate) enum Control {
 #[rtype(result = "()")]
 pub(crate) struct Report {
     pub(crate) seat: SeatId,
+    /// Which mount of that seat: one that was mounted there since has nothing to do with it.
+    pub(crate) mount: u64,
     pub(crate) what: Reported,
 }
 

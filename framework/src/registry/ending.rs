@@ -54,6 +54,8 @@ fn tell_to_end(mounted: &Mounted, order: Order, reason: EndReason) -> oneshot::R
 /// Ends a subsystem and its children, the youngest first.
 pub(super) fn end_tree(mounted: Arc<Mounted>) -> LocalBoxFuture<'static, ()> {
     async move {
+        // An order to a host that is not there yet would be lost.
+        mounted.launched().await;
         end_children(&mounted).await;
         let _ = tell_to_end(&mounted, Order::Drain, EndReason::Unmounted).await;
     }
@@ -71,8 +73,8 @@ impl Registry {
     /// Lets no path lead to a subsystem and those below it any more, and no child be mounted there.
     fn close_tree(&mut self, mounted: &Arc<Mounted>, left: &watch::Receiver<()>) {
         mounted.leave();
+        self.shared.directory.remove(mounted);
         let name = &mounted.seat.name;
-        self.shared.directory.remove(name);
         self.moving
             .insert((&**name).into(), Moving::Out(left.clone()));
         for child in mounted.children() {
@@ -85,7 +87,7 @@ impl Registry {
         for child in mounted.children() {
             self.forget_children(&child);
             // Not if it never stood.
-            self.shared.directory.remove(&child.seat.name);
+            self.shared.directory.remove(&child);
             self.vacate(&child);
         }
     }
@@ -154,12 +156,7 @@ impl Handler<EndAll> for Registry {
         Box::pin(end.into_actor(self).map(move |(all, ended), registry, _| {
             for mounted in all {
                 // What is leaving is vacated by its own unmount.
-                if registry
-                    .shared
-                    .directory
-                    .remove(&mounted.seat.name)
-                    .is_some()
-                {
+                if registry.shared.directory.remove(&mounted) {
                     registry.vacate(&mounted);
                 }
             }

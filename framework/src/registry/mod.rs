@@ -44,6 +44,7 @@ pub(crate) struct Registry {
     /// Tells how the end of all went, once it has begun.
     ended: Option<watch::Receiver<Option<Ended>>>,
     next_seat: SeatId,
+    next_mount: u64,
 }
 
 enum Moving {
@@ -68,6 +69,7 @@ impl Registry {
             postponed: Vec::new(),
             ended: None,
             next_seat: 1,
+            next_mount: 1,
             shared: shared.clone(),
         };
         let registry = registry.start();
@@ -85,14 +87,17 @@ impl Registry {
         Arc::new(Seat::new(id, name.into()))
     }
 
-    /// A subsystem is gone: its name can be used again.
+    /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first
+    /// counts.
     fn vacate(&mut self, mounted: &Mounted) {
+        if !self.shared.directory.retire(mounted) {
+            return;
+        }
         let name = &mounted.seat.name;
         self.moving.remove(&**name);
         if mounted.group().is_none() {
             self.population[mounted.thread] -= 1;
         }
-        self.shared.directory.retire(mounted);
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
         }

@@ -88,7 +88,7 @@ impl Registry {
         if mount
             .parent
             .as_ref()
-            .is_some_and(|parent| parent.is_leaving())
+            .is_some_and(|parent| parent.takes_no_children())
         {
             return Err(MountError::Stopped);
         }
@@ -116,14 +116,27 @@ impl Registry {
         Ok(Names::Free)
     }
 
+    fn number(&mut self) -> u64 {
+        self.next_mount += 1;
+        self.next_mount
+    }
+
     fn choose(&self, wanted: Option<usize>) -> usize {
         let fewest = || (self.population.iter().enumerate()).min_by_key(|(_, count)| **count);
         wanted.unwrap_or_else(|| fewest().map_or(0, |(thread, _)| thread))
     }
 
-    fn place(&mut self, one: &One, thread: usize, parent: Option<&Arc<Mounted>>) -> Arc<Mounted> {
+    fn place(
+        &mut self,
+        one: &One,
+        thread: usize,
+        parent: Option<&Arc<Mounted>>,
+        launch: watch::Receiver<()>,
+    ) -> Arc<Mounted> {
         let seat = self.seat(&one.name);
         let placing = Placing {
+            number: self.number(),
+            launch,
             thread,
             weight: one.weight,
             wait_goal: one.wait_goal,
@@ -142,10 +155,17 @@ impl Registry {
         mounted
     }
 
-    fn place_front(&mut self, front: &Front, parent: Option<&Arc<Mounted>>) -> Arc<Mounted> {
+    fn place_front(
+        &mut self,
+        front: &Front,
+        parent: Option<&Arc<Mounted>>,
+        launch: watch::Receiver<()>,
+    ) -> Arc<Mounted> {
         let seat = self.seat(&front.name);
         let together = parent.map_or(self.together, |parent| parent.together);
         let placing = Placing {
+            number: self.number(),
+            launch,
             thread: 0,
             weight: 0,
             wait_goal: None,
@@ -164,13 +184,17 @@ impl Registry {
 
     /// Places all and has their threads start them.
     fn launch(&mut self, mount: Mount, standing: &Standing) -> Vec<Arc<Mounted>> {
+        // Dropped with its last copy, when all hosts take orders.
+        let (launching, launch) = watch::channel(());
+        let launching = Arc::new(launching);
         let mut all = Vec::with_capacity(mount.each.len() + 1);
-        let front = (mount.front.as_ref()).map(|it| self.place_front(it, mount.parent.as_ref()));
+        let front = (mount.front.as_ref())
+            .map(|it| self.place_front(it, mount.parent.as_ref(), launch.clone()));
         let parent = front.as_ref().or(mount.parent.as_ref());
         let mut by_thread: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for one in mount.each {
             let thread = self.choose(one.thread);
-            let mounted = self.place(&one, thread, parent);
+            let mounted = self.place(&one, thread, parent, launch.clone());
             by_thread[thread].push((one.launch, mounted.clone(), standing.another()));
             all.push(mounted);
         }
@@ -183,13 +207,25 @@ impl Registry {
                 continue;
             }
             let shared = self.shared.clone();
+            let launching = launching.clone();
             thread.spawn_fn(move || {
                 for (launch, mounted, standing) in launches {
                     launch(shared.clone(), mounted, standing);
                 }
+                drop(launching);
             });
         }
         all
+    }
+
+    /// What was mounted can be found from now on.
+    fn insert(&mut self, all: Vec<Arc<Mounted>>) {
+        for mounted in all {
+            let name = mounted.seat.name.clone();
+            self.moving.remove(&*name);
+            self.shared.directory.insert(mounted);
+            self.shared.events.tell(&name, Change::Started);
+        }
     }
 }
 
@@ -227,26 +263,31 @@ impl Handler<Mount> for Registry {
             }
             (all, refusal)
         };
-        Box::pin(
-            fate.into_actor(self)
-                .map(|(all, refusal), registry, _| match refusal {
-                    None => {
-                        for mounted in all {
-                            let name = mounted.seat.name.clone();
-                            registry.moving.remove(&*name);
-                            registry.shared.directory.insert(mounted);
-                            registry.shared.events.tell(&name, Change::Started);
-                        }
-                        Ok(())
+        Box::pin(fate.into_actor(self).map(|(all, refusal), registry, ctx| {
+            let is_moving_in = |one: &Arc<Mounted>| {
+                matches!(registry.moving.get(&*one.seat.name), Some(Moving::In))
+            };
+            let still_wanted = all.iter().all(is_moving_in);
+            for mounted in &all {
+                mounted.forget_launch();
+            }
+            match refusal {
+                None if still_wanted => {
+                    registry.insert(all);
+                    registry.look_again(ctx);
+                    Ok(())
+                }
+                // Their parent has ended meanwhile, and they with it: who ended it tells and vacates them.
+                None => Err(MountError::Stopped),
+                Some(refusal) => {
+                    for mounted in all.iter().rev() {
+                        registry.forget_children(mounted);
+                        registry.vacate(mounted);
                     }
-                    Some(refusal) => {
-                        for mounted in all.iter().rev() {
-                            registry.forget_children(mounted);
-                            registry.vacate(mounted);
-                        }
-                        Err(refusal)
-                    }
-                }),
-        )
+                    registry.look_again(ctx);
+                    Err(refusal)
+                }
+            }
+        }))
     }
 }

@@ -7,8 +7,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Registry;
 use super::ending::EndAll;
+use super::{Moving, Registry};
 use crate::directory::Mounted;
 use crate::events::EndReason;
 use crate::mailbox::orders::{Control, Report, Reported};
@@ -19,15 +19,25 @@ impl Handler<Report> for Registry {
     type Result = ();
 
     fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
-        let Some(mounted) = self.shared.directory.seated(report.seat) else {
+        let seated = self.shared.directory.seated(report.seat);
+        let Some(mounted) = seated.filter(|one| one.number == report.mount) else {
             // It was unmounted meanwhile.
             return;
         };
+        if let Some(Moving::In) = self.moving.get(&*mounted.seat.name) {
+            // It stands, but who mounts it has not been told yet.
+            return self.postponed.push(report);
+        }
         match report.what {
-            Reported::Failed { .. } if self.restarting.contains(&report.seat) => {
-                self.postponed.push(report);
+            Reported::Failed { failure, after } => {
+                let concerned = self.concerned(&mounted);
+                let is_restarting = |one: &Arc<Mounted>| self.restarting.contains(&one.seat.id);
+                if concerned.iter().any(is_restarting) {
+                    let what = Reported::Failed { failure, after };
+                    return self.postponed.push(Report { what, ..report });
+                }
+                self.restart(concerned, failure, after, ctx);
             }
-            Reported::Failed { failure, after } => self.restart(&mounted, failure, after, ctx),
             Reported::Ended(reason) => self.ended_by_itself(mounted, reason, ctx),
         }
     }
@@ -70,8 +80,9 @@ impl Registry {
         let siblings = self.siblings(mounted);
         let at = siblings.iter().position(|one| Arc::ptr_eq(one, mounted));
         match (together, at) {
-            (Together::AllForOne, _) => siblings,
+            (Together::AllForOne, Some(_)) => siblings,
             (Together::RestForOne, Some(at)) => siblings[at..].to_vec(),
+            // One that is leaving is nobody's sibling any more.
             (Together::OneForOne, _) | (_, None) => vec![mounted.clone()],
         }
     }
@@ -80,14 +91,16 @@ impl Registry {
     /// oldest first.
     fn restart(
         &mut self,
-        mounted: &Arc<Mounted>,
+        concerned: Vec<Arc<Mounted>>,
         failure: Failure,
         after: Duration,
         ctx: &mut Context<Self>,
     ) {
-        let concerned = self.concerned(mounted);
-        self.restarting
-            .extend(concerned.iter().map(|one| one.seat.id));
+        for one in &concerned {
+            self.restarting.insert(one.seat.id);
+            // A child mounted from here on would be forgotten with those that end.
+            one.halt_children(true);
+        }
         let childless: Vec<_> = concerned
             .iter()
             .map(|one| self.without_children(one.clone()))
@@ -105,6 +118,7 @@ impl Registry {
         let halted = halt.into_actor(self).then(move |(), registry, _| {
             for one in &concerned {
                 registry.forget_children(one);
+                one.halt_children(false);
             }
             let revive = async move {
                 for one in &concerned {
@@ -119,10 +133,15 @@ impl Registry {
             for one in concerned {
                 registry.restarting.remove(&one.seat.id);
             }
-            for report in std::mem::take(&mut registry.postponed) {
-                registry.handle(report, ctx);
-            }
+            registry.look_again(ctx);
         }));
+    }
+
+    /// Handles the reports that were put off.
+    pub(super) fn look_again(&mut self, ctx: &mut Context<Self>) {
+        for report in std::mem::take(&mut self.postponed) {
+            self.handle(report, ctx);
+        }
     }
 
     /// A subsystem has ended without being told to.
@@ -141,12 +160,7 @@ impl Registry {
                 // It stays where it can be seen, closed, until it is unmounted.
                 EndReason::Failed(_) => {}
                 _ => {
-                    if registry
-                        .shared
-                        .directory
-                        .remove(&mounted.seat.name)
-                        .is_some()
-                    {
+                    if registry.shared.directory.remove(&mounted) {
                         registry.vacate(&mounted);
                     }
                 }

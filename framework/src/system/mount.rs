@@ -4,8 +4,6 @@ use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor;
-
 use super::System;
 use crate::directory::Mounted;
 use crate::error::{MountError, SendError, UnmountError};
@@ -188,7 +186,7 @@ impl<S: 'static> Kind<S> {
             let factory = Box::new(factory);
             let host = Host::new(shared, mounted, handlers, factory, limits, standing);
             if let Some(host) = host {
-                host.start();
+                host.launch();
             }
         });
         One {

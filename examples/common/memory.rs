@@ -23,16 +23,3 @@ fn page_size() -> Option<u64> {
     let [_, bytes] = pairs.iter().find(is_wanted)?;
     Some(usize::from_ne_bytes(*bytes) as u64)
 }
-
-/// The most bytes by which a run may grow after its warm-up, and why.
-///
-/// One megabyte for a million messages or more, in release: a leak of two bytes per message shows. A
-/// small run, or one that is not optimised, is allowed the odd first touch of a stack or an arena,
-/// which weighs more there than the messages do.
-pub(crate) fn limit(messages: u64) -> u64 {
-    if messages >= 1_000_000 && !cfg!(debug_assertions) {
-        MB
-    } else {
-        4 * MB
-    }
-}

@@ -1,5 +1,14 @@
 //! Figures: numbers as people read them.
 
+/// How the example was compiled.
+pub(crate) fn profile() -> &'static str {
+    if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    }
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -40,12 +49,12 @@ pub(crate) fn nanoseconds(ns: u64) -> String {
 
 /// Bytes in megabytes.
 pub(crate) fn megabytes(bytes: f64) -> String {
-    format!("{:.2} MB", bytes / crate::memory::MB as f64)
+    format!("{:.2} MB", bytes / super::memory::MB as f64)
 }
 
 /// A change of bytes, with its sign.
 pub(crate) fn growth(bytes: f64) -> String {
-    format!("{:+.2} MB", bytes / crate::memory::MB as f64)
+    format!("{:+.2} MB", bytes / super::memory::MB as f64)
 }
 
 #[cfg(test)]

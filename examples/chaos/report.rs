@@ -1,0 +1,324 @@
+//! The report: a line for each round, what must hold of all, and the same as JSON.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::common::figures::{count, nanoseconds};
+use crate::common::verdict::{Check, Verdict, write_json};
+use crate::options::Options;
+use crate::round::{Outcome, median};
+
+/// The neighbours may wait so many times as long as in calm …
+const MOST_TIMES: f64 = 20.0;
+/// … or, where calm is very calm, so long at the 99th percentile.
+const MOST_NS: u64 = 20_000_000;
+
+pub(crate) fn configuration(options: &Options, seed: u64) {
+    let fact = |name: &str, value: String| say!("  {name:<10} {value}");
+    say!("mycelia chaos\n\nconfiguration");
+    fact("messages", {
+        let (messages, rounds) = (count(options.messages), options.rounds);
+        format!("{messages} under chaos and as many in calm, in {rounds} rounds each")
+    });
+    fact("rate", format!("{} per second", count(options.rate)));
+    fact("threads", {
+        let (threads, senders) = (options.threads, options.senders);
+        format!("{threads} for subsystems, {senders} for senders")
+    });
+    fact("seed", seed.to_string());
+    if let Some(plant) = options.plant {
+        fact("planted", format!("{plant:?}"));
+    }
+    say!(
+        "\n  {:<6} {:>7} {:>9} {:>9} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
+        "round",
+        "seconds",
+        "accepted",
+        "handled",
+        "failed",
+        "dropped",
+        "expired",
+        "undeliv",
+        "sent on",
+        "restarts",
+        "mounts",
+        "wait p50",
+        "p99"
+    );
+}
+
+pub(crate) fn round(outcome: &Outcome) {
+    let ledger = &outcome.ledger;
+    say!(
+        "  {:<6} {:>7.1} {:>9} {:>9} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
+        outcome.name(),
+        outcome.took.as_secs_f64(),
+        count(ledger.sent),
+        count(ledger.handled),
+        count(ledger.failed),
+        count(ledger.dropped),
+        count(ledger.expired),
+        count(ledger.undeliverable),
+        count(outcome.refused),
+        count(outcome.restarts),
+        count(outcome.attacks.mounts),
+        nanoseconds(outcome.neighbours.p50_ns),
+        nanoseconds(outcome.neighbours.p99_ns),
+    );
+}
+
+/// The neighbours' waits: the medians of the rounds.
+pub(crate) struct Neighbours {
+    calm_ns: u64,
+    chaos_ns: u64,
+}
+
+impl Neighbours {
+    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+        let of = |is_chaos: bool| {
+            let rounds = outcomes.iter().filter(move |one| one.is_chaos == is_chaos);
+            median(rounds.map(|one| one.neighbours.p99_ns))
+        };
+        Neighbours {
+            calm_ns: of(false),
+            chaos_ns: of(true),
+        }
+    }
+
+    fn ratio(&self) -> f64 {
+        self.chaos_ns as f64 / self.calm_ns.max(1) as f64
+    }
+}
+
+pub(crate) fn summary(outcomes: &[Outcome]) {
+    let chaos = || outcomes.iter().filter(|one| one.is_chaos);
+    let sum = |of: fn(&Outcome) -> u64| count(chaos().map(of).sum());
+    say!("\nunder chaos, all rounds together");
+    say!("  messages of the senders  {}", sum(|one| one.sent));
+    say!(
+        "  the attacker's           {} kills, {} stops, {} unmounts, {} mounts",
+        sum(|one| one.attacks.kills),
+        sum(|one| one.attacks.stops),
+        sum(|one| one.attacks.unmounts),
+        sum(|one| one.attacks.mounts)
+    );
+    say!("  restarts                 {}", sum(|one| one.restarts));
+    let escalations = sum(|one| one.attacks.escalations);
+    say!("  escalations              {escalations}, as far as was seen");
+    say!("  lost                     {}", sum(|one| one.account.lost));
+    say!(
+        "  ended twice              {}",
+        sum(|one| one.account.twice)
+    );
+    say!(
+        "  out of order             {}",
+        sum(|one| one.account.disorders)
+    );
+    let neighbours = Neighbours::of(outcomes);
+    say!(
+        "  neighbours' wait, p99    {} in calm, {} under chaos: {:.2} times; medians of the rounds",
+        nanoseconds(neighbours.calm_ns),
+        nanoseconds(neighbours.chaos_ns),
+        neighbours.ratio()
+    );
+}
+
+/// Everything that must hold of all rounds.
+pub(crate) fn checks(outcomes: &[Outcome], is_interrupted: bool) -> Vec<Check> {
+    let all = |claim: &str, broken: &dyn Fn(&Outcome) -> Option<String>| {
+        let found = outcomes.iter().enumerate().find_map(|(at, outcome)| {
+            let why = broken(outcome)?;
+            Some(format!("run {} ({}): {why}", at + 1, outcome.name()))
+        });
+        Check {
+            claim: claim.to_owned(),
+            broken: found,
+        }
+    };
+    let not = |is_broken: bool, why: String| is_broken.then_some(why);
+    let example = |one: &Outcome| one.example.clone().unwrap_or_default();
+    let mut checks = vec![
+        all("every message was accepted", &|one| {
+            let is_broken = one.sent != one.planned && !is_interrupted;
+            not(is_broken, format!("{} of {}", one.sent, one.planned))
+        }),
+        all("none is lost: each accepted message has an end", &|one| {
+            let lost = one.account.lost;
+            not(lost > 0, format!("{lost} lost; {}", example(one)))
+        }),
+        all("none ended twice, or without being accepted", &|one| {
+            let (twice, phantoms) = (one.account.twice, one.account.phantoms);
+            let why = format!("{twice} twice, {phantoms} not accepted; {}", example(one));
+            not(twice + phantoms > 0, why)
+        }),
+        all("the messages of each sender came in order", &|one| {
+            let disorders = one.account.disorders;
+            not(disorders > 0, format!("{disorders}; {}", example(one)))
+        }),
+        all(
+            "each came where it was sent, and each reply is right",
+            &|one| {
+                let (strays, wrong) = (one.account.strays, one.wrong_replies);
+                let why = format!("{strays} strays, {wrong} wrong replies; {}", example(one));
+                not(strays + wrong > 0, why)
+            },
+        ),
+        all("the ledger closes and nothing waits", &|one| {
+            let ledger = &one.ledger;
+            not(
+                !ledger.closes() || !ledger.is_quiet(),
+                format!("{ledger:?}"),
+            )
+        }),
+        all("the ledger says what the handlers say", &|one| {
+            let (ledger, own) = (&one.ledger, &one.account);
+            let gone = ledger.dropped + ledger.expired + ledger.undeliverable;
+            let theirs = [ledger.sent, ledger.handled, ledger.failed, gone];
+            let ours = [own.accepted, own.handled, own.failed, own.gone];
+            let why = format!(
+                "sent, handled, failed, unhandled: the ledger {theirs:?}, the handlers {ours:?}"
+            );
+            not(theirs != ours, why)
+        }),
+        all("dead letters are the told messages not handled", &|one| {
+            let (letters, dead) = (one.dead_letters, one.account.dead);
+            not(
+                letters != dead,
+                format!("{letters} letters, {dead} messages"),
+            )
+        }),
+        all("each wait of a neighbour's message was recorded", &|one| {
+            let (recorded, begun) = (one.neighbours.count, one.begun_by_neighbours);
+            not(recorded != begun, format!("{recorded} of {begun}"))
+        }),
+        all("in calm nothing fails, under chaos much does", &|one| {
+            let (ledger, attacks) = (&one.ledger, &one.attacks);
+            let much = [ledger.failed, one.restarts, attacks.kills, attacks.unmounts];
+            let is_broken = match one.is_chaos {
+                true => much.contains(&0) && !is_interrupted,
+                false => ledger.failed + one.restarts > 0,
+            };
+            not(
+                is_broken,
+                format!("failed, restarts, kills, unmounts: {much:?}"),
+            )
+        }),
+        all("each system stopped clean", &|one| one.stop.clone()),
+    ];
+    let neighbours = Neighbours::of(outcomes);
+    let (ratio, most) = (neighbours.ratio(), nanoseconds(MOST_NS));
+    checks.push(Check::new(
+        format!("neighbours wait at most {MOST_TIMES} times as long, or {most} (p99)"),
+        is_interrupted || ratio <= MOST_TIMES || neighbours.chaos_ns <= MOST_NS,
+        || format!("{ratio:.1} times, {}", nanoseconds(neighbours.chaos_ns)),
+    ));
+    checks
+}
+
+#[derive(Serialize)]
+struct Report {
+    mycelia: &'static str,
+    profile: &'static str,
+    seed: u64,
+    rate: u64,
+    threads: usize,
+    senders: usize,
+    rounds: Vec<Round>,
+    neighbours_p99_ns_calm: u64,
+    neighbours_p99_ns_chaos: u64,
+    neighbours_ratio: f64,
+    verdict: &'static str,
+    reasons: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Round {
+    kind: &'static str,
+    seconds: f64,
+    messages: u64,
+    sent: u64,
+    handled: u64,
+    failed: u64,
+    dropped: u64,
+    expired: u64,
+    undeliverable: u64,
+    waiting: u64,
+    sent_on: u64,
+    lost: u64,
+    ended_twice: u64,
+    out_of_order: u64,
+    restarts: u64,
+    escalations: u64,
+    kills: u64,
+    stops: u64,
+    unmounts: u64,
+    mounts: u64,
+    neighbours_p50_ns: u64,
+    neighbours_p99_ns: u64,
+}
+
+impl From<&Outcome> for Round {
+    fn from(one: &Outcome) -> Self {
+        let (ledger, account, attacks) = (&one.ledger, &one.account, &one.attacks);
+        Round {
+            kind: one.name(),
+            seconds: one.took.as_secs_f64(),
+            messages: one.sent,
+            sent: ledger.sent,
+            handled: ledger.handled,
+            failed: ledger.failed,
+            dropped: ledger.dropped,
+            expired: ledger.expired,
+            undeliverable: ledger.undeliverable,
+            waiting: ledger.waiting,
+            sent_on: one.refused,
+            lost: account.lost,
+            ended_twice: account.twice,
+            out_of_order: account.disorders,
+            restarts: one.restarts,
+            escalations: attacks.escalations,
+            kills: attacks.kills,
+            stops: attacks.stops,
+            unmounts: attacks.unmounts,
+            mounts: attacks.mounts,
+            neighbours_p50_ns: one.neighbours.p50_ns,
+            neighbours_p99_ns: one.neighbours.p99_ns,
+        }
+    }
+}
+
+/// Writes the report as JSON.
+///
+/// # Errors
+/// The file can't be written.
+pub(crate) fn json(
+    path: &Path,
+    options: &Options,
+    seed: u64,
+    outcomes: &[Outcome],
+    (checks, verdict): (&[Check], Verdict),
+) -> anyhow::Result<()> {
+    let neighbours = Neighbours::of(outcomes);
+    let broken = checks.iter().filter_map(|check| {
+        let why = check.broken.as_ref()?;
+        Some(format!("{}: {why}", check.claim))
+    });
+    write_json(
+        path,
+        &Report {
+            mycelia: env!("CARGO_PKG_VERSION"),
+            profile: crate::common::figures::profile(),
+            seed,
+            rate: options.rate,
+            threads: options.threads,
+            senders: options.senders,
+            rounds: outcomes.iter().map(Round::from).collect(),
+            neighbours_p99_ns_calm: neighbours.calm_ns,
+            neighbours_p99_ns_chaos: neighbours.chaos_ns,
+            neighbours_ratio: neighbours.ratio(),
+            verdict: verdict.name(),
+            reasons: broken.collect(),
+        },
+    )
+}

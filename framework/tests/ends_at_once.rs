@@ -1,0 +1,257 @@
+//! Promises 2 and 5, where several things happen to a subsystem at once: it is unmounted while its parent
+//! is made anew, mounted while its parent ends, restarted twice over.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, until, watchdog};
+use mycelia::prelude::*;
+use mycelia::{Change, MountError, Together};
+use tokio::sync::Semaphore;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Name;
+
+#[derive(Message)]
+struct Panic;
+
+/// Has its handler wait for the gate.
+#[derive(Message)]
+struct Linger;
+
+/// Has its handler block the thread until the other end of the channel is dropped.
+#[derive(Message)]
+struct Block(Receiver<()>);
+
+struct Gate {
+    begun: Semaphore,
+    permits: Semaphore,
+}
+
+/// Mounts children of these names when it starts.
+#[derive(Subsystem, Default)]
+struct Node {
+    children: &'static [&'static str],
+}
+
+#[routes]
+impl Node {
+    #[started]
+    async fn begin(&mut self, ctx: Context) -> anyhow::Result<()> {
+        for name in self.children {
+            ctx.mount_with(named(name), Node::default).await?;
+        }
+        Ok(())
+    }
+
+    #[route("name")]
+    fn name(&mut self, _: Name, ctx: Context) -> String {
+        ctx.name().to_owned()
+    }
+
+    #[route("panic")]
+    fn panic(&mut self, _: Panic) {
+        panic!("{ON_PURPOSE}")
+    }
+
+    #[route("linger")]
+    async fn linger(&mut self, _: Linger, State(gate): State<Gate>) {
+        gate.begun.add_permits(1);
+        gate.permits.acquire().await.unwrap().forget();
+    }
+
+    #[route("block")]
+    fn block(&mut self, Block(until): Block) {
+        let _ = until.recv();
+    }
+}
+
+fn named(name: &str) -> MountOptions {
+    MountOptions::new().name(name)
+}
+
+fn with_child() -> Node {
+    Node {
+        children: &["child"],
+    }
+}
+
+async fn system(together: Together) -> (System, Arc<Gate>) {
+    quiet_panics();
+    let gate = Arc::new(Gate {
+        begun: Semaphore::new(0),
+        permits: Semaphore::new(0),
+    });
+    let system = System::builder()
+        .threads(2)
+        .together(together)
+        .shared_state(gate.clone())
+        .start()
+        .await
+        .unwrap();
+    (system, gate)
+}
+
+/// Has the handler of a subsystem wait for the gate.
+async fn linger(system: &System, gate: &Gate, name: &str) {
+    system
+        .tell(format!("{name}://linger"), Linger)
+        .await
+        .unwrap();
+    gate.begun.acquire().await.unwrap().forget();
+}
+
+/// Has a parent fail, and waits until its child is being ended for that.
+async fn fail(system: &System, parent: &str) {
+    system
+        .tell(format!("{parent}://panic"), Panic)
+        .await
+        .unwrap();
+    let child = format!("{parent}/child");
+    until("its child is being ended", || {
+        system.snapshot().subsystem(&child).is_none()
+    })
+    .await;
+}
+
+async fn is_there(system: &System, name: &str) {
+    until("it is there", || {
+        let now = system.snapshot();
+        now.subsystem(name).is_some_and(|one| !one.is_closed)
+    })
+    .await;
+    let answer = system.ask(format!("{name}://name"), Name).await;
+    assert_eq!(answer.unwrap(), name);
+}
+
+#[mycelia::test]
+async fn a_child_that_two_have_waited_for_is_accounted_for_once() {
+    let _watch = watchdog();
+    let (system, gate) = system(Together::OneForOne).await;
+    system.mount_with(named("top"), with_child).await.unwrap();
+    let handle = system.route::<Name>("top/child://name").unwrap();
+    handle.ask(Name).await.unwrap();
+    linger(&system, &gate, "top/child").await;
+    // Unmounted, and then ended with its parent's value too.
+    let mut unmounting = Box::pin(system.unmount("top/child"));
+    assert!(poll_once(&mut unmounting).await.is_none());
+    fail(&system, "top").await;
+    gate.permits.add_permits(1);
+    assert_eq!(figures(&unmounting.await.unwrap()), [2, 2, 0, 0, 0, 0]);
+    is_there(&system, "top/child").await;
+    assert_eq!(handle.ask(Name).await.unwrap(), "top/child");
+    // Two names of the first child, one lingering, one panic, two names of the second.
+    assert_eq!(figures(&quiet(&system).await), [5, 4, 1, 0, 0, 0]);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn no_child_is_mounted_while_its_parent_is_made_anew() {
+    let _watch = watchdog();
+    let (system, gate) = system(Together::OneForOne).await;
+    system.mount_with(named("top"), with_child).await.unwrap();
+    linger(&system, &gate, "top/child").await;
+    fail(&system, "top").await;
+    let late = named("late").parent("top");
+    let refused = system.mount_with(late.clone(), Node::default).await;
+    assert!(matches!(refused, Err(MountError::Stopped)), "{refused:?}");
+    gate.permits.add_permits(1);
+    is_there(&system, "top/child").await;
+    system.mount_with(late, Node::default).await.unwrap();
+    is_there(&system, "top/late").await;
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_child_whose_parent_is_unmounted_before_it_stands_is_gone_with_it() {
+    let _watch = watchdog();
+    let (system, _gate) = system(Together::OneForOne).await;
+    for (name, thread) in [("top", 0), ("other", 1)] {
+        let options = named(name).thread(thread);
+        system.mount_with(options, Node::default).await.unwrap();
+    }
+    // Its thread has no time for it yet.
+    let (release, until_released) = channel();
+    system
+        .tell("other://block", Block(until_released))
+        .await
+        .unwrap();
+    let child = named("child").parent("top").thread(1);
+    let mut mounting = Box::pin(system.mount_with(child, Node::default));
+    assert!(poll_once(&mut mounting).await.is_none());
+    let mut unmounting = Box::pin(system.unmount("top"));
+    assert!(poll_once(&mut unmounting).await.is_none());
+    until("no path leads there any more", || {
+        system.snapshot().subsystem("top").is_none()
+    })
+    .await;
+    drop(release);
+    let mounted = mounting.await;
+    assert!(matches!(mounted, Err(MountError::Stopped)), "{mounted:?}");
+    unmounting.await.unwrap();
+    assert!(system.snapshot().subsystem("top/child").is_none());
+    // Both names are free.
+    system.mount_with(named("top"), with_child).await.unwrap();
+    is_there(&system, "top/child").await;
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn restarts_that_concern_the_same_subsystem_come_one_after_the_other() {
+    let _watch = watchdog();
+    let (system, gate) = system(Together::RestForOne).await;
+    for name in ["first", "second"] {
+        system.mount_with(named(name), with_child).await.unwrap();
+    }
+    linger(&system, &gate, "second/child").await;
+    let mut watch = system.watch("second");
+    fail(&system, "second").await;
+    // The second one is concerned by this too.
+    system.tell("first://panic", Panic).await.unwrap();
+    until("it has failed", || {
+        let now = system.snapshot();
+        now.subsystem("first").unwrap().last_failure.is_some()
+    })
+    .await;
+    gate.permits.add_permits(1);
+    let mut restarts = 0;
+    while restarts < 2 {
+        restarts += u64::from(watch.next().await.unwrap().change == Change::Restarted);
+    }
+    for name in ["first", "first/child", "second", "second/child"] {
+        is_there(&system, name).await;
+    }
+    assert_eq!(system.snapshot().subsystems.len(), 4);
+    assert_eq!(figures(&quiet(&system).await), [7, 5, 2, 0, 0, 0]);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn whoever_stops_as_soon_as_it_stands_leaves_its_name_free() {
+    #[derive(Subsystem, Default)]
+    struct Brief;
+    #[routes]
+    impl Brief {
+        #[started]
+        fn begin(&mut self, ctx: Context) {
+            ctx.stop();
+        }
+        #[route("name")]
+        fn name(&mut self, _: Name) -> String {
+            String::new()
+        }
+    }
+    let _watch = watchdog();
+    let (system, _gate) = system(Together::OneForOne).await;
+    for _ in 0..200 {
+        system.mount(Brief::default).await.unwrap();
+        until("it is gone", || {
+            system.snapshot().subsystem("brief").is_none()
+        })
+        .await;
+    }
+    system.stop().await.unwrap();
+}
