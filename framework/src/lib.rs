@@ -123,7 +123,7 @@ pub use subsystem::{Routes, Subsystem};
 pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Adaptive, Load, LoadBased, RoundRobin, Slice, Strategy, Weighted};
-pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
+pub use system::{Builder, Exit, MountOptions, StopError, StopReport, System, WeakSystem};
 pub use tasks::{Missed, Task};
 pub use trace::TraceId;
 

@@ -1,8 +1,11 @@
 //! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
 
 mod builder;
+mod exit;
 mod mount;
 mod sends;
+#[cfg(feature = "signal")]
+mod signal;
 mod stop;
 mod threads;
 
@@ -13,6 +16,7 @@ use actix::Addr;
 use dashmap::DashMap;
 
 pub use builder::Builder;
+pub use exit::Exit;
 pub use mount::MountOptions;
 pub use stop::{StopError, StopReport};
 
@@ -77,6 +81,7 @@ struct Core {
     threads: usize,
     /// 1 from the first stop on.
     is_stopping: AtomicU8,
+    stop: stop::Progress,
     /// Route tables and shared books, by the type of the subsystem.
     kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     next_table: AtomicU32,
