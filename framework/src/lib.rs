@@ -138,5 +138,7 @@ pub mod prelude {
 /// For the code that the macros write; not to be used by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::{Argument, Payload, block_on, captures, is_hook_reply, is_reply};
+    pub use crate::entry::{
+        Argument, HookReply, Payload, Told, block_on, captures, is_hook_reply, is_reply,
+    };
 }

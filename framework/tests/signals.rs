@@ -1,13 +1,11 @@
 //! Promise 7, of whole programs: a signal stops them as a stop does, and their exit code tells how it went.
-//!
-//! Every test is two processes: the test starts its own binary again, which then runs the program of that
-//! test. They talk by lines: the program says how far it is, the test says when to go on.
 #![cfg(unix)]
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio, Termination};
+use std::process::Termination;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,95 +13,17 @@ use std::time::Duration;
 use common::{ON_PURPOSE, figures, on_no_executor, poll_once, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
 use mycelia::{Exit, StopError};
+use program::{Program, say, until_told_to_go_on};
 use tokio::sync::Semaphore;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Names, in the process that runs it, the test whose program is to be run.
-const PROGRAM: &str = "MYCELIA_TEST_PROGRAM";
-
-/// A program that runs in a process of its own.
-struct Program {
-    process: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-}
-
-/// Starts the program of a test; in the process that is to run it, runs it and exits as it says.
+/// The program of a test, in a process of its own.
 fn program(test: &str, run: impl FnOnce() -> Exit) -> Program {
-    if std::env::var(PROGRAM).is_ok_and(|program| program == test) {
+    Program::start(test, || {
         let exit = run();
-        let code = exit.code().into();
-        // The test harness may be in the middle of a line.
-        println!("\n{}", told(exit));
-        std::process::exit(code);
-    }
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(PROGRAM, test)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    Program {
-        input: process.stdin.take().unwrap(),
-        output: BufReader::new(process.stdout.take().unwrap()).lines(),
-        process,
-    }
-}
-
-impl Program {
-    /// Waits for a line.
-    fn until(&mut self, line: &str) {
-        let mut seen = Vec::new();
-        for said in self.output.by_ref() {
-            let said = said.unwrap();
-            if said == line {
-                return;
-            }
-            seen.push(said);
-        }
-        panic!("the program never said `{line}`, but {seen:#?}");
-    }
-
-    fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.process.id());
-        let sent = Command::new("sh").args(["-c", &command]).status().unwrap();
-        assert!(sent.success(), "{command}");
-    }
-
-    fn go_on(&mut self) {
-        writeln!(self.input, "go on").unwrap();
-    }
-
-    /// Waits for its end: the code, and the last that it said.
-    fn end(mut self) -> (i32, String) {
-        let lines: Vec<_> = self.output.by_ref().map(Result::unwrap).collect();
-        let status = self.process.wait().unwrap();
-        let code = status.code();
-        let code = code.unwrap_or_else(|| panic!("{status}, after {lines:#?}"));
-        (code, lines.last().cloned().unwrap_or_default())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Of a test that failed: it has ended otherwise.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// In the program: says how far it is.
-fn say(line: &str) {
-    println!("\n{line}");
-}
-
-/// In the program: waits until the test says so.
-fn until_told_to_go_on() {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-    assert_eq!(line, "go on\n");
+        (exit.code(), told(exit))
+    })
 }
 
 /// What the program tells of its end.
