@@ -2,7 +2,7 @@
 //! questions that put the compiler's answer at the user's token.
 
 use crate::extract::Extractor;
-use crate::message::{IntoReply, Message};
+use crate::message::{IntoReply, Message, Nothing};
 
 /// Runs a future on this thread, in an actix system of its own.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -53,8 +53,37 @@ impl<E: Extractor> Argument for E {
     }
 }
 
+/// What a hook takes after `&mut self` that is told of a `Cause`.
+#[diagnostic::on_unimplemented(
+    message = "this hook is told `{Cause}`, not `{Self}`",
+    label = "not what the hook is told",
+    note = "after `&mut self`, `#[restarting]` takes a `Failure` and `#[stopped]` an `EndReason`; then come extractors"
+)]
+pub trait Told<Cause>: Sized {
+    /// Itself.
+    fn give(cause: Cause) -> Self;
+}
+
+impl<Cause> Told<Cause> for Cause {
+    fn give(cause: Cause) -> Self {
+        cause
+    }
+}
+
+/// What a hook may return.
+#[diagnostic::on_unimplemented(
+    message = "a hook can't return `{Self}`",
+    label = "nobody takes this",
+    note = "a hook returns nothing, or a `Result<(), E>` with any error that `anyhow` takes"
+)]
+pub trait HookReply: IntoReply<(), Later = Nothing> {}
+
+impl HookReply for () {}
+
+impl<E: Into<anyhow::Error>> HookReply for Result<(), E> {}
+
 /// Asks the compiler whether `R` is what a hook may return.
-pub fn is_hook_reply<R: IntoReply<()>>() {}
+pub fn is_hook_reply<R: HookReply>() {}
 
 /// How many captures an extractor takes.
 pub const fn captures<E: Extractor>() -> usize {

@@ -131,7 +131,7 @@ pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
 pub use supervisor::adaptive::Adaptive;
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Load, LoadBased, RoundRobin, Strategy, Weighted};
-pub use system::{Builder, MountOptions, StopError, StopReport, System, WeakSystem};
+pub use system::{Builder, Exit, MountOptions, StopError, StopReport, System, WeakSystem};
 pub use tasks::{Missed, Task};
 pub use trace::TraceId;
 
@@ -146,5 +146,7 @@ pub mod prelude {
 /// For the code that the macros write; not to be used by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::{Argument, Payload, block_on, captures, is_hook_reply, is_reply};
+    pub use crate::entry::{
+        Argument, HookReply, Payload, Told, block_on, captures, is_hook_reply, is_reply,
+    };
 }

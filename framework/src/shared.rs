@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) stop_deadline: Duration,
     /// Why the system stops, if not because it was told to; and whether all have ended.
     stopping: watch::Sender<(Option<StopReason>, bool)>,
+    /// The signal after which the stop's deadline is waited for no longer.
+    hurry: watch::Sender<Option<&'static str>>,
     /// The keepers' executor: drives the timers of askers on other executors.
     pub(crate) keepers: tokio::runtime::Handle,
     phase: AtomicU8,
@@ -170,6 +172,7 @@ impl Shared {
             chance: AtomicU64::new(settings.seed),
             stop_deadline: settings.stop_deadline,
             stopping: watch::Sender::new((None, false)),
+            hurry: watch::Sender::new(None),
             keepers,
             phase: AtomicU8::new(Phase::Open as u8),
         }
@@ -254,6 +257,23 @@ impl Shared {
         let stopped = stopping.wait_for(|(_, ended)| *ended).await;
         let reason = stopped.ok().and_then(|stopped| stopped.0.clone());
         reason.unwrap_or(StopReason::Requested)
+    }
+
+    /// Lets the stop wait for its deadline no longer, because of a signal.
+    #[cfg(feature = "signal")]
+    pub(crate) fn hurry(&self, signal: &'static str) {
+        self.hurry.send_replace(Some(signal));
+    }
+
+    /// The signal that hurried the stop, if one did.
+    pub(crate) fn hurried_by(&self) -> Option<&'static str> {
+        *self.hurry.borrow()
+    }
+
+    /// Waits until the stop is hurried.
+    pub(crate) async fn until_hurried(&self) {
+        // The sender is here: it does not go away.
+        let _ = self.hurry.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Reports to the registry.

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{DeriveInput, Error, Generics, Ident, Result, Type, parse_quote};
+use syn::{DeriveInput, Error, Expr, Generics, Ident, Result, Type, parse_quote};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     syn::parse2(input)
@@ -76,15 +76,20 @@ fn options(input: &DeriveInput) -> Result<Options> {
     })
 }
 
-fn priority_named(name: &Ident) -> Result<TokenStream> {
-    let variant = match name.to_string().as_str() {
-        "control" => quote!(Control),
-        "high" => quote!(High),
-        "normal" => quote!(Normal),
-        "low" => quote!(Low),
+/// Takes whatever stands there, so that a mistake is told where it is.
+fn priority_named(word: &Expr) -> Result<TokenStream> {
+    let name = match word {
+        Expr::Path(path) => path.path.get_ident().map(Ident::to_string),
+        _ => None,
+    };
+    let variant = match name.as_deref() {
+        Some("control") => quote!(Control),
+        Some("high") => quote!(High),
+        Some("normal") => quote!(Normal),
+        Some("low") => quote!(Low),
         _ => {
             return Err(Error::new_spanned(
-                name,
+                word,
                 "not a priority: write `control`, `high`, `normal` or `low`",
             ));
         }

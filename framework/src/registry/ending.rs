@@ -1,10 +1,11 @@
 //! How subsystems end: children before their parents, the youngest first.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
-use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -161,6 +162,7 @@ impl Handler<EndAll> for Registry {
                 }
             }
             tell.send_replace(Some(ended.clone()));
+            registry.shared.tell_stopped();
             ended
         }))
     }
@@ -168,12 +170,13 @@ impl Handler<EndAll> for Registry {
 
 /// Ends all, the youngest first, so that every one finds those still there that were there before it.
 async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, Ended) {
-    until_quiet(&shared, deadline).await;
+    let time_is_up = time_is_up(shared.clone(), deadline).boxed_local().shared();
+    select(pin!(until_quiet(&shared)), time_is_up.clone()).await;
     let all = shared.directory.all_alive();
     let mut late = Vec::new();
     for mounted in all.iter().rev() {
         let mut ended = tell_to_end(mounted, Order::Drain, EndReason::SystemStopped);
-        if !late.is_empty() || !before(deadline, &mut ended).await {
+        if !late.is_empty() || !before(time_is_up.clone(), &mut ended).await {
             late.push((mounted, ended));
         }
     }
@@ -185,7 +188,8 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
     let grace = Instant::now() + GRACE;
     let mut stuck = Vec::new();
     for (mounted, mut ended) in late {
-        if !before(grace, &mut ended).await {
+        let grace_is_over = tokio::time::sleep_until(grace);
+        if !before(pin!(grace_is_over), &mut ended).await {
             stuck.push((&*mounted.seat.name).into());
         }
     }
@@ -197,16 +201,26 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
     (all, Ended { stuck })
 }
 
-/// True if the host ended before the deadline.
-async fn before(deadline: Instant, ended: &mut oneshot::Receiver<()>) -> bool {
-    tokio::time::timeout_at(deadline, ended).await.is_ok()
+/// Waits until the deadline has passed, or nobody wants to wait for it any more.
+async fn time_is_up(shared: Arc<Shared>, deadline: Instant) {
+    let deadline = pin!(tokio::time::sleep_until(deadline));
+    let hurried = pin!(shared.until_hurried());
+    select(deadline, hurried).await;
+}
+
+/// True if the host ended before the time was up.
+async fn before(
+    time_is_up: impl Future<Output = ()> + Unpin,
+    ended: &mut oneshot::Receiver<()>,
+) -> bool {
+    matches!(select(ended, time_is_up).await, Either::Left(_))
 }
 
 /// Waits until nothing waits in any mailbox, but for what is kept for later, and nobody has sent meanwhile.
-async fn until_quiet(shared: &Shared, deadline: Instant) {
+async fn until_quiet(shared: &Shared) {
     let mut before = None;
     let mut pause = Duration::from_micros(100);
-    while Instant::now() < deadline {
+    loop {
         let all = shared.directory.all_alive();
         // First those kept: they can only become fewer by being handled.
         let kept: u64 = all

@@ -184,6 +184,6 @@ impl Registry {
             .note_stop(StopReason::Escalated { subsystem, failure });
         let deadline = Instant::now() + self.shared.stop_deadline;
         let end = <Self as Handler<EndAll>>::handle(self, EndAll { deadline }, ctx);
-        ctx.spawn(end.map(|_, registry, _| registry.shared.tell_stopped()));
+        ctx.spawn(end.map(|_, _, _| ()));
     }
 }

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::stop::Progress;
 use super::threads::{Plan, Threads, start_threads};
 use super::{Core, OnceWeak, System};
 use crate::clock::Clock;
@@ -248,6 +249,7 @@ impl Builder {
             keeper,
             threads: self.threads,
             is_stopping: AtomicU8::new(0),
+            stop: Progress::default(),
             kinds: dashmap::DashMap::new(),
             next_table: AtomicU32::new(1),
         }));

@@ -1,9 +1,12 @@
 //! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
 
 mod builder;
+mod exit;
 mod mount;
 mod sends;
 mod several;
+#[cfg(feature = "signal")]
+mod signal;
 mod stop;
 mod threads;
 
@@ -14,6 +17,7 @@ use actix::Addr;
 use dashmap::DashMap;
 
 pub use builder::Builder;
+pub use exit::Exit;
 pub use mount::MountOptions;
 pub use stop::{StopError, StopReport};
 
@@ -78,6 +82,7 @@ struct Core {
     threads: usize,
     /// 1 from the first stop on.
     is_stopping: AtomicU8,
+    stop: stop::Progress,
     /// Route tables and shared books, by the type of the subsystem.
     kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     next_table: AtomicU32,

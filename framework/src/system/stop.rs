@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use once_cell::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::System;
+use super::{Exit, System};
 use crate::ledger::Ledger;
 use crate::registry::ending::{EndAll, Ended};
 use crate::shared::{Phase, StopReason};
@@ -38,6 +39,11 @@ pub enum StopError {
     },
     /// The system had stopped by itself, because a subsystem failed too often. All threads have ended.
     Escalated(StopReport),
+    /// A second signal, which is the report's reason, ended the stop with messages left: they count as
+    /// undeliverable, or as failed if their handler had begun. All threads have ended.
+    Interrupted(StopReport),
+    /// The operating system gives no signals, for this reason: the system was not stopped.
+    NoSignals(Box<str>),
     /// The system was stopped before.
     AlreadyStopped,
 }
@@ -58,12 +64,36 @@ impl std::fmt::Display for StopError {
             StopError::Escalated(report) => {
                 write!(f, "the system stopped by itself: {}", report.reason)
             }
+            StopError::Interrupted(report) => write!(
+                f,
+                "{} ended the stop after {:?}: {} messages were undeliverable, {} failed",
+                report.reason, report.took, report.ledger.undeliverable, report.ledger.failed
+            ),
+            StopError::NoSignals(reason) => write!(
+                f,
+                "the operating system gives no signals, the system was not stopped: {reason}"
+            ),
             StopError::AlreadyStopped => write!(f, "the system was stopped before"),
         }
     }
 }
 
 impl std::error::Error for StopError {}
+
+/// How far a system is with its stop, for all who wait for it.
+#[derive(Default)]
+pub(super) struct Progress {
+    begun: OnceCell<Begun>,
+    ended: OnceCell<Exit>,
+}
+
+/// A stop that has begun.
+struct Begun {
+    at: Instant,
+    deadline: Duration,
+    /// The account at that moment.
+    before: Ledger,
+}
 
 /// Stands for a deadline that no clock can show: some 30 years.
 const FAR: Duration = Duration::from_secs(1 << 30);
@@ -81,7 +111,8 @@ impl System {
     /// handlers send, until nothing waits or `deadline` has passed; ends the subsystems; joins the
     /// threads.
     ///
-    /// Called from within a handler it can't join the handler's own thread: spawn it elsewhere.
+    /// A handler can't wait for it, since it is waited for itself: let it spawn a task that does. In such
+    /// a task, which lives on a thread of the system, the threads are told to end and not joined.
     ///
     /// # Errors
     /// The deadline passed with messages left, a handler blocks its thread, or the system was stopped
@@ -91,48 +122,71 @@ impl System {
     /// Dropped before its end, the subsystems are still ended but the threads stay until the last
     /// clone of the system is dropped.
     pub async fn stop_within(&self, deadline: Duration) -> Result<StopReport, StopError> {
-        let core = &self.0;
-        let begun = Instant::now();
-        if core.is_stopping.swap(1, Ordering::AcqRel) != 0 {
+        if self.0.is_stopping.swap(1, Ordering::AcqRel) != 0 {
             return Err(StopError::AlreadyStopped);
         }
+        self.end(deadline).await
+    }
+
+    /// Stops the system, or waits for the stop that has begun; several may.
+    pub(super) async fn end(&self, deadline: Duration) -> Result<StopReport, StopError> {
+        let core = &self.0;
         let shared = &core.shared;
+        core.is_stopping.store(1, Ordering::Release);
         shared.note_stop(StopReason::Requested);
         // The registry may have begun by itself.
         shared.advance(Phase::Draining);
-        let before = self.snapshot().total;
+        let begun = core.stop.begun.get_or_init(|| Begun {
+            at: Instant::now(),
+            deadline,
+            before: self.snapshot().total,
+        });
         let ended = core.registry.send(EndAll {
-            deadline: begun.checked_add(deadline).unwrap_or(begun + FAR),
+            deadline: begun.at.checked_add(deadline).unwrap_or(begun.at + FAR),
         });
         let Ended { stuck } = ended.await.unwrap_or_default();
-        shared.tell_stopped();
+        if stuck.is_empty() {
+            core.keeper.quit();
+            // A few milliseconds at most: all subsystems have ended.
+            core.keeper.join();
+        }
+        // Else the keepers stay: askers of the stuck handlers still have timers with them.
+        let ended = core.stop.ended.get_or_init(|| self.exit(begun, stuck));
+        ended.clone().result()
+    }
+
+    /// How a stop went that has come to its end.
+    fn exit(&self, begun: &Begun, stuck: Vec<Box<str>>) -> Exit {
+        let shared = &self.0.shared;
+        let Begun {
+            at,
+            deadline,
+            before,
+        } = begun;
         let ledger = self.snapshot().total;
         if !stuck.is_empty() {
-            // The keepers stay: askers of the stuck handlers still have timers with them.
-            return Err(StopError::Stuck {
-                subsystems: stuck,
-                ledger,
-            });
-        }
-        core.keeper.quit();
-        if let Some(thread) = core.keeper.thread() {
-            // A few milliseconds at most: all subsystems have ended.
-            let _ = thread.join();
+            let subsystems = stuck;
+            return Err(StopError::Stuck { subsystems, ledger }).into();
         }
         let report = StopReport {
             ledger,
-            took: begun.elapsed(),
+            took: at.elapsed(),
             reason: shared.stop_reason().unwrap_or(StopReason::Requested),
         };
         if matches!(report.reason, StopReason::Escalated { .. }) {
-            return Err(StopError::Escalated(report));
+            return Err(StopError::Escalated(report)).into();
         }
-        if ledger.undeliverable > before.undeliverable {
-            return Err(StopError::DeadlineExceeded(report));
-        }
-        if report.took > deadline && ledger.failed > before.failed {
-            return Err(StopError::DeadlineExceeded(report));
-        }
-        Ok(report)
+        let was_cut_short = report.took > *deadline || shared.hurried_by().is_some();
+        let has_left = ledger.undeliverable > before.undeliverable
+            || (was_cut_short && ledger.failed > before.failed);
+        let stopped = match shared.hurried_by() {
+            _ if !has_left => Ok(report),
+            Some(signal) => Err(StopError::Interrupted(StopReport {
+                reason: StopReason::Signal(signal),
+                ..report
+            })),
+            None => Err(StopError::DeadlineExceeded(report)),
+        };
+        stopped.into()
     }
 }

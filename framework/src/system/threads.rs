@@ -4,7 +4,7 @@
 //! meet and a system can be started from any executor. The arbiters belong to it, and it joins them.
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
@@ -36,6 +36,8 @@ pub(super) struct Threads {
 pub(super) struct Keeper {
     quit: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Its own, and those of the subsystems.
+    all: Arc<Mutex<Vec<ThreadId>>>,
 }
 
 impl Keeper {
@@ -46,9 +48,16 @@ impl Keeper {
         }
     }
 
-    /// The thread, to be joined; once.
-    pub(super) fn thread(&self) -> Option<JoinHandle<()>> {
-        lock(&self.thread).take()
+    /// Waits until all threads have ended; not on one of them, which would wait for itself.
+    pub(super) fn join(&self) {
+        if lock(&self.all).contains(&std::thread::current().id()) {
+            return;
+        }
+        // Held meanwhile: a second one waits for the first.
+        let mut thread = lock(&self.thread);
+        if let Some(thread) = thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -72,9 +81,15 @@ pub(super) struct Plan {
 pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
     let (started, start) = oneshot::channel();
     let (quit, quits) = oneshot::channel();
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let enlist = {
+        let all = all.clone();
+        move || lock(&all).push(std::thread::current().id())
+    };
     let thread = std::thread::Builder::new()
         .name(format!("{}-keepers", plan.settings.name))
         .spawn(move || {
+            enlist();
             let runtime = match build_runtime() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
@@ -84,7 +99,12 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             let arbiters = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
                 for _ in 0..plan.threads {
-                    match Arbiter::try_with_tokio_rt(build_runtime) {
+                    let enlist = enlist.clone();
+                    let runtime = move || {
+                        enlist();
+                        build_runtime()
+                    };
+                    match Arbiter::try_with_tokio_rt(runtime) {
                         Ok(arbiter) => arbiters.push(arbiter),
                         Err(error) => {
                             let _ = started.send(Err(error));
@@ -119,6 +139,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             keeper: Keeper {
                 quit: Mutex::new(Some(quit)),
                 thread: Mutex::new(Some(thread)),
+                all,
             },
         }),
         Ok(Err(error)) => Err(StartError::Thread(error)),

@@ -2,10 +2,12 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Ident, ImplItemFn, ReturnType, Type};
 
+use super::borrow::borrowed;
+use super::handler::ends;
 use super::is_named;
+use super::table::{Known, known};
 
 /// The names of the hooks, each with what its method takes after `&mut self`.
 const HOOKS: [(&str, Option<&str>); 3] = [
@@ -20,7 +22,7 @@ pub(super) struct Hook {
     name: Ident,
     cfgs: Vec<Attribute>,
     is_async: bool,
-    /// What it is told of the cause, unless it is called at the start.
+    /// What it takes to be told of the cause, unless it is called at the start.
     cause: Option<Type>,
     extractors: Vec<Type>,
     reply: ReturnType,
@@ -52,9 +54,12 @@ impl Hook {
         let mut inputs = sig.inputs.iter();
         match inputs.next() {
             Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() => {}
-            _ => {
+            first => {
                 let text = format!("`#[{kind}]` takes `&mut self` first: {example}");
-                return Err(Error::new_spanned(&sig.ident, text));
+                return Err(match first {
+                    Some(first) => Error::new_spanned(first, text),
+                    None => Error::new_spanned(&sig.ident, text),
+                });
             }
         }
         let mut types: Vec<Type> = inputs
@@ -71,6 +76,11 @@ impl Hook {
             }
             Some(_) => Some(types.remove(0)),
         };
+        let borrows = types.iter().find_map(|ty| borrowed(ty, "an extractor"));
+        let borrows = borrows.or_else(|| borrowed(cause.as_ref()?, "what a hook is told"));
+        if let Some(error) = borrows {
+            return Err(error);
+        }
         Ok(Hook {
             kind,
             name: sig.ident.clone(),
@@ -100,11 +110,15 @@ impl Hook {
         let values: Vec<Ident> = (0..extractors.len())
             .map(|i| format_ident!("__a{i}"))
             .collect();
-        let (cause, told) = match &self.cause {
-            Some(cause) => (quote!(#cause), quote!(__cause,)),
-            None => (quote!(()), TokenStream::new()),
+        let arguments: Vec<_> = extractors.iter().map(|ty| known(ty, "Argument")).collect();
+        let argument_types: Vec<_> = arguments.iter().map(Known::ty).collect();
+        let gives = arguments.iter().map(Known::give);
+        let (cause, told) = match (&self.cause, *kind) {
+            (None, _) => (quote!(()), TokenStream::new()),
+            (Some(ty), "restarting") => told(ty, quote!(::mycelia::Failure)),
+            (Some(ty), _) => told(ty, quote!(::mycelia::EndReason)),
         };
-        let call = quote!(Self::#name(__this, #told #(#values),*));
+        let call = quote!(Self::#name(__this, #told #(#gives(#values)),*));
         let call = if self.is_async {
             quote!(#call.await)
         } else {
@@ -114,23 +128,28 @@ impl Hook {
             ReturnType::Type(_, ty) => quote!(#ty),
             ReturnType::Default => quote_spanned!(name.span()=> ()),
         };
-        let no_captures = extractors.iter().map(|ty| {
-            quote_spanned! {ty.span()=>
-                const {
-                    ::core::assert!(
-                        ::mycelia::__private::captures::<#ty>() == 0,
-                        "a hook has no captures: remove the `Path` argument"
-                    );
+        let no_captures = extractors
+            .iter()
+            .zip(&argument_types)
+            .map(|(ty, argument)| {
+                let text = format!("`#[{kind}]` has no captures: remove the `Path` argument");
+                quote_spanned! {ends(ty).0=>
+                    const {
+                        ::core::assert!(::mycelia::__private::captures::<#argument>() == 0, #text);
+                    }
                 }
-            }
-        });
+            });
         quote! {
             #(#cfgs)*
             {
                 ::mycelia::__private::is_hook_reply::<#reply>();
                 #(#no_captures)*
-                __table.#method::<(#(#extractors,)*), #reply>(
-                    async |__this: &mut Self, __cause: #cause, (#(#values,)*): (#(#extractors,)*)| {
+                __table.#method::<(#(#argument_types,)*), #reply>(
+                    async |
+                        __this: &mut Self,
+                        __cause: #cause,
+                        (#(#values,)*): (#(#argument_types,)*)
+                    | {
                         let _ = &__cause;
                         #call
                     },
@@ -138,6 +157,14 @@ impl Hook {
             }
         }
     }
+}
+
+/// The type of the cause, and how it is made what the method takes.
+fn told(ty: &Type, cause: TokenStream) -> (TokenStream, TokenStream) {
+    let (first, last) = ends(ty);
+    let open = quote_spanned!(first=> <);
+    let rest = quote_spanned!(last=> as ::mycelia::__private::Told<#cause>>::give);
+    (cause, quote!(#open #ty #rest(__cause),))
 }
 
 /// Hooks that are given twice, reported at the later one.

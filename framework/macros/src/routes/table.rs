@@ -188,12 +188,12 @@ fn mentions_self(tokens: TokenStream) -> bool {
 }
 
 /// A type of the user's behind the trait that it has to be known by.
-struct Known<'a> {
+pub(super) struct Known<'a> {
     ty: &'a Type,
     by: Ident,
 }
 
-fn known<'a>(ty: &'a Type, by: &str) -> Known<'a> {
+pub(super) fn known<'a>(ty: &'a Type, by: &str) -> Known<'a> {
     Known {
         ty,
         by: Ident::new(by, ends(ty).0),
@@ -201,11 +201,11 @@ fn known<'a>(ty: &'a Type, by: &str) -> Known<'a> {
 }
 
 impl Known<'_> {
-    fn ty(&self) -> TokenStream {
+    pub(super) fn ty(&self) -> TokenStream {
         self.item("Type")
     }
 
-    fn give(&self) -> TokenStream {
+    pub(super) fn give(&self) -> TokenStream {
         self.item("give")
     }
 

@@ -1,0 +1,180 @@
+//! Promise 7, where a stop meets trouble: panics on the way, a stop from within, no stop at all.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{ON_PURPOSE, figures, poll_once, quiet_panics, until, watchdog};
+use mycelia::prelude::*;
+use mycelia::{EndReason, StopError, StopReason, StopReport};
+use tokio::sync::Semaphore;
+
+struct Gate(Semaphore);
+
+/// Names of those that have stopped, in order.
+#[derive(Default)]
+struct Stopped(Mutex<Vec<String>>);
+
+/// What a stop from within found.
+#[derive(Default)]
+struct Found(Mutex<Option<Result<StopReport, StopError>>>);
+
+#[derive(Message)]
+struct Job(u32);
+
+#[derive(Message)]
+#[message(reply = u32)]
+struct Count;
+
+#[derive(Message)]
+struct StopAll;
+
+#[derive(Subsystem, Default)]
+struct Work {
+    count: u32,
+}
+
+#[routes]
+impl Work {
+    /// Panics at every odd job.
+    #[route("job")]
+    async fn job(&mut self, Job(n): Job, State(gate): State<Gate>) {
+        gate.0.acquire().await.unwrap().forget();
+        assert!(n.is_multiple_of(2), "{ON_PURPOSE}");
+        self.count += 1;
+    }
+
+    #[route("count")]
+    fn count(&mut self, _: Count) -> u32 {
+        self.count
+    }
+
+    /// Waits for the stop of its own system.
+    #[route("stop/here")]
+    async fn stop_here(&mut self, _: StopAll, system: System) {
+        let _ = system.stop_within(Duration::from_millis(50)).await;
+        unreachable!("it is waited for itself");
+    }
+
+    /// Lets another task, on the same thread, do it.
+    #[route("stop/beside")]
+    async fn stop_beside(&mut self, _: StopAll, system: System, State(found): State<Found>) {
+        tokio::spawn(async move {
+            let stopped = system.stop().await;
+            *found.0.lock().unwrap() = Some(stopped);
+        });
+    }
+
+    #[stopped]
+    fn end(&mut self, _: EndReason, ctx: Context, State(stopped): State<Stopped>) {
+        stopped.0.lock().unwrap().push(ctx.name().to_owned());
+        assert!(!ctx.name().starts_with("fragile"), "{ON_PURPOSE}");
+    }
+}
+
+struct Fixture {
+    system: System,
+    gate: Arc<Gate>,
+    stopped: Arc<Stopped>,
+    found: Arc<Found>,
+}
+
+async fn fixture() -> Fixture {
+    quiet_panics();
+    let gate = Arc::new(Gate(Semaphore::new(0)));
+    let stopped = Arc::new(Stopped::default());
+    let found = Arc::new(Found::default());
+    let system = System::builder()
+        .threads(1)
+        .shared_state(gate.clone())
+        .shared_state(stopped.clone())
+        .shared_state(found.clone())
+        .start()
+        .await
+        .unwrap();
+    system.mount(Work::default).await.unwrap();
+    Fixture {
+        system,
+        gate,
+        stopped,
+        found,
+    }
+}
+
+#[mycelia::test]
+async fn a_handler_that_panics_while_the_system_stops_fails_alone() {
+    let _watch = watchdog();
+    let Fixture { system, gate, .. } = fixture().await;
+    for n in 0..10 {
+        system.tell("work://job", Job(n)).await.unwrap();
+    }
+    let mut count = Box::pin(system.ask("work://count", Count));
+    assert!(poll_once(&mut count).await.is_none());
+    let mut stop = Box::pin(system.stop());
+    assert!(poll_once(&mut stop).await.is_none());
+    gate.0.add_permits(10);
+    let report = stop.await.unwrap();
+    assert_eq!(figures(&report.ledger), [11, 6, 5, 0, 0, 0]);
+    // It was made anew each time, last by the tenth job.
+    assert_eq!(count.await.unwrap(), 0);
+}
+
+#[mycelia::test]
+async fn a_stopped_hook_that_panics_holds_up_nobody() {
+    let _watch = watchdog();
+    let Fixture {
+        system, stopped, ..
+    } = fixture().await;
+    for name in ["fragile", "other", "fragile-2"] {
+        system.mount_as(name, Work::default).await.unwrap();
+    }
+    let report = system.stop().await.unwrap();
+    assert_eq!(figures(&report.ledger), [0; 6]);
+    let stopped = stopped.0.lock().unwrap();
+    assert_eq!(*stopped, ["fragile-2", "other", "fragile", "work"]);
+}
+
+#[mycelia::test]
+async fn a_stop_that_a_handler_waits_for_cuts_that_handler_off_and_ends_the_system() {
+    let _watch = watchdog();
+    let Fixture { system, .. } = fixture().await;
+    let asked = system.ask("work://stop/here", StopAll).await;
+    assert!(
+        matches!(asked, Err(AskError::Unhandled { .. })),
+        "{asked:?}"
+    );
+    // Whoever waits for the end hears of it.
+    assert_eq!(system.stopped().await, StopReason::Requested);
+    assert_eq!(system.stop().await, Err(StopError::AlreadyStopped));
+    let ledger = system.snapshot().total;
+    assert_eq!(figures(&ledger), [1, 0, 1, 0, 0, 0]);
+}
+
+#[mycelia::test]
+async fn a_stop_that_a_handler_spawns_ends_the_system_and_is_told_how() {
+    let _watch = watchdog();
+    let Fixture { system, found, .. } = fixture().await;
+    system.ask("work://stop/beside", StopAll).await.unwrap();
+    until("the task was told", || found.0.lock().unwrap().is_some()).await;
+    let report = found.0.lock().unwrap().take().unwrap().unwrap();
+    assert_eq!(figures(&report.ledger), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(system.stopped().await, StopReason::Requested);
+}
+
+#[mycelia::test]
+async fn askers_of_a_system_that_is_dropped_are_told() {
+    let _watch = watchdog();
+    let Fixture { system, .. } = fixture().await;
+    let job = system.route::<Job>("work://job").unwrap();
+    let count = system.route::<Count>("work://count").unwrap();
+    let mut begun = Box::pin(job.ask(Job(0)));
+    assert!(poll_once(&mut begun).await.is_none());
+    let mut waiting = Box::pin(count.ask(Count));
+    assert!(poll_once(&mut waiting).await.is_none());
+    drop(system);
+    assert!(matches!(begun.await, Err(AskError::Unhandled { .. })));
+    assert!(matches!(waiting.await, Err(AskError::Unhandled { .. })));
+    let refused = count.try_tell(Count).unwrap_err();
+    assert_eq!(refused.reason, SendError::Stopped);
+}

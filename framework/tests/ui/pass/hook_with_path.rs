@@ -1,0 +1,22 @@
+// A hook is called by no path, so there is nothing to capture.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+struct Ping;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[started]
+    fn open(&mut self, _: Context) {}
+
+    #[route("ping/{id}")]
+    fn ping(&mut self, _: Ping, Path(_id): Path<u64>) {}
+}
+
+fn main() {
+    let _ = (Api, Api::routes);
+}

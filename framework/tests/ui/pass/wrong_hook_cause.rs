@@ -1,0 +1,29 @@
+// Each hook is told its own kind of cause, and the first one none.
+
+use mycelia::prelude::*;
+use mycelia::{EndReason, Failure};
+
+#[derive(Message)]
+struct Ping;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[started]
+    fn open(&mut self) {}
+
+    #[restarting]
+    async fn learn(&mut self, _: Failure) {}
+
+    #[stopped]
+    fn close(&mut self, _: EndReason, _: System) {}
+
+    #[route("ping")]
+    fn ping(&mut self, _: Ping) {}
+}
+
+fn main() {
+    let _ = Api;
+}
