@@ -44,6 +44,7 @@
 
 // Underneath: atomics, ownership, time.
 mod sync;
+mod fate;
 mod token;
 mod clock;
 
@@ -73,6 +74,7 @@ mod memory;
 mod waits;
 mod dead_letters;
 mod blocking;
+mod place;
 mod shared;
 mod host;
 mod send;

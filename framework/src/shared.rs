@@ -17,6 +17,7 @@ use crate::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
 use crate::local::Local;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Seat, SeatId};
+use crate::place::Executor;
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
@@ -45,7 +46,7 @@ pub(crate) struct Shared {
     /// Why the system stops, if not because it was told to; and whether all have ended.
     stopping: watch::Sender<(Option<StopReason>, bool)>,
     /// The keepers' executor: drives the timers of askers on other executors.
-    pub(crate) keepers: tokio::runtime::Handle,
+    pub(crate) keepers: Executor,
     phase: AtomicU8,
 }
 
@@ -127,11 +128,7 @@ pub(crate) enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        settings: Settings,
-        pool: Arc<Pool>,
-        keepers: tokio::runtime::Handle,
-    ) -> Self {
+    pub(crate) fn new(settings: Settings, pool: Arc<Pool>, keepers: Executor) -> Self {
         Shared {
             blocking: Blocking::new(settings.name.clone(), settings.blocking_threads),
             name: settings.name,

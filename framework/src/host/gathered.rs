@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::Works;
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
+use crate::fate::{self, Point};
 use crate::latency::Sample;
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
@@ -127,6 +128,7 @@ impl<'l> Gathered<'l> {
         self.enter(works);
         let slot = envelope.reply_slot();
         let index = envelope.into_token().surrender();
+        fate::preempt(Point::Reply);
         if !slot.reply() {
             // The asker has gone. Otherwise it mints the token again.
             let token = Token::mint(index);
@@ -149,6 +151,7 @@ impl<'l> Gathered<'l> {
         }
         let seat = &works.mounted.seat;
         let ended = seat.endings.enter(&mut self.tally);
+        fate::preempt(Point::Entered);
         if ended > 0 {
             seat.make_room(ended as usize);
         }
@@ -183,6 +186,7 @@ impl<'l> Gathered<'l> {
         if owed == 0 {
             return;
         }
+        fate::preempt(Point::Freed);
         let pool = &works.shared.pool;
         if pool.room.any() {
             let turn_ns = match self.first.0 {

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::directory::Mounted;
 use crate::events::EndReason;
+use crate::fate::{self, Point};
 use crate::handler::Desk;
 use crate::handler::hooks::Hook;
 use crate::local::Local;
@@ -141,6 +142,7 @@ impl<S: 'static> Host<S> {
         };
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, limits);
+        fate::preempt(Point::Keeper);
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {
@@ -251,6 +253,10 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
     ) -> Poll<()> {
         let Hosted { works, resident } = &*host.hosted;
         resident.borrow_mut().meet_task(works, task.waker());
+        if fate::coin(Point::Late) {
+            task.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // Its time counts from the end of its first turn.
         let mut first = None;
         works.local.agenda.round(host.number, || {

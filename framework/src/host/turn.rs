@@ -15,6 +15,7 @@ use crate::clock::{Due, Stamp};
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
+use crate::fate::{self, Point};
 use crate::handler::hooks::Hook;
 use crate::handler::{Called, Unanswered};
 use crate::ledger::Ending;
@@ -78,7 +79,7 @@ impl<S: 'static> Resident<S> {
         if !self.controls.is_empty() {
             self.obey(works, gathered);
         }
-        let slice = works.mounted.slice.load(Ordering::Relaxed);
+        let slice = fate::at_most(Point::Slice, works.mounted.slice.load(Ordering::Relaxed));
         let mut left = slice;
         loop {
             if let Some(service) = self.in_service.take() {
@@ -212,9 +213,10 @@ impl<S: 'static> Resident<S> {
             0 => self.looks.saturating_sub(1),
             begun => (u32::from(self.looks) + begun / 2).min(LOOKS) as u8,
         };
-        if self.looks > 0 {
+        if (self.looks > 0) != fate::coin(Point::Rest) {
             return Some(Turn::Linger);
         }
+        fate::preempt(Point::Sleep);
         works.mounted.seat.sleep().then_some(Turn::Sleep)
     }
 
@@ -334,6 +336,7 @@ impl<S: 'static> Resident<S> {
         // Closed first: who is told of its message's end finds the mailbox closed.
         let links = &shared.pool.links;
         let mut rest = works.mounted.seat.close(links);
+        fate::preempt(Point::Closed);
         let mut kept = self.all_kept(links);
         while let Some(token) = kept.pop_front(links) {
             let envelope = Envelope::new(&shared.pool.slab, token);
@@ -358,6 +361,7 @@ impl<S: 'static> Resident<S> {
         }
         gathered.begin_turn(&mut self.went_on);
         gathered.end_turn(works, false);
+        fate::preempt(Point::Closed);
         works.mounted.seat.move_out();
         works.mounted.seat.leave_waker(None);
         self.waker = None;

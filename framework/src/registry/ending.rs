@@ -12,6 +12,7 @@ use super::{Moving, Registry};
 use crate::directory::Mounted;
 use crate::error::UnmountError;
 use crate::events::EndReason;
+use crate::fate::{self, Point};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
@@ -212,7 +213,9 @@ async fn until_quiet(shared: &Shared, deadline: Instant) {
             .iter()
             .map(|one| u64::from(one.kept.load(Ordering::Acquire)))
             .sum();
+        fate::preempt(Point::Keeper);
         let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
+        fate::preempt(Point::Keeper);
         let sent: u64 = all.iter().map(|mounted| mounted.seat.accepted()).sum();
         // A message may have moved on while we looked; not if as many were sent before and after.
         if waiting <= kept && before == Some(sent) {

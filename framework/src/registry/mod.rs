@@ -13,7 +13,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use actix::{Actor, ActorFutureExt, Addr, Context, Handler, ResponseActFuture, WrapFuture};
-use actix_rt::ArbiterHandle;
 use tokio::sync::{oneshot, watch};
 
 use crate::directory::{Mounted, Placing};
@@ -22,6 +21,7 @@ use crate::events::Change;
 use crate::host::Standing;
 use crate::mailbox::orders::Report;
 use crate::mailbox::{Seat, SeatId};
+use crate::place::Place;
 use crate::route::RouteMap;
 use crate::shared::{Phase, Shared};
 use crate::supervision::{Policy, Together};
@@ -32,7 +32,7 @@ pub(crate) struct Registry {
     shared: Arc<Shared>,
     /// Who is restarted when a subsystem without a parent is.
     together: Together,
-    threads: Vec<ArbiterHandle>,
+    threads: Vec<Place>,
     /// Subsystems per thread.
     population: Vec<usize>,
     /// Names in between: not yet, or no longer, in the directory.
@@ -78,7 +78,7 @@ impl Registry {
     pub(crate) fn start_on_this_thread(
         shared: Arc<Shared>,
         together: Together,
-        threads: Vec<ArbiterHandle>,
+        threads: Vec<Place>,
     ) -> Addr<Self> {
         let registry = Registry {
             together,
@@ -207,7 +207,7 @@ impl Handler<Mount> for Registry {
         let (standing, stands) = oneshot::channel();
         let (shared, host) = (self.shared.clone(), mounted.clone());
         let launch = mount.launch;
-        self.threads[thread].spawn_fn(move || launch(shared, host, standing));
+        self.threads[thread].run(move || launch(shared, host, standing));
         let fate = async move {
             let stands = stands.await;
             if !matches!(stands, Ok(Ok(()))) {

@@ -11,10 +11,12 @@ pub(crate) mod strategy;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
+use tokio::time::Instant;
 
+use crate::fate::{self, Point};
 use crate::shared::Shared;
 use crate::sync::Ordering;
 use crate::waits::Hopeless;
@@ -67,6 +69,7 @@ impl Supervisor {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let begun = Instant::now();
         let goes_on = self.goes_on();
+        fate::preempt(Point::Keeper);
         if goes_on {
             self.schedule();
             self.remind(begun);
@@ -156,6 +159,7 @@ impl Supervisor {
                 .map_or(0, |mounted| mounted.seat.waiting())
         };
         let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
+        fate::preempt(Point::Keeper);
         let in_flight = u64::from(shared.pool.in_flight());
         let found = if in_flight < u64::from(shared.pool.capacity()) {
             // One is free: whoever waits is about to be woken.

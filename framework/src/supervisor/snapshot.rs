@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::dead_letters::DeadLetter;
 use crate::directory::Mounted;
+use crate::fate::{self, Point};
 use crate::latency::RouteLatency;
 use crate::ledger::Ledger;
 use crate::pool::PoolStats;
@@ -114,6 +115,7 @@ impl SubsystemSnapshot {
                 is_shared,
             })
             .collect();
+        fate::preempt(Point::Keeper);
         SubsystemSnapshot {
             name: mounted.seat.name.clone(),
             thread: mounted.thread,

@@ -115,10 +115,7 @@ impl System {
             });
         }
         core.keeper.quit();
-        if let Some(thread) = core.keeper.thread() {
-            // A few milliseconds at most: all subsystems have ended.
-            let _ = thread.join();
-        }
+        core.keeper.join().await;
         let report = StopReport {
             ledger,
             took: begun.elapsed(),

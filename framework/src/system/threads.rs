@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::error::StartError;
+use crate::place::{Executor, Place};
 use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::shared::{Settings, Shared};
@@ -36,6 +37,9 @@ pub(super) struct Threads {
 pub(super) struct Keeper {
     quit: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Told when all threads of a simulated system have ended.
+    #[cfg(feature = "test")]
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Keeper {
@@ -46,9 +50,20 @@ impl Keeper {
         }
     }
 
-    /// The thread, to be joined; once.
-    pub(super) fn thread(&self) -> Option<JoinHandle<()>> {
-        lock(&self.thread).take()
+    /// Waits until all threads have ended: blocks for a few milliseconds at most, once all subsystems
+    /// have.
+    pub(super) async fn join(&self) {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        #[cfg(feature = "test")]
+        {
+            let ended = lock(&self.ended).take();
+            if let Some(ended) = ended {
+                let _ = ended.await;
+            }
+        }
     }
 }
 
@@ -79,7 +94,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let keepers = runtime.handle().clone();
+            let keepers = Executor::new(runtime.handle().clone());
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let arbiters = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
@@ -93,9 +108,10 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                     }
                 }
                 let shared = Arc::new(Shared::new(plan.settings, plan.pool, keepers));
-                let handles = arbiters.iter().map(Arbiter::handle).collect();
+                let handles = arbiters.iter().map(Arbiter::handle);
+                let places = handles.map(Place::Arbiter).collect();
                 let registry =
-                    Registry::start_on_this_thread(shared.clone(), plan.together, handles);
+                    Registry::start_on_this_thread(shared.clone(), plan.together, places);
                 let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
                     // Until the system is stopped or nobody is left who could.
@@ -119,6 +135,8 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             keeper: Keeper {
                 quit: Mutex::new(Some(quit)),
                 thread: Mutex::new(Some(thread)),
+                #[cfg(feature = "test")]
+                ended: Mutex::default(),
             },
         }),
         Ok(Err(error)) => Err(StartError::Thread(error)),
@@ -126,4 +144,52 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             "the keepers' thread ended at its start",
         ))),
     }
+}
+
+/// The ground that a simulation lends a system: its threads, its time, its chance.
+#[cfg(feature = "test")]
+pub(crate) struct Ground {
+    pub(crate) clock: crate::clock::Clock,
+    pub(crate) seed: u64,
+    pub(crate) keepers: crate::place::Jobs,
+    pub(crate) threads: Vec<crate::place::Jobs>,
+    /// Lets the threads end.
+    pub(crate) quit: oneshot::Sender<()>,
+    /// Told when they have.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+/// Starts everything on the threads of a simulation.
+#[cfg(feature = "test")]
+pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Threads, StartError> {
+    let Ground {
+        keepers, threads, ..
+    } = ground;
+    let settings = Settings {
+        clock: ground.clock,
+        seed: ground.seed,
+        ..plan.settings
+    };
+    let (started, start) = oneshot::channel();
+    let jobs = keepers.clone();
+    Place::Simulated(keepers).run(move || {
+        let executor = Executor::simulated(tokio::runtime::Handle::current(), jobs);
+        let shared = Arc::new(Shared::new(settings, plan.pool, executor));
+        let places = threads.into_iter().map(Place::Simulated).collect();
+        let registry = Registry::start_on_this_thread(shared.clone(), plan.together, places);
+        let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
+        let _ = started.send((shared, registry, supervisor));
+    });
+    let over = |_| StartError::Thread(std::io::Error::other("the simulation is over"));
+    let (shared, registry, supervisor) = start.await.map_err(over)?;
+    Ok(Threads {
+        shared,
+        registry,
+        supervisor,
+        keeper: Keeper {
+            quit: Mutex::new(Some(ground.quit)),
+            thread: Mutex::default(),
+            ended: Mutex::new(Some(ground.ended)),
+        },
+    })
 }
