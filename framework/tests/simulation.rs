@@ -71,3 +71,12 @@ fn a_system_runs_in_a_simulation_and_its_ledger_closes() {
     let outcomes = check_seeds(0..100, counters);
     assert!(outcomes.iter().all(|outcome| outcome.value == 80));
 }
+
+#[path = "../../examples/simulation/model/mod.rs"]
+mod model;
+
+#[test]
+fn every_message_is_accounted_for_once_whatever_the_scheduler_does() {
+    let _watch = watchdog();
+    check_seeds(0..300, |seed| model::simulate(seed, None, false));
+}
