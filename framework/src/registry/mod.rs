@@ -14,6 +14,7 @@ use std::sync::{Arc, Weak};
 
 use actix::{Actor, ActorFutureExt, Addr, Context, Handler, ResponseActFuture, WrapFuture};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::directory::{Mounted, Placing};
 use crate::error::MountError;
@@ -208,11 +209,13 @@ impl Handler<Mount> for Registry {
         let (shared, host) = (self.shared.clone(), mounted.clone());
         let launch = mount.launch;
         self.threads[thread].run(move || launch(shared, host, standing));
+        let patience = self.shared.stop_deadline;
         let fate = async move {
             let stands = stands.await;
             if !matches!(stands, Ok(Ok(()))) {
                 // Its first hook may have mounted children.
-                ending::end_children(&mounted).await;
+                let deadline = Instant::now().checked_add(patience);
+                ending::end_children(&mounted, deadline).await;
             }
             (mounted, stands)
         };

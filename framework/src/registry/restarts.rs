@@ -64,8 +64,9 @@ impl Registry {
         let siblings = self.siblings(mounted);
         let at = siblings.iter().position(|one| Arc::ptr_eq(one, mounted));
         match (together, at) {
-            (Together::AllForOne, _) => siblings,
+            (Together::AllForOne, Some(_)) => siblings,
             (Together::RestForOne, Some(at)) => siblings[at..].to_vec(),
+            // Who is leaving is nobody's sibling any more; it is made anew to end what it has accepted.
             (Together::OneForOne, _) | (_, None) => vec![mounted.clone()],
         }
     }
@@ -89,17 +90,20 @@ impl Registry {
         let halt = {
             let concerned = concerned.clone();
             async move {
+                let mut leaving = Vec::new();
                 for (one, childless) in concerned.iter().zip(childless).rev() {
-                    childless.await;
+                    leaving.push(childless.await);
                     acknowledged(one, Control::Halt).await;
                 }
                 tokio::time::sleep(after).await;
+                leaving
             }
         };
-        let halted = halt.into_actor(self).then(move |(), registry, _| {
+        let halted = halt.into_actor(self).then(move |leaving, registry, _| {
             for one in &concerned {
                 registry.forget_children(one);
             }
+            drop(leaving);
             let revive = async move {
                 for one in &concerned {
                     let failure = failure.clone();
@@ -128,24 +132,29 @@ impl Registry {
     ) {
         mounted.leave();
         let childless = self.without_children(mounted.clone());
-        ctx.spawn(childless.into_actor(self).map(move |(), registry, ctx| {
-            registry.forget_children(&mounted);
-            match reason {
-                EndReason::Escalated(failure) => registry.escalate(&mounted, failure, ctx),
-                // It stays where it can be seen, closed, until it is unmounted.
-                EndReason::Failed(_) => {}
-                _ => {
-                    if registry
-                        .shared
-                        .directory
-                        .remove(&mounted.seat.name)
-                        .is_some()
-                    {
-                        registry.vacate(&mounted);
+        ctx.spawn(
+            childless
+                .into_actor(self)
+                .map(move |leaving, registry, ctx| {
+                    registry.forget_children(&mounted);
+                    drop(leaving);
+                    match reason {
+                        EndReason::Escalated(failure) => registry.escalate(&mounted, failure, ctx),
+                        // It stays where it can be seen, closed, until it is unmounted.
+                        EndReason::Failed(_) => {}
+                        _ => {
+                            if registry
+                                .shared
+                                .directory
+                                .remove(&mounted.seat.name)
+                                .is_some()
+                            {
+                                registry.vacate(&mounted);
+                            }
+                        }
                     }
-                }
-            }
-        }));
+                }),
+        );
     }
 
     /// A subsystem failed too often: its parent fails in its place, or the system stops.

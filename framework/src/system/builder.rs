@@ -124,7 +124,8 @@ impl Builder {
         self
     }
 
-    /// How long [`System::stop`] waits for accepted messages. Default: 10 s.
+    /// How long [`System::stop`] waits for accepted messages, and how long the children of a subsystem
+    /// that is made anew, or has failed for good, have to end theirs. Default: 10 s.
     pub fn stop_deadline(mut self, deadline: Duration) -> Self {
         self.stop_deadline = deadline;
         self
