@@ -107,7 +107,6 @@ impl Stage {
         let mut end_of_time = std::pin::pin!(sleep_until(end));
         while !is_done() && self.halt.borrow().is_none() {
             let Some(thread) = self.choose() else {
-                self.time.catch_up(true).await;
                 // Wakes when somebody has something to do: tokio goes from timer to timer.
                 let is_over = std::future::poll_fn(|cx| {
                     self.alarm.set(cx.waker());
@@ -130,8 +129,7 @@ impl Stage {
             }
             thread.poll();
             self.pass_time();
-            self.time.catch_up(false).await;
-            self.time.follow();
+            self.time.fire().await;
             if self.steps.get() > self.most_steps || Instant::now() >= end {
                 self.halt(Halt::Endless(self.report()));
             }
@@ -145,7 +143,7 @@ impl Stage {
             1..8 => self.rng.below(50),
             _ => self.rng.below(3),
         };
-        self.time.spend(u64::from(us) * 1000);
+        self.time.spend(Duration::from_micros(us.into()));
         self.note(Point::Time, us);
     }
 
@@ -216,20 +214,27 @@ impl Stage {
             .map(|thread| format!("{} ({})", thread.number, thread.name))
             .collect();
         report += &format!("threads with something to do: [{}]", ready.join(", "));
-        for system in self.systems.borrow().iter().filter_map(WeakSystem::upgrade) {
+        for system in self.systems.borrow().iter() {
+            let (Some(shared), Some(system)) = (system.shared(), system.upgrade()) else {
+                continue;
+            };
             let now = system.snapshot();
             report += &format!(
                 "\nsystem `{}`: {} envelopes of {} in flight; {:?}",
                 now.system, now.pool.in_flight, now.pool.capacity, now.total
             );
-            for subsystem in now.subsystems {
-                if subsystem.ledger.waiting > 0 {
-                    report += &format!(
-                        "\n  `{}` on thread {}: {:?}",
-                        subsystem.name, subsystem.thread, subsystem.ledger
-                    );
-                }
+            for mounted in shared.directory.all_alive() {
+                let seat = &mounted.seat;
+                report += &format!(
+                    "\n  {} `{}` on thread {}{}: {:?}",
+                    seat.id,
+                    seat.name,
+                    mounted.thread,
+                    if mounted.is_gone() { ", leaving" } else { "" },
+                    mounted.ledger()
+                );
             }
+            report += &format!("\n  who waits for whom: {}", shared.waits.list());
         }
         report
     }
@@ -260,7 +265,7 @@ impl Fate for Stage {
     }
 
     fn spend(&self, time: Duration) {
-        self.time.spend(time.as_nanos() as u64);
+        self.time.spend(time);
     }
 
     fn plants(&self, plant: Plant) -> bool {

@@ -1,14 +1,15 @@
 //! The time of a simulation: tokio's, paused, and a manual clock that follows it.
 
 use std::cell::Cell;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::clock::{Clock, ClockHand};
 
-/// The clock may be so far ahead of tokio's timers: bringing these up costs a round of the executor.
-const AHEAD_NS: u64 = 200_000;
+/// Timers may be so much late: to have them fire costs a round of the executor.
+const LATE_NS: u64 = 200_000;
 
 pub(super) struct Time {
     pub(super) clock: Clock,
@@ -16,8 +17,8 @@ pub(super) struct Time {
     begun: Instant,
     /// What the clock shows.
     shown_ns: Cell<u64>,
-    /// How much more that is than tokio knows of.
-    ahead_ns: Cell<u64>,
+    /// What it showed when timers last fired.
+    fired_ns: Cell<u64>,
 }
 
 impl Time {
@@ -29,7 +30,7 @@ impl Time {
             hand,
             begun: Instant::now(),
             shown_ns: Cell::new(0),
-            ahead_ns: Cell::new(0),
+            fired_ns: Cell::new(0),
         }
     }
 
@@ -38,31 +39,28 @@ impl Time {
         self.shown_ns.get()
     }
 
-    /// Lets time pass while somebody works.
-    pub(super) fn spend(&self, ns: u64) {
-        self.ahead_ns.set(self.ahead_ns.get() + ns);
-        self.show(self.shown_ns.get() + ns);
+    /// Lets time pass while somebody works. No timer fires before [`fire`](Self::fire).
+    pub(super) fn spend(&self, time: Duration) {
+        // Its first poll turns tokio's clock forward; all it does then is to let the executor go round.
+        let mut advance = std::pin::pin!(tokio::time::advance(time));
+        let _ = advance
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        self.follow();
     }
 
-    fn show(&self, ns: u64) {
-        let before = self.shown_ns.replace(ns);
-        self.hand.advance(Duration::from_nanos(ns - before));
-    }
-
-    /// Lets timers fire whose time has come; at once if `all`, else when there are enough of them.
-    pub(super) async fn catch_up(&self, all: bool) {
-        let ahead = self.ahead_ns.get();
-        if ahead > 0 && (all || ahead >= AHEAD_NS) {
-            self.ahead_ns.set(0);
-            tokio::time::advance(Duration::from_nanos(ahead)).await;
+    /// Lets timers fire whose time has come, if that was some time ago.
+    pub(super) async fn fire(&self) {
+        if self.shown_ns.get() - self.fired_ns.get() >= LATE_NS {
+            self.fired_ns.set(self.shown_ns.get());
+            tokio::task::yield_now().await;
         }
     }
 
     /// Follows tokio, which goes from timer to timer while nothing can be done.
     pub(super) fn follow(&self) {
-        let now = self.begun.elapsed().as_nanos() as u64 + self.ahead_ns.get();
-        if now > self.shown_ns.get() {
-            self.show(now);
-        }
+        let now_ns = self.begun.elapsed().as_nanos() as u64;
+        let before_ns = self.shown_ns.replace(now_ns);
+        self.hand.advance(Duration::from_nanos(now_ns - before_ns));
     }
 }
