@@ -36,6 +36,11 @@ impl Blocking {
         who: Arc<str>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> std::io::Result<JoinHandle<T>> {
+        #[cfg(feature = "test")]
+        if crate::fate::thread() != 0 {
+            // A simulation has no other threads: later, on this one.
+            return Ok(tokio::task::spawn_local(async { work() }));
+        }
         let runtime = self.runtime.get_or_try_init(|| {
             tokio::runtime::Builder::new_current_thread()
                 .max_blocking_threads(self.threads)

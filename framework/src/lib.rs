@@ -44,6 +44,7 @@
 
 // Underneath: atomics, ownership, time.
 mod sync;
+mod fate;
 mod token;
 mod clock;
 
@@ -77,6 +78,7 @@ mod dead_letters;
 mod blocking;
 #[cfg(feature = "test")]
 mod taps;
+mod place;
 mod shared;
 mod host;
 mod send;

@@ -69,6 +69,12 @@ thread_local! {
     static MEMORIES: RefCell<Vec<Rc<Memory>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Exchanges what this thread remembers for what another does: see [`crate::local::exchange`].
+#[cfg(feature = "test")]
+pub(crate) fn exchange(remembered: &mut Vec<Rc<Memory>>) {
+    MEMORIES.with_borrow_mut(|memories| std::mem::swap(memories, remembered));
+}
+
 #[inline]
 fn hash(text: &str) -> u64 {
     let mut hasher = FxHasher::default();

@@ -18,6 +18,7 @@ use crate::local::Local;
 use crate::local::stamps::Stamps;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Seat, SeatId};
+use crate::place::Executor;
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
@@ -57,7 +58,7 @@ pub(crate) struct Shared {
     /// The signal after which the stop's deadline is waited for no longer.
     hurry: watch::Sender<Option<&'static str>>,
     /// The keepers' executor: drives the timers of askers on other executors.
-    pub(crate) keepers: tokio::runtime::Handle,
+    pub(crate) keepers: Executor,
     phase: AtomicU8,
 }
 
@@ -143,11 +144,7 @@ pub(crate) enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        settings: Settings,
-        pool: Arc<Pool>,
-        keepers: tokio::runtime::Handle,
-    ) -> Self {
+    pub(crate) fn new(settings: Settings, pool: Arc<Pool>, keepers: Executor) -> Self {
         Shared {
             blocking: Blocking::new(settings.name.clone(), settings.blocking_threads),
             name: settings.name,

@@ -215,7 +215,9 @@ impl Context {
     fn keep_time(&self, work: impl Future<Output = ()> + Send + 'static) -> Task {
         let (work, task) = self.enlisted(work);
         if let Some(shared) = self.shared() {
-            drop(shared.keepers.spawn(work));
+            shared.keepers.spawn(async move {
+                let _ = work.await;
+            });
         }
         task
     }

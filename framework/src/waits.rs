@@ -97,6 +97,16 @@ impl Waits {
         }
     }
 
+    /// Who waits for whom, as a text.
+    #[cfg(feature = "test")]
+    pub(crate) fn list(&self) -> String {
+        let edges = lock(&self.edges);
+        let texts: Vec<String> = (edges.list.iter())
+            .map(|edge| format!("{} for {:?}", edge.who, edge.what))
+            .collect();
+        texts.join(", ")
+    }
+
     /// True if a handler waits for an envelope.
     pub(crate) fn any_for_envelope(&self) -> bool {
         lock(&self.edges)

@@ -128,5 +128,20 @@ impl<S: 'static> Resident<S> {
         self.ticket = taken.ticket;
         works.shared.pool.note_in_flight(taken.chain.len());
         self.backlog = taken.chain;
+        #[cfg(feature = "test")]
+        if crate::fate::plants(crate::fate::Plant::Reorder) {
+            self.swap_first_two(&works.shared.pool.links);
+        }
+    }
+
+    /// A planted error.
+    #[cfg(feature = "test")]
+    fn swap_first_two(&mut self, links: &Links) {
+        let mut before = std::mem::replace(&mut self.backlog, Chain::new());
+        let first = before.pop_front(links);
+        for token in before.pop_front(links).into_iter().chain(first) {
+            self.backlog.push_back(links, token);
+        }
+        self.backlog.append(links, before);
     }
 }

@@ -10,6 +10,7 @@ use super::Works;
 use super::alike::Alike;
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
+use crate::fate::{self, Point};
 use crate::latency::Sample;
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
@@ -167,6 +168,7 @@ impl<'l> Gathered<'l> {
         self.enter(works);
         let slot = envelope.reply_slot();
         let index = envelope.into_token().surrender();
+        fate::preempt(Point::Reply);
         if !slot.reply() {
             // The asker has gone. Otherwise it mints the token again.
             let token = Token::mint(index);
@@ -190,6 +192,7 @@ impl<'l> Gathered<'l> {
         }
         let seat = &works.mounted.seat;
         let ended = seat.endings.enter(&mut self.tally);
+        fate::preempt(Point::Entered);
         if ended > 0 {
             seat.make_room(ended as usize);
         }
@@ -224,6 +227,7 @@ impl<'l> Gathered<'l> {
         if owed == 0 {
             return;
         }
+        fate::preempt(Point::Freed);
         let pool = &works.shared.pool;
         if pool.room.any() {
             let turn_ns = match self.first.0 {

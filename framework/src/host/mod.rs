@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::directory::Mounted;
 use crate::events::EndReason;
+use crate::fate::{self, Point};
 use crate::handler::Desk;
 use crate::handler::hooks::Hook;
 use crate::local::Local;
@@ -143,6 +144,7 @@ impl<S: 'static> Host<S> {
         };
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, limits);
+        fate::preempt(Point::Keeper);
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {
@@ -264,6 +266,10 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
             let mut resident = resident.borrow_mut();
             resident.meet_task(works, task.waker());
             resident.share.come_round();
+        }
+        if fate::coin(Point::Late) {
+            task.waker().wake_by_ref();
+            return Poll::Pending;
         }
         // Its time counts from the end of its first turn.
         let mut first = None;

@@ -17,6 +17,7 @@ use crate::clock::{Due, Stamp};
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::extract::Delivery;
+use crate::fate::{self, Point};
 use crate::handler::hooks::Hook;
 use crate::handler::{Called, Unanswered};
 use crate::ledger::Ending;
@@ -81,6 +82,7 @@ impl<S: 'static> Resident<S> {
             }
         };
         let cx = &mut Context::from_waker(&waker);
+        let messages = fate::at_most(Point::Slice, messages);
         let mut turn = self.serve(works, cx, &mut gathered, messages);
         self.went_on = turn == Turn::Again;
         self.is_ending = turn == Turn::Over;
@@ -264,9 +266,10 @@ impl<S: 'static> Resident<S> {
             0 => self.looks.saturating_sub(1),
             begun => (u32::from(self.looks) + begun / 2).min(LOOKS) as u8,
         };
-        if self.looks > 0 {
+        if (self.looks > 0) != fate::coin(Point::Rest) {
             return Some(Turn::Linger);
         }
+        fate::preempt(Point::Sleep);
         works.mounted.seat.sleep().then_some(Turn::Sleep)
     }
 
@@ -390,6 +393,7 @@ impl<S: 'static> Resident<S> {
         // Closed first: who is told of its message's end finds the mailbox closed.
         let links = &shared.pool.links;
         let mut rest = works.mounted.seat.close(links);
+        fate::preempt(Point::Closed);
         let mut kept = self.all_kept(links);
         while let Some(token) = kept.pop_front(links) {
             let envelope = Envelope::new(&shared.pool.slab, token);
@@ -414,6 +418,7 @@ impl<S: 'static> Resident<S> {
         }
         gathered.begin_turn(&mut self.went_on);
         gathered.end_turn(works, false);
+        fate::preempt(Point::Closed);
         works.mounted.seat.move_out();
         works.mounted.seat.leave_waker(None);
         self.waker = None;

@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::fate::{self, Point};
+
 /// Most turns given by one host before the executor comes round.
 const ROUND: u32 = 32;
 /// Longest that such a round may go on beginning turns after its first. The executor looks at timers
@@ -88,7 +90,7 @@ impl Agenda {
     /// Notes a host that slept and has something to do now. False if nobody would come by: then its
     /// task must be woken.
     pub(crate) fn note(&self, number: u32) -> bool {
-        let is_round = self.is_round.get();
+        let is_round = self.is_round.get() && !fate::coin(Point::Stranger);
         if is_round {
             self.noted.borrow_mut().push_back(number);
         }
@@ -101,7 +103,7 @@ impl Agenda {
         self.is_round.set(true);
         self.give_turn(first);
         for _ in 1..ROUND {
-            if is_late() {
+            if is_late() || fate::coin(Point::Round) {
                 break;
             }
             let Some(next) = self.next() else {
@@ -113,14 +115,18 @@ impl Agenda {
     }
 
     fn next(&self) -> Option<u32> {
-        self.noted.borrow_mut().pop_front()
+        let mut noted = self.noted.borrow_mut();
+        match noted.len() > 1 && fate::coin(Point::Order) {
+            false => noted.pop_front(),
+            true => noted.pop_back(),
+        }
     }
 
     /// Lends the caller's turn to a host that slept and has something to do now; false if that can't be
     /// done: then it must be noted or woken.
     pub(crate) fn lend(&self, number: u32) -> bool {
         let depth = self.depth.get();
-        if depth == DEPTH {
+        if depth == DEPTH || fate::coin(Point::Stranger) {
             return false;
         }
         self.depth.set(depth + 1);

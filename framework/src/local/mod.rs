@@ -8,9 +8,9 @@ pub(crate) mod stamps;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
-use std::thread::ThreadId;
 
 use crate::clock::{Due, Stamp};
+use crate::fate::ThreadKey;
 use crate::latency::Sample;
 use crate::pool::Pool;
 use crate::pool::lane::Lane;
@@ -40,7 +40,7 @@ pub(crate) struct Local {
     pub(crate) latest: Cell<Stamp>,
     pub(crate) agenda: Agenda,
     pub(crate) stamp: SharedStamp,
-    thread: ThreadId,
+    thread: ThreadKey,
     /// Tells the pool apart: the `Weak` keeps the place from being used again.
     address: usize,
     pool: Weak<Pool>,
@@ -74,7 +74,7 @@ impl Local {
             latest: Cell::new(Stamp(0)),
             agenda: Agenda::default(),
             stamp: SharedStamp::default(),
-            thread: std::thread::current().id(),
+            thread: ThreadKey::current(),
             address: Arc::as_ptr(pool) as usize,
             pool: Arc::downgrade(pool),
         })
@@ -103,7 +103,7 @@ impl Local {
                 return locals[0].clone();
             }
             locals.retain(|local| local.pool.strong_count() > 0);
-            let local = Local::new(pool, pool.enlist(std::thread::current().id()));
+            let local = Local::new(pool, pool.enlist(ThreadKey::current()));
             locals.insert(0, local.clone());
             local
         });
@@ -179,6 +179,13 @@ impl Drop for Serving<'_> {
         self.local.may_block.set(false);
         self.local.take_up(self.due, self.trace);
     }
+}
+
+/// Exchanges what this thread keeps of all systems for what another has kept: a simulation does so when
+/// it goes from thread to thread.
+#[cfg(feature = "test")]
+pub(crate) fn exchange(kept: &mut Vec<Rc<Local>>) {
+    LOCALS.with_borrow_mut(|locals| std::mem::swap(locals, kept));
 }
 
 /// True if any subsystem of any system is being served on this thread, which therefore must not block.

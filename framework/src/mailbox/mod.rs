@@ -17,6 +17,7 @@ use std::task::Waker;
 
 use once_cell::sync::OnceCell;
 
+use crate::fate::{self, Point};
 use crate::ledger::{Endings, Ledger};
 use crate::local::Local;
 use crate::overflow::Overflow;
@@ -182,6 +183,7 @@ impl Seat {
         priority: Priority,
         capacity: u32,
     ) -> Result<bool, (Token, Refusal)> {
+        fate::preempt(Point::Push);
         if priority != Priority::Normal || capacity != u32::MAX && self.lanes().is_some() {
             return self.push_to_lane(links, token, priority, capacity);
         }
@@ -225,6 +227,11 @@ impl Seat {
     /// Has the host look into its mailbox.
     #[cold]
     pub(crate) fn ring(&self, local: &Local) {
+        fate::preempt(Point::Ring);
+        #[cfg(feature = "test")]
+        if fate::plants(fate::Plant::LostWakeUp) {
+            return;
+        }
         if let Some(number) = self.number_on(local)
             && local.agenda.note(number)
         {

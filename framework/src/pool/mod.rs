@@ -4,18 +4,20 @@
 //! holder of its token, returns it. `acquire` never waits and says when none is free; [`Room`] waits.
 //! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]).
 
+#[cfg(feature = "test")]
+mod custody;
 pub(crate) mod lane;
 pub(crate) mod stack;
 pub(crate) mod waiters;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::ThreadId;
 
 use dashmap::DashMap;
 
 use crate::clock::{Due, Stamp};
 use crate::envelope::{Envelope, Slab};
+use crate::fate::{self, Point, ThreadKey};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::token::{Chain, Links, Token};
 use lane::Lane;
@@ -29,7 +31,7 @@ pub(crate) struct Pool {
     capacity: u32,
     pub(crate) slab: Slab,
     pub(crate) links: Links,
-    lanes: DashMap<ThreadId, Arc<Lane>>,
+    lanes: DashMap<ThreadKey, Arc<Lane>>,
     /// The same lanes, to go through: iterating over a `DashMap` locks and allocates once per shard.
     roster: RwLock<Vec<Arc<Lane>>>,
     /// For threads whose local storage is gone, and for what ended threads leave behind.
@@ -39,6 +41,8 @@ pub(crate) struct Pool {
     warmed: AtomicU32,
     high_water: AtomicU32,
     pub(crate) room: Waiters,
+    #[cfg(feature = "test")]
+    custody: custody::Custody,
 }
 
 #[derive(Default)]
@@ -110,6 +114,8 @@ impl Pool {
             warmed: AtomicU32::new(0),
             high_water: AtomicU32::new(0),
             room: Waiters::new(),
+            #[cfg(feature = "test")]
+            custody: custody::Custody::new(capacity),
         }
     }
 
@@ -135,6 +141,8 @@ impl Pool {
             Some(token) => token,
             None => self.fetch(hold)?,
         };
+        #[cfg(feature = "test")]
+        self.custody.take(&token);
         hold.acquired.add(1);
         Some(Envelope::new(&self.slab, token))
     }
@@ -151,6 +159,7 @@ impl Pool {
                 }
                 return Some(token);
             }
+            fate::preempt(Point::Freed);
             if let Some(token) = self.create() {
                 self.note_in_flight(self.in_flight() + 1);
                 return Some(token);
@@ -188,8 +197,16 @@ impl Pool {
 
     /// Returns a chain of cleared envelopes to the caller's lane. Does not wake those who wait.
     pub(crate) fn release(&self, to: &Lane, chain: Chain) {
+        #[cfg(feature = "test")]
+        let chain = self.custody.give_back(&self.links, chain);
+        #[cfg(feature = "test")]
+        let (chain, again) = self.custody.perhaps_twice(&self.links, chain);
         to.released.add(u64::from(chain.len()));
         to.stack.push(&self.links, chain);
+        #[cfg(feature = "test")]
+        if let Some(again) = again {
+            self.release(to, again);
+        }
     }
 
     /// Returns one envelope to the caller's lane, and wakes one who waits for it.
@@ -201,6 +218,7 @@ impl Pool {
         let mut chain = Chain::new();
         chain.push_back(&self.links, envelope.into_token());
         self.release(to, chain);
+        fate::preempt(Point::Freed);
         if self.room.any() {
             self.room.wake(1);
         }
@@ -219,7 +237,7 @@ impl Pool {
     }
 
     /// The lane of a thread, made when it first meets the pool.
-    pub(crate) fn enlist(&self, thread: ThreadId) -> Arc<Lane> {
+    pub(crate) fn enlist(&self, thread: ThreadKey) -> Arc<Lane> {
         let new = || {
             let lane = Arc::new(Lane::new());
             self.roster_mut().push(lane.clone());
@@ -229,7 +247,7 @@ impl Pool {
     }
 
     /// A thread has ended: its envelopes and counts become common.
-    pub(crate) fn retire(&self, thread: ThreadId, lane: &Lane) {
+    pub(crate) fn retire(&self, thread: ThreadKey, lane: &Lane) {
         self.lanes.remove(&thread);
         self.roster_mut().retain(|one| !std::ptr::eq(&**one, lane));
         self.fold(lane);

@@ -13,6 +13,7 @@ use super::{Moving, Registry};
 use crate::directory::Mounted;
 use crate::error::UnmountError;
 use crate::events::{Change, EndReason};
+use crate::fate::{self, Point};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
@@ -52,21 +53,33 @@ fn tell_to_end(mounted: &Mounted, order: Order, reason: EndReason) -> oneshot::R
     ended
 }
 
-/// Ends a subsystem and its children, the youngest first.
-pub(super) fn end_tree(mounted: Arc<Mounted>) -> LocalBoxFuture<'static, ()> {
+/// Ends a subsystem and its children, the youngest first; what waits after `deadline`, if there is one,
+/// is undeliverable.
+pub(super) fn end_tree(
+    mounted: Arc<Mounted>,
+    deadline: Option<Instant>,
+) -> LocalBoxFuture<'static, ()> {
     async move {
         // An order to a host that is not there yet would be lost.
         mounted.launched().await;
-        end_children(&mounted).await;
-        let _ = tell_to_end(&mounted, Order::Drain, EndReason::Unmounted).await;
+        end_children(&mounted, deadline).await;
+        let mut ended = tell_to_end(&mounted, Order::Drain, EndReason::Unmounted);
+        if let Some(deadline) = deadline {
+            let time_is_up = pin!(tokio::time::sleep_until(deadline));
+            if before(time_is_up, &mut ended).await {
+                return;
+            }
+            drop(tell_to_end(&mounted, Order::Abort, EndReason::Unmounted));
+        }
+        let _ = ended.await;
     }
     .boxed_local()
 }
 
-/// Ends the children of a subsystem, the youngest first.
-pub(super) async fn end_children(mounted: &Mounted) {
+/// Ends the children of a subsystem, the youngest first; see [`end_tree`].
+pub(super) async fn end_children(mounted: &Mounted, deadline: Option<Instant>) {
     for child in mounted.children().into_iter().rev() {
-        end_tree(child).await;
+        end_tree(child, deadline).await;
     }
 }
 
@@ -93,18 +106,22 @@ impl Registry {
         }
     }
 
-    /// Ends the children of a subsystem, and forgets them.
+    /// Ends the children of a subsystem. What it returns is to be dropped when they are forgotten: whoever
+    /// mounts under one of their names waits for that.
     pub(super) fn without_children(
         &mut self,
         mounted: Arc<Mounted>,
-    ) -> LocalBoxFuture<'static, ()> {
+    ) -> LocalBoxFuture<'static, watch::Sender<()>> {
         let (leave, left) = watch::channel(());
         for child in mounted.children() {
             self.close_tree(&child, &left);
         }
+        // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
+        // one of them has, would wait for ever.
+        let deadline = Instant::now().checked_add(self.shared.stop_deadline);
         async move {
-            end_children(&mounted).await;
-            drop(leave);
+            end_children(&mounted, deadline).await;
+            leave
         }
         .boxed_local()
     }
@@ -120,7 +137,7 @@ impl Handler<Unmount> for Registry {
         };
         let (leave, left) = watch::channel(());
         self.close_tree(&mounted, &left);
-        let ended = end_tree(mounted.clone());
+        let ended = end_tree(mounted.clone(), None);
         Box::pin(ended.into_actor(self).map(move |(), registry, _| {
             registry.forget_children(&mounted);
             let ledger = mounted.ledger();
@@ -227,7 +244,9 @@ async fn until_quiet(shared: &Shared) {
             .iter()
             .map(|one| u64::from(one.kept.load(Ordering::Acquire)))
             .sum();
+        fate::preempt(Point::Keeper);
         let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
+        fate::preempt(Point::Keeper);
         let sent: u64 = all.iter().map(|mounted| mounted.seat.accepted()).sum();
         // A message may have moved on while we looked; not if as many were sent before and after.
         if waiting <= kept && before == Some(sent) {

@@ -15,12 +15,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use actix::{Actor, Addr, Context};
-use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
 
 use crate::directory::Mounted;
 use crate::mailbox::orders::Report;
 use crate::mailbox::{Seat, SeatId};
+use crate::place::Place;
 use crate::shared::Shared;
 use crate::supervision::Together;
 use ending::Ended;
@@ -30,7 +30,7 @@ pub(crate) struct Registry {
     shared: Arc<Shared>,
     /// Who is restarted when a subsystem without a parent is.
     together: Together,
-    threads: Vec<ArbiterHandle>,
+    threads: Vec<Place>,
     /// Subsystems per thread.
     population: Vec<usize>,
     /// Names in between: not yet, or no longer, in the directory.
@@ -57,7 +57,7 @@ impl Registry {
     pub(crate) fn start_on_this_thread(
         shared: Arc<Shared>,
         together: Together,
-        threads: Vec<ArbiterHandle>,
+        threads: Vec<Place>,
     ) -> Addr<Self> {
         let registry = Registry {
             together,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Moving, Registry, ending};
 use crate::directory::{Mounted, Placing};
@@ -208,7 +209,7 @@ impl Registry {
             }
             let shared = self.shared.clone();
             let launching = launching.clone();
-            thread.spawn_fn(move || {
+            thread.run(move || {
                 for (launch, mounted, standing) in launches {
                     launch(shared.clone(), mounted, standing);
                 }
@@ -249,6 +250,7 @@ impl Handler<Mount> for Registry {
         let (standing, told) = standing();
         let all = self.launch(mount, &standing);
         standing.tell();
+        let patience = self.shared.stop_deadline;
         let fate = async move {
             let refusal = match told.await {
                 Ok(Ok(())) => None,
@@ -257,8 +259,9 @@ impl Handler<Mount> for Registry {
             };
             if refusal.is_some() {
                 // None of them is to stay, nor what their first hooks may have mounted.
+                let deadline = Instant::now().checked_add(patience);
                 for mounted in all.iter().rev() {
-                    ending::end_tree(mounted.clone()).await;
+                    ending::end_tree(mounted.clone(), deadline).await;
                 }
             }
             (all, refusal)

@@ -108,18 +108,21 @@ impl Registry {
         let halt = {
             let concerned = concerned.clone();
             async move {
+                let mut leaving = Vec::new();
                 for (one, childless) in concerned.iter().zip(childless).rev() {
-                    childless.await;
+                    leaving.push(childless.await);
                     acknowledged(one, Control::Halt).await;
                 }
                 tokio::time::sleep(after).await;
+                leaving
             }
         };
-        let halted = halt.into_actor(self).then(move |(), registry, _| {
+        let halted = halt.into_actor(self).then(move |leaving, registry, _| {
             for one in &concerned {
                 registry.forget_children(one);
                 one.halt_children(false);
             }
+            drop(leaving);
             let revive = async move {
                 for one in &concerned {
                     let failure = failure.clone();
@@ -153,8 +156,9 @@ impl Registry {
     ) {
         mounted.leave();
         let childless = self.without_children(mounted.clone());
-        ctx.spawn(childless.into_actor(self).map(move |(), registry, ctx| {
+        let forgotten = move |leaving, registry: &mut Self, ctx: &mut Context<Self>| {
             registry.forget_children(&mounted);
+            drop(leaving);
             match reason {
                 EndReason::Escalated(failure) => registry.escalate(&mounted, failure, ctx),
                 // It stays where it can be seen, closed, until it is unmounted.
@@ -165,7 +169,8 @@ impl Registry {
                     }
                 }
             }
-        }));
+        };
+        ctx.spawn(childless.into_actor(self).map(forgotten));
     }
 
     /// A subsystem failed too often: its parent fails in its place, or the system stops.

@@ -11,6 +11,7 @@ use crate::clock::{Due, Stamp};
 use crate::envelope::Envelope;
 use crate::envelope::reply::ReplySlot;
 use crate::error::AskError;
+use crate::fate::{self, Point};
 use crate::handler::Unanswered;
 use crate::local::Local;
 use crate::message::Message;
@@ -68,6 +69,7 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         };
         let shared = this.sending.shared();
         let slot = shared.pool.slab.slot(asked.index);
+        fate::preempt(Point::Asker);
         if slot.reply.poll(cx.waker()) {
             budget.made_progress();
             let reply = take_reply::<M, T>(shared, asked, this.sending.attempt());
@@ -135,6 +137,7 @@ fn abandon(shared: &Shared, asked: Asked) {
         shared.waits.end(wait);
     }
     let pool = &shared.pool;
+    fate::preempt(Point::Asker);
     if pool.slab.slot(asked.index).reply.abandon() {
         // The reply had come; the envelope is ours to return.
         let envelope = Envelope::new(&pool.slab, Token::mint(asked.index));

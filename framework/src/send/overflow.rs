@@ -7,6 +7,7 @@ use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::error::{Room, SendError};
 use crate::extract::Address;
+use crate::fate::{self, Point};
 use crate::handler::Unanswered;
 use crate::local::Local;
 use crate::mailbox::lanes::{Evicted, Lanes};
@@ -93,6 +94,7 @@ impl<M: Message> Target<'_, M> {
     ) -> Overflowed {
         let seat = self.seat;
         loop {
+            fate::preempt(Point::Evict);
             let Some(lanes) = seat.lanes() else {
                 return Overflowed::Refused(Refused::Mailbox);
             };
@@ -125,6 +127,7 @@ impl<M: Message> Target<'_, M> {
         let letter = Letter::of(&envelope);
         // Its own drop may panic, which is no business of the sender that needed the room.
         let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+        fate::preempt(Point::Evict);
         if !envelope.head().is_ask {
             let reason = DeadReason::Dropped(Overflow::DropOldest);
             shared.bury(self.seat, self.map, letter, reason);

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::{Failed, begin_wait};
 use crate::error::{Room, SendError, Undelivered};
+use crate::fate::{self, Point};
 use crate::mailbox::Seat;
 use crate::pool::waiters::{Place, Waiters};
 use crate::shared::Shared;
@@ -106,6 +107,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             };
             // Registered first, tried once more, then asleep: see `waiters`.
             if queued.register(cx.waker()) {
+                fate::preempt(Point::Queued);
                 match attempt_again(&self.attempt, &mut self.held) {
                     Ok(sent) => {
                         if queued.has_slept {
@@ -258,6 +260,8 @@ pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
+            #[cfg(feature = "test")]
+            Poll::Pending if crate::fate::thread() != 0 => crate::fate::wait_for_others(),
             Poll::Pending => std::thread::park(),
         }
     }

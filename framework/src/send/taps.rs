@@ -34,10 +34,10 @@ impl<M: Message> Target<'_, M> {
         }
         // No message ends that would wake a sender who waits for room.
         let seat = self.seat.clone();
-        drop(shared.keepers.spawn(async move {
+        shared.keepers.spawn(async move {
             tokio::time::sleep(AGAIN).await;
             seat.room().wake(1);
-        }));
+        });
         true
     }
 

@@ -12,10 +12,12 @@ pub(crate) mod strategy;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
+use tokio::time::Instant;
 
+use crate::fate::{self, Point};
 use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::sync::{Ordering, lock};
@@ -87,6 +89,7 @@ impl Supervisor {
         let begun = Instant::now();
         self.shared.begin_tick();
         let goes_on = self.goes_on();
+        fate::preempt(Point::Keeper);
         if goes_on {
             self.schedule();
             self.remind(begun);
@@ -176,6 +179,7 @@ impl Supervisor {
                 .map_or(0, |mounted| mounted.seat.waiting())
         };
         let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
+        fate::preempt(Point::Keeper);
         let in_flight = u64::from(shared.pool.in_flight());
         let found = if in_flight < u64::from(shared.pool.capacity()) {
             // One is free: whoever waits is about to be woken.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::dead_letters::DeadLetter;
 use crate::directory::Mounted;
+use crate::fate::{self, Point};
 use crate::latency::RouteLatency;
 use crate::ledger::Ledger;
 use crate::local::stamps::Stamps;
@@ -127,6 +128,7 @@ impl SubsystemSnapshot {
             })
             .collect();
         let slice = mounted.slice.get();
+        fate::preempt(Point::Keeper);
         SubsystemSnapshot {
             name: mounted.seat.name.clone(),
             thread: mounted.thread,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stop::Progress;
+#[cfg(feature = "test")]
+use super::threads::{Ground, start_simulated};
 use super::threads::{Plan, Threads, start_threads};
 use super::{Core, OnceWeak, System};
 use crate::clock::Clock;
@@ -138,7 +140,8 @@ impl Builder {
         self
     }
 
-    /// How long [`System::stop`] waits for accepted messages. Default: 10 s.
+    /// How long [`System::stop`] waits for accepted messages, and how long the children of a subsystem
+    /// that is made anew, or has failed for good, have to end theirs. Default: 10 s.
     pub fn stop_deadline(mut self, deadline: Duration) -> Self {
         self.stop_deadline = deadline;
         self
@@ -193,6 +196,21 @@ impl Builder {
     /// # Errors
     /// A setting out of range, or a thread that the operating system does not give.
     pub async fn start(self) -> Result<System, StartError> {
+        self.start_with(start_threads).await
+    }
+
+    /// Starts everything on the threads of a simulation.
+    #[cfg(feature = "test")]
+    pub(crate) async fn start_on(self, ground: Ground) -> Result<System, StartError> {
+        self.threads(ground.threads.len())
+            .start_with(|plan| start_simulated(plan, ground))
+            .await
+    }
+
+    async fn start_with<F: Future<Output = Result<Threads, StartError>>>(
+        self,
+        start: impl FnOnce(Plan) -> F,
+    ) -> Result<System, StartError> {
         if !(1..=1024).contains(&self.threads) {
             return Err(StartError::BadSetting {
                 setting: "threads",
@@ -222,7 +240,7 @@ impl Builder {
             registry,
             supervisor,
             keeper,
-        } = start_threads(Plan {
+        } = start(Plan {
             settings: Settings {
                 name,
                 clock: self.clock.unwrap_or_default(),

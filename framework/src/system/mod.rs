@@ -31,6 +31,8 @@ use crate::supervisor::snapshot::Snapshot;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::{Supervisor, Use};
 use crate::sync::{AtomicU8, AtomicU32};
+#[cfg(feature = "test")]
+pub(crate) use threads::Ground;
 use threads::Keeper;
 
 /// A running system. Cloning it copies a pointer; it ends with [`stop`](Self::stop), or when the last

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::error::StartError;
+use crate::place::{Executor, Place};
 use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::shared::{Settings, Shared};
@@ -38,6 +39,9 @@ pub(super) struct Keeper {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Its own, and those of the subsystems.
     all: Arc<Mutex<Vec<ThreadId>>>,
+    /// Told when all threads of a simulated system have ended.
+    #[cfg(feature = "test")]
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Keeper {
@@ -57,6 +61,15 @@ impl Keeper {
         let mut thread = lock(&self.thread);
         if let Some(thread) = thread.take() {
             let _ = thread.join();
+        }
+    }
+
+    /// Waits until all threads of a simulated system have ended.
+    #[cfg(feature = "test")]
+    pub(super) async fn simulated_end(&self) {
+        let ended = lock(&self.ended).take();
+        if let Some(ended) = ended {
+            let _ = ended.await;
         }
     }
 }
@@ -94,7 +107,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let keepers = runtime.handle().clone();
+            let keepers = Executor::new(runtime.handle().clone());
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let arbiters = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
@@ -113,9 +126,10 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                     }
                 }
                 let shared = Arc::new(Shared::new(plan.settings, plan.pool, keepers));
-                let handles = arbiters.iter().map(Arbiter::handle).collect();
+                let handles = arbiters.iter().map(Arbiter::handle);
+                let places = handles.map(Place::Arbiter).collect();
                 let registry =
-                    Registry::start_on_this_thread(shared.clone(), plan.together, handles);
+                    Registry::start_on_this_thread(shared.clone(), plan.together, places);
                 let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
                     // Until the system is stopped or nobody is left who could.
@@ -140,6 +154,8 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 quit: Mutex::new(Some(quit)),
                 thread: Mutex::new(Some(thread)),
                 all,
+                #[cfg(feature = "test")]
+                ended: Mutex::default(),
             },
         }),
         Ok(Err(error)) => Err(StartError::Thread(error)),
@@ -147,4 +163,53 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             "the keepers' thread ended at its start",
         ))),
     }
+}
+
+/// The ground that a simulation lends a system: its threads, its time, its chance.
+#[cfg(feature = "test")]
+pub(crate) struct Ground {
+    pub(crate) clock: crate::clock::Clock,
+    pub(crate) seed: u64,
+    pub(crate) keepers: crate::place::Jobs,
+    pub(crate) threads: Vec<crate::place::Jobs>,
+    /// Lets the threads end.
+    pub(crate) quit: oneshot::Sender<()>,
+    /// Told when they have.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+/// Starts everything on the threads of a simulation.
+#[cfg(feature = "test")]
+pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Threads, StartError> {
+    let Ground {
+        keepers, threads, ..
+    } = ground;
+    let settings = Settings {
+        clock: ground.clock,
+        seed: ground.seed,
+        ..plan.settings
+    };
+    let (started, start) = oneshot::channel();
+    let jobs = keepers.clone();
+    Place::Simulated(keepers).run(move || {
+        let executor = Executor::simulated(tokio::runtime::Handle::current(), jobs);
+        let shared = Arc::new(Shared::new(settings, plan.pool, executor));
+        let places = threads.into_iter().map(Place::Simulated).collect();
+        let registry = Registry::start_on_this_thread(shared.clone(), plan.together, places);
+        let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
+        let _ = started.send((shared, registry, supervisor));
+    });
+    let over = |_| StartError::Thread(std::io::Error::other("the simulation is over"));
+    let (shared, registry, supervisor) = start.await.map_err(over)?;
+    Ok(Threads {
+        shared,
+        registry,
+        supervisor,
+        keeper: Keeper {
+            quit: Mutex::new(Some(ground.quit)),
+            thread: Mutex::default(),
+            all: Arc::default(),
+            ended: Mutex::new(Some(ground.ended)),
+        },
+    })
 }

@@ -15,3 +15,11 @@ pub use expect::{Expect, ExpectMany};
 pub use probe::{Call, Probe, ProbeBuilder, Received};
 pub use record::{RecordError, Recorder, Recording};
 pub use replay::{Replay, ReplayError, Replayed};
+mod simulation;
+
+pub use simulation::{
+    Decision, Halt, Outcome, Rng, Simulation, SimulationError, SimulationHandle, check_seeds, spend,
+};
+
+#[doc(hidden)]
+pub use crate::fate::Plant;

@@ -1,0 +1,271 @@
+//! The model's own account: what every message came to, as its sender and its handler saw it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mycelia::{AskError, Ledger, Priority, Snapshot};
+
+use super::node::Work;
+
+/// What is known of the messages of one simulation.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    next: AtomicU64,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// By number.
+    messages: HashMap<u64, Entry>,
+    /// The last number that was begun, of each sender to each receiver, per priority.
+    last: HashMap<(Box<str>, u32, Priority), u64>,
+    violations: Vec<String>,
+    accepted_tells: u64,
+    accepted_asks: u64,
+    /// Asks whose asker went away before it knew.
+    open_asks: u64,
+    refused: u64,
+    kept: u64,
+}
+
+/// What is known of one message.
+#[derive(Debug, Default, Clone, Copy)]
+struct Entry {
+    is_ask: bool,
+    end: Option<End>,
+}
+
+/// How a handler ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Finished,
+    Failed,
+    Panicked,
+    /// It was dropped before it had ended.
+    Cut,
+}
+
+/// What all messages of a simulation came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) messages: u64,
+    pub(crate) handled: u64,
+    pub(crate) failed: u64,
+    pub(crate) dropped: u64,
+    pub(crate) expired: u64,
+    pub(crate) undeliverable: u64,
+    pub(crate) refused: u64,
+    pub(crate) restarts: u64,
+}
+
+impl std::ops::AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        self.messages += other.messages;
+        self.handled += other.handled;
+        self.failed += other.failed;
+        self.dropped += other.dropped;
+        self.expired += other.expired;
+        self.undeliverable += other.undeliverable;
+        self.refused += other.refused;
+        self.restarts += other.restarts;
+    }
+}
+
+impl Book {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for a new message; those of one sender ascend.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn told(&self, is_accepted: bool) {
+        let mut entries = self.entries();
+        match is_accepted {
+            true => entries.accepted_tells += 1,
+            false => entries.refused += 1,
+        }
+    }
+
+    /// An ask begins; its outcome is to be [noted](Self::asked).
+    pub(crate) fn asks(&self) {
+        self.entries().open_asks += 1;
+    }
+
+    /// An asker knows what became of its message.
+    pub(crate) fn asked(&self, number: u64, outcome: &Result<u64, AskError<Work>>) {
+        let mut entries = self.entries();
+        entries.open_asks -= 1;
+        if let Err(AskError::Undelivered(_)) = outcome {
+            entries.refused += 1;
+            return;
+        }
+        entries.accepted_asks += 1;
+        let end = entries.messages.get(&number).and_then(|entry| entry.end);
+        let fits = match outcome {
+            Ok(reply) => *reply == number && end == Some(End::Finished),
+            Err(AskError::Failed(_)) => end == Some(End::Failed),
+            Err(AskError::Panicked { .. }) => end == Some(End::Panicked),
+            Err(AskError::Dropped { .. }) => end.is_none(),
+            Err(AskError::Unhandled { .. }) => matches!(end, None | Some(End::Cut)),
+            Err(_) => true,
+        };
+        if !fits {
+            let violation = format!("the asker of {number} got {outcome:?}; its handler: {end:?}");
+            entries.violations.push(violation);
+        }
+    }
+
+    /// A handler begins.
+    pub(crate) fn begin<'b>(&'b self, receiver: &str, work: &Work) -> Doing<'b> {
+        let mut entries = self.entries();
+        let number = work.number;
+        let entry = entries.messages.entry(number).or_default();
+        entry.is_ask = work.is_ask;
+        if let Some(end) = entry.end {
+            let violation = format!("{number} is handled again after it {end:?}");
+            entries.violations.push(violation);
+        }
+        // What is kept for later comes out of its turn.
+        if !work.deed.is_kept() {
+            let key = (receiver.into(), work.sender, work.priority);
+            let before = entries.last.insert(key, number).unwrap_or(0);
+            if before >= number {
+                let sender = work.sender;
+                let violation =
+                    format!("`{receiver}` handles {number} of sender {sender} after {before}");
+                entries.violations.push(violation);
+            }
+        }
+        Doing { book: self, number }
+    }
+
+    fn end(&self, number: u64, end: End) {
+        if let Some(entry) = self.entries().messages.get_mut(&number) {
+            entry.end = Some(end);
+        }
+    }
+
+    /// Compares this account with the framework's, after the system has stopped.
+    pub(crate) fn compare(&self, end: &Snapshot, restarts: u64) -> Sum {
+        let entries = self.entries();
+        let ledger = end.total;
+        let count = |wanted: &[End], asks: bool| {
+            let is_it = |entry: &&Entry| {
+                entry.end.is_some_and(|end| wanted.contains(&end)) && (asks || !entry.is_ask)
+            };
+            entries.messages.values().filter(is_it).count() as u64
+        };
+        let broken =
+            |what: String| panic!("{what}\n{entries:?}\n{end:?}", entries = Brief(&entries));
+        if let Some(violation) = entries.violations.first() {
+            broken(violation.clone());
+        }
+        for ledger in end.subsystems.iter().map(|one| one.ledger).chain([ledger]) {
+            if !ledger.closes() || !ledger.is_quiet() {
+                broken(format!("the ledger does not close: {ledger:?}"));
+            }
+        }
+        let accepted = entries.accepted_tells + entries.accepted_asks;
+        if !(accepted..=accepted + entries.open_asks).contains(&ledger.sent) {
+            let open = entries.open_asks;
+            broken(format!(
+                "{accepted} messages, and up to {open} more, were accepted; the ledger says {}",
+                ledger.sent
+            ));
+        }
+        let finished = count(&[End::Finished], true);
+        if ledger.handled != finished {
+            broken(format!(
+                "{finished} handlers finished; the ledger says {}",
+                ledger.handled
+            ));
+        }
+        let failed = count(&[End::Failed, End::Panicked, End::Cut], true);
+        if ledger.failed != failed {
+            broken(format!(
+                "{failed} handlers failed; the ledger says {}",
+                ledger.failed
+            ));
+        }
+        let dead = entries.accepted_tells - count(&[End::Finished], false);
+        if end.dead_letters != dead {
+            broken(format!(
+                "{dead} tells were not handled; there are {} dead letters",
+                end.dead_letters
+            ));
+        }
+        let pool = end.pool;
+        let acquired = pool.reused + (pool.created - pool.warmed);
+        if pool.in_flight != 0 || pool.idle != pool.capacity || acquired != pool.released {
+            broken(format!("envelopes are not at home: {pool:?}"));
+        }
+        sum(&ledger, entries.refused, restarts)
+    }
+}
+
+fn sum(ledger: &Ledger, refused: u64, restarts: u64) -> Sum {
+    Sum {
+        messages: ledger.sent,
+        handled: ledger.handled,
+        failed: ledger.failed,
+        dropped: ledger.dropped,
+        expired: ledger.expired,
+        undeliverable: ledger.undeliverable,
+        refused,
+        restarts,
+    }
+}
+
+struct Brief<'e>(&'e Entries);
+
+impl std::fmt::Debug for Brief<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Entries {
+            accepted_tells,
+            accepted_asks,
+            open_asks,
+            refused,
+            kept,
+            ..
+        } = self.0;
+        write!(
+            f,
+            "the model: {accepted_tells} tells and {accepted_asks} asks accepted, {open_asks} asks \
+             open, {refused} refused, {kept} times kept"
+        )
+    }
+}
+
+/// A handler that has begun; one that is dropped was cut off, or panicked.
+pub(crate) struct Doing<'b> {
+    book: &'b Book,
+    number: u64,
+}
+
+impl Doing<'_> {
+    pub(crate) fn end(self, end: End) {
+        self.book.end(self.number, end);
+        std::mem::forget(self);
+    }
+
+    /// The message is kept for later.
+    pub(crate) fn keep(self) {
+        self.book.entries().kept += 1;
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Doing<'_> {
+    fn drop(&mut self) {
+        let end = match std::thread::panicking() {
+            true => End::Panicked,
+            false => End::Cut,
+        };
+        self.book.end(self.number, end);
+    }
+}

@@ -1,0 +1,178 @@
+//! The model: a system whose seed chooses everything, and what must hold at its end.
+//!
+//! Shared by the example, which runs very many seeds, and by the test `simulation` of the framework.
+
+mod book;
+mod client;
+mod node;
+mod plan;
+
+use std::rc::Rc;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use mycelia::prelude::*;
+use mycelia::test::{Outcome, Plant, Simulation, SimulationError, SimulationHandle};
+use mycelia::{MountError, StopError};
+
+use book::Book;
+pub(crate) use book::Sum;
+use node::{Names, Node, ON_PURPOSE};
+use plan::Plan;
+
+const THREADS: usize = 2;
+/// Far longer, on the simulation's clock, than anything takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the model with one seed.
+pub(crate) fn simulate(
+    seed: u64,
+    plant: Option<Plant>,
+    is_traced: bool,
+) -> Result<Outcome<Sum>, SimulationError> {
+    quiet_panics();
+    Simulation::new(seed)
+        .threads(THREADS)
+        .plant(plant)
+        .trace(is_traced)
+        .run(scenario)
+}
+
+async fn scenario(sim: SimulationHandle) -> Sum {
+    let rng = sim.rng();
+    let plan = Rc::new(Plan::new(&rng, THREADS));
+    let book = Arc::new(Book::default());
+    let names = Arc::new(Names(
+        plan.nodes.iter().map(|node| node.name.clone()).collect(),
+    ));
+    let builder = System::builder()
+        .pool(plan.pool)
+        .together(plan.together)
+        .keep_dead_letters(1)
+        .shared_state(book.clone())
+        .shared_state(names.clone());
+    let system = sim.system(builder).await.expect("the settings are good");
+    for node in &plan.nodes {
+        system
+            .mount_with(node.options.clone(), Node::default)
+            .await
+            .expect("nothing is in its way");
+    }
+    let mut clients = Vec::new();
+    for number in 1..=plan.clients {
+        let client = client::Client::new(number, &system, &plan, &book, &names, sim.rng());
+        clients.push(sim.spawn(client.run()));
+    }
+    let mover = move_about(system.clone(), plan.clone(), sim.rng());
+    clients.push(sim.spawn(mover));
+    if let Some(within) = plan.stops_early {
+        tokio::time::sleep(Duration::from_millis(rng.below(60).into())).await;
+        return end(&system, &book, within, clients).await;
+    }
+    for client in clients {
+        client
+            .await
+            .expect("a client that panics ends the simulation");
+    }
+    become_quiet(&system, &book, &names).await;
+    end(&system, &book, PATIENCE, Vec::new()).await
+}
+
+/// Unmounts subsystems, and mounts them again, while messages flow.
+async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
+    for _ in 0..plan.moves {
+        tokio::time::sleep(Duration::from_millis(rng.below(20).into())).await;
+        let node = rng.pick(&plan.nodes);
+        match rng.below(4) {
+            0 => drop(system.set_capacity(&node.name, rng.chance(0.7).then(|| 1 + rng.below(8)))),
+            1 => drop(system.set_overflow(&node.name, *rng.pick(&client::OVERFLOWS))),
+            _ => {
+                let _ = system.unmount(&node.name).await;
+                if rng.chance(0.5) {
+                    tokio::time::sleep(Duration::from_millis(rng.below(5).into())).await;
+                }
+                // Its children went with it; a child whose parent is gone has nowhere to go.
+                for node in plan
+                    .nodes
+                    .iter()
+                    .filter(|one| one.name.starts_with(&node.name))
+                {
+                    let mounted = system.mount_with(node.options.clone(), Node::default).await;
+                    let is_fine = matches!(
+                        mounted,
+                        Ok(())
+                            | Err(MountError::Stopped
+                                | MountError::NoParent { .. }
+                                | MountError::NameTaken { .. }
+                                | MountError::StartFailed { .. })
+                    );
+                    assert!(is_fine, "{:?}: {mounted:?}", node.parent);
+                }
+            }
+        }
+    }
+}
+
+/// Waits until nothing waits. What was kept for later needs a change for that.
+async fn become_quiet(system: &System, book: &Arc<Book>, names: &Names) {
+    let mut waited = Duration::ZERO;
+    loop {
+        let now = system.snapshot();
+        if now.total.is_quiet() && now.pool.in_flight == 0 {
+            return;
+        }
+        assert!(waited < PATIENCE, "it never becomes quiet: {now:?}");
+        for node in 0..names.0.len() {
+            let work = node::Work::new(book, client::LAST, node::Deed::Quick);
+            let told = system.try_tell(names.path(node as u8), work);
+            book.told(told.is_ok());
+        }
+        let pause = Duration::from_millis(50);
+        tokio::time::sleep(pause).await;
+        waited += pause;
+    }
+}
+
+/// Stops the system, and compares the accounts.
+async fn end(
+    system: &System,
+    book: &Book,
+    within: Duration,
+    clients: Vec<tokio::task::JoinHandle<()>>,
+) -> Sum {
+    let restarts = system
+        .snapshot()
+        .subsystems
+        .iter()
+        .map(|one| u64::from(one.restarts))
+        .sum();
+    match system.stop_within(within).await {
+        Ok(_) | Err(StopError::DeadlineExceeded(_) | StopError::Escalated(_)) => {}
+        Err(error) => panic!("it does not stop: {error}"),
+    }
+    for client in clients {
+        client
+            .await
+            .expect("a client that panics ends the simulation");
+    }
+    book.compare(&system.snapshot(), restarts)
+}
+
+/// Keeps the panics that the model provokes out of the output.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let text = panic.payload_as_str().unwrap_or_default();
+            // What fails a simulation is in its error.
+            let is_simulated = std::thread::current().name() == Some(WORKER);
+            if !text.contains(ON_PURPOSE) && !is_simulated {
+                before(panic);
+            }
+        }));
+    });
+}
+
+/// The name of threads on which a panic is part of a simulation's error.
+pub(crate) const WORKER: &str = "simulations";

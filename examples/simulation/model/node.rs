@@ -1,0 +1,194 @@
+//! The model's subsystem: it does what a message tells it to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mycelia::prelude::*;
+use mycelia::{OrLater, Priority, later};
+
+use super::book::{Book, End};
+
+/// What panics on purpose say, so that they can be kept out of the output.
+pub(crate) const ON_PURPOSE: &str = "on purpose";
+
+/// What a handler is to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Quick,
+    /// It works for so many microseconds.
+    Work(u32),
+    /// It waits for so many milliseconds.
+    Wait(u32),
+    Fail,
+    Panic,
+    /// It waits, and panics then.
+    PanicLate(u32),
+    /// It tells another.
+    Tell(u8),
+    /// It tells another if that has room.
+    TryTell(u8),
+    /// It asks another.
+    Ask(u8),
+    /// It asks another, and waits for so many milliseconds.
+    AskWithin(u8, u32),
+    /// It is kept for later, once.
+    Keep,
+    /// It stops its subsystem.
+    Stop,
+}
+
+impl Deed {
+    pub(crate) fn is_kept(self) -> bool {
+        self == Deed::Keep
+    }
+}
+
+#[derive(Debug, Message)]
+#[message(reply = u64)]
+pub(crate) struct Work {
+    pub(crate) number: u64,
+    pub(crate) sender: u32,
+    pub(crate) priority: Priority,
+    pub(crate) is_ask: bool,
+    pub(crate) was_kept: bool,
+    pub(crate) deed: Deed,
+}
+
+impl Work {
+    pub(crate) fn new(book: &Book, sender: u32, deed: Deed) -> Self {
+        Work {
+            number: book.number(),
+            sender,
+            priority: Priority::Normal,
+            is_ask: false,
+            was_kept: false,
+            deed,
+        }
+    }
+
+    pub(crate) fn asked(self) -> Self {
+        Work {
+            is_ask: true,
+            ..self
+        }
+    }
+}
+
+/// The names of all subsystems.
+pub(crate) struct Names(pub(crate) Vec<String>);
+
+impl Names {
+    pub(crate) fn path(&self, of: u8) -> String {
+        format!("{}://work", self.0[usize::from(of) % self.0.len()])
+    }
+}
+
+/// Numbers of senders: clients count from 1, subsystems from here.
+pub(crate) const SUBSYSTEMS: u32 = 1000;
+
+#[derive(Default, Subsystem)]
+pub(crate) struct Node;
+
+#[routes]
+impl Node {
+    #[route("work")]
+    async fn work(
+        &mut self,
+        work: Work,
+        ctx: Context,
+        system: System,
+        State(book): State<Book>,
+        State(names): State<Names>,
+    ) -> anyhow::Result<OrLater<u64, Work>> {
+        serve(work, ctx, system, book, names).await
+    }
+
+    #[route("slot/{slot}")]
+    async fn slot(
+        &mut self,
+        work: Work,
+        Path(_): Path<u32>,
+        ctx: Context,
+        system: System,
+        State(book): State<Book>,
+        State(names): State<Names>,
+    ) -> anyhow::Result<OrLater<u64, Work>> {
+        serve(work, ctx, system, book, names).await
+    }
+
+    /// The same without an await.
+    #[route("quick")]
+    fn quick(&mut self, work: Work, ctx: Context, State(book): State<Book>) -> anyhow::Result<u64> {
+        let doing = book.begin(ctx.name(), &work);
+        match work.deed {
+            Deed::Fail => {
+                doing.end(End::Failed);
+                anyhow::bail!("{ON_PURPOSE}")
+            }
+            Deed::Panic | Deed::PanicLate(_) => panic!("{ON_PURPOSE}"),
+            Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+            _ => {}
+        }
+        doing.end(End::Finished);
+        Ok(work.number)
+    }
+}
+
+async fn serve(
+    mut work: Work,
+    ctx: Context,
+    system: System,
+    book: Arc<Book>,
+    names: Arc<Names>,
+) -> anyhow::Result<OrLater<u64, Work>> {
+    let doing = book.begin(ctx.name(), &work);
+    let me = names.0.iter().position(|name| name == ctx.name());
+    let me = SUBSYSTEMS + me.unwrap_or(0) as u32;
+    let next = |deed| Work::new(&book, me, deed);
+    match work.deed {
+        Deed::Quick => {}
+        Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+        Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
+        Deed::Fail => {
+            doing.end(End::Failed);
+            anyhow::bail!("{ON_PURPOSE}")
+        }
+        Deed::Panic => panic!("{ON_PURPOSE}"),
+        Deed::PanicLate(ms) => {
+            tokio::time::sleep(Duration::from_millis(ms.into())).await;
+            panic!("{ON_PURPOSE}")
+        }
+        Deed::Tell(to) => {
+            let told = system.tell(names.path(to), next(Deed::Quick)).await;
+            book.told(told.is_ok());
+        }
+        Deed::TryTell(to) => {
+            let told = system.try_tell(names.path(to), next(Deed::Work(20)));
+            book.told(told.is_ok());
+        }
+        Deed::Ask(to) => {
+            let next = next(Deed::Quick).asked();
+            let number = next.number;
+            book.asks();
+            let asked = system.ask(names.path(to), next).await;
+            book.asked(number, &asked);
+        }
+        Deed::AskWithin(to, ms) => {
+            let next = next(Deed::Wait(1)).asked();
+            let number = next.number;
+            book.asks();
+            let limit = Duration::from_millis(ms.into());
+            let asked = system.ask_within(names.path(to), next, limit).await;
+            book.asked(number, &asked);
+        }
+        Deed::Keep if !work.was_kept => {
+            work.was_kept = true;
+            doing.keep();
+            return Ok(later(work));
+        }
+        Deed::Keep => {}
+        Deed::Stop => ctx.stop(),
+    }
+    doing.end(End::Finished);
+    Ok(OrLater::Reply(work.number))
+}

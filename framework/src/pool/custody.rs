@@ -1,0 +1,72 @@
+//! Custody: who has which envelope, checked in simulations.
+//!
+//! The type of a token forbids two owners; this watches over the few places that mint tokens.
+
+use crate::fate::{self, Plant};
+use crate::sync::{AtomicU8, Ordering};
+use crate::token::{Chain, Links, Token};
+
+const FREE: u8 = 0;
+const OUT: u8 = 1;
+
+/// Where every envelope is.
+pub(super) struct Custody(Box<[AtomicU8]>);
+
+impl Custody {
+    pub(super) fn new(capacity: u32) -> Self {
+        Custody((0..capacity).map(|_| AtomicU8::new(FREE)).collect())
+    }
+
+    fn turn(&self, index: u32, to: u8) -> bool {
+        self.0[index as usize].swap(to, Ordering::Relaxed) != to
+    }
+
+    /// An envelope leaves the pool.
+    #[inline]
+    pub(super) fn take(&self, token: &Token) {
+        if fate::thread() != 0 && !self.turn(token.index(), OUT) {
+            let index = token.index();
+            fate::violated(format!("envelope {index} was taken while it had an owner"));
+        }
+    }
+
+    /// Envelopes come back: those of them that were out.
+    #[inline]
+    pub(super) fn give_back(&self, links: &Links, chain: Chain) -> Chain {
+        match fate::thread() {
+            0 => chain,
+            _ => self.check(links, chain),
+        }
+    }
+
+    /// A planted error: what is returned, and what of it is to be returned once more.
+    pub(super) fn perhaps_twice(&self, links: &Links, mut chain: Chain) -> (Chain, Option<Chain>) {
+        if !fate::plants(Plant::DoubleRelease) {
+            return (chain, None);
+        }
+        let Some(first) = chain.pop_front(links) else {
+            return (chain, None);
+        };
+        let index = first.index();
+        let mut whole = Chain::new();
+        whole.push_back(links, first);
+        whole.append(links, chain);
+        (whole, Some(Chain::from_parts(index, index, 1)))
+    }
+
+    fn check(&self, links: &Links, mut chain: Chain) -> Chain {
+        let mut good = Chain::new();
+        while let Some(token) = chain.pop_front(links) {
+            if self.turn(token.index(), FREE) {
+                good.push_back(links, token);
+            } else {
+                // Whoever has its true token returns it.
+                let index = token.surrender();
+                fate::violated(format!(
+                    "envelope {index} was returned while nobody owned it"
+                ));
+            }
+        }
+        good
+    }
+}
