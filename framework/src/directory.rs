@@ -19,6 +19,13 @@ use crate::route::RouteMap;
 use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
+/// No child may be mounted below it any more.
+const LEAVING: u8 = 1;
+/// The registry ends it.
+const CLOSED: u8 = 2;
+/// The registry has forgotten it.
+const VACATED: u8 = 3;
+
 /// A subsystem while it is mounted.
 pub(crate) struct Mounted {
     pub(crate) seat: Arc<Seat>,
@@ -44,10 +51,12 @@ pub(crate) struct Mounted {
     last_failure: Mutex<Option<Box<str>>>,
     /// 1 from when no path leads to it any more.
     gone: AtomicU8,
-    /// 1 from when no child may be mounted below it any more.
+    /// How far it is on its way out.
     leaving: AtomicU8,
-    /// Where the host takes orders, once it stands.
-    pub(crate) orders: OnceCell<WeakRecipient<Control>>,
+    /// Where the host takes orders, once it is there.
+    orders: OnceCell<WeakRecipient<Control>>,
+    /// Orders that came before; none may come any more once the host is there, or will never be.
+    early: Mutex<Option<Vec<Control>>>,
     /// Messages that had ended when the supervisor last looked.
     pub(crate) seen: AtomicU64,
     /// What the seat's ledger said when this mount began.
@@ -89,6 +98,7 @@ impl Mounted {
             gone: AtomicU8::new(0),
             leaving: AtomicU8::new(0),
             orders: OnceCell::new(),
+            early: Mutex::new(Some(Vec::new())),
             seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
             seat,
@@ -97,7 +107,21 @@ impl Mounted {
 
     /// Lets no child be mounted below it any more.
     pub(crate) fn leave(&self) {
-        self.leaving.store(1, Ordering::Relaxed);
+        self.leaving.fetch_max(LEAVING, Ordering::Relaxed);
+    }
+
+    /// The registry ends it, and forgets it then.
+    pub(crate) fn close(&self) {
+        self.leaving.fetch_max(CLOSED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) >= CLOSED
+    }
+
+    /// It is forgotten; false if it was before.
+    pub(crate) fn vacate(&self) -> bool {
+        self.leaving.swap(VACATED, Ordering::Relaxed) != VACATED
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -139,11 +163,28 @@ impl Mounted {
         }
     }
 
-    /// Gives an order to its host, if that stands; nothing happens if it has gone.
+    /// Gives an order to its host, which obeys when it is there; nothing happens if it has gone.
     pub(crate) fn order(&self, control: Control) {
+        if let Some(early) = &mut *lock(&self.early) {
+            return early.push(control);
+        }
         if let Some(host) = self.orders.get().and_then(WeakRecipient::upgrade) {
             host.do_send(control);
         }
+    }
+
+    /// The host is there, and takes orders; those that came before.
+    pub(crate) fn meet_host(&self, orders: WeakRecipient<Control>) -> Vec<Control> {
+        let mut early = lock(&self.early);
+        // A host is mounted once.
+        let _ = self.orders.set(orders);
+        early.take().unwrap_or_default()
+    }
+
+    /// There will be no host: whoever gave an order learns that.
+    pub(crate) fn has_no_host(&self) {
+        let early = lock(&self.early).take();
+        drop(early);
     }
 
     /// True if no path leads to it any more.

@@ -219,8 +219,9 @@ impl<S: 'static> Actor for Host<S> {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let orders = ctx.address().downgrade().recipient();
-        // A host is mounted once.
-        let _ = self.hosted.works.mounted.orders.set(orders);
+        for early in self.hosted.works.mounted.meet_host(orders) {
+            self.handle(early, ctx);
+        }
         ctx.spawn(Serve);
     }
 }

@@ -69,17 +69,20 @@ fn end_tree(mounted: Arc<Mounted>, deadline: Option<Instant>) -> LocalBoxFuture<
     .boxed_local()
 }
 
-/// Ends the children of a subsystem, the youngest first; see [`end_tree`].
-pub(super) async fn end_children(mounted: &Mounted, deadline: Option<Instant>) {
+/// Ends the children of a subsystem that were closed, the youngest first; see [`end_tree`].
+async fn end_children(mounted: &Mounted, deadline: Option<Instant>) {
     for child in mounted.children().into_iter().rev() {
-        end_tree(child, deadline).await;
+        // Not one that was mounted meanwhile, below a parent that is made anew.
+        if child.is_closed() {
+            end_tree(child, deadline).await;
+        }
     }
 }
 
 impl Registry {
     /// Lets no path lead to a subsystem and those below it any more, and no child be mounted there.
     fn close_tree(&mut self, mounted: &Arc<Mounted>, left: &watch::Receiver<()>) {
-        mounted.leave();
+        mounted.close();
         let name = &mounted.seat.name;
         self.shared.directory.remove(name);
         self.moving
@@ -89,9 +92,12 @@ impl Registry {
         }
     }
 
-    /// The children of a subsystem have ended: their names can be used again.
+    /// The closed children of a subsystem have ended: their names can be used again.
     pub(super) fn forget_children(&mut self, mounted: &Mounted) {
         for child in mounted.children() {
+            if !child.is_closed() {
+                continue;
+            }
             self.forget_children(&child);
             // Not if it never stood.
             self.shared.directory.remove(&child.seat.name);

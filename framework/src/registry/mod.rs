@@ -13,8 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use actix::{Actor, ActorFutureExt, Addr, Context, Handler, ResponseActFuture, WrapFuture};
+use futures_util::future::{LocalBoxFuture, ready};
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
 use crate::directory::{Mounted, Placing};
 use crate::error::MountError;
@@ -124,8 +124,12 @@ impl Registry {
         Arc::new(Seat::new(id, name.into()))
     }
 
-    /// A subsystem is gone: its name can be used again.
+    /// A subsystem is gone: its name can be used again. Nothing happens if that was said before, by another
+    /// who ended it.
     fn vacate(&mut self, mounted: &Mounted) {
+        if !mounted.vacate() {
+            return;
+        }
         let name = &mounted.seat.name;
         self.moving.remove(&**name);
         self.population[mounted.thread] -= 1;
@@ -209,31 +213,54 @@ impl Handler<Mount> for Registry {
         let (shared, host) = (self.shared.clone(), mounted.clone());
         let launch = mount.launch;
         self.threads[thread].run(move || launch(shared, host, standing));
-        let patience = self.shared.stop_deadline;
-        let fate = async move {
-            let stands = stands.await;
-            if !matches!(stands, Ok(Ok(()))) {
-                // Its first hook may have mounted children.
-                let deadline = Instant::now().checked_add(patience);
-                ending::end_children(&mounted, deadline).await;
-            }
-            (mounted, stands)
-        };
-        Box::pin(fate.into_actor(self).map(|(mounted, stands), registry, _| {
-            let refusal = match stands {
-                Ok(Ok(())) => {
-                    registry.moving.remove(&*mounted.seat.name);
-                    let name = mounted.seat.name.clone();
-                    registry.shared.directory.insert(mounted);
-                    registry.shared.events.tell(&name, Change::Started);
-                    return Ok(());
+        let stands = async move { (mounted, stands.await) };
+        let stands = stands.into_actor(self);
+        Box::pin(stands.then(|(mounted, stands), registry, _| {
+            let is_mounted = registry.stands(&mounted, stands);
+            let is_settled = is_mounted.is_ok() || mounted.is_closed();
+            // Its first hook may have mounted children.
+            let childless: LocalBoxFuture<'static, _> = match is_settled {
+                true => Box::pin(ready(None)),
+                false => {
+                    let childless = registry.without_children(mounted.clone());
+                    Box::pin(async { Some(childless.await) })
                 }
-                Ok(Err(message)) => MountError::StartFailed { message },
-                Err(_) => MountError::Stopped,
             };
-            registry.forget_children(&mounted);
-            registry.vacate(&mounted);
-            Err(refusal)
+            childless
+                .into_actor(registry)
+                .map(move |left, registry, _| {
+                    if let Some(left) = left {
+                        registry.forget_children(&mounted);
+                        registry.vacate(&mounted);
+                        drop(left);
+                    }
+                    is_mounted
+                })
         }))
+    }
+}
+
+impl Registry {
+    /// A host says that it stands, or that it never will.
+    fn stands(
+        &mut self,
+        mounted: &Arc<Mounted>,
+        stands: Result<Standing, oneshot::error::RecvError>,
+    ) -> Result<(), MountError> {
+        mounted.has_no_host();
+        let is_closed = mounted.is_closed();
+        match stands {
+            // Its parent ended meanwhile, and it with it.
+            _ if is_closed => Err(MountError::Stopped),
+            Ok(Ok(())) => {
+                self.moving.remove(&*mounted.seat.name);
+                let name = mounted.seat.name.clone();
+                self.shared.directory.insert(mounted.clone());
+                self.shared.events.tell(&name, Change::Started);
+                Ok(())
+            }
+            Ok(Err(message)) => Err(MountError::StartFailed { message }),
+            Err(_) => Err(MountError::Stopped),
+        }
     }
 }
