@@ -38,6 +38,12 @@ impl Counter {
         panic!("{ON_PURPOSE}")
     }
 
+    #[route("slow")]
+    async fn slow(&mut self, Add(ms): Add) -> u64 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.sum
+    }
+
     /// Adds to another.
     #[route("relay/{name}")]
     async fn relay(&mut self, add: Add, Path(name): Path<String>, system: System) -> u64 {
@@ -271,6 +277,51 @@ fn a_child_mounted_while_its_parent_is_made_anew_waits_for_that() {
             system.mount_with(c, Counter::default).await.unwrap();
             assert_eq!(system.ask("b/c://sum", Add(1)).await.unwrap(), 1);
             system.stop().await.unwrap();
+        })
+    });
+}
+
+#[test]
+fn one_who_is_woken_for_room_and_then_refused_lets_the_next_one_look() {
+    let _watch = watchdog();
+    check_seeds(0..50, |seed| {
+        Simulation::new(seed).run(|sim| async move {
+            let system = sim.system(System::builder()).await.unwrap();
+            let parent = named("parent").capacity(1);
+            system.mount_with(parent, Counter::default).await.unwrap();
+            let child = named("child").parent("parent");
+            system.mount_with(child, Counter::default).await.unwrap();
+            system.tell("parent://slow", Add(50)).await.unwrap();
+            let first = system.clone();
+            let first = sim.spawn(async move { first.tell("parent://sum", Add(1)).await });
+            tokio::time::sleep(10 * MS).await;
+            let relay = system.tell("parent/child://relay/parent", Add(2));
+            relay.await.unwrap();
+            tokio::time::sleep(10 * MS).await;
+            // No path leads there any more, but the parent goes on until its child has ended.
+            let ledger = system.unmount("parent").await.unwrap();
+            assert_eq!(ledger.handled, 1);
+            assert!(first.await.unwrap().is_err());
+            system.stop().await.unwrap();
+        })
+    });
+}
+
+#[test]
+fn a_child_mounted_in_the_pause_before_a_restart_lives_on() {
+    let _watch = watchdog();
+    quiet_panics();
+    check_seeds(0..50, |seed| {
+        Simulation::new(seed).run(|sim| async move {
+            let system = family(&sim).await;
+            system.tell("a://panic", Add(1)).await.unwrap();
+            tokio::time::sleep(20 * MS).await;
+            let late = named("late").parent("b");
+            system.mount_with(late, Counter::default).await.unwrap();
+            tokio::time::sleep(100 * MS).await;
+            assert_eq!(system.ask("b/late://sum", Add(1)).await.unwrap(), 1);
+            let report = system.stop().await.unwrap();
+            assert_eq!(report.ledger.failed, 1);
         })
     });
 }

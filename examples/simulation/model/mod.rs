@@ -84,7 +84,12 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
         tokio::time::sleep(Duration::from_millis(rng.below(20).into())).await;
         let node = rng.pick(&plan.nodes);
         match rng.below(4) {
-            0 => drop(system.set_capacity(&node.name, rng.chance(0.7).then(|| 1 + rng.below(8)))),
+            // What is kept takes up room, and waits for what would need it.
+            0 if plan.keeps => {}
+            0 => {
+                let capacity = rng.chance(0.7).then(|| 1 + rng.below(8));
+                drop(system.set_capacity(&node.name, capacity));
+            }
             1 => drop(system.set_overflow(&node.name, *rng.pick(&client::OVERFLOWS))),
             _ => {
                 let _ = system.unmount(&node.name).await;

@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     /// Subsystems are mounted and unmounted while messages flow.
     pub(crate) moves: u32,
     /// Messages may be kept for later.
-    keeps: bool,
+    pub(crate) keeps: bool,
     /// Handlers may fail too often.
     pub(crate) escalates: bool,
     /// The system is stopped while messages flow, within this time; else when nothing goes on.

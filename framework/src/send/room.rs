@@ -124,7 +124,13 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         continue;
                     }
                     Err(Failed::Full(..)) => {}
-                    Err(refused) => return Poll::Ready(Err(refused)),
+                    Err(refused) => {
+                        if queued.has_slept {
+                            // The room is there, and not for it: let the next one look.
+                            queued.waiters().wake(1);
+                        }
+                        return Poll::Ready(Err(refused));
+                    }
                 }
             }
             if queued.is_hopeless(cx.waker()) {
