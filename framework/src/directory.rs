@@ -8,7 +8,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 use actix::WeakRecipient;
 use dashmap::DashMap;
 use futures_util::future::AbortHandle;
-use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 
 use crate::latency::{self, Book, OWN_BOOKS, RouteLatency};
@@ -17,7 +16,7 @@ use crate::mailbox::orders::Control;
 use crate::mailbox::{Seat, SeatId};
 use crate::route::RouteMap;
 use crate::supervision::{Policy, Together};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, OnceCell, Ordering, lock};
 
 /// A subsystem while it is mounted.
 pub(crate) struct Mounted {
