@@ -9,7 +9,6 @@ use std::time::Duration;
 use actix::WeakRecipient;
 use dashmap::DashMap;
 use futures_util::future::AbortHandle;
-use once_cell::sync::OnceCell;
 use rustc_hash::FxBuildHasher;
 use tokio::sync::watch;
 
@@ -21,7 +20,7 @@ use crate::replicas::Group;
 use crate::route::RouteMap;
 use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, OnceCell, Ordering, lock};
 
 const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.

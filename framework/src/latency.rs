@@ -12,10 +12,9 @@
 //! that is by Rust type, and thread. 10,000 active subsystems of one kind so stay under 50 MB.
 
 use hdrhistogram::Histogram;
-use once_cell::race::OnceBox;
 
 use crate::clock::{Clock, Stamp};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, OnceBox, Ordering};
 
 /// How many subsystems of a system have latency histograms of their own; further ones share by kind.
 pub const OWN_BOOKS: usize = 512;
@@ -274,7 +273,7 @@ impl Latency {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::strategy::Strategy as _;

@@ -1,13 +1,15 @@
 //! The atomics under every lock-free file, in one place.
 //!
-//! `stack`, `inbox`, `reply` and `waiters` take their atomics from here and nowhere else, so that the
+//! Files that threads share without a lock take their atomics from here and nowhere else, so that the
 //! crate `mycelia-loom` can compile those very files against loom's versions and try every
-//! interleaving of them.
+//! interleaving of them. There `cfg(loom)` is set.
 
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
 pub(crate) use futures_util::task::AtomicWaker;
+pub(crate) use once_cell::race::OnceBox;
+pub(crate) use once_cell::sync::OnceCell;
 
 /// Locks, and goes on with the data if a thread panicked while holding the lock: every critical
 /// section of this crate leaves its data whole at each step.

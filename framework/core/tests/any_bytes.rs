@@ -1,6 +1,8 @@
 //! The grammar meets anything at all: it answers, never panics, and what it
 //! accepts survives being printed and parsed again.
 
+mod common;
+
 use mycelia_core::{MAX_SEGMENTS, PathRef, Pattern, Router, decode, encode};
 use proptest::prelude::*;
 
@@ -58,7 +60,7 @@ fn check_pattern(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(common::cases(4096))]
 
     #[test]
     fn any_bytes_as_a_path_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {

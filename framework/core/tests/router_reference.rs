@@ -1,6 +1,8 @@
 //! The router against a matcher too simple to be wrong: list every pattern that
 //! matches, compare their kinds of segment from left to right.
 
+mod common;
+
 use std::time::{Duration, Instant};
 
 use mycelia_core::{Ambiguous, PathRef, Pattern, Router};
@@ -90,7 +92,7 @@ fn naive_match(kinds: &[Kind], path: &[Written]) -> Option<Vec<(String, String)>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(common::cases(4096))]
 
     #[test]
     fn the_router_agrees_with_the_naive_matcher(

@@ -3,6 +3,7 @@
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
+pub(crate) use crate::once::{OnceBox, OnceCell};
 pub(crate) use crate::waker::AtomicWaker;
 
 /// As in the shipped file; no model panics while it holds a lock.

@@ -19,9 +19,8 @@ use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 
-use once_cell::race::OnceBox;
-
 use crate::clock::Due;
+use crate::sync::OnceBox;
 use crate::token::Token;
 use crate::trace::TraceId;
 use reply::ReplySlot;

@@ -93,7 +93,7 @@ impl<S: 'static> Resident<S> {
         let seat = &works.mounted.seat;
         let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
         if looked.has_opened {
-            seat.make_room(usize::MAX);
+            seat.recall();
         }
         if looked.off != 0 {
             seat.endings.tear(looked.off);

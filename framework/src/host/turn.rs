@@ -423,7 +423,7 @@ impl<S: 'static> Resident<S> {
         works.mounted.seat.leave_waker(None);
         self.waker = None;
         // Senders that wait for room in this mailbox must learn that there will be none.
-        works.mounted.seat.make_room(usize::MAX);
+        works.mounted.seat.recall();
         drop(gathered);
         self.finish_life(works);
     }

@@ -61,7 +61,8 @@ impl Inbox {
         capacity: u32,
         finished: impl Fn() -> u64,
     ) -> Result<bool, (Token, Refusal)> {
-        let mut seen = self.0.load(Ordering::Relaxed);
+        // Acquire, here and below: who sees a ticket sees what had ended before it was given.
+        let mut seen = self.0.load(Ordering::Acquire);
         loop {
             let newest = newest_of(seen);
             let ticket = seen >> INDEX_BITS;
@@ -72,7 +73,7 @@ impl Inbox {
                 let unfinished = ticket.wrapping_sub(finished()) & TICKET_MASK;
                 if unfinished >= u64::from(capacity) {
                     // Full, unless messages came and went between the two looks.
-                    let now = self.0.load(Ordering::Relaxed);
+                    let now = self.0.load(Ordering::Acquire);
                     if now >> INDEX_BITS == ticket {
                         return Err((token, Refusal::Full));
                     }
@@ -87,7 +88,7 @@ impl Inbox {
             // receiver, we must see the waker that it left before it went to sleep.
             match self
                 .0
-                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => {
                     let _ = token.surrender();

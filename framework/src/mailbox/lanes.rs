@@ -166,7 +166,13 @@ impl Lanes {
     /// Takes all that lies in the lanes into the room.
     fn fill(&self, room: &mut Room, main: &Inbox, links: &Links, look: Look) -> (u32, u64) {
         let (mut taken, mut off) = (0, 0);
-        for priority in Priority::ALL {
+        // The main one first: who finds another closed finds that the mailbox is closed.
+        for priority in [
+            Priority::Normal,
+            Priority::Control,
+            Priority::High,
+            Priority::Low,
+        ] {
             let inbox = self.inbox(main, priority);
             let found = match look {
                 Look::Awake => inbox.take(links, false),

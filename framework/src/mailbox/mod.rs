@@ -10,12 +10,11 @@
 
 pub(crate) mod inbox;
 pub(crate) mod lanes;
+#[cfg(not(loom))]
 pub(crate) mod orders;
 
 use std::sync::Arc;
 use std::task::Waker;
-
-use once_cell::sync::OnceCell;
 
 use crate::fate::{self, Point};
 use crate::ledger::{Endings, Ledger};
@@ -23,7 +22,9 @@ use crate::local::Local;
 use crate::overflow::Overflow;
 use crate::pool::waiters::Waiters;
 use crate::priority::Priority;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{
+    AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, OnceCell, Ordering, fence, lock,
+};
 use crate::token::{Links, Token};
 use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
@@ -118,10 +119,7 @@ impl Seat {
     /// Lets more or fewer messages in from now on.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         self.capacity.store(capacity, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if let Some(room) = self.room.get() {
-            room.wake(usize::MAX);
-        }
+        self.recall();
     }
 
     /// Changes what becomes of messages for which there is no room.
@@ -131,10 +129,7 @@ impl Seat {
             self.lanes_made();
         }
         self.overflow.store(overflow as u8, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if let Some(room) = self.room.get() {
-            room.wake(usize::MAX);
-        }
+        self.recall();
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -170,7 +165,20 @@ impl Seat {
     /// True if the mailbox has no room now.
     #[inline]
     pub(crate) fn is_full(&self, capacity: u32) -> bool {
-        capacity != u32::MAX && self.waiting() >= u64::from(capacity)
+        capacity != u32::MAX && self.has_reached(capacity)
+    }
+
+    fn has_reached(&self, capacity: u32) -> bool {
+        let mut finished = self.finished();
+        while Inbox::between(finished, self.accepted()) >= u64::from(capacity) {
+            // Unless messages came and went between the two looks.
+            let now = self.finished();
+            if now == finished {
+                return true;
+            }
+            finished = now;
+        }
+        false
     }
 
     /// Hands a packed envelope over. True if the host sleeps: the caller must [`ring`](Self::ring) or
@@ -281,6 +289,15 @@ impl Seat {
     /// Who waits for room in this mailbox.
     pub(crate) fn room(&self) -> &Waiters {
         self.room.get_or_init(|| Box::new(Waiters::new()))
+    }
+
+    /// Has all who wait for room try again: how much may come in has changed, or nothing may any more.
+    pub(crate) fn recall(&self) {
+        // As below.
+        fence(Ordering::SeqCst);
+        if let Some(room) = self.room.get() {
+            room.wake(usize::MAX);
+        }
     }
 
     /// Room for `messages` has come: wakes those who wait for it.

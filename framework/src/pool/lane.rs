@@ -31,11 +31,12 @@ impl Count {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         let now = self.0.load(Ordering::Relaxed);
-        self.0.store(now + n, Ordering::Relaxed);
+        // Release: who sees that an envelope came back sees that it was taken, elsewhere.
+        self.0.store(now + n, Ordering::Release);
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Acquire)
     }
 }
 

@@ -102,6 +102,8 @@ impl<M: Message> Target<'_, M> {
                 Evicted::Message(token) => self.end_evicted(shared, local, lanes, token),
                 // The policy is new, and the host has not come by yet.
                 Evicted::NotYet => return Overflowed::Refused(Refused::Mailbox),
+                // All that waited have begun, and some have ended, since there was no room.
+                Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
                 // All are in their handlers.
                 Evicted::Nothing if ask.is_none() => {
                     #[cfg(feature = "test")]

@@ -5,7 +5,7 @@ use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
 use super::{Slab, Sleeper, in_full, up_to};
-use crate::inbox::{Inbox, Refusal, Taken};
+use crate::mailbox::inbox::{Inbox, Refusal, Taken};
 use crate::token::Token;
 use crate::waker::AtomicWaker;
 

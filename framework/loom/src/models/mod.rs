@@ -1,17 +1,20 @@
 //! The models, one file for each lock-free file, and what they share.
 #![allow(unsafe_code)]
 
+mod accounts;
 mod inbox;
 mod reply;
+mod seat;
 mod stack;
 mod waiters;
+mod waits;
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
-use crate::stack::Stack;
+use crate::pool::stack::Stack;
 use crate::token::{Chain, Links, Token};
 
 /// Tries every interleaving.

@@ -1,5 +1,6 @@
 //! The way of a reply: host against asker, and the ask that comes after.
 
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
@@ -195,5 +196,82 @@ fn an_asker_who_looks_again_with_another_waker_is_woken_by_that_one() {
         assert_eq!(reply, 7);
         assert!(host.join().unwrap());
         assert!(!before.is_held() && !asker.is_held());
+    });
+}
+
+/// The supervisor: looks every so often, and reminds an asker whose deadline has passed.
+fn remind_until(ask: &Arc<Ask>, is_over: &Arc<AtomicU64>) -> JoinHandle<()> {
+    let (ask, is_over) = (ask.clone(), is_over.clone());
+    thread::spawn(move || {
+        while is_over.load(Ordering::Acquire) == 0 {
+            if ask.slot.due() == 9 {
+                ask.slot.remind();
+            }
+            thread::yield_now();
+        }
+    })
+}
+
+#[test]
+fn an_asker_whose_deadline_passes_while_it_sleeps_is_reminded() {
+    up_to(3, || {
+        let ask = Ask::new();
+        ask.slot.reset(1, 9);
+        let is_over = Arc::new(AtomicU64::new(0));
+        let supervisor = remind_until(&ask, &is_over);
+        let asker = Sleeper::new();
+        // The host never replies: the asker looks once, sleeps, and is woken by the reminder alone.
+        let mut looks = 0;
+        asker.block_on(|waker| {
+            assert!(!ask.slot.poll(waker), "nobody has replied");
+            looks += 1;
+            (looks == 2).then_some(())
+        });
+        assert!(!ask.slot.abandon());
+        assert!(ask.slot.is_abandoned());
+        is_over.store(1, Ordering::Release);
+        supervisor.join().unwrap();
+        assert!(!asker.is_held(), "the slot keeps the asker's task alive");
+    });
+}
+
+#[test]
+fn of_host_and_asker_whose_deadline_passes_exactly_one_has_the_envelope() {
+    up_to(3, || {
+        let ask = Ask::new();
+        let host = ask.send(Token::mint(0), 7);
+        let asker = Sleeper::new();
+        let supervisor = {
+            let ask = ask.clone();
+            thread::spawn(move || ask.slot.remind())
+        };
+        let token = match ask.slot.poll(&asker.waker()) {
+            true => Some(Token::mint(0)),
+            // The time is over.
+            false => ask.abandon(),
+        };
+        if let Some(token) = &token {
+            ask.slab.touch(token);
+        }
+        assert_eq!(host.join().unwrap(), token.is_some());
+        supervisor.join().unwrap();
+        assert!(!asker.is_held(), "the slot keeps the asker's task alive");
+    });
+}
+
+#[test]
+fn a_reminder_that_comes_too_late_does_not_break_the_next_ask() {
+    up_to(2, || {
+        let ask = Ask::new();
+        let first = ask.send(Token::mint(0), 7);
+        let supervisor = {
+            let ask = ask.clone();
+            thread::spawn(move || ask.slot.remind())
+        };
+        let (reply, token) = ask.receive(&Sleeper::new());
+        assert_eq!(reply, 7);
+        ask_again(&ask, token);
+        assert!(first.join().unwrap());
+        supervisor.join().unwrap();
     });
 }

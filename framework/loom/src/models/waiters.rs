@@ -7,20 +7,20 @@ use loom::thread;
 use std::sync::Arc;
 
 use super::{Slab, Sleeper, in_full, up_to};
-use crate::inbox::Inbox;
-use crate::stack::Stack;
+use crate::mailbox::inbox::Inbox;
+use crate::pool::stack::Stack;
+use crate::pool::waiters::{Place, Waiters};
 use crate::token::Token;
-use crate::waiters::{Place, Waiters};
 
 /// A sender's place in the queue, as `until_room` keeps it.
-struct Queued<'w> {
+pub(super) struct Queued<'w> {
     waiters: &'w Waiters,
     place: Option<Place>,
     again: bool,
 }
 
 impl<'w> Queued<'w> {
-    fn new(waiters: &'w Waiters) -> Self {
+    pub(super) fn new(waiters: &'w Waiters) -> Self {
         Queued {
             waiters,
             place: None,
@@ -29,7 +29,7 @@ impl<'w> Queued<'w> {
     }
 
     /// Makes sure of a place, and looks for room if it is a new one.
-    fn poll<T>(&mut self, waker: &Waker, look: impl FnOnce() -> Option<T>) -> Option<T> {
+    pub(super) fn poll<T>(&mut self, waker: &Waker, look: impl FnOnce() -> Option<T>) -> Option<T> {
         if let Some(place) = self.place
             && self.waiters.renew(place, waker)
         {
@@ -256,7 +256,7 @@ fn those_who_wait_for_room_in_a_mailbox_learn_that_it_closes() {
         let mut queued = Queued::new(&shared.2);
         Sleeper::new().block_on(|waker| {
             queued.poll(waker, || match push(&shared, 1) {
-                Err((_, crate::inbox::Refusal::Closed)) => Some(()),
+                Err((_, crate::mailbox::inbox::Refusal::Closed)) => Some(()),
                 refused => {
                     assert!(refused.is_err());
                     None

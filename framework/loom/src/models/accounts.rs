@@ -1,0 +1,204 @@
+//! What one thread writes and others read at any time: the ledger, the latencies, the pool's counts.
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Slab, in_full, up_to};
+use crate::clock::Clock;
+use crate::latency::{self, Book, Sample};
+use crate::ledger::{Ending, Endings, Tally};
+use crate::mailbox::{Limits, Seat};
+use crate::overflow::Overflow;
+use crate::pool::lane::Lane;
+use crate::priority::Priority;
+use crate::token::Token;
+
+/// A point at which loom lets either thread go first; it orders nothing.
+///
+/// Needed where one only loads what another loads and stores: of all accesses to an atomic loom remembers the
+/// last, here the writer's own load, and so would never try what the reader's does to the store.
+#[derive(Default)]
+struct Step(AtomicUsize);
+
+impl Step {
+    fn take(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn enter(endings: &Endings, how: impl IntoIterator<Item = Ending>) -> u32 {
+    let mut tally = Tally::default();
+    for ending in how {
+        tally.add(ending);
+    }
+    endings.enter(&mut tally)
+}
+
+#[test]
+fn who_sees_that_messages_have_ended_sees_how() {
+    in_full(|| {
+        let shared = Arc::new((Endings::default(), Step::default()));
+        let host = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (endings, step) = &*shared;
+                enter(endings, [Ending::Handled]);
+                step.take();
+                enter(endings, [Ending::Failed, Ending::Expired]);
+                step.take();
+            })
+        };
+        let (endings, step) = &*shared;
+        step.take();
+        let finished = endings.finished();
+        let ended = endings.read().ended();
+        assert!(ended >= finished, "{finished} have ended, {ended} are told");
+        host.join().unwrap();
+        assert_eq!(endings.read().ended(), 3);
+        assert_eq!(endings.finished(), 3);
+    });
+}
+
+#[test]
+fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
+    up_to(3, || {
+        let seat = Arc::new(Seat::new(1, "seat".into()));
+        let limits = Limits {
+            capacity: u32::MAX,
+            overflow: Overflow::Wait,
+        };
+        seat.open(1, limits);
+        let slab = Arc::new(Slab::new(2));
+        let step = Arc::new(Step::default());
+        let work = {
+            let (seat, slab, step) = (seat.clone(), slab.clone(), step.clone());
+            thread::spawn(move || {
+                for envelope in 0..2 {
+                    let token = Token::mint(envelope);
+                    let pushed = seat.push(&slab.links, token, Priority::Normal, u32::MAX);
+                    assert!(pushed.is_ok());
+                    assert!(seat.inbox.take(&slab.links, false).is_some());
+                    enter(&seat.endings, [Ending::Handled]);
+                    step.take();
+                }
+            })
+        };
+        step.take();
+        // At most one waits; an ending counted before its message would make it 2^40.
+        assert!(seat.waiting() <= 2, "{} wait", seat.waiting());
+        let ledger = seat.ledger();
+        assert!(ledger.sent <= 2 && ledger.waiting <= 2, "{ledger:?}");
+        work.join().unwrap();
+        let ledger = seat.ledger();
+        assert!(ledger.closes() && ledger.is_quiet(), "{ledger:?}");
+    });
+}
+
+/// A sample of 3 µs of waiting and 2 µs of service.
+fn sample() -> (Clock, Sample) {
+    let (clock, hand) = Clock::manual();
+    let sent = clock.now();
+    hand.advance(Duration::from_micros(3));
+    let started = clock.now();
+    hand.advance(Duration::from_micros(2));
+    let sample = Sample {
+        route: 0,
+        sent,
+        started,
+        ended: clock.now(),
+    };
+    (clock, sample)
+}
+
+#[test]
+fn a_message_that_counts_as_ended_has_been_recorded() {
+    up_to(1, || {
+        let shared = Arc::new((Book::new(1), Endings::default(), Step::default()));
+        let (clock, sample) = sample();
+        let host = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (book, endings, step) = &*shared;
+                // The steps of `Gathered::enter`.
+                book.enter(&clock, &[sample]);
+                enter(endings, [Ending::Handled]);
+                step.take();
+            })
+        };
+        let (book, endings, step) = &*shared;
+        step.take();
+        let finished = endings.finished();
+        if finished > 0 {
+            let read = latency::read(std::iter::once(book), 0);
+            let recorded = read.map_or(0, |read| read.count);
+            assert_eq!(recorded, finished, "what has ended is in the book");
+        }
+        host.join().unwrap();
+    });
+}
+
+#[test]
+fn a_snapshot_during_a_recording_finds_a_message_once_or_not_at_all() {
+    up_to(1, || {
+        let shared = Arc::new((Book::new(1), Step::default()));
+        let (clock, sample) = sample();
+        let host = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (book, step) = &*shared;
+                step.take();
+                book.enter(&clock, &[sample]);
+                step.take();
+            })
+        };
+        let (book, step) = &*shared;
+        let read = || latency::read(std::iter::once(book), 0);
+        step.take();
+        let early = read().map_or(0, |read| read.count);
+        assert!(early <= 1);
+        host.join().unwrap();
+        let read = read().unwrap();
+        assert_eq!(read.count, 1);
+        let near = |value: u64, of: u64| value.abs_diff(of) * 100 <= of;
+        assert!(near(read.wait.max_ns, 3_000), "{read:?}");
+        assert!(near(read.service.max_ns, 2_000), "{read:?}");
+        assert!(near(read.total.max_ns, 5_000), "{read:?}");
+    });
+}
+
+#[test]
+fn envelopes_in_flight_are_never_counted_too_low() {
+    in_full(|| {
+        let slab = Slab::new(1);
+        // As the pool has them: whoever takes an envelope counts it in its lane, and so does whoever
+        // returns it, elsewhere.
+        let shared = Arc::new((Lane::new(), Lane::new(), slab, Step::default()));
+        shared
+            .0
+            .stack
+            .push(&shared.2.links, shared.2.chain([Token::mint(0)]));
+        let work = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (sender, host, slab, step) = &*shared;
+                let token = sender.stack.pop(&slab.links).unwrap();
+                sender.acquired.add(1);
+                // The mailbox: another list, with the same orderings.
+                host.released.add(1);
+                slab.push(&host.stack, token);
+                step.take();
+            })
+        };
+        let (sender, host, _, step) = &*shared;
+        step.take();
+        let released = host.released.get();
+        let acquired = sender.acquired.get();
+        assert!(
+            acquired >= released,
+            "{acquired} taken, {released} came back"
+        );
+        work.join().unwrap();
+    });
+}
