@@ -69,11 +69,11 @@ async fn flood(system: &System, gate: &Gate, policy: Overflow) -> anyhow::Result
         }
     }
     gate.go_on.add_permits(4);
-    let shown = system.ask(format!("{policy:?}://shown"), Shown).await?;
-    gate.begun.forget_permits(3);
     let name = format!("{policy:?}");
-    let ledger = system.snapshot().subsystem(&name).expect("mounted").ledger;
-    let dropped = ledger.dropped;
+    system.set_capacity(&name, None)?; // makes room for the question
+    let shown = system.ask(format!("{name}://shown"), Shown).await?;
+    gate.begun.acquire_many(3).await?.forget();
+    let dropped = system.unmount(&name).await?.dropped;
     let row = format!("{accepted:8} {handed_back:11} {waited:6} {dropped:7}   {shown:?}");
     println!("{name:10} {row}");
     Ok(row.split_whitespace().collect::<Vec<_>>().join(" "))
