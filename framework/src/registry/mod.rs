@@ -144,6 +144,11 @@ impl Registry {
             .insert((&**name).into(), Arc::downgrade(&mounted.seat));
     }
 
+    /// True if it does not stand yet, or who mounts it has not been told.
+    fn is_moving_in(&self, mounted: &Mounted) -> bool {
+        matches!(self.moving.get(&*mounted.seat.name), Some(Moving::In))
+    }
+
     fn place(&mut self, mount: &Mount, thread: usize, launch: watch::Receiver<()>) -> Arc<Mounted> {
         let seat = self.seat(&mount.name);
         let number = self.next_mount;
@@ -224,7 +229,8 @@ impl Handler<Mount> for Registry {
         let fate = async move {
             let stands = stands.await;
             if !matches!(stands, Ok(Ok(()))) {
-                // Its first hook may have mounted children.
+                // Its first hook may have mounted children, and what it left behind may mount more.
+                mounted.leave();
                 ending::end_children(&mounted).await;
             }
             (mounted, stands)
@@ -233,8 +239,7 @@ impl Handler<Mount> for Registry {
             fate.into_actor(self)
                 .map(|(mounted, stands), registry, ctx| {
                     mounted.forget_launch();
-                    let is_closed =
-                        !matches!(registry.moving.get(&*mounted.seat.name), Some(Moving::In));
+                    let is_closed = !registry.is_moving_in(&mounted);
                     let refusal = match stands {
                         // Its parent has ended meanwhile, and it with it: it is told, and vacated, by whoever did that.
                         Ok(Ok(())) if is_closed => return Err(MountError::Stopped),

@@ -8,8 +8,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Registry;
 use super::ending::EndAll;
-use super::{Moving, Registry};
 use crate::directory::Mounted;
 use crate::events::EndReason;
 use crate::mailbox::orders::{Control, Report, Reported};
@@ -25,8 +25,8 @@ impl Handler<Report> for Registry {
             // It was unmounted meanwhile.
             return;
         };
-        if let Some(Moving::In) = self.moving.get(&*mounted.seat.name) {
-            // It stands, but who mounts it has not been told yet.
+        if matches!(report.what, Reported::Ended(_)) && self.is_moving_in(&mounted) {
+            // It stood, or did not, but who mounts it is yet to be told.
             return self.postponed.push(report);
         }
         match report.what {
@@ -52,10 +52,14 @@ async fn acknowledged(mounted: &Mounted, order: impl FnOnce(oneshot::Sender<()>)
 }
 
 impl Registry {
-    /// The siblings of a subsystem, itself among them, in the order in which they were started.
+    /// The siblings of a subsystem that stand, itself among them, in the order in which they were started.
     fn siblings(&self, mounted: &Mounted) -> Vec<Arc<Mounted>> {
         match mounted.parent.as_ref().and_then(Weak::upgrade) {
-            Some(parent) => parent.children(),
+            Some(parent) => {
+                let mut children = parent.children();
+                children.retain(|one| !self.is_moving_in(one));
+                children
+            }
             None => {
                 let mut roots = self.shared.directory.all();
                 roots.retain(|one| one.parent.is_none());
