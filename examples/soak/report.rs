@@ -15,7 +15,7 @@ const MOST_GROWTH: u64 = 5 * MB;
 /// The waits of the last quarter may be so many times as long as those of the second …
 const MOST_TIMES: f64 = 2.0;
 /// … or so long: below that, what else the machine does decides.
-const MOST_NS: u64 = 5_000_000;
+const MOST_NS: u64 = 10_000_000;
 
 pub(crate) fn configuration(options: &Options) {
     let fact = |name: &str, value: String| say!("  {name:<10} {value}");

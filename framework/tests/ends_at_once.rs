@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
@@ -64,7 +65,8 @@ impl Node {
     }
 
     #[route("block")]
-    fn block(&mut self, Block(until): Block) {
+    fn block(&mut self, Block(until): Block, State(gate): State<Gate>) {
+        gate.begun.add_permits(1);
         let _ = until.recv();
     }
 }
@@ -168,7 +170,7 @@ async fn no_child_is_mounted_while_its_parent_is_made_anew() {
 #[mycelia::test]
 async fn a_child_whose_parent_is_unmounted_before_it_stands_is_gone_with_it() {
     let _watch = watchdog();
-    let (system, _gate) = system(Together::OneForOne).await;
+    let (system, gate) = system(Together::OneForOne).await;
     for (name, thread) in [("top", 0), ("other", 1)] {
         let options = named(name).thread(thread);
         system.mount_with(options, Node::default).await.unwrap();
@@ -179,6 +181,7 @@ async fn a_child_whose_parent_is_unmounted_before_it_stands_is_gone_with_it() {
         .tell("other://block", Block(until_released))
         .await
         .unwrap();
+    gate.begun.acquire().await.unwrap().forget();
     let child = named("child").parent("top").thread(1);
     let mut mounting = Box::pin(system.mount_with(child, Node::default));
     assert!(poll_once(&mut mounting).await.is_none());
@@ -226,6 +229,82 @@ async fn restarts_that_concern_the_same_subsystem_come_one_after_the_other() {
     }
     assert_eq!(system.snapshot().subsystems.len(), 4);
     assert_eq!(figures(&quiet(&system).await), [7, 5, 2, 0, 0, 0]);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn whoever_is_being_started_is_not_disturbed_by_a_sibling_that_fails() {
+    #[derive(Subsystem, Default)]
+    struct Slow;
+    #[routes]
+    impl Slow {
+        #[started]
+        async fn begin(&mut self, ctx: Context, State(gate): State<Gate>) -> anyhow::Result<()> {
+            gate.begun.add_permits(1);
+            gate.permits.acquire().await?.forget();
+            ctx.mount_with(named("child"), Node::default).await?;
+            Ok(())
+        }
+        #[route("name")]
+        fn name(&mut self, _: Name, ctx: Context) -> String {
+            ctx.name().to_owned()
+        }
+    }
+    let _watch = watchdog();
+    let (system, gate) = system(Together::OneForOne).await;
+    let top = named("top").together(Together::AllForOne);
+    system.mount_with(top, with_child).await.unwrap();
+    let mut mounting = Box::pin(system.mount_with(named("slow").parent("top"), Slow::default));
+    assert!(poll_once(&mut mounting).await.is_none());
+    gate.begun.acquire().await.unwrap().forget();
+    system.tell("top/child://panic", Panic).await.unwrap();
+    until("its sibling is there again", || {
+        let now = system.snapshot();
+        now.subsystem("top/child").unwrap().restarts == 1
+    })
+    .await;
+    gate.permits.add_permits(1);
+    mounting.await.unwrap();
+    for name in ["top/child", "top/slow", "top/slow/child"] {
+        is_there(&system, name).await;
+    }
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn whoever_is_failed_by_a_child_while_it_starts_is_started_again() {
+    #[derive(Subsystem, Default)]
+    struct Slow;
+    #[routes]
+    impl Slow {
+        #[started]
+        async fn begin(&mut self, ctx: Context, State(gate): State<Gate>) -> anyhow::Result<()> {
+            let child = named("child").intensity(0, Duration::from_secs(1));
+            ctx.mount_with(child, Node::default).await?;
+            gate.begun.add_permits(1);
+            gate.permits.acquire().await?.forget();
+            Ok(())
+        }
+        #[route("name")]
+        fn name(&mut self, _: Name, ctx: Context) -> String {
+            ctx.name().to_owned()
+        }
+    }
+    let _watch = watchdog();
+    let (system, gate) = system(Together::OneForOne).await;
+    let mut mounting = Box::pin(system.mount_with(named("slow"), Slow::default));
+    assert!(poll_once(&mut mounting).await.is_none());
+    for _ in 0..3 {
+        gate.begun.acquire().await.unwrap().forget();
+        system.tell("slow/child://panic", Panic).await.unwrap();
+    }
+    gate.begun.acquire().await.unwrap().forget();
+    gate.permits.add_permits(1);
+    mounting.await.unwrap();
+    for name in ["slow", "slow/child"] {
+        is_there(&system, name).await;
+    }
+    assert_eq!(figures(&quiet(&system).await), [5, 2, 3, 0, 0, 0]);
     system.stop().await.unwrap();
 }
 

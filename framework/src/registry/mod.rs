@@ -107,6 +107,11 @@ impl Registry {
         self.vacant
             .insert((&**name).into(), Arc::downgrade(&mounted.seat));
     }
+
+    /// True if it does not stand yet, or who mounts it has not been told.
+    fn is_moving_in(&self, mounted: &Mounted) -> bool {
+        matches!(self.moving.get(&*mounted.seat.name), Some(Moving::In))
+    }
 }
 
 impl Actor for Registry {

@@ -261,16 +261,14 @@ impl Handler<Mount> for Registry {
                 // None of them is to stay, nor what their first hooks may have mounted.
                 let deadline = Instant::now().checked_add(patience);
                 for mounted in all.iter().rev() {
+                    mounted.leave();
                     ending::end_tree(mounted.clone(), deadline).await;
                 }
             }
             (all, refusal)
         };
         Box::pin(fate.into_actor(self).map(|(all, refusal), registry, ctx| {
-            let is_moving_in = |one: &Arc<Mounted>| {
-                matches!(registry.moving.get(&*one.seat.name), Some(Moving::In))
-            };
-            let still_wanted = all.iter().all(is_moving_in);
+            let still_wanted = all.iter().all(|one| registry.is_moving_in(one));
             for mounted in &all {
                 mounted.forget_launch();
             }

@@ -7,8 +7,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Registry;
 use super::ending::EndAll;
-use super::{Moving, Registry};
 use crate::directory::Mounted;
 use crate::events::EndReason;
 use crate::mailbox::orders::{Control, Report, Reported};
@@ -24,8 +24,8 @@ impl Handler<Report> for Registry {
             // It was unmounted meanwhile.
             return;
         };
-        if let Some(Moving::In) = self.moving.get(&*mounted.seat.name) {
-            // It stands, but who mounts it has not been told yet.
+        if matches!(report.what, Reported::Ended(_)) && self.is_moving_in(&mounted) {
+            // It stood, or did not, but who mounts it is yet to be told.
             return self.postponed.push(report);
         }
         match report.what {
@@ -51,7 +51,7 @@ async fn acknowledged(mounted: &Mounted, order: impl FnOnce(oneshot::Sender<()>)
 }
 
 impl Registry {
-    /// The siblings of a subsystem, itself among them, in the order in which they were started.
+    /// The siblings of a subsystem that stand, itself among them, in the order in which they were started.
     fn siblings(&self, mounted: &Mounted) -> Vec<Arc<Mounted>> {
         match mounted.superior() {
             Some(superior) => {
@@ -60,7 +60,7 @@ impl Registry {
                     None => vec![one],
                     Some(_) => one.children(),
                 });
-                hosts.collect()
+                hosts.filter(|one| !self.is_moving_in(one)).collect()
             }
             None => {
                 let mut roots = self.shared.directory.all();
