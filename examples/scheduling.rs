@@ -129,7 +129,7 @@ async fn main() -> anyhow::Result<()> {
     for (share, (name, weight, _)) in shares.into_iter().zip(JOBS) {
         let expected = f64::from(weight) / 7.0;
         let off = (share - expected).abs();
-        assert!(off < 0.03, "{name} gets {share}, not {expected}");
+        assert!(off < 0.05, "{name} gets {share}, not {expected}");
     }
 
     // ANCHOR: switch
