@@ -78,8 +78,8 @@ fn account(now: &Snapshot) -> [(u64, f64); 3] {
     })
 }
 
-/// Lets a strategy work for a while; the shares of the thread's time.
-async fn measure(system: &System, strategy: &'static str) -> [f64; 3] {
+/// Lets a strategy work for a while; how many jobs each has handled, and the shares of the thread's time.
+async fn measure(system: &System, strategy: &'static str) -> ([f64; 3], [f64; 3]) {
     // Every tick of the supervisor, some 10 ms, a strategy is asked.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let before = account(&system.snapshot());
@@ -91,12 +91,12 @@ async fn measure(system: &System, strategy: &'static str) -> [f64; 3] {
     let time_ns = [0, 1, 2].map(|at| after[at].1 - before[at].1);
     let shares = time_ns.map(|ns| ns / time_ns.iter().sum::<f64>());
     println!("{strategy}\n  name      weight   handled   share of time");
+    let handled = [0, 1, 2].map(|at| (after[at].0 - before[at].0) as f64);
     for (at, (name, weight, _)) in JOBS.into_iter().enumerate() {
-        let handled = after[at].0 - before[at].0;
-        let percent = 100.0 * shares[at];
+        let (handled, percent) = (handled[at], 100.0 * shares[at]);
         println!("  {name:<8}  {weight:>6}  {handled:>8}  {percent:>13.1} %");
     }
-    shares
+    (handled, shares)
 }
 
 #[mycelia::main]
@@ -125,23 +125,23 @@ async fn main() -> anyhow::Result<()> {
         }
     }
 
-    let shares = measure(&system, "weighted").await;
+    let (_, shares) = measure(&system, "weighted").await;
     for (share, (name, weight, _)) in shares.into_iter().zip(JOBS) {
         let expected = f64::from(weight) / 7.0;
         let off = (share - expected).abs();
-        assert!(off < 0.03, "{name} gets {share}, not {expected}");
+        assert!(off < 0.05, "{name} gets {share}, not {expected}");
     }
 
     // ANCHOR: switch
     system.set_strategy(RoundRobin::default());
     // ANCHOR_END: switch
-    let equal = measure(&system, "round-robin").await;
-    // Turns of 64 messages for all, which take longer than half a millisecond: they end then.
-    assert!(equal[0] > 1.5 * shares[0] && equal[2] < shares[2]);
+    let ([_, emails, orders], _) = measure(&system, "round-robin").await;
+    // Weights mean nothing to it: whose jobs take as long handles as many.
+    assert!((0.75..1.33).contains(&(orders / emails)));
 
     system.set_strategy(Prefer("emails"));
-    let preferred = measure(&system, "prefer one").await;
-    assert!(preferred[1] > 1.2 * equal[1]);
+    let ([_, emails, orders], _) = measure(&system, "prefer one").await;
+    assert!(emails > 3.0 * orders);
 
     closing.0.store(true, Ordering::Relaxed);
     let report = system.stop().await?;

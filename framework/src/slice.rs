@@ -31,6 +31,9 @@ impl Slice {
     /// The longest that any turn may go on beginning messages: 500 µs.
     pub const LONGEST: Duration = Duration::from_micros(500);
 
+    /// The shortest [time](Self::within) that a slice can have: 1 µs.
+    pub const SHORTEST: Duration = Duration::from_micros(1);
+
     /// A slice of that many messages, at least 1.
     pub const fn new(messages: u32) -> Self {
         let messages = if messages == 0 { 1 } else { messages };
@@ -40,19 +43,18 @@ impl Slice {
         }
     }
 
-    /// The same slice with a time, from 1 ns to [`LONGEST`](Self::LONGEST), that its turns take *on
+    /// The same slice with a time, from [`SHORTEST`](Self::SHORTEST) to [`LONGEST`](Self::LONGEST), that its turns take *on
     /// average* while messages wait: what one takes longer, for no handler is interrupted, is taken off
     /// those that follow. So the ratio of times is the ratio of shares, however long each handler takes.
     ///
-    /// A subsystem passes on at most 4096 turns for one that took too long.
+    /// A subsystem passes on at most 1024 turns for one that took too long.
     #[must_use]
     pub const fn within(self, time: Duration) -> Self {
-        let time_ns = if time.as_nanos() >= Self::LONGEST.as_nanos() {
-            Self::LONGEST.as_nanos() as u32
-        } else if time.is_zero() {
-            1
-        } else {
-            time.as_nanos() as u32
+        let (shortest, longest) = (Self::SHORTEST.as_nanos(), Self::LONGEST.as_nanos());
+        let time_ns = match time.as_nanos() {
+            ns if ns < shortest => shortest as u32,
+            ns if ns > longest => longest as u32,
+            ns => ns as u32,
         };
         Slice { time_ns, ..self }
     }
@@ -121,8 +123,11 @@ mod tests {
     #[test]
     fn a_slice_stays_within_its_bounds_whatever_is_asked_for() {
         let time = |time| Slice::default().within(time).time().unwrap();
-        assert_eq!(time(Duration::ZERO), Duration::from_nanos(1));
-        assert_eq!(time(Duration::from_nanos(7)), Duration::from_nanos(7));
+        assert_eq!(time(Duration::ZERO), Slice::SHORTEST);
+        assert_eq!(
+            time(Duration::from_nanos(7_001)),
+            Duration::from_nanos(7_001)
+        );
         assert_eq!(time(Duration::MAX), Slice::LONGEST);
         assert_eq!(Slice::new(0), Slice::new(1));
         assert_eq!(Slice::new(9).with_messages(0), Slice::new(1));

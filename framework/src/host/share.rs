@@ -14,7 +14,7 @@ use crate::local::agenda::Turn;
 use crate::slice::Slice;
 
 /// Most turns that are let pass for one that took too long: nobody is shut out for ever.
-const PASSES: u64 = 4096;
+const PASSES: u64 = 1024;
 
 /// What a subsystem owes to the others on its thread.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ mod tests {
             (0, 13, 10, 3),
             (3, 8, 10, 1),
             (25, 0, 10, 15),
-            (0, u64::MAX, 10, 40_960),
+            (0, u64::MAX, 10, 10_240),
             (u64::MAX, u64::MAX, u64::MAX, 0),
         ] {
             assert_eq!(owes(before, took, time), after, "{before} {took} {time}");

@@ -15,7 +15,7 @@ use crate::slice::Slice;
 ///
 /// *With one*: once 99 in 100 messages wait for more than half of the goal, the slices of all others on
 /// the thread are halved, down to one message. They grow again, by a quarter, while that wait is
-/// less than a quarter of the goal. It can't keep a goal that is shorter than the handlers of the others
+/// less than a quarter of the goal (a sixteenth, if it is that of less than 8 messages). It can't keep a goal that is shorter than the handlers of the others
 /// take, one message each, or that the subsystem misses by its own handlers' time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Adaptive(pub Slice);
@@ -36,6 +36,9 @@ impl Strategy for Adaptive {
     }
 }
 
+/// Messages whose longest wait tells what a message has to expect.
+const MANY: u64 = 8;
+
 /// How it stands with a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
@@ -53,8 +56,9 @@ impl Goal {
         Some(match load.wait_p99 {
             None => Goal::Unknown,
             Some(wait) if wait > goal / 2 => Goal::AtRisk,
-            Some(wait) if wait >= goal / 4 => Goal::Tight,
-            Some(_) => Goal::Kept,
+            // A few messages may have been lucky.
+            Some(wait) if wait < goal / 16 || wait < goal / 4 && load.ended >= MANY => Goal::Kept,
+            Some(_) => Goal::Tight,
         })
     }
 }
@@ -138,6 +142,7 @@ mod tests {
         let mut load = load("marked", 1, waiting, slice);
         load.wait_goal = Some(Duration::from_micros(goal_us));
         load.wait_p99 = p99_us.map(Duration::from_micros);
+        load.ended = MANY;
         load
     }
 
@@ -190,6 +195,27 @@ mod tests {
             ];
             let next = messages(&mut Adaptive::default(), &loads);
             assert_eq!(next[0], expected, "{p99_us:?} {slice}");
+        }
+    }
+
+    #[test]
+    fn a_few_messages_that_waited_little_prove_less_than_many() {
+        for (p99_us, ended, expected) in [
+            (249, 8, 6),
+            (249, 7, 4),
+            (63, 7, 4),
+            (62, 7, 6),
+            (62, 1, 6),
+            // One that waited long proves as much as many.
+            (501, 1, 2),
+        ] {
+            let mut loads = [
+                load("flooded", 1, 10_000, 4),
+                marked(1, 64, 1000, Some(p99_us)),
+            ];
+            loads[1].ended = ended;
+            let next = messages(&mut Adaptive::default(), &loads)[0];
+            assert_eq!(next, expected, "{p99_us} {ended}");
         }
     }
 

@@ -94,14 +94,14 @@ impl Strategy for RoundRobin {
 /// weights 1, 2 and 4 get a seventh, two and four of it while all three have messages waiting.
 ///
 /// A turn of weight 1 takes the stated time on average; or less, so that the turn of the largest weight on
-/// its thread takes no more than [`Slice::LONGEST`]. By default 20 µs, long against the 0.2 µs that it
-/// costs to change from one subsystem to the next.
+/// its thread takes no more than [`Slice::LONGEST`]; so weights count as no less than a 500th of it. By
+/// default 50 µs, long against the 0.2 µs that it costs to change from one subsystem to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Weighted(pub Duration);
 
 impl Default for Weighted {
     fn default() -> Self {
-        Weighted(Duration::from_micros(20))
+        Weighted(Duration::from_micros(50))
     }
 }
 
@@ -214,8 +214,8 @@ pub(super) mod tests {
                 vec![5_000, 10_000, 20_000, 125_000, 130_000, 500_000],
             ),
             (1_000, &nine_weights[2..4], vec![250_000, 500_000]),
-            (0, &nine_weights[1..3], vec![1, 1]),
-            (20, &nine_weights[7..], vec![1, 500_000]),
+            (0, &nine_weights[1..3], vec![1_000, 1_000]),
+            (20, &nine_weights[7..], vec![1_000, 500_000]),
         ] {
             let loads: Vec<Load> = weights.iter().map(|w| load("a", *w, 0, 1)).collect();
             let slices = decide(&mut Weighted(Duration::from_micros(unit_us)), &loads);
@@ -234,7 +234,7 @@ pub(super) mod tests {
         loads[2].thread = 1;
         let slices = decide(&mut Weighted::default(), &loads);
         let times_us = slices.iter().map(|slice| slice.time().unwrap().as_micros());
-        assert_eq!(times_us.collect::<Vec<_>>(), [5, 500, 20]);
+        assert_eq!(times_us.collect::<Vec<_>>(), [5, 500, 50]);
     }
 
     #[test]
