@@ -17,6 +17,27 @@ pub(crate) enum Source<'a> {
     Values(&'a [Capture<'a>]),
 }
 
+/// A capture as it came with a message.
+#[cfg(feature = "test")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// As it stood in a path.
+    Written(Box<str>),
+    /// As it was given to a handle.
+    Value(Box<str>),
+}
+
+#[cfg(feature = "test")]
+impl Given {
+    /// What it means.
+    pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
+        match self {
+            Given::Written(text) => mycelia_core::decode(text),
+            Given::Value(text) => std::borrow::Cow::Borrowed(text),
+        }
+    }
+}
+
 /// A message's address, as extractors read it at the sender: captures, one after the other, and the
 /// query.
 #[derive(Debug)]
@@ -45,8 +66,7 @@ impl<'a> Address<'a> {
 
     /// All captures, as they came; reads none.
     #[cfg(feature = "test")]
-    pub(crate) fn given(&self) -> Vec<crate::taps::Given> {
-        use crate::taps::Given;
+    pub(crate) fn given(&self) -> Vec<Given> {
         match self.source {
             Source::Path(captures) => (0..captures.len())
                 .filter_map(|index| captures.raw(index))

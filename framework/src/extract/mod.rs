@@ -20,6 +20,8 @@ use crate::error::{CaptureError, MountError};
 use crate::trace::TraceId;
 
 pub use address::Address;
+#[cfg(feature = "test")]
+pub(crate) use address::Given;
 pub(crate) use address::Source;
 pub use arguments::{Deadline, Path, Query, Sender, State};
 pub use captures::{AsCapture, Capture, Captures};

@@ -20,6 +20,7 @@ pub(crate) use pattern::PathPattern;
 pub use tape::Taped;
 pub(crate) use tape::{Kind, Line, Tape};
 
+use crate::extract::Given;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
 
 /// The taps of a system.
@@ -66,25 +67,6 @@ impl Taps {
         if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, tape)) {
             *held = None;
             self.records.store(0, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A capture as it came with a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// As it stood in a path.
-    Written(Box<str>),
-    /// As it was given to a handle.
-    Value(Box<str>),
-}
-
-impl Given {
-    /// What it means.
-    pub(crate) fn text(&self) -> Cow<'_, str> {
-        match self {
-            Given::Written(text) => mycelia_core::decode(text),
-            Given::Value(text) => Cow::Borrowed(text),
         }
     }
 }

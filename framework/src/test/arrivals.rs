@@ -67,7 +67,7 @@ impl Arrivals {
         mut look: impl FnMut(&mut [Arrived]) -> Look<R>,
     ) -> Result<R, String> {
         let begun = Instant::now();
-        let mut alarm = None;
+        let mut alarm: Option<Alarm> = None;
         std::future::poll_fn(|cx| {
             let mut state = lock(&self.0);
             match look(&mut state.all) {
@@ -79,8 +79,14 @@ impl Arrivals {
             if left.is_zero() {
                 return Poll::Ready(Err(list(&state.all)));
             }
-            state.waiting.push(cx.waker().clone());
-            alarm = Some(Alarm::set(left, cx.waker().clone()));
+            let me = cx.waker();
+            if !state.waiting.iter().any(|waker| waker.will_wake(me)) {
+                state.waiting.push(me.clone());
+            }
+            let is_set = |alarm: &Alarm| alarm.wakes.will_wake(me);
+            if !alarm.as_ref().is_some_and(is_set) {
+                alarm = Some(Alarm::set(left, me.clone()));
+            }
             Poll::Pending
         })
         .await
@@ -90,18 +96,20 @@ impl Arrivals {
 /// Wakes a task when a time is over, on a thread of its own: an executor's clock may be paused, and a
 /// system's threads may have ended.
 struct Alarm {
+    wakes: Waker,
     _set: Sender<()>,
 }
 
 impl Alarm {
     fn set(after: Duration, waker: Waker) -> Self {
         let (set, dropped) = channel::<()>();
+        let wakes = waker.clone();
         std::thread::spawn(move || {
             if dropped.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
                 waker.wake();
             }
         });
-        Alarm { _set: set }
+        Alarm { wakes, _set: set }
     }
 }
 
@@ -119,7 +127,7 @@ fn list(all: &[Arrived]) -> String {
         text.push_str(what);
         text.push_str(" came");
     } else {
-        text.push_str("what came instead:");
+        text.push_str("what came and was not taken:");
     }
     let shown = left.len().saturating_sub(LISTED);
     if shown > 0 {

@@ -13,13 +13,13 @@ use mycelia_core::Pattern;
 use super::arrivals::{Arrivals, Arrived, Look};
 use super::expect::{Expect, ExpectMany};
 use crate::error::{CaptureError, MountError};
-use crate::extract::{Address, Delivery, Extractor};
+use crate::extract::{Address, Delivery, Extractor, Given};
 use crate::message::Message;
 use crate::route::RouteTable;
 use crate::subsystem::Subsystem;
 use crate::sync::{Mutex, lock};
 use crate::system::{MountOptions, System};
-use crate::taps::{Given, PathPattern, write_path};
+use crate::taps::{PathPattern, write_path};
 
 /// Where and whence a message came to a [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq)]

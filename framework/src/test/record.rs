@@ -25,7 +25,10 @@ pub(super) const VERSION: u64 = 1;
 /// accepted, in that order, which for each subsystem is the order in its mailbox:
 /// `{"seq":0,"at_ns":1200,"path":"billing://charge/7","from":null,"priority":2,"type":"charge","message":…}`.
 /// `at_ns` is the time since the start, by the system's clock, `from` the subsystem that sent it,
-/// `priority` 0 for control to 3 for low. While it runs one message is sent at a time.
+/// `priority` 0 for control to 3 for low.
+///
+/// While it runs one message is sent at a time; so an [`Extractor`](crate::Extractor) of one's own, or a
+/// `FromStr` of a capture, must not send while it reads the path.
 ///
 /// # Examples
 /// ```

@@ -148,7 +148,7 @@ async fn a_failure_says_what_was_expected_where_and_what_came_instead() {
     refund.at("x").tell(Refund(2)).await.unwrap();
     quiet(&system).await;
     let (text, _) = without_place(&failure(expectation()).await);
-    let came = "what came instead:
+    let came = "what came and was not taken:
   1. `kit::probe::Charge` at `billing://charge/8?by=card` from `orders`: Charge(800)
   2. `kit::probe::Refund` at `billing://refund/x` from outside
 before, the test had taken 1";
@@ -221,7 +221,7 @@ async fn the_next_message_is_the_one_expected_or_the_test_fails_at_once() {
     assert_eq!(
         text,
         "`billing` was to get next a `kit::probe::Refund` within 86400s
-what came instead:
+what came and was not taken:
   1. `kit::probe::Charge` at `billing://charge/1` from outside: Charge(1)
   2. `kit::probe::Refund` at `billing://refund/1` from outside"
     );
@@ -247,7 +247,7 @@ async fn nothing_is_expected_until_something_comes() {
     assert_eq!(
         text,
         "`billing` was to get nothing for 86400s
-what came instead:
+what came and was not taken:
   1. `kit::probe::Charge` at `billing://charge/1` from outside: Charge(1)"
     );
     // A message that was taken is not in the way.
