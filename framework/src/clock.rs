@@ -129,6 +129,15 @@ impl Clock {
         (clock, ClockHand(mock))
     }
 
+    /// A clock of a simulation, whose timers go by the same hand.
+    #[cfg(feature = "test")]
+    pub(crate) fn simulated() -> (Clock, ClockHand) {
+        let (clock, mock) = quanta::Clock::mock();
+        // As above.
+        mock.increment(1_u64);
+        (Clock::of(clock), ClockHand(mock))
+    }
+
     /// Reads the clock.
     #[inline]
     pub fn now(&self) -> Stamp {

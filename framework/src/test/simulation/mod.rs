@@ -1,20 +1,10 @@
 //! Simulation: a whole system on one thread of the operating system, where a seed decides what chance,
 //! the scheduler and the clock decide elsewhere.
 //!
-//! Every thread of a system, and every client outside of it, becomes a *simulated thread* with lanes,
-//! memories and an executor of its own, so that messages go from one to the other in the very ways in
-//! which they go in a process. The seed chooses which thread goes on, where it is halted for another to
-//! get in between, whose turn is cut short, and how much time passes; time itself stands still but for
-//! that, and leaps to the next timer when nobody has anything to do: hours pass in milliseconds.
-//! What failed with a seed fails with that seed again.
-//!
-//! The idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key
-//! Value Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
-//!
-//! What it can't decide is what the code under test takes from elsewhere: random numbers
-//! (`tokio::select!` without `biased` too), the wall clock, other threads. Handlers that block
-//! (`#[route("…", blocking)]`) run on their subsystem's own thread. Between two awaits, a client and a
-//! handler run without being halted, but where they send.
+//! A [`thread`] is a tokio `LocalSet` with the thread-locals of a thread of its own; the [`stage`] lets one
+//! after the other go on, and one in the midst of another where the framework asks [`fate`]. The
+//! idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
+//! Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
 
 mod rng;
 mod seeds;
@@ -43,7 +33,21 @@ use crate::host::panic_message;
 use crate::system::{Builder, Ground, System};
 use stage::Stage;
 
-/// A simulation to be run. See [`check_seeds`] to run many.
+/// A whole system on one thread of the operating system, where a seed decides what chance, the scheduler
+/// and the clock decide elsewhere. What failed with a seed fails with it again; [`check_seeds`] runs
+/// many.
+///
+/// Every thread of a system, and every client outside of it, becomes a *simulated thread*: messages go
+/// from one to the other in the very ways in which they go in a process. The seed chooses which of them
+/// goes on, where it is halted for another to get in between, whose turn is cut short, and how much time
+/// passes. But for that time stands still, and leaps to the next timer when nobody has anything to do:
+/// hours pass in milliseconds.
+///
+/// It can't decide what the code under test takes from elsewhere: random numbers (`tokio::select!`
+/// without `biased` too), the wall clock, other threads. Handlers that block (`#[route("…", blocking)]`)
+/// run on their subsystem's own thread. Between two awaits a client or a handler is halted only where
+/// it sends. Threads that get in between each other share one stack: where handlers need much of it,
+/// give the test's thread more than 2 MB, as [`check_seeds`] does.
 ///
 /// # Examples
 /// ```

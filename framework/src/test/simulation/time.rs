@@ -24,7 +24,7 @@ pub(super) struct Time {
 impl Time {
     /// To be called within the runtime.
     pub(super) fn new() -> Self {
-        let (clock, hand) = Clock::manual();
+        let (clock, hand) = Clock::simulated();
         Time {
             clock,
             hand,
