@@ -56,7 +56,7 @@ pub enum MountError {
         /// The name.
         name: Box<str>,
     },
-    /// The system, or the parent, has stopped or is stopping.
+    /// The system, or the parent, has stopped or is stopping; or the parent is just being made anew.
     Stopped,
 }
 
@@ -93,7 +93,10 @@ impl fmt::Display for MountError {
                 "no subsystem `{name}` is mounted to be the parent; mount it first"
             ),
             MountError::Stopped => {
-                write!(f, "the system, or the parent, has stopped or is stopping")
+                write!(
+                    f,
+                    "the system, or the parent, has stopped or is stopping, or the parent is being made anew"
+                )
             }
         }
     }
