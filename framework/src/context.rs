@@ -77,7 +77,7 @@ impl Context {
     /// Mounts a child under its type's name, after the own one: `parent/child`.
     ///
     /// # Errors
-    /// As [`System::mount`](crate::System::mount); or this subsystem is about to end.
+    /// As [`System::mount`](crate::System::mount); or this subsystem is about to end, or to be made anew.
     pub async fn mount<S: Routes>(
         &self,
         factory: impl Fn() -> S + Send + 'static,

@@ -63,7 +63,7 @@ pub enum MountError {
     },
     /// Several are to be mounted at once below different parents.
     SeveralParents,
-    /// The system, or the parent, has stopped or is stopping.
+    /// The system, or the parent, has stopped or is stopping; or the parent is just being made anew.
     Stopped,
 }
 
@@ -108,7 +108,10 @@ impl fmt::Display for MountError {
                 "subsystems mounted at once must have the same parent, or none"
             ),
             MountError::Stopped => {
-                write!(f, "the system, or the parent, has stopped or is stopping")
+                write!(
+                    f,
+                    "the system, or the parent, has stopped or is stopping, or the parent is being made anew"
+                )
             }
         }
     }

@@ -245,7 +245,8 @@ impl System {
     /// Mounts a subsystem with options.
     ///
     /// # Errors
-    /// As [`mount`](Self::mount).
+    /// As [`mount`](Self::mount). Below a parent also `Stopped`, while that is being made anew: its
+    /// children end with it, and this one would at once.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.
