@@ -48,7 +48,7 @@ pub(crate) struct Looked {
 /// What a sender found that wants to drop the oldest message.
 #[derive(Debug)]
 pub(crate) enum Evicted {
-    /// The caller ends it, counts it, and puts another message into the mailbox: which wakes a host that
+    /// It counts as dropped. The caller ends it, and puts another message into the mailbox: which wakes a host that
     /// went to sleep meanwhile.
     Message(Token),
     /// None waits that may be dropped.
@@ -124,9 +124,9 @@ impl Lanes {
         self.evicted.load(Ordering::Acquire)
     }
 
-    /// Counts a message that a sender has dropped again, after its end.
-    pub(crate) fn count_evicted(&self) {
-        self.evicted.fetch_add(1, Ordering::Release);
+    /// While the result lives, no lane is closed.
+    pub(super) fn hold(&self) -> impl Drop {
+        lock(&self.room)
     }
 
     /// The host's next message. `backlog` is what it has taken out of the main list by itself before, up
@@ -202,7 +202,14 @@ impl Lanes {
         let oldest = droppable
             .into_iter()
             .find_map(|priority| room.chains[priority as usize].pop_front(links));
-        oldest.map_or(Evicted::Nothing, Evicted::Message)
+        match oldest {
+            None => Evicted::Nothing,
+            Some(token) => {
+                // Still in the room: once the mailbox is closed there, its account is final.
+                self.evicted.fetch_add(1, Ordering::Release);
+                Evicted::Message(token)
+            }
+        }
     }
 
     /// The host goes to sleep if there is nothing in any lane.

@@ -330,9 +330,17 @@ impl Seat {
         Inbox::between(self.finished(), self.accepted())
     }
 
-    /// Counts a message that its sender has dropped for want of room.
-    pub(crate) fn turn_away(&self) {
+    /// Counts a message that its sender drops for want of room; false if the mailbox has closed: then it is
+    /// refused.
+    pub(crate) fn turn_away(&self) -> bool {
+        // Held against its end: once it is closed its account is final.
+        let _life = lock(&self.waker);
+        let _lanes = self.lanes().map(Lanes::hold);
+        if self.inbox.is_closed() {
+            return false;
+        }
         self.turned_away.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     pub(crate) fn ledger(&self) -> Ledger {

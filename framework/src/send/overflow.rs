@@ -10,7 +10,7 @@ use crate::extract::Address;
 use crate::fate::{self, Point};
 use crate::handler::Unanswered;
 use crate::local::Local;
-use crate::mailbox::lanes::{Evicted, Lanes};
+use crate::mailbox::lanes::Evicted;
 use crate::message::Message;
 use crate::overflow::Overflow;
 use crate::route::{Patience, Posted, Refused};
@@ -48,6 +48,9 @@ impl<M: Message> Target<'_, M> {
         match seat.overflow() {
             Overflow::Wait => Overflowed::Refused(refused),
             Overflow::DropNewest if ask.is_none() => {
+                if !seat.turn_away() {
+                    return Overflowed::Refused(refused);
+                }
                 #[cfg(feature = "test")]
                 self.tape_dropped(shared, local, message, address);
                 self.drop_newest(shared, local, message)
@@ -64,6 +67,7 @@ impl<M: Message> Target<'_, M> {
         })
     }
 
+    /// Ends a message that was turned away.
     fn drop_newest(&self, shared: &Shared, local: &Local, message: &mut Option<M>) -> Overflowed {
         let (route, handler) = self.pack.numbers();
         let sent = shared.clock.now();
@@ -77,7 +81,6 @@ impl<M: Message> Target<'_, M> {
                 trace => TraceId(trace),
             },
         };
-        self.seat.turn_away();
         let reason = DeadReason::Dropped(self.seat.overflow());
         shared.bury(self.seat, self.map, letter, reason);
         *message = None;
@@ -99,13 +102,16 @@ impl<M: Message> Target<'_, M> {
                 return Overflowed::Refused(Refused::Mailbox);
             };
             match lanes.evict(&seat.inbox, &shared.pool.links) {
-                Evicted::Message(token) => self.end_evicted(shared, local, lanes, token),
+                Evicted::Message(token) => self.end_evicted(shared, local, token),
                 // The policy is new, and the host has not come by yet.
                 Evicted::NotYet => return Overflowed::Refused(Refused::Mailbox),
                 // All that waited have begun, and some have ended, since there was no room.
                 Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
                 // All are in their handlers.
                 Evicted::Nothing if ask.is_none() => {
+                    if !seat.turn_away() {
+                        return Overflowed::Refused(Refused::Mailbox);
+                    }
                     #[cfg(feature = "test")]
                     self.tape_dropped(shared, local, message, address);
                     return self.drop_newest(shared, local, message);
@@ -123,7 +129,7 @@ impl<M: Message> Target<'_, M> {
     }
 
     /// Ends a message that had to make room.
-    fn end_evicted(&self, shared: &Shared, local: &Local, lanes: &Lanes, token: Token) {
+    fn end_evicted(&self, shared: &Shared, local: &Local, token: Token) {
         let pool = &shared.pool;
         let mut envelope = Envelope::new(&pool.slab, token);
         let letter = Letter::of(&envelope);
@@ -133,11 +139,9 @@ impl<M: Message> Target<'_, M> {
         if !envelope.head().is_ask {
             let reason = DeadReason::Dropped(Overflow::DropOldest);
             shared.bury(self.seat, self.map, letter, reason);
-            lanes.count_evicted();
             return pool.release_one(&local.lane, envelope);
         }
         envelope.put(Unanswered::Dropped);
-        lanes.count_evicted();
         let slot = envelope.reply_slot();
         let index = envelope.into_token().surrender();
         if !slot.reply() {

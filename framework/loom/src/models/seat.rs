@@ -92,15 +92,12 @@ impl World {
                 Evicted::Message(token) => {
                     assert_eq!(self.slab.get(&token), u64::from(token.index()) + 100);
                     self.slab.put(&token, 0);
-                    lanes.count_evicted();
                     evicted.push(token.surrender());
                 }
                 Evicted::NotYet => return None,
                 Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
-                Evicted::Nothing => {
-                    seat.turn_away();
-                    return Some(Sent::TurnedAway);
-                }
+                Evicted::Nothing if seat.turn_away() => return Some(Sent::TurnedAway),
+                Evicted::Nothing => return Some(Sent::Closed),
             }
         }
     }
