@@ -7,7 +7,8 @@
 //! Run with `cargo test -p mycelia-loom`. That the models can fail is shown by `.ci/break-models`, which
 //! breaks the shipped files one way after the other and wants a model to notice.
 //!
-//! What loom does not try: failures of `compare_exchange_weak` for no reason (every such loop goes
+//! What loom does not try: many an order of one thread's loads and another's stores, unless it is told to
+//! (see `word`); failures of `compare_exchange_weak` for no reason (every such loop goes
 //! round anyway), and a count's wrapping after 2^40 steps.
 // The shipped files offer more than the models use, and to others than this crate.
 #![allow(dead_code, unreachable_pub)]
@@ -36,6 +37,7 @@ mod token;
 #[path = "../../src/waits.rs"]
 mod waits;
 mod waker;
+mod word;
 
 #[path = "../../src/pool"]
 mod pool {

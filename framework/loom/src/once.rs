@@ -108,6 +108,10 @@ impl<T> Default for OnceBox<T> {
 
 impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A model that has failed already shall say so, not fail again.
+            return;
+        }
         self.0.with_mut(|place| {
             if !place.is_null() {
                 // SAFETY: the cell owned it, and goes.

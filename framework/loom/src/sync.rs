@@ -1,10 +1,11 @@
 //! What `framework/src/sync.rs` offers, made of loom's parts.
 
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 pub(crate) use crate::once::{OnceBox, OnceCell};
 pub(crate) use crate::waker::AtomicWaker;
+pub(crate) use crate::word::AtomicU64;
 
 /// As in the shipped file; no model panics while it holds a lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,6 +4,9 @@
 //! Made when the first message of another priority comes, or when the mailbox is to drop the oldest.
 //! From then on the host takes all that lies in the lanes into the room, and from there one message at a
 //! time under its lock; until then none of this costs anything.
+//!
+//! A bound holds for all lanes together, but for one moment: a sender that is on its way into the one list
+//! while the first message of another priority makes the lanes may come in beside it.
 
 use crate::mailbox::inbox::{Inbox, Taken};
 use crate::priority::{PRIORITIES, Passed, Priority};

@@ -1,11 +1,10 @@
 //! What one thread writes and others read at any time: the ledger, the latencies, the pool's counts.
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Slab, in_full, up_to};
+use super::{Slab, with_loads_up_to};
 use crate::clock::Clock;
 use crate::latency::{self, Book, Sample};
 use crate::ledger::{Ending, Endings, Tally};
@@ -14,19 +13,6 @@ use crate::overflow::Overflow;
 use crate::pool::lane::Lane;
 use crate::priority::Priority;
 use crate::token::Token;
-
-/// A point at which loom lets either thread go first; it orders nothing.
-///
-/// Needed where one only loads what another loads and stores: of all accesses to an atomic loom remembers the
-/// last, here the writer's own load, and so would never try what the reader's does to the store.
-#[derive(Default)]
-struct Step(AtomicUsize);
-
-impl Step {
-    fn take(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 fn enter(endings: &Endings, how: impl IntoIterator<Item = Ending>) -> u32 {
     let mut tally = Tally::default();
@@ -38,20 +24,15 @@ fn enter(endings: &Endings, how: impl IntoIterator<Item = Ending>) -> u32 {
 
 #[test]
 fn who_sees_that_messages_have_ended_sees_how() {
-    in_full(|| {
-        let shared = Arc::new((Endings::default(), Step::default()));
+    with_loads_up_to(3, || {
+        let endings = Arc::new(Endings::default());
         let host = {
-            let shared = shared.clone();
+            let endings = endings.clone();
             thread::spawn(move || {
-                let (endings, step) = &*shared;
-                enter(endings, [Ending::Handled]);
-                step.take();
-                enter(endings, [Ending::Failed, Ending::Expired]);
-                step.take();
+                enter(&endings, [Ending::Handled]);
+                enter(&endings, [Ending::Failed, Ending::Expired]);
             })
         };
-        let (endings, step) = &*shared;
-        step.take();
         let finished = endings.finished();
         let ended = endings.read().ended();
         assert!(ended >= finished, "{finished} have ended, {ended} are told");
@@ -63,7 +44,7 @@ fn who_sees_that_messages_have_ended_sees_how() {
 
 #[test]
 fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
-    up_to(3, || {
+    with_loads_up_to(3, || {
         let seat = Arc::new(Seat::new(1, "seat".into()));
         let limits = Limits {
             capacity: u32::MAX,
@@ -71,9 +52,8 @@ fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
         };
         seat.open(1, limits);
         let slab = Arc::new(Slab::new(2));
-        let step = Arc::new(Step::default());
         let work = {
-            let (seat, slab, step) = (seat.clone(), slab.clone(), step.clone());
+            let (seat, slab) = (seat.clone(), slab.clone());
             thread::spawn(move || {
                 for envelope in 0..2 {
                     let token = Token::mint(envelope);
@@ -81,11 +61,9 @@ fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
                     assert!(pushed.is_ok());
                     assert!(seat.inbox.take(&slab.links, false).is_some());
                     enter(&seat.endings, [Ending::Handled]);
-                    step.take();
                 }
             })
         };
-        step.take();
         // At most one waits; an ending counted before its message would make it 2^40.
         assert!(seat.waiting() <= 2, "{} wait", seat.waiting());
         let ledger = seat.ledger();
@@ -114,21 +92,19 @@ fn sample() -> (Clock, Sample) {
 
 #[test]
 fn a_message_that_counts_as_ended_has_been_recorded() {
-    up_to(1, || {
-        let shared = Arc::new((Book::new(1), Endings::default(), Step::default()));
+    with_loads_up_to(1, || {
+        let shared = Arc::new((Book::new(1), Endings::default()));
         let (clock, sample) = sample();
         let host = {
             let shared = shared.clone();
             thread::spawn(move || {
-                let (book, endings, step) = &*shared;
+                let (book, endings) = &*shared;
                 // The steps of `Gathered::enter`.
                 book.enter(&clock, &[sample]);
                 enter(endings, [Ending::Handled]);
-                step.take();
             })
         };
-        let (book, endings, step) = &*shared;
-        step.take();
+        let (book, endings) = &*shared;
         let finished = endings.finished();
         if finished > 0 {
             let read = latency::read(std::iter::once(book), 0);
@@ -141,21 +117,16 @@ fn a_message_that_counts_as_ended_has_been_recorded() {
 
 #[test]
 fn a_snapshot_during_a_recording_finds_a_message_once_or_not_at_all() {
-    up_to(1, || {
-        let shared = Arc::new((Book::new(1), Step::default()));
+    with_loads_up_to(1, || {
+        let book = Arc::new(Book::new(1));
         let (clock, sample) = sample();
         let host = {
-            let shared = shared.clone();
+            let book = book.clone();
             thread::spawn(move || {
-                let (book, step) = &*shared;
-                step.take();
                 book.enter(&clock, &[sample]);
-                step.take();
             })
         };
-        let (book, step) = &*shared;
-        let read = || latency::read(std::iter::once(book), 0);
-        step.take();
+        let read = || latency::read(std::iter::once(&*book), 0);
         let early = read().map_or(0, |read| read.count);
         assert!(early <= 1);
         host.join().unwrap();
@@ -170,11 +141,11 @@ fn a_snapshot_during_a_recording_finds_a_message_once_or_not_at_all() {
 
 #[test]
 fn envelopes_in_flight_are_never_counted_too_low() {
-    in_full(|| {
+    with_loads_up_to(3, || {
         let slab = Slab::new(1);
         // As the pool has them: whoever takes an envelope counts it in its lane, and so does whoever
         // returns it, elsewhere.
-        let shared = Arc::new((Lane::new(), Lane::new(), slab, Step::default()));
+        let shared = Arc::new((Lane::new(), Lane::new(), slab));
         shared
             .0
             .stack
@@ -182,17 +153,15 @@ fn envelopes_in_flight_are_never_counted_too_low() {
         let work = {
             let shared = shared.clone();
             thread::spawn(move || {
-                let (sender, host, slab, step) = &*shared;
+                let (sender, host, slab) = &*shared;
                 let token = sender.stack.pop(&slab.links).unwrap();
                 sender.acquired.add(1);
                 // The mailbox: another list, with the same orderings.
                 host.released.add(1);
                 slab.push(&host.stack, token);
-                step.take();
             })
         };
-        let (sender, host, _, step) = &*shared;
-        step.take();
+        let (sender, host, _) = &*shared;
         let released = host.released.get();
         let acquired = sender.acquired.get();
         assert!(

@@ -16,19 +16,32 @@ use loom::cell::UnsafeCell;
 
 use crate::pool::stack::Stack;
 use crate::token::{Chain, Links, Token};
+use crate::word::heed_loads;
 
 /// Tries every interleaving.
 fn in_full(model: impl Fn() + Send + Sync + 'static) {
+    heed_loads(false);
     loom::model::Builder::new().check(model);
 }
 
 /// Tries every interleaving in which at most `switches` times a thread is interrupted where it could
 /// go on; for models that are too large to be tried in full.
 fn up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
+    heed_loads(false);
+    check_up_to(switches, model);
+}
+
+fn check_up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(switches);
     builder.max_branches = 10_000;
     builder.check(model);
+}
+
+/// As [`up_to`], with loads that count: see [`word`](crate::word).
+fn with_loads_up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
+    heed_loads(true);
+    check_up_to(switches, model);
 }
 
 /// A slab in small: a cell for each envelope, which the token's holder touches without any

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::waiters::Queued;
-use super::{Slab, Sleeper, in_full, up_to};
+use super::{Slab, Sleeper, in_full, up_to, with_loads_up_to};
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
 use crate::mailbox::inbox::{Inbox, Refusal};
@@ -500,7 +500,7 @@ fn a_host_that_goes_to_rest_while_a_sender_drops_the_oldest_is_woken_by_the_new_
 
 #[test]
 fn a_mailbox_with_room_never_says_full() {
-    in_full(|| {
+    with_loads_up_to(2, || {
         let world = World::with(3, 2, Overflow::Wait);
         let work = {
             let world = world.clone();
