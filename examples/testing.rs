@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use mycelia::prelude::*;
-use mycelia::test::{Faults, Probe, Recorder, Replay};
+use mycelia::test::{Faults, Probe, Recorder, Replay, Simulation, check_seeds};
 use mycelia::{Clock, DeadReason};
 use serde::{Deserialize, Serialize};
 
@@ -200,6 +200,38 @@ async fn what_went_wrong_is_played_again() -> anyhow::Result<()> {
 }
 // ANCHOR_END: replay
 
+// ANCHOR: simulation
+/// Fifty times the same, and each time the seed decides who goes on when.
+fn however_the_threads_take_turns_every_order_is_charged_once() {
+    let charges = check_seeds(0..50, |seed| {
+        let simulation = Simulation::new(seed).threads(2);
+        simulation.run(|sim| async move {
+            let system = sim.system(System::builder()).await.unwrap();
+            system.mount(Orders::default).await.unwrap();
+            let billing = Probe::new("billing").replies::<Charge>("charge/{id}", 1001);
+            let billing = billing.mount(&system).await.unwrap();
+            let depot = Probe::new("depot").takes::<Ship>("ship/{id}");
+            let depot = depot.mount(&system).await.unwrap();
+            let orders = [1, 2, 3].map(|cents| {
+                let system = system.clone();
+                sim.spawn(async move { system.ask("orders://7", Order { cents }).await.is_ok() })
+            });
+            for order in orders {
+                assert!(order.await.unwrap());
+            }
+            let mut charges = billing.expect_n::<Charge>(3).await;
+            depot.expect_n::<Ship>(3).await;
+            system.stop().await.unwrap();
+            charges.sort_by_key(|Charge(cents)| *cents);
+            charges
+        })
+    });
+    for outcome in charges {
+        assert_eq!(outcome.value, [Charge(1), Charge(2), Charge(3)]);
+    }
+}
+// ANCHOR_END: simulation
+
 #[mycelia::main]
 async fn main() -> anyhow::Result<()> {
     // One of them fails on purpose, and others have handlers panic: not in the output.
@@ -209,6 +241,7 @@ async fn main() -> anyhow::Result<()> {
     an_order_survives_a_billing_that_panics_and_gets_lost().await?;
     a_charge_that_takes_too_long_fails_the_order().await?;
     what_went_wrong_is_played_again().await?;
+    however_the_threads_take_turns_every_order_is_charged_once();
     println!("all as expected");
     Ok(())
 }

@@ -19,10 +19,13 @@ impl<M: Message> Route<M> {
     /// Resolves a pattern or a path.
     pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
         let memory = Memory::of(&shared.directory);
-        let (name, pattern) = match text.split_once("://") {
-            Some((name, rest)) => (name, rest.contains('{').then_some(rest)),
-            None => return Err(SendError::BadPath(mycelia_core::PathError::NoScheme)),
+        // A name has no colon, and one byte is found in a third of the time of three.
+        let split = text.split_once(':');
+        let split = split.and_then(|(name, rest)| Some((name, rest.strip_prefix("//")?)));
+        let Some((name, rest)) = split else {
+            return Err(SendError::BadPath(mycelia_core::PathError::NoScheme));
         };
+        let pattern = rest.contains('{').then_some(rest);
         match pattern {
             Some(pattern) => {
                 let mounted = mounted(shared, &memory, name)?;

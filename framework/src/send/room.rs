@@ -1,5 +1,6 @@
 //! Waiting for room: for an envelope, or for a place in a bounded mailbox.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -31,7 +32,7 @@ pub(crate) struct Sending<M, A> {
     held: Option<M>,
     attempt: A,
     /// Boxed: few messages wait, and those that don't are spared its room and its drop.
-    queued: Option<Box<Queued>>,
+    queued: Option<Slot>,
 }
 
 // Nothing in it is ever pinned.
@@ -81,7 +82,9 @@ impl<M, A: Attempt<M>> Sending<M, A> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<A::Sent, Undelivered<M>>> {
         self.go_on(failed, cx).map_err(|failed| {
-            self.queued = None;
+            if let Some(slot) = self.queued.take() {
+                vacate(slot);
+            }
             failed.give_up(self.attempt.shared(), self.held.take())
         })
     }
@@ -98,11 +101,11 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                 let Failed::Full(room, seat) = failed else {
                     return Poll::Ready(Err(failed));
                 };
-                let again = self.queued.take().is_some();
+                let again = self.queued.take().map(vacate).is_some();
                 let queued = Queued::enter(shared, room, seat, again)?;
-                self.queued = Some(Box::new(queued));
+                self.queued = Some(occupy(queued));
             }
-            let Some(queued) = &mut self.queued else {
+            let Some(queued) = self.queued.as_deref_mut().and_then(Option::as_mut) else {
                 unreachable!("it waits only after an attempt that failed");
             };
             // Registered first, tried once more, then asleep: see `waiters`.
@@ -114,7 +117,9 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                             // Others may have missed the same room: let the next one look.
                             queued.waiters().wake(1);
                         }
-                        self.queued = None;
+                        if let Some(slot) = self.queued.take() {
+                            vacate(slot);
+                        }
                         return Poll::Ready(Ok(sent));
                     }
                     Err(Failed::Full(room, seat)) if room != queued.room => {
@@ -150,6 +155,39 @@ fn attempt_again<M, A: Attempt<M>>(
     message: &mut Option<M>,
 ) -> Result<A::Sent, Failed> {
     attempt.attempt(message)
+}
+
+/// The memory of a sender that waits.
+type Slot = Box<Option<Queued>>;
+
+/// Memory that a thread keeps for those who wait next.
+const SPARES: usize = 16;
+
+thread_local! {
+    /// Empty ones: to wait again allocates nothing.
+    static SPARE: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
+}
+
+fn occupy(queued: Queued) -> Slot {
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    match spare.ok().flatten() {
+        Some(mut place) => {
+            *place = Some(queued);
+            place
+        }
+        None => Box::new(Some(queued)),
+    }
+}
+
+fn vacate(mut place: Slot) {
+    *place = None;
+    // The thread may be ending; then the memory is freed.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < SPARES {
+            spare.push(place);
+        }
+    });
 }
 
 /// A sender's place among those who wait for room.
