@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Plan, bars, document, print, run, select};
+use super::{Plan, bars, document, page, print, run, select};
 use crate::workloads::{Load, Workload};
 use crate::{allocator, process, versions};
 
@@ -32,6 +32,9 @@ pub struct Options {
     /// Writes every round to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes the table into a page, between its marks; may be given several times
+    #[arg(long, value_name = "FILE")]
+    page: Vec<PathBuf>,
     /// Draws a chart into a file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -114,6 +117,9 @@ pub fn command(options: &Options, workloads: Vec<Workload>) -> anyhow::Result<()
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&document(&outcomes, plan))?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    for path in &options.page {
+        page::write(path, &outcomes, plan)?;
     }
     if let Some(path) = &options.svg {
         bars(path, &outcomes)?;

@@ -3,6 +3,7 @@
 mod chart;
 mod command;
 mod json;
+mod page;
 mod run;
 mod select;
 mod table;

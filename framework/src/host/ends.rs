@@ -2,13 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::Works;
 use super::gathered::Gathered;
+#[cfg(feature = "test")]
+use super::injected::without_delay;
+use super::turn::Service;
+use super::{Resident, Works};
 use crate::clock::Stamp;
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
+use crate::fate::{self, Point};
 use crate::handler::Unanswered;
 use crate::ledger::Ending;
+use crate::mailbox::orders::Order;
 use crate::shared::Letter;
 
 /// Puts in, instead of a message that no handler took, what its asker is to find.
@@ -65,4 +70,79 @@ pub(super) fn failed<S>(
     works.mounted.note_failure(text.into());
     gathered.sample(works, &envelope, started);
     gathered.close(works, envelope, Ending::Failed);
+}
+
+impl<S: 'static> Resident<S> {
+    /// Ends what is under way, since there is no more time for it.
+    #[cold]
+    pub(super) fn cut_off(
+        &mut self,
+        works: &Works<S>,
+        service: Service,
+        gathered: &mut Gathered<'_>,
+    ) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.desk.runner.clear()));
+        #[cfg(feature = "test")]
+        let service = without_delay(works, service);
+        let Service::Message(token, started) = service else {
+            return;
+        };
+        let mut envelope = Envelope::new(&works.shared.pool.slab, token);
+        gathered.sample(works, &envelope, started);
+        if envelope.head().is_ask {
+            envelope.put(Unanswered::Unhandled);
+        } else {
+            bury(works, &envelope, DeadReason::Undeliverable);
+        }
+        gathered.close(works, envelope, Ending::Failed);
+    }
+
+    /// Ends everything that is still here, and tells the registry.
+    pub(super) fn end(&mut self, works: &Works<S>) {
+        self.is_ending = true;
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let shared = &works.shared;
+        let mut gathered = Gathered::new(&works.local);
+        if let Some(service) = self.in_service.take() {
+            self.cut_off(works, service, &mut gathered);
+        }
+        // Closed first: who is told of its message's end finds the mailbox closed.
+        let links = &shared.pool.links;
+        let mut rest = works.mounted.seat.close(links);
+        fate::preempt(Point::Closed);
+        let mut kept = self.all_kept(links);
+        while let Some(token) = kept.pop_front(links) {
+            let envelope = Envelope::new(&shared.pool.slab, token);
+            reject(works, envelope, &mut gathered);
+        }
+        self.order = Order::Abort;
+        loop {
+            while let Some(token) = self.backlog.pop_front(links) {
+                let envelope = Envelope::new(&shared.pool.slab, token);
+                reject(works, envelope, &mut gathered);
+            }
+            match rest.take() {
+                Some(taken) => self.account(works, taken),
+                None => break,
+            }
+        }
+        if let Some(lanes) = works.mounted.seat.lanes() {
+            while let Some(token) = self.next_of(lanes, works, links) {
+                let envelope = Envelope::new(&shared.pool.slab, token);
+                reject(works, envelope, &mut gathered);
+            }
+        }
+        gathered.begin_turn(&mut self.went_on);
+        gathered.end_turn(works, false);
+        fate::preempt(Point::Closed);
+        works.mounted.seat.move_out();
+        works.mounted.seat.leave_waker(None);
+        self.waker = None;
+        // Senders that wait for room in this mailbox must learn that there will be none.
+        works.mounted.seat.recall();
+        drop(gathered);
+        self.finish_life(works);
+    }
 }

@@ -1,30 +1,27 @@
-//! The directory: what is mounted, by name.
-//!
-//! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
-//! remembers until that is unmounted: see [`memory`](crate::memory).
+//! A subsystem while it is mounted, and what the keepers know of it.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::WeakRecipient;
-use dashmap::DashMap;
 use futures_util::future::AbortHandle;
-use rustc_hash::FxBuildHasher;
+use once_cell::sync::OnceCell;
 use tokio::sync::watch;
 
-use crate::latency::{self, Book, OWN_BOOKS, Recent, RouteLatency};
+use super::Directory;
+use crate::latency::{self, Book, Recent, RouteLatency};
 use crate::ledger::Ledger;
+use crate::mailbox::Seat;
 use crate::mailbox::orders::Control;
-use crate::mailbox::{Seat, SeatId};
 use crate::replicas::Group;
 use crate::route::RouteMap;
 use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, OnceCell, Ordering, lock};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 
-const GONE: u8 = 1;
+pub(super) const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.
-const RETIRED: u8 = 2;
+pub(super) const RETIRED: u8 = 2;
 
 /// A subsystem while it is mounted.
 pub(crate) struct Mounted {
@@ -56,7 +53,7 @@ pub(crate) struct Mounted {
     pub(crate) kept: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
     /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
-    gone: AtomicU8,
+    pub(super) gone: AtomicU8,
     /// 1 from when no child may be mounted below it any more.
     leaving: AtomicU8,
     /// 1 while its children are ended because it is made anew.
@@ -69,7 +66,7 @@ pub(crate) struct Mounted {
     pub(crate) seen: AtomicU64,
     /// What the seat's ledger said when this mount began.
     baseline: Option<Box<Ledger>>,
-    book: OnceCell<Arc<Book>>,
+    pub(super) book: OnceCell<Arc<Book>>,
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
@@ -296,163 +293,5 @@ impl Mounted {
 
     pub(crate) fn last_failure(&self) -> Option<Box<str>> {
         lock(&self.last_failure).clone()
-    }
-}
-
-/// What is mounted in a system.
-pub(crate) struct Directory {
-    mounted: DashMap<Arc<str>, Arc<Mounted>, FxBuildHasher>,
-    /// The same, but for names of several, to go through: iterating over a `DashMap` locks and allocates
-    /// per shard.
-    roster: RwLock<Vec<Arc<Mounted>>>,
-    /// All that have a host, by the number of their seat.
-    seated: DashMap<SeatId, Arc<Mounted>, FxBuildHasher>,
-    epoch: AtomicU64,
-    own_books: AtomicUsize,
-    gone: Mutex<Gone>,
-}
-
-/// Subsystems to which no path leads any more.
-#[derive(Default)]
-struct Gone {
-    /// Those that still end the messages that they have accepted.
-    leaving: Vec<Arc<Mounted>>,
-    /// The account of the others.
-    retired: Ledger,
-}
-
-impl Directory {
-    pub(crate) fn new() -> Self {
-        Directory {
-            mounted: DashMap::default(),
-            roster: RwLock::default(),
-            seated: DashMap::default(),
-            epoch: AtomicU64::new(1),
-            own_books: AtomicUsize::new(0),
-            gone: Mutex::default(),
-        }
-    }
-
-    /// Lets a subsystem be found by its seat. Before its host stands: handles that were kept over an
-    /// unmount reach it from then on, and its handlers may send.
-    pub(crate) fn introduce(&self, mounted: Arc<Mounted>) {
-        self.seated.insert(mounted.seat.id, mounted);
-    }
-
-    /// The subsystem with that seat.
-    pub(crate) fn seated(&self, seat: SeatId) -> Option<Arc<Mounted>> {
-        self.seated.get(&seat).map(|mounted| mounted.clone())
-    }
-
-    pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
-        let name = mounted.seat.name.clone();
-        self.mounted.insert(name, mounted.clone());
-        if mounted.group().is_none() {
-            self.roster_mut().push(mounted);
-        }
-        // Release: who sees the new epoch finds the new entry.
-        self.epoch.fetch_add(1, Ordering::Release);
-    }
-
-    /// Lets no path lead to a subsystem any more; it counts as leaving until it is retired. False if none
-    /// did: its name may be another's by now.
-    pub(crate) fn remove(&self, mounted: &Mounted) -> bool {
-        // Held across both lists: whoever adds them up finds each subsystem once.
-        let mut gone = lock(&self.gone);
-        let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(&**one, mounted);
-        let Some((_, mounted)) = self.mounted.remove_if(&mounted.seat.name, is_it) else {
-            return false;
-        };
-        mounted.gone.store(GONE, Ordering::Release);
-        if mounted.group().is_none() {
-            self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
-            gone.leaving.push(mounted);
-        }
-        drop(gone);
-        self.epoch.fetch_add(1, Ordering::Release);
-        true
-    }
-
-    /// Keeps the account of a subsystem that is gone, after its last message has ended. False if that is
-    /// done already: several may have waited for its end.
-    pub(crate) fn retire(&self, mounted: &Mounted) -> bool {
-        if mounted.gone.swap(RETIRED, Ordering::AcqRel) == RETIRED {
-            return false;
-        }
-        self.seated.remove(&mounted.seat.id);
-        if mounted.book.get().is_some() && !mounted.shares_book() {
-            self.own_books.fetch_sub(1, Ordering::Relaxed);
-        }
-        let mut gone = lock(&self.gone);
-        gone.leaving.retain(|one| !std::ptr::eq(&**one, mounted));
-        if mounted.group().is_none() {
-            gone.retired += mounted.ledger();
-        }
-        true
-    }
-
-    /// All that is mounted, and the account of all that is not any more.
-    pub(crate) fn all_and_gone(&self) -> (Vec<Arc<Mounted>>, Ledger) {
-        let gone = lock(&self.gone);
-        let mut ledger = gone.retired;
-        for mounted in &gone.leaving {
-            ledger += mounted.ledger();
-        }
-        (self.all(), ledger)
-    }
-
-    /// All that still has, or may get, messages: what is mounted and what is leaving.
-    pub(crate) fn all_alive(&self) -> Vec<Arc<Mounted>> {
-        let gone = lock(&self.gone);
-        let mut all = self.all();
-        all.extend(gone.leaving.iter().cloned());
-        all
-    }
-
-    fn roster(&self) -> RwLockReadGuard<'_, Vec<Arc<Mounted>>> {
-        self.roster.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn roster_mut(&self) -> RwLockWriteGuard<'_, Vec<Arc<Mounted>>> {
-        self.roster.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn claim_own_book(&self, must: bool) -> bool {
-        let claimed = self.own_books.fetch_add(1, Ordering::Relaxed) < OWN_BOOKS || must;
-        if !claimed {
-            self.own_books.fetch_sub(1, Ordering::Relaxed);
-        }
-        claimed
-    }
-
-    /// Counts mounts and unmounts.
-    #[inline]
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<Mounted>> {
-        self.mounted.get(name).map(|mounted| mounted.clone())
-    }
-
-    pub(crate) fn name_of(&self, seat: SeatId) -> Option<Arc<str>> {
-        let mounted = self.seated.get(&seat)?;
-        Some(mounted.seat.name.clone())
-    }
-
-    /// Calls `f` with each that is mounted, in no order.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Mounted)) {
-        for mounted in self.roster().iter() {
-            f(mounted);
-        }
-    }
-
-    /// All that is mounted, in no order.
-    pub(crate) fn all(&self) -> Vec<Arc<Mounted>> {
-        self.roster().clone()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.mounted.len()
     }
 }

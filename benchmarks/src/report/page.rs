@@ -1,0 +1,109 @@
+//! The outcome as a table in a page of the guide or in the README, between two marks.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::{OURS, Outcome, Plan};
+use crate::{allocator, process, versions};
+
+const BEGIN: &str = "<!-- remade by `against --page` -->\n";
+const END: &str = "<!-- until here -->";
+
+/// The columns; those without a place here are in the JSON.
+const COLUMNS: [(&str, &str); 6] = [
+    ("actix", "actix"),
+    ("kameo", "kameo"),
+    ("ractor", "ractor"),
+    (OURS, "mycelia, handle"),
+    ("mycelia-path", "mycelia, path"),
+    ("mycelia-shared-stamps", "mycelia, shared stamps"),
+];
+
+fn figure(value: f64) -> String {
+    match value {
+        value if value >= 1000.0 => {
+            let value = value.round() as u64;
+            format!("{},{:03}", value / 1000, value % 1000)
+        }
+        value if value >= 10.0 => format!("{value:.0}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// The table, with what it was measured on before it.
+fn table(outcomes: &[Outcome], plan: Plan) -> String {
+    let peers = ["actix", "kameo", "ractor"].map(|name| format!("{name} {}", versions::of(name)));
+    let mut text = format!(
+        "Medians of {} rounds of {} messages, contenders in turns, {} allocator, release profile; {}, {} processors; {}.\n\n",
+        plan.rounds,
+        plan.load.messages,
+        allocator::NAME,
+        process::processor(),
+        process::processors(),
+        peers.join(", "),
+    );
+    let names = COLUMNS.map(|(_, title)| title).join(" | ");
+    let _ = writeln!(text, "| workload | unit | {names} | mycelia is, to actix |");
+    let _ = writeln!(text, "|---|---|{}---|", "---|".repeat(COLUMNS.len()));
+    for outcome in outcomes {
+        let cells = COLUMNS.map(|(contender, _)| {
+            let row = outcome.row(contender);
+            row.map_or(String::new(), |row| figure(row.median()))
+        });
+        let ours = outcome.row(OURS).and_then(|row| outcome.against_base(row));
+        let ratio = ours.map_or(String::new(), |ratio| format!("{ratio:.2}x"));
+        let (title, unit) = (&outcome.workload.title, &outcome.workload.unit);
+        let _ = writeln!(
+            text,
+            "| {title} | {unit} | {} | {ratio} |",
+            cells.join(" | ")
+        );
+    }
+    text
+}
+
+/// Replaces what stands between the two marks of a page.
+///
+/// # Errors
+/// The page can't be read or written, or the marks are not there.
+pub(super) fn write(path: &Path, outcomes: &[Outcome], plan: Plan) -> anyhow::Result<()> {
+    let old =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let new = replaced(&old, &table(outcomes, plan)).with_context(|| {
+        format!(
+            "{} lacks the marks `{}` and `{END}`",
+            path.display(),
+            BEGIN.trim()
+        )
+    })?;
+    std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn replaced(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_marks_is_replaced() {
+        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
+        let new = replaced(&page, "new\n").unwrap();
+        assert_eq!(new, format!("before\n{BEGIN}\nnew\n\n{END}\nafter\n"));
+        assert_eq!(replaced(&new, "new\n").unwrap(), new);
+        assert_eq!(replaced("no marks", "new"), None);
+    }
+
+    #[test]
+    fn figures_have_two_digits_at_least() {
+        assert_eq!(figure(0.5), "0.50");
+        assert_eq!(figure(46.4), "46");
+        assert_eq!(figure(42_009.4), "42,009");
+    }
+}
