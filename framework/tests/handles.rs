@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{quiet, watchdog};
@@ -61,6 +63,29 @@ async fn a_handle_to_a_path_keeps_its_captures_and_its_query_over_a_mount_of_ano
     system.mount(OtherShop::default).await.unwrap();
     let shown = item.ask(Show).await.unwrap();
     assert_eq!(shown.as_deref(), Some("other color=red"));
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_path_may_be_text_or_bytes_of_any_kind() {
+    let _watch = watchdog();
+    let system = system().await;
+    system.mount(Shop::default).await.unwrap();
+    let text = "shop://items/7?q";
+    // The second time, the thread knows where the text leads.
+    for _ in 0..2 {
+        let replies = [
+            system.ask(text, Show).await,
+            system.ask(text.to_owned(), Show).await,
+            system.ask(Cow::Borrowed(text), Show).await,
+            system.ask(Arc::<str>::from(text), Show).await,
+            system.ask(text.as_bytes(), Show).await,
+            system.ask(text.as_bytes().to_vec(), Show).await,
+        ];
+        for reply in replies {
+            assert_eq!(reply.unwrap().as_deref(), Some("q"));
+        }
+    }
     system.stop().await.unwrap();
 }
 
