@@ -71,16 +71,15 @@ async fn a_path_may_be_text_or_bytes_of_any_kind() {
     let _watch = watchdog();
     let system = system().await;
     system.mount(Shop::default).await.unwrap();
-    let text = "shop://items/7?q";
-    // The second time, the thread knows where the text leads.
+    // The second time, the thread knows where a text leads.
     for _ in 0..2 {
         let replies = [
-            system.ask(text, Show).await,
-            system.ask(text.to_owned(), Show).await,
-            system.ask(Cow::Borrowed(text), Show).await,
-            system.ask(Arc::<str>::from(text), Show).await,
-            system.ask(text.as_bytes(), Show).await,
-            system.ask(text.as_bytes().to_vec(), Show).await,
+            system.ask("shop://items/1?q", Show).await,
+            system.ask(String::from("shop://items/2?q"), Show).await,
+            system.ask(Cow::Borrowed("shop://items/3?q"), Show).await,
+            system.ask(Arc::<str>::from("shop://items/4?q"), Show).await,
+            system.ask(b"shop://items/5?q".as_slice(), Show).await,
+            system.ask(b"shop://items/6?q".to_vec(), Show).await,
         ];
         for reply in replies {
             assert_eq!(reply.unwrap().as_deref(), Some("q"));
