@@ -1,5 +1,6 @@
 //! Health: what a run must have proved, and the verdict.
 
+use crate::common::verdict::{Check, Verdict};
 use crate::figures::{count, growth, percent};
 use crate::memory::MB;
 use crate::outcome::Outcome;
@@ -8,14 +9,6 @@ use crate::plan::Until;
 /// The least share of acquisitions that must find an envelope that was there.
 const LEAST_REUSE: f64 = 0.95;
 
-/// One thing that must hold.
-pub(crate) struct Check {
-    /// The claim.
-    pub(crate) claim: String,
-    /// Why it does not hold, if so.
-    pub(crate) broken: Option<String>,
-}
-
 /// Everything that must hold of a run.
 pub(crate) fn checks(outcome: &Outcome) -> Vec<Check> {
     let mut checks = messages(outcome);
@@ -23,14 +16,6 @@ pub(crate) fn checks(outcome: &Outcome) -> Vec<Check> {
     checks
 }
 
-fn check(claim: impl Into<String>, holds: bool, why_not: impl FnOnce() -> String) -> Check {
-    Check {
-        claim: claim.into(),
-        broken: (!holds).then(why_not),
-    }
-}
-
-/// That each message was handled, once, and rightly.
 fn messages(outcome: &Outcome) -> Vec<Check> {
     let account = &outcome.account;
     let planned = match outcome.plan.until {
@@ -48,10 +33,10 @@ fn messages(outcome: &Outcome) -> Vec<Check> {
     let lost = account.failed + account.dropped + account.expired + account.undeliverable;
     let checksums = outcome.checksums_agree && outcome.wrong_replies == 0;
     vec![
-        check("no send failed", outcome.failure.is_none(), || {
+        Check::new("no send failed", outcome.failure.is_none(), || {
             outcome.failure.clone().unwrap_or_default()
         }),
-        check(
+        Check::new(
             "each message was handled, counted five ways",
             is_one,
             || {
@@ -63,7 +48,7 @@ fn messages(outcome: &Outcome) -> Vec<Check> {
                 )
             },
         ),
-        check(
+        Check::new(
             "none failed, dropped, expired, undeliverable",
             lost == 0,
             || {
@@ -73,12 +58,12 @@ fn messages(outcome: &Outcome) -> Vec<Check> {
                 )
             },
         ),
-        check(
+        Check::new(
             "the ledger closes and nothing waits",
             outcome.ledger.closes() && outcome.ledger.is_quiet(),
             || format!("{:?}", outcome.ledger),
         ),
-        check("checksums and replies are right", checksums, || {
+        Check::new("checksums and replies are right", checksums, || {
             format!(
                 "checksums or replies differ; {} wrong replies",
                 outcome.wrong_replies
@@ -93,12 +78,12 @@ fn resources(outcome: &Outcome) -> Vec<Check> {
     let limit = limit(outcome.account.sent) as f64;
     let grown = outcome.memory.map_or(0, |memory| memory.growth()) as f64;
     vec![
-        check(
+        Check::new(
             format!("reuse rate of at least {}", percent(LEAST_REUSE)),
             pool.reuse_rate() >= LEAST_REUSE,
             || format!("the reuse rate is {}", percent(pool.reuse_rate())),
         ),
-        check(
+        Check::new(
             "never more envelopes than the pool's capacity",
             pool.created <= pool.capacity && pool.high_water <= pool.capacity,
             || {
@@ -108,7 +93,7 @@ fn resources(outcome: &Outcome) -> Vec<Check> {
                 )
             },
         ),
-        check("memory within its limit", grown <= limit, || {
+        Check::new("memory within its limit", grown <= limit, || {
             format!("memory grew by {}, limit {}", growth(grown), growth(limit))
         }),
     ]
@@ -128,39 +113,8 @@ pub(crate) fn limit(messages: u64) -> u64 {
 }
 
 /// The judgement over all runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Healthy,
-    Unhealthy,
-    /// Stopped by Ctrl-C; what was done until then is healthy.
-    Interrupted,
-}
-
-impl Verdict {
-    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
-        let is_broken = |outcome| checks(outcome).iter().any(|check| check.broken.is_some());
-        if outcomes.iter().any(is_broken) {
-            Verdict::Unhealthy
-        } else if outcomes.iter().any(|outcome| outcome.is_interrupted) {
-            Verdict::Interrupted
-        } else {
-            Verdict::Healthy
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Verdict::Healthy => "healthy",
-            Verdict::Unhealthy => "unhealthy",
-            Verdict::Interrupted => "interrupted",
-        }
-    }
-
-    pub(crate) fn exit_status(self) -> u8 {
-        match self {
-            Verdict::Healthy => 0,
-            Verdict::Unhealthy => 1,
-            Verdict::Interrupted => 130,
-        }
-    }
+pub(crate) fn verdict(outcomes: &[Outcome]) -> Verdict {
+    let checks: Vec<Check> = outcomes.iter().flat_map(checks).collect();
+    let is_interrupted = outcomes.iter().any(|outcome| outcome.is_interrupted);
+    Verdict::of(&checks, is_interrupted)
 }

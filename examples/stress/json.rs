@@ -8,8 +8,9 @@ use anyhow::Context;
 use mycelia::Latency;
 use serde::Serialize;
 
+use crate::common::verdict::Verdict;
 use crate::figures;
-use crate::health::{Verdict, checks};
+use crate::health::checks;
 use crate::options::Options;
 use crate::outcome::Outcome;
 

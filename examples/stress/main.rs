@@ -34,8 +34,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
+use common::verdict::Verdict;
 use common::{figures, memory};
-use health::Verdict;
 use options::Options;
 
 #[global_allocator]
@@ -83,7 +83,7 @@ async fn stress(options: &Options) -> anyhow::Result<Verdict> {
             break;
         }
     }
-    let verdict = Verdict::of(&outcomes);
+    let verdict = health::verdict(&outcomes);
     report::health(&outcomes, verdict);
     if let Some(path) = &options.json {
         json::write(path, options, &outcomes, verdict)?;

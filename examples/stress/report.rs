@@ -1,7 +1,8 @@
 //! The report, for people: our figures, and the original's beside them.
 
+use crate::common::verdict::Verdict;
 use crate::figures::{count, growth, megabytes, nanoseconds, percent, profile, rate};
-use crate::health::{Verdict, checks, limit};
+use crate::health::{checks, limit};
 use crate::options::Options;
 use crate::original;
 use crate::outcome::Outcome;

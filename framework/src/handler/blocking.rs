@@ -39,11 +39,7 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let Some(mut state) = desk.state.take() else {
-            return Called::WrongParcel;
-        };
-        let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
-            desk.state = Some(state);
+        let Some((mut state, parcel)) = desk.hand_out::<Parcel<M, A::Packed>>(envelope) else {
             return Called::WrongParcel;
         };
         let kept = R::Later::keep(&parcel.packed);

@@ -55,6 +55,20 @@ impl<S> Desk<S> {
         }
     }
 
+    /// Takes out the subsystem's value and the parcel, for a handler that runs elsewhere; nothing is taken
+    /// from the desk if the envelope holds something else.
+    #[inline]
+    fn hand_out<P: Send + 'static>(&mut self, envelope: &mut Envelope<'_>) -> Option<(Box<S>, P)> {
+        let state = self.state.take()?;
+        match envelope.take::<P>() {
+            Some(parcel) => Some((state, parcel)),
+            None => {
+                self.state = Some(state);
+                None
+            }
+        }
+    }
+
     /// Polls the handler in the runner.
     pub(crate) fn poll(
         &mut self,
@@ -236,11 +250,7 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let Some(mut state) = desk.state.take() else {
-            return Called::WrongParcel;
-        };
-        let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
-            desk.state = Some(state);
+        let Some((mut state, parcel)) = desk.hand_out::<Parcel<M, A::Packed>>(envelope) else {
             return Called::WrongParcel;
         };
         let kept = R::Later::keep(&parcel.packed);

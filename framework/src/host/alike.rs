@@ -35,9 +35,7 @@ impl Alike {
             before: Stamp(0),
         }
     }
-}
 
-impl Alike {
     /// True for a message of the run that is under way.
     #[inline]
     pub(super) fn is_timed_with(&self, started: Stamp) -> bool {

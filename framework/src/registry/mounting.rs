@@ -134,7 +134,6 @@ impl Registry {
         parent: Option<&Arc<Mounted>>,
         launch: watch::Receiver<()>,
     ) -> Arc<Mounted> {
-        let seat = self.seat(&one.name);
         let placing = Placing {
             number: self.number(),
             launch,
@@ -146,13 +145,9 @@ impl Registry {
             siblings: parent.map_or(self.together, |parent| parent.together),
             parent: parent.cloned(),
         };
-        let mounted = Arc::new(Mounted::new(seat, one.map.clone(), placing));
-        if let Some(parent) = parent {
-            parent.adopt(mounted.clone());
-        }
+        let mounted = self.settle(&one.name, &one.map, placing);
         self.shared.directory.introduce(mounted.clone());
         self.population[thread] += 1;
-        self.moving.insert((&*one.name).into(), Moving::In);
         mounted
     }
 
@@ -162,7 +157,6 @@ impl Registry {
         parent: Option<&Arc<Mounted>>,
         launch: watch::Receiver<()>,
     ) -> Arc<Mounted> {
-        let seat = self.seat(&front.name);
         let together = parent.map_or(self.together, |parent| parent.together);
         let placing = Placing {
             number: self.number(),
@@ -175,11 +169,17 @@ impl Registry {
             siblings: together,
             parent: parent.cloned(),
         };
-        let mounted = Arc::new(Mounted::new(seat, front.map.clone(), placing));
+        self.settle(&front.name, &front.map, placing)
+    }
+
+    /// Gives it the name's seat and its place in the family; its name is taken from now on.
+    fn settle(&mut self, name: &str, map: &Arc<RouteMap>, placing: Placing) -> Arc<Mounted> {
+        let parent = placing.parent.clone();
+        let mounted = Arc::new(Mounted::new(self.seat(name), map.clone(), placing));
         if let Some(parent) = parent {
             parent.adopt(mounted.clone());
         }
-        self.moving.insert((&*front.name).into(), Moving::In);
+        self.moving.insert(name.into(), Moving::In);
         mounted
     }
 
