@@ -101,6 +101,9 @@ impl Adder {
     }
 }
 
+/// How often a scenario is run once it is warm.
+const RUNS: u32 = 3;
+
 struct Fixture {
     system: System,
     handled: Arc<Handled>,
@@ -156,18 +159,23 @@ impl Fixture {
         }
     }
 
-    /// What `scenario` allocates, the second time.
+    /// What `scenario` allocates when it is run again: the least of [`RUNS`] runs. For once in a process
+    /// the lock of tokio's that first meets two threads allocates its table, in whichever run that is.
     fn allocations(&self, scenario: impl AsyncFn()) -> u64 {
         on_no_executor(async {
             scenario().await;
             self.until_handled();
-            TAKES_PART.set(true);
-            let before = COUNT.load(Ordering::Relaxed);
-            scenario().await;
-            self.until_handled();
-            let after = COUNT.load(Ordering::Relaxed);
-            TAKES_PART.set(false);
-            after - before
+            let mut least = u64::MAX;
+            for _ in 0..RUNS {
+                TAKES_PART.set(true);
+                let before = COUNT.load(Ordering::Relaxed);
+                scenario().await;
+                self.until_handled();
+                let after = COUNT.load(Ordering::Relaxed);
+                TAKES_PART.set(false);
+                least = least.min(after - before);
+            }
+            least
         })
     }
 }

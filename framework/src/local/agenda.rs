@@ -72,6 +72,10 @@ impl Agenda {
             return number;
         }
         residents.push(Some(resident));
+        // Room to note each of them, so that no message ever pays for it.
+        let mut noted = self.noted.borrow_mut();
+        let missing = residents.len() - noted.len();
+        noted.reserve(missing);
         residents.len() as u32 - 1
     }
 
