@@ -75,21 +75,29 @@ impl<'l> Gathered<'l> {
             .push_back(&works.shared.pool.links, envelope.into_token());
     }
 
-    /// Notes how long a message took whose handler ends now.
+    /// Notes how long a message took whose handler ends now. When that was, if it was noted at once.
     #[inline(always)]
-    pub(super) fn sample<S>(&mut self, works: &Works<S>, envelope: &Envelope<'_>, started: Stamp) {
+    pub(super) fn sample<S>(
+        &mut self,
+        works: &Works<S>,
+        envelope: &Envelope<'_>,
+        started: Stamp,
+    ) -> Option<Stamp> {
         if self.alike.is_timed_with(started) {
             self.sample_alike(works, envelope);
-            return self.end_alike(works);
+            self.end_alike(works);
+            return None;
         }
         let ended = works.shared.clock.now();
         self.local.latest.set(ended);
         let head = envelope.head();
-        self.push(works, head.route, Stamp(head.sent), started, ended);
+        let at_once = self.push(works, head.route, Stamp(head.sent), started, ended);
+        at_once.then_some(ended)
     }
 
     /// Keeps a sample. Its parts come one by one: put together before the room is looked for, it would be
-    /// written to memory twice, and read in between.
+    /// written to memory twice, and read in between. False if others had to be entered first, or may have
+    /// been.
     #[inline(always)]
     pub(super) fn push<S>(
         &mut self,
@@ -98,18 +106,20 @@ impl<'l> Gathered<'l> {
         sent: Stamp,
         started: Stamp,
         ended: Stamp,
-    ) {
+    ) -> bool {
         let sample = || Sample {
             route,
             sent,
             started,
             ended,
         };
-        if self.samples.len() < self.samples.capacity() {
+        let has_room = self.samples.len() < self.samples.capacity();
+        if has_room {
             self.samples.push(sample());
         } else {
             self.make_room(works, sample());
         }
+        has_room
     }
 
     /// How many samples there are.
