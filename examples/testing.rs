@@ -1,4 +1,4 @@
-//! Run with `cargo run --example testing`
+//! Run with `cargo run --features test --example testing`
 //!
 //! How a subsystem is tested that talks to another one: a probe in the other's place, faults on purpose,
 //! a clock that is turned by hand, a recording. In a project each of these functions is a test.

@@ -1,4 +1,4 @@
-//! Run with `cargo run --release --example simulation -- --seeds 10000`
+//! Run with `cargo run --release --features test --example simulation -- --seeds 10000`
 //!
 //! A model of a system, once per seed: subsystems, children, clients, failures, restarts, overload,
 //! mounts and unmounts, all chosen by the seed, on one thread and in virtual time (see
@@ -69,7 +69,7 @@ fn run(options: &Options) -> ExitCode {
         };
         eprintln!("{}", failure.text);
         eprintln!(
-            "replay with: cargo run --release --example simulation -- --seed {}{plant}",
+            "replay with: cargo run --release --features test --example simulation -- --seed {}{plant}",
             failure.seed
         );
     }

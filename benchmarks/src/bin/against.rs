@@ -24,6 +24,6 @@ fn main() -> ExitCode {
     let against = Against::parse();
     end(match &against.alone {
         Some(contender) => overload::alone(contender, against.options.plan().load),
-        None => command(&against.options, workloads::all()),
+        None => command("against", &against.options, workloads::all()),
     })
 }

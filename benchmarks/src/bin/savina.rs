@@ -17,5 +17,9 @@ struct Savina {
 }
 
 fn main() -> ExitCode {
-    end(command(&Savina::parse().options, savina::workloads()))
+    end(command(
+        "savina",
+        &Savina::parse().options,
+        savina::workloads(),
+    ))
 }

@@ -87,11 +87,11 @@ pub fn introduce() {
     );
 }
 
-/// Runs what the options select, and reports it.
+/// Runs what the options select, and reports it as `program`.
 ///
 /// # Errors
 /// A bad filter; a contender failed, or lost a message that it must not lose; a file cannot be written.
-pub fn command(options: &Options, workloads: Vec<Workload>) -> anyhow::Result<()> {
+pub fn command(program: &str, options: &Options, workloads: Vec<Workload>) -> anyhow::Result<()> {
     let plan = options.plan();
     let selected = select(workloads, &options.filter, options.quick)?;
     if options.list {
@@ -119,7 +119,7 @@ pub fn command(options: &Options, workloads: Vec<Workload>) -> anyhow::Result<()
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     for path in &options.page {
-        page::write(path, &outcomes, plan)?;
+        page::write(path, program, &outcomes, plan)?;
     }
     if let Some(path) = &options.svg {
         bars(path, &outcomes)?;

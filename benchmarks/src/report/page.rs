@@ -8,10 +8,17 @@ use anyhow::Context as _;
 use super::{OURS, Outcome, Plan};
 use crate::{allocator, process, versions};
 
-const BEGIN: &str = "<!-- remade by `against --page` -->\n";
 const END: &str = "<!-- until here -->";
 
-/// The columns; those without a place here are in the JSON.
+/// The mark that begins the table of a program, which with another allocator has a table of its own.
+fn begin(program: &str) -> String {
+    match allocator::NAME {
+        "system" => format!("<!-- remade by `{program} --page` -->\n"),
+        other => format!("<!-- remade by `{program} --page`, {other} -->\n"),
+    }
+}
+
+/// The columns, of which those are left out that nobody fills; others are in the JSON.
 const COLUMNS: [(&str, &str); 6] = [
     ("actix", "actix"),
     ("kameo", "kameo"),
@@ -44,14 +51,21 @@ fn table(outcomes: &[Outcome], plan: Plan) -> String {
         process::processors(),
         peers.join(", "),
     );
-    let names = COLUMNS.map(|(_, title)| title).join(" | ");
-    let _ = writeln!(text, "| workload | unit | {names} | mycelia is, to actix |");
-    let _ = writeln!(text, "|---|---|{}---|", "---|".repeat(COLUMNS.len()));
+    let mut columns = COLUMNS.to_vec();
+    columns.retain(|(name, _)| outcomes.iter().any(|outcome| outcome.row(name).is_some()));
+    let titles: Vec<&str> = columns.iter().map(|(_, title)| *title).collect();
+    let titles = titles.join(" | ");
+    let _ = writeln!(
+        text,
+        "| workload | unit | {titles} | mycelia is, to actix |"
+    );
+    let _ = writeln!(text, "|---|---|{}---|", "---|".repeat(columns.len()));
     for outcome in outcomes {
-        let cells = COLUMNS.map(|(contender, _)| {
+        let cell = |(contender, _): &(&str, &str)| {
             let row = outcome.row(contender);
             row.map_or(String::new(), |row| figure(row.median()))
-        });
+        };
+        let cells: Vec<String> = columns.iter().map(cell).collect();
         let ours = outcome.row(OURS).and_then(|row| outcome.against_base(row));
         let ratio = ours.map_or(String::new(), |ratio| format!("{ratio:.2}x"));
         let (title, unit) = (&outcome.workload.title, &outcome.workload.unit);
@@ -64,27 +78,33 @@ fn table(outcomes: &[Outcome], plan: Plan) -> String {
     text
 }
 
-/// Replaces what stands between the two marks of a page.
+/// Replaces what stands between a program's two marks in a page.
 ///
 /// # Errors
 /// The page can't be read or written, or the marks are not there.
-pub(super) fn write(path: &Path, outcomes: &[Outcome], plan: Plan) -> anyhow::Result<()> {
+pub(super) fn write(
+    path: &Path,
+    program: &str,
+    outcomes: &[Outcome],
+    plan: Plan,
+) -> anyhow::Result<()> {
+    let begin = begin(program);
     let old =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let new = replaced(&old, &table(outcomes, plan)).with_context(|| {
+    let new = replaced(&old, &begin, &table(outcomes, plan)).with_context(|| {
         format!(
             "{} lacks the marks `{}` and `{END}`",
             path.display(),
-            BEGIN.trim()
+            begin.trim()
         )
     })?;
     std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn replaced(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
+fn replaced(page: &str, begin: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    Some(format!("{before}{begin}\n{table}\n{END}{after}"))
 }
 
 #[cfg(test)]
@@ -93,11 +113,14 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
-        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
-        let new = replaced(&page, "new\n").unwrap();
-        assert_eq!(new, format!("before\n{BEGIN}\nnew\n\n{END}\nafter\n"));
-        assert_eq!(replaced(&new, "new\n").unwrap(), new);
-        assert_eq!(replaced("no marks", "new"), None);
+        let other = format!("{}other\n{END}\n", begin("other"));
+        let begin = begin("this");
+        let page = format!("before\n{begin}old\n{END}\nbetween\n{other}");
+        let new = replaced(&page, &begin, "new\n").unwrap();
+        let expected = format!("before\n{begin}\nnew\n\n{END}\nbetween\n{other}");
+        assert_eq!(new, expected);
+        assert_eq!(replaced(&new, &begin, "new\n").unwrap(), new);
+        assert_eq!(replaced("no marks", &begin, "new"), None);
     }
 
     #[test]

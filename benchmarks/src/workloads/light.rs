@@ -15,6 +15,9 @@ use crate::tally::Aside;
 const PAUSE: Duration = Duration::from_micros(200);
 /// Long enough to see a timer that ticks ten times a second.
 const IDLE: Duration = Duration::from_millis(400);
+/// Long after the last message, and long enough for what happens once a second.
+const SETTLED: Duration = Duration::from_secs(4);
+const IDLE_LONG: Duration = Duration::from_secs(4);
 const IDLE_ACTORS: usize = 100;
 
 fn light<C: Contender>(load: Load) -> anyhow::Result<Reading> {
@@ -40,20 +43,29 @@ fn light<C: Contender>(load: Load) -> anyhow::Result<Reading> {
 }
 
 fn idle<C: Contender>(_: Load) -> anyhow::Result<Reading> {
+    // What the start has left behind is not idling.
+    idle_after::<C>(Duration::from_millis(20), IDLE)
+}
+
+fn idle_long<C: Contender>(_: Load) -> anyhow::Result<Reading> {
+    idle_after::<C>(SETTLED, IDLE_LONG)
+}
+
+/// What idle actors use of a processor in `time`, that long after their last message.
+fn idle_after<C: Contender>(pause: Duration, time: Duration) -> anyhow::Result<Reading> {
     C::play(Threads::Two, move |stage| async move {
         let crowd = C::start(&stage, IDLE_ACTORS).await?;
         for actor in &crowd {
             actor.ask(1).await;
         }
-        // What the start has left behind is not idling.
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(pause);
         let now = || process::processor_time().context("processor times are not known here");
         // Looking takes time too: what a look right after a look sees.
         let (first, second) = (now()?, now()?);
-        std::thread::sleep(IDLE);
+        std::thread::sleep(time);
         let used = (now()? - second).saturating_sub(second - first);
         drop(crowd);
-        Ok(Reading::of(used.as_micros() as f64 / IDLE.as_secs_f64()))
+        Ok(Reading::of(used.as_micros() as f64 / time.as_secs_f64()))
     })
 }
 
@@ -80,5 +92,17 @@ pub fn workloads() -> Vec<Workload> {
             .with::<Xtra>(idle::<Xtra>)
             .with::<MyceliaHandle>(idle::<MyceliaHandle>)
             .without_ratios(),
+        Workload::new(
+            "idle-long",
+            "100 idle actors, 4 s after: processor time per second",
+            "us/s",
+        )
+        .with::<Actix>(idle_long::<Actix>)
+        .with::<Kameo>(idle_long::<Kameo>)
+        .with::<Ractor>(idle_long::<Ractor>)
+        .with::<Xtra>(idle_long::<Xtra>)
+        .with::<MyceliaHandle>(idle_long::<MyceliaHandle>)
+        .without_ratios()
+        .long(),
     ]
 }
