@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
-use common::{ON_PURPOSE, figures, poll_once, quiet_panics, until, watchdog};
+use common::{ON_PURPOSE, figures, on_no_executor, poll_once, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{EndReason, StopError, StopReason, StopReport};
+use mycelia::{EndReason, MountError, StopError, StopReason, StopReport};
 use tokio::sync::Semaphore;
 
 struct Gate(Semaphore);
@@ -177,4 +179,87 @@ async fn askers_of_a_system_that_is_dropped_are_told() {
     assert!(matches!(waiting.await, Err(AskError::Unhandled { .. })));
     let refused = count.try_tell(Count).unwrap_err();
     assert_eq!(refused.reason, SendError::Stopped);
+}
+
+/// Counts lives: begun, ended.
+#[derive(Default)]
+struct Lives(AtomicU32, AtomicU32);
+
+/// One that comes and goes.
+#[derive(Subsystem, Default)]
+struct Guest;
+
+#[routes]
+impl Guest {
+    #[started]
+    async fn begin(&mut self, State(lives): State<Lives>) {
+        lives.0.fetch_add(1, Ordering::Relaxed);
+        // The stop may come while it starts.
+        tokio::task::yield_now().await;
+    }
+
+    #[route("job")]
+    fn job(&mut self, _: Job) {}
+
+    #[stopped]
+    fn end(&mut self, _: EndReason, State(lives): State<Lives>) {
+        lives.1.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Mounts guests, alone and in threes, until none is taken in any more; how many were mounted.
+async fn mount_guests(system: System, mounter: u32) -> u32 {
+    let mut mounted = 0;
+    for round in 0.. {
+        let name = |n: u32| MountOptions::new().name(format!("guest-{mounter}-{round}-{n}"));
+        let (count, outcome) = match round % 2 {
+            0 => (1, system.mount_with(name(0), Guest::default).await),
+            _ => (3, system.mount_all((0..3).map(name), Guest::default).await),
+        };
+        match outcome {
+            Ok(()) => mounted += count,
+            Err(MountError::Stopped) => break,
+            Err(other) => panic!("{other}"),
+        }
+        // None is lost of those that are there.
+        let told = system.tell(format!("guest-{mounter}-{round}-0://job"), Job(0));
+        if let Err(refused) = told.await {
+            assert_eq!(refused.reason, SendError::Stopped);
+        }
+    }
+    mounted
+}
+
+#[test]
+fn a_mount_that_meets_the_stop_of_its_system_is_refused_or_stopped_with_the_others() {
+    let _watch = watchdog();
+    for round in 0..100_u32 {
+        let lives = Arc::new(Lives::default());
+        let system = on_no_executor(async {
+            let builder = System::builder().threads(2);
+            builder.shared_state(lives.clone()).start().await.unwrap()
+        });
+        let mounters: Vec<_> = (0..2)
+            .map(|mounter| {
+                let system = system.clone();
+                thread::spawn(move || on_no_executor(mount_guests(system, mounter)))
+            })
+            .collect();
+        // Sooner or later, so that it meets every step of a mount.
+        while lives.0.load(Ordering::Relaxed) < round {
+            thread::yield_now();
+        }
+        let report = on_no_executor(system.stop()).unwrap();
+        let mounted: u32 = mounters.into_iter().map(|m| m.join().unwrap()).sum();
+        assert!(
+            report.ledger.closes() && report.ledger.is_quiet(),
+            "{report:?}"
+        );
+        let [begun, ended] = [&lives.0, &lives.1].map(|n| n.load(Ordering::Relaxed));
+        assert_eq!(begun, ended, "{mounted} were mounted");
+        assert!(
+            begun >= mounted,
+            "{begun} of {mounted} mounted were started"
+        );
+    }
 }
