@@ -193,9 +193,9 @@ struct Guest;
 impl Guest {
     #[started]
     async fn begin(&mut self, State(lives): State<Lives>) {
-        lives.0.fetch_add(1, Ordering::Relaxed);
         // The stop may come while it starts.
         tokio::task::yield_now().await;
+        lives.0.fetch_add(1, Ordering::Relaxed);
     }
 
     #[route("job")]
@@ -262,4 +262,33 @@ fn a_mount_that_meets_the_stop_of_its_system_is_refused_or_stopped_with_the_othe
             "{begun} of {mounted} mounted were started"
         );
     }
+}
+
+/// Never comes to its first message.
+#[derive(Subsystem, Default)]
+struct Sleeper;
+
+#[routes]
+impl Sleeper {
+    #[started]
+    async fn begin(&mut self, State(lives): State<Lives>) {
+        lives.0.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    }
+
+    #[route("job")]
+    fn job(&mut self, _: Job) {}
+}
+
+#[mycelia::test]
+async fn a_mount_whose_start_does_not_end_is_refused_at_the_stop_s_deadline() {
+    let _watch = watchdog();
+    let lives = Arc::new(Lives::default());
+    let builder = System::builder().threads(1).shared_state(lives.clone());
+    let system = builder.start().await.unwrap();
+    let mut mount = Box::pin(system.mount(Sleeper::default));
+    assert!(poll_once(&mut mount).await.is_none());
+    until("it starts", || lives.0.load(Ordering::Relaxed) == 1).await;
+    system.stop_within(Duration::from_millis(20)).await.unwrap();
+    assert!(matches!(mount.await, Err(MountError::Stopped)));
 }

@@ -120,11 +120,11 @@ impl Directory {
         (self.all(), ledger)
     }
 
-    /// All that still has, or may get, messages: what is mounted and what is leaving.
+    /// All that still has, or may get, messages: what is being mounted, is mounted, or is leaving; in the
+    /// order in which they were started.
     pub(crate) fn all_alive(&self) -> Vec<Arc<Mounted>> {
-        let gone = lock(&self.gone);
-        let mut all = self.all();
-        all.extend(gone.leaving.iter().cloned());
+        let mut all: Vec<_> = self.seated.iter().map(|one| one.clone()).collect();
+        all.sort_unstable_by_key(|one| one.number);
         all
     }
 

@@ -358,10 +358,8 @@ impl<S: 'static> Resident<S> {
         let mounted = &works.mounted;
         let was_ordered = !self.ended.is_empty();
         let reason = self.reason.take().unwrap_or(EndReason::SystemStopped);
-        if let Some(standing) = self.standing.take() {
-            // It never stood: nobody is to hear of it but who mounts it.
-            standing.tell_failure("it was ended before it had started".into());
-        } else {
+        // If it never stood, nobody is to hear of it but who mounts it.
+        if self.standing.take().is_none() {
             let change = Change::Ended(reason.clone());
             works.shared.events.tell(&mounted.seat.name, change);
             if !was_ordered {

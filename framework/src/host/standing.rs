@@ -10,7 +10,7 @@ use crate::sync::{Mutex, lock};
 pub(crate) enum Fallen {
     /// One failed at its start, with this text.
     Failed(Box<str>),
-    /// A thread has gone.
+    /// One was ended before it stood, or its thread has gone.
     Lost,
 }
 

@@ -170,7 +170,16 @@ impl Handler<EndAll> for Registry {
         }
         let (tell, ended) = watch::channel(None);
         self.ended = Some(ended);
+        let mut mounts = self.mounts.subscribe();
         let end = end_all(self.shared.clone(), deadline);
+        let end = async move {
+            let (all, ended) = end.await;
+            if ended.stuck.is_empty() {
+                // Whoever mounts hears first how that went: all hosts have ended by now.
+                let _ = mounts.wait_for(|count| *count == 0).await;
+            }
+            (all, ended)
+        };
         Box::pin(end.into_actor(self).map(move |(all, ended), registry, _| {
             for mounted in all {
                 // What is leaving is vacated by its own unmount.
@@ -192,21 +201,22 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
     let all = shared.directory.all_alive();
     let mut late = Vec::new();
     for mounted in all.iter().rev() {
-        let mut ended = tell_to_end(mounted, Order::Drain, EndReason::SystemStopped);
-        if !late.is_empty() || !before(time_is_up.clone(), &mut ended).await {
-            late.push((mounted, ended));
+        let ended = has_ended(mounted, Order::Drain).boxed_local();
+        if !late.is_empty() || !before(time_is_up.clone(), ended).await {
+            late.push(mounted);
         }
     }
     shared.advance(Phase::Stopped);
-    for (mounted, _) in &late {
+    for mounted in &late {
         drop(tell_to_end(mounted, Order::Abort, EndReason::SystemStopped));
     }
     // Those that do not come to their end now hold their thread.
     let grace = Instant::now() + GRACE;
     let mut stuck = Vec::new();
-    for (mounted, mut ended) in late {
+    for mounted in late {
+        let ended = has_ended(mounted, Order::Abort).boxed_local();
         let grace_is_over = tokio::time::sleep_until(grace);
-        if !before(pin!(grace_is_over), &mut ended).await {
+        if !before(pin!(grace_is_over), ended).await {
             stuck.push((&*mounted.seat.name).into());
         }
     }
@@ -218,6 +228,13 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
     (all, Ended { stuck })
 }
 
+/// Has a subsystem end because the system stops, and waits until it has. One that is just being mounted
+/// takes no orders yet.
+async fn has_ended(mounted: &Mounted, order: Order) {
+    mounted.launched().await;
+    let _ = tell_to_end(mounted, order, EndReason::SystemStopped).await;
+}
+
 /// Waits until the deadline has passed, or nobody wants to wait for it any more.
 async fn time_is_up(shared: Arc<Shared>, deadline: Instant) {
     let deadline = pin!(tokio::time::sleep_until(deadline));
@@ -226,10 +243,7 @@ async fn time_is_up(shared: Arc<Shared>, deadline: Instant) {
 }
 
 /// True if the host ended before the time was up.
-async fn before(
-    time_is_up: impl Future<Output = ()> + Unpin,
-    ended: &mut oneshot::Receiver<()>,
-) -> bool {
+async fn before(time_is_up: impl Future<Output = ()> + Unpin, ended: impl Future + Unpin) -> bool {
     matches!(select(ended, time_is_up).await, Either::Left(_))
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Registry {
     population: Vec<usize>,
     /// Names in between: not yet, or no longer, in the directory.
     moving: HashMap<Box<str>, Moving>,
+    /// Mounts that have begun and are not decided.
+    mounts: watch::Sender<u32>,
     /// Seats of unmounted subsystems that handles still point to.
     vacant: HashMap<Box<str>, Weak<Seat>>,
     /// Those that are being restarted together.
@@ -64,6 +66,7 @@ impl Registry {
             population: vec![0; threads.len()],
             threads,
             moving: HashMap::new(),
+            mounts: watch::Sender::new(0),
             vacant: HashMap::new(),
             restarting: HashSet::new(),
             postponed: Vec::new(),

@@ -247,6 +247,7 @@ impl Handler<Mount> for Registry {
             }
             Err(error) => return Box::pin(std::future::ready(Err(error)).into_actor(self)),
         }
+        self.mounts.send_modify(|count| *count += 1);
         let (standing, told) = standing();
         let all = self.launch(mount, &standing);
         standing.tell();
@@ -268,6 +269,7 @@ impl Handler<Mount> for Registry {
             (all, refusal)
         };
         Box::pin(fate.into_actor(self).map(|(all, refusal), registry, ctx| {
+            registry.mounts.send_modify(|count| *count -= 1);
             let still_wanted = all.iter().all(|one| registry.is_moving_in(one));
             for mounted in &all {
                 mounted.forget_launch();
