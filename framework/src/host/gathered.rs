@@ -75,29 +75,21 @@ impl<'l> Gathered<'l> {
             .push_back(&works.shared.pool.links, envelope.into_token());
     }
 
-    /// Notes how long a message took whose handler ends now. When that was, if it was noted at once.
+    /// Notes how long a message took whose handler ends now.
     #[inline(always)]
-    pub(super) fn sample<S>(
-        &mut self,
-        works: &Works<S>,
-        envelope: &Envelope<'_>,
-        started: Stamp,
-    ) -> Option<Stamp> {
+    pub(super) fn sample<S>(&mut self, works: &Works<S>, envelope: &Envelope<'_>, started: Stamp) {
         if self.alike.is_timed_with(started) {
             self.sample_alike(works, envelope);
-            self.end_alike(works);
-            return None;
+            return self.end_alike(works);
         }
         let ended = works.shared.clock.now();
         self.local.latest.set(ended);
         let head = envelope.head();
-        let at_once = self.push(works, head.route, Stamp(head.sent), started, ended);
-        at_once.then_some(ended)
+        self.push(works, head.route, Stamp(head.sent), started, ended);
     }
 
     /// Keeps a sample. Its parts come one by one: put together before the room is looked for, it would be
-    /// written to memory twice, and read in between. False if others had to be entered first, or may have
-    /// been.
+    /// written to memory twice, and read in between.
     #[inline(always)]
     pub(super) fn push<S>(
         &mut self,
@@ -106,20 +98,18 @@ impl<'l> Gathered<'l> {
         sent: Stamp,
         started: Stamp,
         ended: Stamp,
-    ) -> bool {
+    ) {
         let sample = || Sample {
             route,
             sent,
             started,
             ended,
         };
-        let has_room = self.samples.len() < self.samples.capacity();
-        if has_room {
+        if self.samples.len() < self.samples.capacity() {
             self.samples.push(sample());
         } else {
             self.make_room(works, sample());
         }
-        has_room
     }
 
     /// How many samples there are.

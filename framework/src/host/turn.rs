@@ -178,9 +178,6 @@ impl<S: 'static> Resident<S> {
         };
         // In a turn that was lent there is no room to gather samples.
         let shares = shared.stamps == Stamps::Shared && works.local.agenda.depth() == 0;
-        // When the message before ended, if nothing was done since but to put its envelope aside: the next
-        // begins then.
-        let mut before = None;
         while *left > 0 {
             let Some(token) = self.next(works, &pool.links) else {
                 gathered.end_alike(works);
@@ -188,7 +185,7 @@ impl<S: 'static> Resident<S> {
             };
             *left -= 1;
             let started = match shares {
-                false => before.take().unwrap_or_else(|| clock.now()),
+                false => clock.now(),
                 true => gathered.begin_alike(works),
             };
             if started > gathered.until {
@@ -238,11 +235,8 @@ impl<S: 'static> Resident<S> {
             };
             if called == Called::Handled {
                 match shares {
-                    false => before = gathered.sample(works, &envelope, started),
+                    false => gathered.sample(works, &envelope, started),
                     true => gathered.sample_alike(works, &envelope),
-                }
-                if envelope.head().is_ask {
-                    before = None;
                 }
                 gathered.close(works, envelope, Ending::Handled);
                 self.change();
