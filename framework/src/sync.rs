@@ -5,6 +5,9 @@
 //! interleaving of them. There `cfg(loom)` is set.
 
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+#[cfg(mycelia_thread_sanitizer)]
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+#[cfg(not(mycelia_thread_sanitizer))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
 pub(crate) use futures_util::task::AtomicWaker;
@@ -13,8 +16,15 @@ pub(crate) use once_cell::sync::OnceCell;
 
 /// Locks, and goes on with the data if a thread panicked while holding the lock: every critical
 /// section of this crate leaves its data whole at each step.
+#[cfg(not(mycelia_thread_sanitizer))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The same by a lock that the sanitizer sees through: the standard library's comes compiled without it.
+#[cfg(mycelia_thread_sanitizer)]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock()
 }

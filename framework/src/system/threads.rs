@@ -3,7 +3,7 @@
 //! The keepers' thread runs an actix `System` of its own, so that two systems in one process never
 //! meet and a system can be started from any executor. The arbiters belong to it, and it joins them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
 
 use actix::{Actor, Addr};
@@ -19,7 +19,7 @@ use crate::shared::{Settings, Shared};
 use crate::supervision::Together;
 use crate::supervisor::Supervisor;
 use crate::supervisor::strategy::Strategy;
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
 /// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
