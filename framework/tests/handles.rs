@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{quiet, watchdog};
 use mycelia::prelude::*;
-use mycelia::{AskError, OWN_BOOKS};
+use mycelia::{AskError, OWN_BOOKS, SendError};
 
 #[derive(Message)]
 #[message(reply = Option<String>)]
@@ -63,6 +63,27 @@ async fn a_handle_to_a_path_keeps_its_captures_and_its_query_over_a_mount_of_ano
     system.mount(OtherShop::default).await.unwrap();
     let shown = item.ask(Show).await.unwrap();
     assert_eq!(shown.as_deref(), Some("other color=red"));
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_handle_says_closed_while_what_was_last_mounted_there_is_of_another_type_and_gone() {
+    let _watch = watchdog();
+    let system = system().await;
+    system.mount(Shop::default).await.unwrap();
+    let item = system.route::<Show>("shop://items/{id}").unwrap();
+    let refused = item.at((7, 8)).try_tell(Show).unwrap_err();
+    assert!(matches!(refused.reason, SendError::BadCapture { .. }));
+    system.unmount("shop").await.unwrap();
+    for _ in 0..2 {
+        system.mount(OtherShop::default).await.unwrap();
+        assert_eq!(item.at(7).ask(Show).await.unwrap(), None);
+        system.unmount("shop").await.unwrap();
+        let refused = item.at(7).try_tell(Show).unwrap_err();
+        assert!(matches!(refused.reason, SendError::Closed { .. }));
+        let asked = item.at(7).ask(Show).await;
+        assert!(matches!(asked, Err(AskError::Undelivered(_))), "{asked:?}");
+    }
     system.stop().await.unwrap();
 }
 

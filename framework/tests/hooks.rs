@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{ON_PURPOSE, quiet_panics, until, watchdog};
+use common::{ON_PURPOSE, figures, poll_once, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{EndReason, MountError, Restart, StopError};
+use mycelia::test::Faults;
+use mycelia::{
+    Address, CaptureError, Delivery, EndReason, Extractor, MountError, Restart, StopError,
+};
 
 #[derive(Message)]
 #[message(reply = ())]
@@ -38,11 +41,11 @@ impl Way {
         assert!(!matches!(way, Some(Way::Panics)), "{ON_PURPOSE}");
     }
 
-    async fn later(way: Option<Way>) {
+    async fn later(self) {
         tokio::task::yield_now().await;
-        match way {
-            Some(Way::NeverEnds) => std::future::pending().await,
-            way => assert!(!matches!(way, Some(Way::PanicsLater)), "{ON_PURPOSE}"),
+        match self {
+            Way::NeverEnds => std::future::pending().await,
+            Way::Panics | Way::PanicsLater => panic!("{ON_PURPOSE}"),
         }
     }
 }
@@ -74,7 +77,7 @@ impl Plain {
     }
 }
 
-/// With hooks that wait.
+/// With hooks that wait, if they have a way.
 #[derive(Subsystem)]
 struct Waiting(Plan);
 
@@ -82,13 +85,18 @@ struct Waiting(Plan);
 impl Waiting {
     #[started]
     async fn begin(&mut self) {
-        Way::later(self.0.start).await;
+        self.0.starts.fetch_add(1, Ordering::Relaxed);
+        if let Some(way) = self.0.start {
+            way.later().await;
+        }
     }
 
     #[stopped]
     async fn end(&mut self, _: EndReason) {
         self.0.stops.fetch_add(1, Ordering::Relaxed);
-        Way::later(self.0.stop).await;
+        if let Some(way) = self.0.stop {
+            way.later().await;
+        }
     }
 
     #[route("ping")]
@@ -124,18 +132,20 @@ async fn a_start_that_panics_at_once_or_later_fails_the_mount() {
 }
 
 #[mycelia::test]
-async fn a_last_hook_that_panics_later_ends_the_subsystem_all_the_same() {
+async fn a_last_hook_that_panics_later_ends_the_subsystem_as_one_that_has_nothing_to_do() {
     let _watch = watchdog();
     let system = system().await;
-    let plan = Plan {
-        stop: Some(Way::PanicsLater),
-        ..Plan::default()
-    };
-    let stops = plan.stops.clone();
-    system.mount(move || Waiting(plan.clone())).await.unwrap();
-    system.ask("waiting://ping", Ping).await.unwrap();
-    system.unmount("waiting").await.unwrap();
-    assert_eq!(stops.load(Ordering::Relaxed), 1);
+    for stop in [None, Some(Way::PanicsLater)] {
+        let plan = Plan {
+            stop,
+            ..Plan::default()
+        };
+        let stops = plan.stops.clone();
+        system.mount(move || Waiting(plan.clone())).await.unwrap();
+        system.ask("waiting://ping", Ping).await.unwrap();
+        system.unmount("waiting").await.unwrap();
+        assert_eq!(stops.load(Ordering::Relaxed), 1);
+    }
     system.stop().await.unwrap();
 }
 
@@ -179,4 +189,176 @@ async fn who_is_to_be_there_always_is_told_of_each_end_and_each_start() {
     }
     system.stop().await.unwrap();
     assert_eq!(stops.load(Ordering::Relaxed), 4);
+}
+
+/// Mounts it, which fails for this reason.
+async fn start_fails<S: Routes>(
+    system: &System,
+    factory: impl Fn() -> S + Send + 'static,
+) -> String {
+    let mounted = system.mount(factory).await;
+    let Err(MountError::StartFailed { message }) = mounted else {
+        panic!("{mounted:?}");
+    };
+    assert!(system.snapshot().subsystems.is_empty());
+    message.into()
+}
+
+#[mycelia::test]
+async fn a_hook_whose_argument_wants_a_capture_fails_the_start_and_says_so() {
+    /// It does not say beforehand that it takes one, which the compiler would refuse.
+    struct Greedy;
+    impl Extractor for Greedy {
+        type Packed = u64;
+        fn pack(address: &mut Address<'_>) -> Result<u64, CaptureError> {
+            address.capture()
+        }
+        fn unpack(_: u64, _: &Delivery<'_>) -> Self {
+            Greedy
+        }
+    }
+    #[derive(Subsystem, Default)]
+    struct Lost;
+    #[routes]
+    impl Lost {
+        #[started]
+        fn begin(&mut self, _: Greedy) {}
+        #[route("ping")]
+        fn ping(&mut self, _: Ping) {}
+    }
+    let _watch = watchdog();
+    let system = system().await;
+    let message = start_fails(&system, Lost::default).await;
+    assert!(message.starts_with("a hook has no captures: "), "{message}");
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_hook_whose_argument_panics_fails_the_start() {
+    struct Thorn;
+    impl Extractor for Thorn {
+        type Packed = ();
+        fn pack(_: &mut Address<'_>) -> Result<(), CaptureError> {
+            Ok(())
+        }
+        fn unpack((): (), _: &Delivery<'_>) -> Self {
+            panic!("{ON_PURPOSE}")
+        }
+    }
+    #[derive(Subsystem, Default)]
+    struct Pricked;
+    #[routes]
+    impl Pricked {
+        #[started]
+        fn begin(&mut self, _: Thorn) {}
+        #[route("ping")]
+        fn ping(&mut self, _: Ping) {}
+    }
+    let _watch = watchdog();
+    let system = system().await;
+    let message = start_fails(&system, Pricked::default).await;
+    assert_eq!(message, ON_PURPOSE);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_hook_s_error_that_can_t_be_put_in_words_is_a_panic_and_aborts_nothing() {
+    #[derive(Debug)]
+    struct Unspeakable;
+    impl std::fmt::Display for Unspeakable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("{ON_PURPOSE}")
+        }
+    }
+    impl std::error::Error for Unspeakable {}
+
+    #[derive(Subsystem)]
+    struct Mute {
+        waits: bool,
+    }
+    #[routes]
+    impl Mute {
+        #[started]
+        async fn begin(&mut self) -> Result<(), Unspeakable> {
+            if self.waits {
+                tokio::task::yield_now().await;
+            }
+            Err(Unspeakable)
+        }
+        #[route("ping")]
+        fn ping(&mut self, _: Ping) {}
+    }
+    impl Drop for Mute {
+        fn drop(&mut self) {
+            panic!("dropped {ON_PURPOSE}");
+        }
+    }
+    let _watch = watchdog();
+    let system = system().await;
+    for waits in [false, true] {
+        let message = start_fails(&system, move || Mute { waits }).await;
+        assert_eq!(message, ON_PURPOSE);
+    }
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_last_hook_that_has_to_wait_when_no_time_is_left_is_given_up_at_once() {
+    let _watch = watchdog();
+    quiet_panics();
+    let faults = Faults::with_seed(1);
+    let hour = Duration::from_secs(3600);
+    faults.delay("waiting://ping", hour).unwrap();
+    let system = System::builder().threads(1).faults(&faults);
+    let system = system.start().await.unwrap();
+    let plan = Plan {
+        stop: Some(Way::NeverEnds),
+        ..Plan::default()
+    };
+    let stops = plan.stops.clone();
+    system.mount(move || Waiting(plan.clone())).await.unwrap();
+    system.tell("waiting://ping", Ping).await.unwrap();
+    let stopped = system.stop_within(Duration::from_millis(20)).await;
+    let Err(StopError::DeadlineExceeded(report)) = stopped else {
+        panic!("{stopped:?}");
+    };
+    assert_eq!(figures(&report.ledger), [1, 0, 1, 0, 0, 0]);
+    assert_eq!(stops.load(Ordering::Relaxed), 1);
+}
+
+#[mycelia::test]
+async fn a_start_that_never_ends_is_given_up_when_the_parent_is_made_anew() {
+    let _watch = watchdog();
+    quiet_panics();
+    let soon = Duration::from_millis(20);
+    let system = System::builder().threads(1).stop_deadline(soon);
+    let system = system.start().await.unwrap();
+    let parent = Plan::default();
+    let options = MountOptions::new().restart(Restart::Permanent);
+    system
+        .mount_with(options, move || Plain(parent.clone()))
+        .await
+        .unwrap();
+    let child = Plan {
+        start: Some(Way::NeverEnds),
+        ..Plan::default()
+    };
+    let (starts, stops) = (child.starts.clone(), child.stops.clone());
+    let options = MountOptions::new().parent("plain");
+    let mut mounting = Box::pin(system.mount_with(options, move || Waiting(child.clone())));
+    assert!(poll_once(&mut mounting).await.is_none());
+    until("it is being started", || {
+        starts.load(Ordering::Relaxed) == 1
+    })
+    .await;
+    system.tell("plain://stop", StopNow).await.unwrap();
+    match mounting.await {
+        Err(MountError::StartFailed { message }) => {
+            assert_eq!(&*message, "it was ended before it had started");
+        }
+        other => panic!("{other:?}"),
+    }
+    system.ask("plain://ping", Ping).await.unwrap();
+    assert_eq!(stops.load(Ordering::Relaxed), 0, "what never stood");
+    system.stop().await.unwrap();
 }

@@ -6,6 +6,7 @@
 
 use std::task::Waker;
 
+use crate::fate::{self, Point};
 use crate::sync::{AtomicU8, AtomicU64, AtomicWaker, Ordering};
 
 /// The host works on it, and nobody waits yet.
@@ -97,6 +98,7 @@ impl ReplySlot {
             return true;
         }
         self.asker.register(waker);
+        fate::preempt(Point::Asker);
         let waits =
             self.state
                 .compare_exchange(PENDING, WAITING, Ordering::AcqRel, Ordering::Acquire);

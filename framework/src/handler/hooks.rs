@@ -1,7 +1,7 @@
 //! Hooks: what a subsystem wants called when it starts, is made anew, or stops.
 
 use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use super::runner::{Outcome, Panic, Run};
 use super::{Called, Desk};
 use crate::envelope::Envelope;
+use crate::error::CaptureError;
 use crate::events::EndReason;
 use crate::extract::{Address, Captures as _, Delivery, Extract, Source};
 use crate::message::{IntoReply, Nothing};
@@ -83,17 +84,12 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let packed = ().with(|captures| A::pack(&mut Address::new(Source::Values(captures), None)));
-        let packed = match packed {
-            Ok(packed) => packed,
-            Err(error) => {
-                desk.failure = format!("a hook has no captures: {error}");
-                return Called::Failed;
-            }
+        let arguments = match arguments::<A>(delivery) {
+            Ok(arguments) => arguments,
+            Err(error) => return desk.fail(format!("a hook has no captures: {error}")),
         };
-        let arguments = A::unpack(packed, delivery);
         let Some(mut state) = desk.state.take() else {
-            return Called::WrongParcel;
+            return desk.fail("the subsystem was not there".into());
         };
         let method = self.method.clone();
         desk.runner.start(HookRun {
@@ -126,13 +122,27 @@ where
         _: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)> {
         self.project().future.poll(cx).map(|(state, ended)| {
-            let outcome = match ended.map(IntoReply::into_reply) {
-                Ok(Ok(Ok(()))) => Outcome::Handled,
-                Ok(Ok(Err(error))) => Outcome::Failed(format!("{error:#}")),
-                Ok(Err(nothing)) => match nothing {},
+            // Caught here too: an error of the user's is put in words by the user's code.
+            let ended =
+                ended.and_then(|reply| catch_unwind(AssertUnwindSafe(|| error_of::<R>(reply))));
+            let outcome = match ended {
+                Ok(None) => Outcome::Handled,
+                Ok(Some(error)) => Outcome::Failed(error),
                 Err(panic) => Outcome::Panicked(panic),
             };
             (state, outcome)
         })
     }
+}
+
+/// What a hook takes besides its cause.
+fn arguments<A: Extract>(delivery: &Delivery<'_>) -> Result<A, CaptureError> {
+    let packed = ().with(|none| A::pack(&mut Address::new(Source::Values(none), None)))?;
+    Ok(A::unpack(packed, delivery))
+}
+
+/// The text of the error that a hook returned, if it did.
+fn error_of<R: IntoReply<(), Later = Nothing>>(reply: R) -> Option<String> {
+    let Ok(reply) = reply.into_reply();
+    reply.err().map(|error| format!("{error:#}"))
 }

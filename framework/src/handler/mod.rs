@@ -8,6 +8,8 @@
 pub(crate) mod blocking;
 pub(crate) mod hooks;
 pub(crate) mod runner;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,6 +71,23 @@ impl<S> Desk<S> {
         }
     }
 
+    /// Leaves what a handler says that fails.
+    fn fail(&mut self, text: String) -> Called {
+        self.failure = text;
+        Called::Failed
+    }
+
+    /// Does something with the desk; if that panics, what is left of it lies there too.
+    pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
+        match catch_unwind(AssertUnwindSafe(|| f(&mut *self))) {
+            Ok(called) => called,
+            Err(panic) => {
+                self.panic = Some(panic);
+                Called::Panicked
+            }
+        }
+    }
+
     /// Polls the handler in the runner.
     pub(crate) fn poll(
         &mut self,
@@ -82,10 +101,7 @@ impl<S> Desk<S> {
                 match outcome {
                     Outcome::Handled => Called::Handled,
                     Outcome::Later => Called::Later,
-                    Outcome::Failed(text) => {
-                        self.failure = text;
-                        Called::Failed
-                    }
+                    Outcome::Failed(text) => self.fail(text),
                     Outcome::Panicked(panic) => {
                         self.panic = Some(panic);
                         Called::Panicked
@@ -207,10 +223,7 @@ where
         let reply = (self.method)(state, parcel.message, arguments);
         match end::<M, R>(envelope, reply) {
             End::Handled => Called::Handled,
-            End::Failed(text) => {
-                desk.failure = text;
-                Called::Failed
-            }
+            End::Failed(text) => desk.fail(text),
             End::Later(later) => {
                 put_back(envelope, later, kept);
                 Called::Later

@@ -146,16 +146,13 @@ impl<S: 'static> Resident<S> {
         cx: &mut Context<'_>,
         hook: Hook,
     ) -> bool {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.desk.poll(cx, None)));
-        match polled {
-            Ok(Called::Running) => return false,
-            Ok(called) => self.hook_ended(works, hook, called),
-            Err(panic) => {
-                self.desk.panic = Some(panic);
-                self.hook_ended(works, hook, Called::Panicked);
+        match self.desk.catch(|desk| desk.poll(cx, None)) {
+            Called::Running => false,
+            called => {
+                self.hook_ended(works, hook, called);
+                true
             }
         }
-        true
     }
 
     /// Calls a hook, if there is such a one.
@@ -169,8 +166,7 @@ impl<S: 'static> Resident<S> {
             started: Stamp(0),
             surroundings: &*works.shared,
         };
-        let desk = &mut self.desk;
-        let called = catch_unwind(AssertUnwindSafe(|| match hook {
+        self.desk.catch(|desk| match hook {
             Hook::Restarting => match (&hooks.restarting, self.cause.as_deref()) {
                 (Some(hook), Some(cause)) => hook.call(desk, cause.clone(), &delivery, cx),
                 _ => Called::Handled,
@@ -186,20 +182,19 @@ impl<S: 'static> Resident<S> {
                 }
                 None => Called::Handled,
             },
-        }));
-        called.unwrap_or_else(|panic| {
-            self.desk.panic = Some(panic);
-            Called::Panicked
         })
     }
 
     fn hook_ended(&mut self, works: &Works<S>, hook: Hook, called: Called) {
         let failed = match called {
             Called::Handled => None,
-            Called::Failed => Some(std::mem::take(&mut self.desk.failure).into_boxed_str()),
-            Called::Panicked => self.desk.panic.take().map(panic_message),
-            Called::Running | Called::Later | Called::WrongParcel => {
-                Some("the subsystem was not there".into())
+            Called::Panicked => {
+                let panic = self.desk.panic.take();
+                Some(panic.map_or("a panic".into(), panic_message))
+            }
+            // There is no more that a hook may say.
+            Called::Failed | Called::Running | Called::Later | Called::WrongParcel => {
+                Some(std::mem::take(&mut self.desk.failure).into_boxed_str())
             }
         };
         match (hook, failed) {

@@ -17,16 +17,24 @@ impl Custody {
         Custody((0..capacity).map(|_| AtomicU8::new(FREE)).collect())
     }
 
+    /// False, and a violation, if it is there already.
     fn turn(&self, index: u32, to: u8) -> bool {
-        self.0[index as usize].swap(to, Ordering::Relaxed) != to
+        let was_elsewhere = self.0[index as usize].swap(to, Ordering::Relaxed) != to;
+        if !was_elsewhere {
+            let what = match to {
+                OUT => "taken while it had an owner",
+                _ => "returned while nobody owned it",
+            };
+            fate::violated(format!("envelope {index} was {what}"));
+        }
+        was_elsewhere
     }
 
     /// An envelope leaves the pool.
     #[inline]
     pub(super) fn take(&self, token: &Token) {
-        if fate::thread() != 0 && !self.turn(token.index(), OUT) {
-            let index = token.index();
-            fate::violated(format!("envelope {index} was taken while it had an owner"));
+        if fate::thread() != 0 {
+            self.turn(token.index(), OUT);
         }
     }
 
@@ -41,10 +49,11 @@ impl Custody {
 
     /// A planted error: what is returned, and what of it is to be returned once more.
     pub(super) fn perhaps_twice(&self, links: &Links, mut chain: Chain) -> (Chain, Option<Chain>) {
-        if !fate::plants(Plant::DoubleRelease) {
-            return (chain, None);
-        }
-        let Some(first) = chain.pop_front(links) else {
+        let first = match fate::plants(Plant::DoubleRelease) {
+            true => chain.pop_front(links),
+            false => None,
+        };
+        let Some(first) = first else {
             return (chain, None);
         };
         let index = first.index();
@@ -61,10 +70,7 @@ impl Custody {
                 good.push_back(links, token);
             } else {
                 // Whoever has its true token returns it.
-                let index = token.surrender();
-                fate::violated(format!(
-                    "envelope {index} was returned while nobody owned it"
-                ));
+                token.surrender();
             }
         }
         good

@@ -111,3 +111,66 @@ impl Stack {
         self.push(links, Chain::from_parts(first, last, len));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn chain(links: &Links, indices: std::ops::Range<u32>) -> Chain {
+        let mut chain = Chain::new();
+        for index in indices {
+            chain.push_back(links, Token::mint(index));
+        }
+        chain
+    }
+
+    fn drain(stack: &Stack, links: &Links) -> Vec<u32> {
+        let pop = || Some(stack.pop(links)?.surrender());
+        std::iter::from_fn(pop).collect()
+    }
+
+    #[test]
+    fn what_is_stolen_lies_on_top_of_what_was_put_there_meanwhile() {
+        let links = Links::new(6);
+        let (own, other) = (Stack::new(), Stack::new());
+        own.push(&links, chain(&links, 0..2));
+        other.push(&links, chain(&links, 2..6));
+        let top = own.steal(&links, &other).map(Token::surrender);
+        assert_eq!(top, Some(2));
+        assert_eq!(drain(&own, &links), [3, 4, 5, 0, 1]);
+        assert!(drain(&other, &links).is_empty());
+        assert!(own.steal(&links, &other).is_none());
+    }
+
+    #[test]
+    fn threads_that_push_pop_and_steal_at_once_lose_and_double_nothing() {
+        const EACH: u32 = 64;
+        const ROUNDS: usize = 20_000;
+        let links = Links::new(2 * EACH as usize);
+        let stacks = [Stack::new(), Stack::new()];
+        stacks[0].push(&links, chain(&links, 0..2 * EACH));
+        let work = |own: usize| {
+            let (own, other) = (&stacks[own], &stacks[1 - own]);
+            for _ in 0..ROUNDS {
+                let mut chain = Chain::new();
+                for _ in 0..3 {
+                    let token = own.pop(&links).or_else(|| own.steal(&links, other));
+                    if let Some(token) = token {
+                        chain.push_back(&links, token);
+                    }
+                }
+                own.push(&links, chain);
+            }
+        };
+        std::thread::scope(|scope| {
+            // Two on each stack: all four operations meet each other.
+            for own in [0, 1, 0, 1] {
+                scope.spawn(move || work(own));
+            }
+        });
+        let mut all = drain(&stacks[0], &links);
+        all.extend(drain(&stacks[1], &links));
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..2 * EACH));
+    }
+}

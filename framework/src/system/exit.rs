@@ -98,3 +98,92 @@ impl fmt::Display for StopReport {
         write!(f, ": {handled} of {sent} messages handled")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::supervision::Failure;
+
+    fn report(reason: StopReason) -> StopReport {
+        let ledger = Ledger {
+            sent: 5,
+            handled: 2,
+            failed: 1,
+            undeliverable: 2,
+            ..Ledger::default()
+        };
+        StopReport {
+            ledger,
+            took: Duration::from_millis(20),
+            reason,
+        }
+    }
+
+    #[test]
+    fn every_way_to_stop_has_its_code_and_says_what_became_of_the_messages() {
+        let requested = || report(StopReason::Requested);
+        let signal = |name| report(StopReason::Signal(name));
+        let escalated = report(StopReason::Escalated {
+            subsystem: "api".into(),
+            failure: Failure::Stopped,
+        });
+        let stuck = StopError::Stuck {
+            subsystems: vec!["a".into(), "b".into()],
+            ledger: requested().ledger,
+        };
+        let ways = [
+            (
+                Ok(requested()),
+                0,
+                "stopped in 20ms: 2 of 5 messages handled",
+            ),
+            (
+                Ok(signal("SIGINT")),
+                0,
+                "stopped in 20ms (SIGINT): 2 of 5 messages handled",
+            ),
+            (
+                Err(StopError::NoSignals("too many".into())),
+                1,
+                "the operating system gives no signals, the system was not stopped: too many",
+            ),
+            (
+                Err(StopError::AlreadyStopped),
+                1,
+                "the system was stopped before",
+            ),
+            (
+                Err(StopError::DeadlineExceeded(requested())),
+                3,
+                "the stop's deadline passed after 20ms: 2 messages were undeliverable, 1 failed",
+            ),
+            (
+                Err(stuck),
+                4,
+                "handlers of a, b block their thread; it is left behind",
+            ),
+            (
+                Err(StopError::Escalated(escalated)),
+                5,
+                "the system stopped by itself: `api` failed too often, last: it stopped itself",
+            ),
+            (
+                Err(StopError::Interrupted(signal("SIGINT"))),
+                130,
+                "SIGINT ended the stop after 20ms: 2 messages were undeliverable, 1 failed",
+            ),
+            (
+                Err(StopError::Interrupted(signal("SIGTERM"))),
+                143,
+                "SIGTERM ended the stop after 20ms: 2 messages were undeliverable, 1 failed",
+            ),
+        ];
+        for (stopped, code, words) in ways {
+            let exit = Exit::from(stopped);
+            assert_eq!((exit.code(), &*exit.to_string()), (code, words));
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mycelia::prelude::*;
 use mycelia::test::{BadPattern, Faults, Injected, Probe};
-use mycelia::{AskError, DeadReason, OrLater, Overflow, SendError, StopError, later};
+use mycelia::{AskError, DeadReason, OrLater, Overflow, SendError, Stamps, StopError, later};
 
 use crate::common::{figures, poll_once, quiet, quiet_panics, until, watchdog};
 
@@ -41,6 +41,13 @@ impl Work {
         n
     }
 
+    #[route("slow")]
+    async fn slow(&mut self, Job(n): Job, State(done): State<Done>) -> u64 {
+        tokio::task::yield_now().await;
+        done.0.fetch_add(1, Ordering::Relaxed);
+        n
+    }
+
     #[route("sum")]
     fn sum(&mut self, sum: Sum) -> OrLater<u64, Sum> {
         match self.sum {
@@ -51,10 +58,15 @@ impl Work {
 }
 
 async fn start(faults: &Faults) -> (System, Arc<Done>) {
+    start_with(Stamps::Own, faults).await
+}
+
+async fn start_with(stamps: Stamps, faults: &Faults) -> (System, Arc<Done>) {
     quiet_panics();
     let done = Arc::new(Done::default());
     let system = System::builder()
         .threads(1)
+        .stamps(stamps)
         .faults(faults)
         .shared_state(done.clone())
         .start()
@@ -215,6 +227,25 @@ async fn a_delay_holds_up_no_neighbour_and_what_a_stop_finds_held_back_is_accoun
     assert!(matches!(asked.await, Err(AskError::Unhandled { .. })));
     assert_eq!(done.0.load(Ordering::Relaxed), 0);
     assert_eq!(system.snapshot().pool.in_flight, 0);
+}
+
+#[mycelia::test]
+async fn what_expires_behind_a_delay_is_accounted_for_and_what_comes_after_it_is_handled() {
+    let _watch = watchdog();
+    for stamps in [Stamps::Own, Stamps::Shared] {
+        let faults = Faults::with_seed(1);
+        let by = Duration::from_millis(300);
+        faults.delay("work://jobs/1", by).unwrap();
+        let (system, done) = start_with(stamps, &faults).await;
+        system.try_tell("work://jobs/1", Job(1)).unwrap();
+        // Nobody waits for the reply any more when its turn comes.
+        let asked = poll_once(system.ask("work://jobs/2", Job(2))).await;
+        assert!(asked.is_none());
+        assert_eq!(system.ask("work://slow", Job(3)).await.unwrap(), 3);
+        assert_eq!(figures(&quiet(&system).await), [3, 2, 0, 0, 1, 0]);
+        assert_eq!(done.0.load(Ordering::Relaxed), 2);
+        system.stop().await.unwrap();
+    }
 }
 
 #[mycelia::test]

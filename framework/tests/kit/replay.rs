@@ -24,6 +24,16 @@ struct Relay(u64);
 #[derive(Message)]
 struct Secret;
 
+/// Can't be put in words.
+#[derive(Message)]
+struct Garbled;
+
+impl Serialize for Garbled {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it is garbled"))
+    }
+}
+
 /// What was handled: capture, query, message.
 #[derive(Default)]
 struct Handled(Mutex<Vec<One>>);
@@ -48,6 +58,9 @@ impl Desk {
 
     #[route("secret")]
     fn secret(&mut self, _: Secret) {}
+
+    #[route("garbled")]
+    fn garbled(&mut self, _: Garbled) {}
 }
 
 #[derive(Subsystem, Default)]
@@ -354,5 +367,64 @@ async fn a_message_that_is_not_what_it_should_be_stops_the_replay_before_it_begi
         matches!(twice, Some(RecordError::Twice { .. })),
         "{twice:?}"
     );
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_recording_that_can_t_be_made_or_is_not_whole_says_which_and_why() {
+    let _watch = watchdog();
+    let (system, _) = start().await;
+    let nowhere = Temporary::new().0.join("file");
+    let refused = Recorder::new(&nowhere).start(&system).unwrap_err();
+    let text = refused.to_string();
+    let start = format!("the recording `{}` failed: ", nowhere.display());
+    assert!(text.starts_with(&start), "{text}");
+
+    let file = Temporary::new();
+    let recording = recorder(&file).message::<Garbled>("garbled");
+    let recording = recording.start(&system).unwrap();
+    system.tell("desk://garbled", Garbled).await.unwrap();
+    system.tell("desk://notes/1", note(1)).await.unwrap();
+    let text = recording.stop().unwrap_err().to_string();
+    assert!(text.contains("it is garbled"), "{text}");
+    // What could be written is there.
+    assert!(file.lines()[1].contains("desk://notes/1"));
+    system.stop().await.unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[mycelia::test]
+async fn a_recording_for_which_the_disk_has_no_room_says_so_at_its_end() {
+    let _watch = watchdog();
+    let (system, _) = start().await;
+    let recorder = Recorder::new("/dev/full").message::<Note>("note");
+    let recording = recorder.start(&system).unwrap();
+    system.tell("desk://notes/1", note(1)).await.unwrap();
+    let Err(RecordError::File { error, .. }) = recording.stop() else {
+        panic!("nothing can be written there");
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_recording_shows_what_it_has_and_ends_when_it_is_dropped() {
+    let _watch = watchdog();
+    let file = Temporary::new();
+    let (system, _) = start().await;
+    let recorder = Recorder::new(&file.0).message::<Note>("note");
+    let shown = format!("{recorder:?}");
+    assert!(shown.contains("tags: [\"note\"]"), "{shown}");
+    let recording = recorder.start(&system).unwrap();
+    system.tell("desk://notes/1", note(1)).await.unwrap();
+    let shown = format!("{recording:?}");
+    assert!(shown.contains("messages: 1"), "{shown}");
+    let other = Temporary::new();
+    let refused = self::recorder(&other).start(&system).unwrap_err();
+    assert!(refused.to_string().contains("stop that first"), "{refused}");
+    drop(recording);
+    assert_eq!(file.lines().len(), 2);
+    let recording = self::recorder(&other).start(&system).unwrap();
+    assert_eq!(recording.stop().unwrap().messages, 0);
     system.stop().await.unwrap();
 }

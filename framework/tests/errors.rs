@@ -1,0 +1,274 @@
+//! Errors are values that say what happened, to whom, and what to do about it, in one line each.
+
+mod common;
+
+use std::error::Error;
+use std::time::Duration;
+
+use common::{ON_PURPOSE, poll_once, quiet_panics, until, watchdog};
+use mycelia::prelude::*;
+use mycelia::test::Faults;
+use mycelia::{Replicas, StartError, UnmountError};
+
+#[derive(Message)]
+#[message(reply = u64)]
+struct Job;
+
+#[derive(Message)]
+struct Stranger;
+
+#[derive(Subsystem, Default)]
+struct Work;
+
+#[routes]
+impl Work {
+    #[route("item/{id}")]
+    fn item(&mut self, _: Job, Path(id): Path<u64>) -> u64 {
+        id
+    }
+
+    #[route("fail")]
+    fn fail(&mut self, _: Job) -> anyhow::Result<u64> {
+        anyhow::bail!("no paper")
+    }
+
+    #[route("panic")]
+    fn panic(&mut self, _: Job) -> u64 {
+        panic!("{ON_PURPOSE}")
+    }
+
+    #[route("hang")]
+    async fn hang(&mut self, _: Job) -> u64 {
+        std::future::pending().await
+    }
+}
+
+const SOON: Duration = Duration::from_millis(20);
+
+/// A system with so many envelopes, and `work`.
+async fn system(faults: &Faults, pool: usize) -> System {
+    quiet_panics();
+    let builder = System::builder().threads(1).pool(pool).faults(faults);
+    let system = builder.start().await.unwrap();
+    system.mount(Work::default).await.unwrap();
+    system
+}
+
+/// What an error says, if it says it as all do: one line, in lower case, without a full stop.
+fn said(error: impl Error) -> String {
+    let text = error.to_string();
+    let is_a_line = !text.contains('\n') && !text.ends_with('.');
+    assert!(is_a_line && !text.starts_with(char::is_uppercase), "{text}");
+    text
+}
+
+#[mycelia::test]
+async fn a_send_that_is_refused_says_why() {
+    let _watch = watchdog();
+    let system = system(&Faults::with_seed(1), 4).await;
+    let refused = |path: &str| said(system.try_tell(path, Job).unwrap_err().reason);
+    assert!(refused("work:/item").starts_with("bad path: "));
+    assert_eq!(
+        refused("nobody://item/1"),
+        "no subsystem `nobody` is mounted; mount it, or correct the part before `://`"
+    );
+    assert_eq!(
+        refused("work://nowhere"),
+        "no route matches `work://nowhere`; its subsystem is mounted"
+    );
+    assert_eq!(
+        refused("work://item/x"),
+        "`work://item/{id}`: capture 0, `x`, is not a `u64`: invalid digit found in string"
+    );
+    let wrong = system.try_tell("work://hang", Stranger).unwrap_err();
+    assert_eq!(
+        said(wrong),
+        "`errors::Stranger` was not sent: `work://hang` does not take a `errors::Stranger`; it takes `errors::Job`"
+    );
+    let item = system.route::<Job>("work://item/{id}").unwrap();
+    assert_eq!(
+        said(item.try_tell(Job).unwrap_err().reason),
+        "`work://item/{id}`: capture 0 is missing; give it with `at`"
+    );
+    assert_eq!(
+        said(item.at((1, 2)).try_tell(Job).unwrap_err().reason),
+        "`work://item/{id}`: 2 captures were given where the pattern has 1"
+    );
+
+    system.set_capacity("work", 2).unwrap();
+    for _ in 0..2 {
+        system.try_tell("work://hang", Job).unwrap();
+    }
+    assert_eq!(
+        refused("work://hang"),
+        "the mailbox of `work` is full; try later, or use `tell`, which waits"
+    );
+    system.set_capacity("work", None).unwrap();
+    for _ in 0..2 {
+        system.try_tell("work://hang", Job).unwrap();
+    }
+    assert_eq!(
+        refused("work://hang"),
+        "no envelope is free for `work`, all are in flight; try later, use `tell`, which waits, or enlarge the pool"
+    );
+
+    let _ = system.stop_within(SOON).await;
+    assert_eq!(
+        refused("work://hang"),
+        "the system has stopped or is stopping"
+    );
+}
+
+#[mycelia::test]
+async fn an_ask_without_a_reply_says_why_and_whether_to_ask_again() {
+    let _watch = watchdog();
+    let faults = Faults::with_seed(1);
+    let system = system(&faults, 64).await;
+    faults.drop("work://item/7", 1.0).unwrap();
+    let mut hanging = Box::pin(system.ask("work://hang", Job));
+    let ends = [
+        (
+            system.ask("work://nowhere", Job).await,
+            "`errors::Job` was not sent: no route matches `work://nowhere`; its subsystem is mounted",
+            "Undelivered { message: \"errors::Job\", reason: NoRoute { path: \"work://nowhere\" } }",
+            false,
+        ),
+        (
+            system.ask("work://fail", Job).await,
+            "the handler of `errors::Job` failed: no paper",
+            "Failed(no paper)",
+            false,
+        ),
+        (
+            system.ask("work://panic", Job).await,
+            "the handler of `errors::Job` in `work` panicked: on purpose",
+            "Panicked { subsystem: \"work\", message: \"on purpose\" }",
+            false,
+        ),
+        (
+            system.ask("work://item/7", Job).await,
+            "`work` dropped `errors::Job` to make room for newer messages; ask again later",
+            "Dropped { subsystem: \"work\" }",
+            true,
+        ),
+        (
+            system.ask_within("work://hang", Job, SOON).await,
+            "`work` did not answer `errors::Job` within 20ms; if its handler had begun, it may still go on",
+            "DeadlineExceeded { subsystem: \"work\", deadline: 20ms }",
+            false,
+        ),
+        {
+            assert!(poll_once(&mut hanging).await.is_none());
+            let _ = system.stop_within(SOON).await;
+            (
+                hanging.await,
+                "`work` stopped, or came to take other messages, before it answered `errors::Job`",
+                "Unhandled { subsystem: \"work\" }",
+                false,
+            )
+        },
+    ];
+    for (asked, text, shown, is_retryable) in ends {
+        let error = asked.unwrap_err();
+        assert_eq!(error.is_retryable(), is_retryable, "{text}");
+        // anyhow shows where it was made, too, if it is told to.
+        assert!(
+            format!("{error:?}").starts_with(shown.trim_end_matches(')')),
+            "{error:?}"
+        );
+        assert_eq!(said(error), text);
+    }
+}
+
+#[mycelia::test]
+async fn a_mount_or_an_unmount_that_is_refused_says_why() {
+    let _watch = watchdog();
+    let system = system(&Faults::with_seed(1), 64).await;
+    let named = |name: &str| MountOptions::new().name(name);
+    let below = |parent: &str| MountOptions::new().parent(parent);
+    let replicas = Replicas::by_capture(2, "name");
+    let ends = [
+        (
+            system.mount(Work::default).await,
+            "a subsystem `work` is mounted already; unmount it, or use `mount_as` with another name",
+        ),
+        (
+            system.mount_as("a b", Work::default).await,
+            "`a b` can't be the name of a subsystem; use 1 to 64 of the characters A-Z a-z 0-9 _ . -",
+        ),
+        (
+            system
+                .mount_with(named("far").thread(7), Work::default)
+                .await,
+            "there is no thread 7; the system has 1",
+        ),
+        (
+            system
+                .mount_as("broken", || -> Work { panic!("{ON_PURPOSE}") })
+                .await,
+            "the subsystem could not be started: on purpose",
+        ),
+        (
+            system.mount_with(below("nobody"), Work::default).await,
+            "no subsystem `nobody` is mounted to be the parent; mount it first (replicas have children one by one)",
+        ),
+        (
+            system
+                .mount_replicas_with(replicas, named("several"), Work::default)
+                .await,
+            "replicas are to be chosen by `{name}`, and no route has that capture",
+        ),
+        (
+            system
+                .mount_all([named("one"), below("work")], Work::default)
+                .await,
+            "subsystems mounted at once must have the same parent, or none",
+        ),
+        {
+            until("nothing of those is there", || {
+                system.snapshot().subsystems.len() == 1
+            })
+            .await;
+            let missing = system.unmount("nobody").await.unwrap_err();
+            assert_eq!(said(missing), "no subsystem `nobody` is mounted");
+            system.stop().await.unwrap();
+            (
+                system.mount_as("late", Work::default).await,
+                "the system, or the parent, has stopped or is stopping, or the parent is being made anew",
+            )
+        },
+    ];
+    for (mounted, text) in ends {
+        assert_eq!(said(mounted.unwrap_err()), text);
+    }
+    let late = system.unmount("work").await.unwrap_err();
+    assert!(
+        matches!(
+            late,
+            UnmountError::Stopped | UnmountError::NoSubsystem { .. }
+        ),
+        "{late}"
+    );
+}
+
+#[mycelia::test]
+async fn a_system_that_can_t_be_started_says_which_setting_is_wrong() {
+    let _watch = watchdog();
+    let bad = [
+        (System::builder().threads(0), "`threads` must be 1 to 1024"),
+        (
+            System::builder().blocking_threads(2000),
+            "`blocking_threads` must be 1 to 1024",
+        ),
+        (
+            System::builder().pool(0),
+            "`pool` must be 1 to 16,777,207 envelopes",
+        ),
+    ];
+    for (builder, text) in bad {
+        let refused = builder.start().await.err().unwrap();
+        assert!(refused.source().is_none());
+        assert!(matches!(refused, StartError::BadSetting { .. }));
+        assert_eq!(said(refused), text);
+    }
+}
