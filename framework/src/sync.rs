@@ -6,6 +6,7 @@
 
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::thread;
 
 pub(crate) use futures_util::task::AtomicWaker;
 pub(crate) use once_cell::race::OnceBox;

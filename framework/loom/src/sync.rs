@@ -2,6 +2,7 @@
 
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use loom::thread;
 
 pub(crate) use crate::once::{OnceBox, OnceCell};
 pub(crate) use crate::waker::AtomicWaker;
