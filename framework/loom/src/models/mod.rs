@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod accounts;
+mod directory;
 mod inbox;
 mod reply;
 mod room;
