@@ -244,14 +244,21 @@ impl Source {
 fn make(book: &Arc<Book>, at: usize) -> Item {
     let (kind, made) = {
         let mut state = book.tasks.state();
-        let source = &mut state.sources[at];
+        let State {
+            sources,
+            ended,
+            violations,
+            ..
+        } = &mut *state;
+        let source = &mut sources[at];
         source.made += 1;
-        let (kind, made) = (source.kind, source.made);
         if source.cancelled_at.is_some() {
-            let what = format!("it goes on after it was cancelled: {source:?}");
-            state.violations.push(what);
+            violations.push(format!("it goes on after it was cancelled: {source:?}"));
         }
-        (kind, made)
+        if ended[source.life] {
+            violations.push(format!("it goes on without its subsystem: {source:?}"));
+        }
+        (source.kind, source.made)
     };
     let number = book.number();
     let deed = match number % 64 {
