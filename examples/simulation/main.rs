@@ -1,7 +1,7 @@
 //! Run with `cargo run --release --features test --example simulation -- --seeds 10000`
 //!
 //! A model of a system, once per seed: subsystems, children, clients, failures, restarts, overload,
-//! mounts and unmounts, all chosen by the seed, on one thread and in virtual time (see
+//! mounts and unmounts, timers, streams, asks given up, messages kept for later, all chosen by the seed, on one thread and in virtual time (see
 //! `mycelia::test::Simulation`). At the end of each, every message must be accounted for once, in the
 //! order in which it was sent, and every envelope must be at home. `--seed N` runs one again and prints
 //! what was decided; `--plant` puts an error into the framework, to see that it is found. The exit code
@@ -81,7 +81,8 @@ fn run(options: &Options) -> ExitCode {
     } = sum;
     println!(
         "{} of {} seeds passed: {} messages, {} restarts, {} drops ({} failed, {} expired, {} \
-         undeliverable, {} refused) in {:.1} s",
+         undeliverable, {} refused), {} timers fired, {} stream items ({} cancelled), {} asks given up, \
+         {} kept for later in {:.1} s",
         HumanCount(seeds),
         HumanCount(options.seeds),
         HumanCount(messages),
@@ -91,6 +92,11 @@ fn run(options: &Options) -> ExitCode {
         HumanCount(sum.expired),
         HumanCount(sum.undeliverable),
         HumanCount(sum.refused),
+        HumanCount(sum.fired),
+        HumanCount(sum.items),
+        HumanCount(sum.cancelled),
+        HumanCount(sum.given_up),
+        HumanCount(sum.kept),
         begun.elapsed().as_secs_f64()
     );
     match failure.is_none() && seeds == options.seeds {

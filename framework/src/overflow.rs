@@ -13,9 +13,9 @@ pub enum Overflow {
     /// Its sender waits for room (`tell`, `ask`), or gets it back (`try_tell`).
     #[default]
     Wait = 0,
-    /// Its sender gets it back.
+    /// Its sender gets it back. A timer or a stream of the subsystem waits: it could do nothing with it.
     Reject = 1,
-    /// It is dropped; an ask is handed back.
+    /// It is dropped; an ask is handed back, as under [`Reject`](Self::Reject).
     DropNewest = 2,
     /// The message that has waited longest is dropped in its place, of the least urgent that wait; the
     /// message itself if none waits, all being in a handler.

@@ -5,6 +5,9 @@
 //! interleaving of them. There `cfg(loom)` is set.
 
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use std::thread;
+
 #[cfg(mycelia_thread_sanitizer)]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(mycelia_thread_sanitizer))]
@@ -13,6 +16,9 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use futures_util::task::AtomicWaker;
 pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
+
+/// A map that threads share: each of its operations is one step.
+pub(crate) type Map<K, V> = dashmap::DashMap<K, V, rustc_hash::FxBuildHasher>;
 
 /// Locks, and goes on with the data if a thread panicked while holding the lock: every critical
 /// section of this crate leaves its data whole at each step.

@@ -2,12 +2,13 @@
 //!
 //! Timers run on the keepers' thread, so that they fire whatever is going on elsewhere; streams on the
 //! subsystem's own. What they send goes the way of all messages: it has an envelope, waits for room, is
-//! accounted for.
+//! accounted for. They wait for room under a policy that rejects, too: nothing could be handed back to them.
 
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable, abortable};
+use futures_util::future::{AbortHandle, Abortable};
 use futures_util::{Stream, StreamExt};
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::context::Context;
@@ -24,7 +25,8 @@ use crate::priority::Priority;
 pub struct Task(AbortHandle);
 
 impl Task {
-    /// Ends it. A message that it has sent is handled all the same.
+    /// Ends it: it sends nothing more. A message that it has sent, or is sending on another thread at this
+    /// very moment, is handled all the same.
     pub fn cancel(&self) {
         self.0.abort();
     }
@@ -84,10 +86,10 @@ impl Context {
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?;
         let message = sync_wrapper::SyncWrapper::new(message);
-        Ok(self.keep_time(async move {
+        Ok(self.keep_time(|_| async move {
             sleep(delay).await;
             // It is closed: there is nobody to remind.
-            let _ = route.tell(message.into_inner()).await;
+            let _ = route.insisting().tell(message.into_inner()).await;
         }))
     }
 
@@ -109,12 +111,15 @@ impl Context {
         assert!(!period.is_zero(), "a period is longer than nothing");
         let route = self.own_route::<M>(path)?;
         let context = self.clone();
-        Ok(self.keep_time(async move {
+        Ok(self.keep_time(|task| async move {
             let mut next = Instant::now() + period;
             loop {
                 sleep_until(next).await;
+                if task.is_cancelled() {
+                    return;
+                }
                 let is_there = match missed {
-                    Missed::Burst => route.tell(make()).await.is_ok(),
+                    Missed::Burst => route.insisting().tell(make()).await.is_ok(),
                     Missed::Skip => context.tick(&route, make()).await,
                 };
                 if !is_there {
@@ -133,7 +138,7 @@ impl Context {
     /// Sends a timer's message and waits until it is handled; false if there is nobody to handle it. It
     /// is asked for that, but nobody listens: if it fails, it is a dead letter.
     async fn tick<M: Message>(&self, route: &Route<M>, message: M) -> bool {
-        let reason = match route.ask_for_ever(message).await {
+        let reason = match route.insisting().ask_for_ever(message).await {
             Ok(_) => return true,
             Err(AskError::Failed(error)) => DeadReason::Failed(format!("{error:#}").into()),
             Err(AskError::Panicked { message, .. }) => DeadReason::Panicked((*message).into()),
@@ -181,10 +186,16 @@ impl Context {
         stream: impl Stream<Item = M> + Send + 'static,
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?.with_priority(M::PRIORITY);
-        let (sending, task) = self.enlisted(async move {
+        let (sending, task) = self.enlisted(|task| async move {
             let mut stream = std::pin::pin!(stream);
             while let Some(message) = stream.next().await {
-                if route.tell(message).await.is_err() {
+                if route.insisting().tell(message).await.is_err() {
+                    return;
+                }
+                // Others on the thread have their turns though all goes on at once.
+                consume_budget().await;
+                // It may have been cancelled in the midst of this poll.
+                if task.is_cancelled() {
                     return;
                 }
             }
@@ -205,14 +216,22 @@ impl Context {
     }
 
     /// Makes a task that ends with this subsystem.
-    fn enlisted<F: Future<Output = ()>>(&self, work: F) -> (Abortable<F>, Task) {
-        let (work, abort) = abortable(work);
-        self.mounted().enlist(abort.clone());
-        (work, Task(abort))
+    fn enlisted<F: Future<Output = ()>>(
+        &self,
+        work: impl FnOnce(Task) -> F,
+    ) -> (Abortable<F>, Task) {
+        let (abort, registration) = AbortHandle::new_pair();
+        let task = Task(abort.clone());
+        let work = Abortable::new(work(task.clone()), registration);
+        self.mounted().enlist(abort);
+        (work, task)
     }
 
     /// Runs a task on the keepers' thread.
-    fn keep_time(&self, work: impl Future<Output = ()> + Send + 'static) -> Task {
+    fn keep_time<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Task) -> F,
+    ) -> Task {
         let (work, task) = self.enlisted(work);
         if let Some(shared) = self.shared() {
             shared.keepers.spawn(async move {

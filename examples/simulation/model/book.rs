@@ -7,11 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mycelia::{AskError, Ledger, Priority, Snapshot};
 
 use super::node::Work;
+use super::tasks::Tasks;
 
 /// What is known of the messages of one simulation.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     next: AtomicU64,
+    pub(crate) tasks: Tasks,
     entries: Mutex<Entries>,
 }
 
@@ -26,6 +28,7 @@ struct Entries {
     accepted_asks: u64,
     /// Asks whose asker went away before it knew.
     open_asks: u64,
+    given_up: u64,
     refused: u64,
     kept: u64,
 }
@@ -58,6 +61,16 @@ pub(crate) struct Sum {
     pub(crate) undeliverable: u64,
     pub(crate) refused: u64,
     pub(crate) restarts: u64,
+    /// Asks whose asker went away.
+    pub(crate) given_up: u64,
+    /// Times that a message was kept for later.
+    pub(crate) kept: u64,
+    /// Messages of timers that came to a handler.
+    pub(crate) fired: u64,
+    /// The same of streams.
+    pub(crate) items: u64,
+    /// Timers and streams that were cancelled.
+    pub(crate) cancelled: u64,
 }
 
 impl std::ops::AddAssign for Sum {
@@ -70,6 +83,11 @@ impl std::ops::AddAssign for Sum {
         self.undeliverable += other.undeliverable;
         self.refused += other.refused;
         self.restarts += other.restarts;
+        self.given_up += other.given_up;
+        self.kept += other.kept;
+        self.fired += other.fired;
+        self.items += other.items;
+        self.cancelled += other.cancelled;
     }
 }
 
@@ -94,6 +112,11 @@ impl Book {
     /// An ask begins; its outcome is to be [noted](Self::asked).
     pub(crate) fn asks(&self) {
         self.entries().open_asks += 1;
+    }
+
+    /// An asker goes away; it never knows what became of its message.
+    pub(crate) fn gave_up(&self) {
+        self.entries().given_up += 1;
     }
 
     /// An asker knows what became of its message.
@@ -165,14 +188,20 @@ impl Book {
         if let Some(violation) = entries.violations.first() {
             broken(violation.clone());
         }
+        if let Some(violation) = self.tasks.violation() {
+            broken(violation);
+        }
         for ledger in end.subsystems.iter().map(|one| one.ledger).chain([ledger]) {
             if !ledger.closes() || !ledger.is_quiet() {
                 broken(format!("the ledger does not close: {ledger:?}"));
             }
         }
-        let accepted = entries.accepted_tells + entries.accepted_asks;
-        if !(accepted..=accepted + entries.open_asks).contains(&ledger.sent) {
-            let open = entries.open_asks;
+        let tasks = self.tasks.counts();
+        let tells = entries.accepted_tells + tasks.told;
+        let accepted = tells + entries.accepted_asks + tasks.asked;
+        // Asks whose asker does not know, and what timers and streams made and no handler began with.
+        let open = entries.open_asks + tasks.gone_told + tasks.gone_asked;
+        if !(accepted..=accepted + open).contains(&ledger.sent) {
             broken(format!(
                 "{accepted} messages, and up to {open} more, were accepted; the ledger says {}",
                 ledger.sent
@@ -192,10 +221,12 @@ impl Book {
                 ledger.failed
             ));
         }
-        let dead = entries.accepted_tells - count(&[End::Finished], false);
-        if end.dead_letters != dead {
+        let dead = tells - count(&[End::Finished], false);
+        // A timer that asked makes a dead letter of what failed, if it is there to hear of it.
+        let open = tasks.gone_told + tasks.asked;
+        if !(dead..=dead + open).contains(&end.dead_letters) {
             broken(format!(
-                "{dead} tells were not handled; there are {} dead letters",
+                "{dead} tells, and up to {open} more, were not handled; there are {} dead letters",
                 end.dead_letters
             ));
         }
@@ -204,7 +235,14 @@ impl Book {
         if pool.in_flight != 0 || pool.idle != pool.capacity || acquired != pool.released {
             broken(format!("envelopes are not at home: {pool:?}"));
         }
-        sum(&ledger, entries.refused, restarts)
+        Sum {
+            given_up: entries.given_up,
+            kept: entries.kept,
+            fired: tasks.fired,
+            items: tasks.items,
+            cancelled: tasks.cancelled,
+            ..sum(&ledger, entries.refused, restarts)
+        }
     }
 }
 
@@ -218,6 +256,7 @@ fn sum(ledger: &Ledger, refused: u64, restarts: u64) -> Sum {
         undeliverable: ledger.undeliverable,
         refused,
         restarts,
+        ..Sum::default()
     }
 }
 

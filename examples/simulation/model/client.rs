@@ -9,7 +9,7 @@ use mycelia::test::Rng;
 use mycelia::{Overflow, Priority};
 
 use super::book::Book;
-use super::node::{Deed, Names, Work};
+use super::node::{Names, Work};
 use super::plan::Plan;
 
 /// The number of the sender that sends last.
@@ -55,14 +55,15 @@ impl Client {
 
     pub(crate) async fn run(mut self) {
         for _ in 0..self.plan.actions {
-            match self.rng.below(12) {
+            match self.rng.below(13) {
                 0 => {
                     let pause = Duration::from_millis(self.rng.below(6).into());
                     tokio::time::sleep(pause).await;
                 }
                 1 => tokio::task::yield_now().await,
                 2 => mycelia::test::spend(Duration::from_micros(self.rng.below(500).into())),
-                3..6 => self.by_handle().await,
+                3 if self.plan.tasks => self.book.tasks.cancel_one(),
+                3..7 => self.by_handle().await,
                 _ => self.by_path().await,
             }
         }
@@ -85,7 +86,7 @@ impl Client {
         };
         let work = self.work();
         let system = &self.system;
-        match self.rng.below(8) {
+        match self.rng.below(9) {
             0..4 => {
                 let told = system.tell(&*path, work).await;
                 self.book.told(told.is_ok());
@@ -99,6 +100,16 @@ impl Client {
                 self.book.asks();
                 let asked = system.ask(&*path, work).await;
                 self.book.asked(number, &asked);
+            }
+            7 => {
+                // It gives up: after its first look, or later.
+                let (number, work) = (work.number, work.asked());
+                self.book.asks();
+                let limit = Duration::from_millis(self.rng.below(6).into());
+                match tokio::time::timeout(limit, system.ask(&*path, work)).await {
+                    Ok(asked) => self.book.asked(number, &asked),
+                    Err(_) => self.book.gave_up(),
+                }
             }
             _ => {
                 let (number, work) = (work.number, work.asked());
@@ -145,7 +156,7 @@ impl Client {
                 let told = handle.try_tell(work);
                 self.book.told(told.is_ok());
             }
-            _ if work.deed == Deed::Keep => {
+            _ if work.deed.is_kept() => {
                 let told = handle.try_tell(work);
                 self.book.told(told.is_ok());
             }

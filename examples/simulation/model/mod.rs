@@ -6,6 +6,7 @@ mod book;
 mod client;
 mod node;
 mod plan;
+mod tasks;
 
 use std::rc::Rc;
 use std::sync::{Arc, Once};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use mycelia::prelude::*;
 use mycelia::test::{Outcome, Plant, Simulation, SimulationError, SimulationHandle};
-use mycelia::{MountError, StopError};
+use mycelia::{Adaptive, LoadBased, MountError, RoundRobin, Slice, StopError, Weighted};
 
 use book::Book;
 pub(crate) use book::Sum;
@@ -74,7 +75,7 @@ async fn scenario(sim: SimulationHandle) -> Sum {
             .await
             .expect("a client that panics ends the simulation");
     }
-    become_quiet(&system, &book, &names).await;
+    become_quiet(&system, &plan, &book, &names).await;
     end(&system, &book, PATIENCE, Vec::new()).await
 }
 
@@ -83,7 +84,7 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
     for _ in 0..plan.moves {
         tokio::time::sleep(Duration::from_millis(rng.below(20).into())).await;
         let node = rng.pick(&plan.nodes);
-        match rng.below(4) {
+        match rng.below(5) {
             // What is kept takes up room, and waits for what would need it.
             0 if plan.keeps => {}
             0 => {
@@ -91,6 +92,7 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
                 drop(system.set_capacity(&node.name, capacity));
             }
             1 => drop(system.set_overflow(&node.name, *rng.pick(&client::OVERFLOWS))),
+            2 => change_strategy(&system, &rng),
             _ => {
                 let _ = system.unmount(&node.name).await;
                 if rng.chance(0.5) {
@@ -118,17 +120,35 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
     }
 }
 
-/// Waits until nothing waits. What was kept for later needs a change for that.
-async fn become_quiet(system: &System, book: &Arc<Book>, names: &Names) {
+/// Changes how the threads' time is shared out.
+fn change_strategy(system: &System, rng: &mycelia::test::Rng) {
+    let slice = Slice::new(1 + rng.below(64));
+    match rng.below(4) {
+        0 => system.set_strategy(RoundRobin(slice)),
+        1 => system.set_strategy(Weighted(Duration::from_micros(
+            1 + u64::from(rng.below(100)),
+        ))),
+        2 => system.set_strategy(LoadBased(slice)),
+        _ => system.set_strategy(Adaptive(slice)),
+    }
+}
+
+/// Waits until nothing waits, and no timer and no stream has anything left to do. What was kept for later
+/// needs a change for that.
+async fn become_quiet(system: &System, plan: &Plan, book: &Arc<Book>, names: &Names) {
     let mut waited = Duration::ZERO;
     loop {
         let now = system.snapshot();
-        if now.total.is_quiet() && now.pool.in_flight == 0 {
+        let pending = book.tasks.pending(plan.nothing_is_dropped);
+        if now.total.is_quiet() && now.pool.in_flight == 0 && pending.is_none() {
             return;
         }
-        assert!(waited < PATIENCE, "it never becomes quiet: {now:?}");
+        assert!(
+            waited < PATIENCE,
+            "it never becomes quiet: {pending:?}, {now:?}"
+        );
         for node in 0..names.0.len() {
-            let work = node::Work::new(book, client::LAST, node::Deed::Quick);
+            let work = node::Work::new(book, client::LAST, node::Deed::Open);
             let told = system.try_tell(names.path(node as u8), work);
             book.told(told.is_ok());
         }

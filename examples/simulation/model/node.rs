@@ -7,6 +7,7 @@ use mycelia::prelude::*;
 use mycelia::{OrLater, Priority, later};
 
 use super::book::{Book, End};
+use super::tasks::{self, Item, Kind, Life};
 
 /// What panics on purpose say, so that they can be kept out of the output.
 pub(crate) const ON_PURPOSE: &str = "on purpose";
@@ -33,13 +34,21 @@ pub(crate) enum Deed {
     AskWithin(u8, u32),
     /// It is kept for later, once.
     Keep,
+    /// It is kept for later for as long as the subsystem is shut.
+    KeepWhileShut,
+    Shut,
+    Open,
+    /// It begins a timer or a stream.
+    Start(Kind),
+    /// It cancels one, of whatever subsystem.
+    Cancel,
     /// It stops its subsystem.
     Stop,
 }
 
 impl Deed {
     pub(crate) fn is_kept(self) -> bool {
-        self == Deed::Keep
+        matches!(self, Deed::Keep | Deed::KeepWhileShut)
     }
 }
 
@@ -87,7 +96,11 @@ impl Names {
 pub(crate) const SUBSYSTEMS: u32 = 1000;
 
 #[derive(Default, Subsystem)]
-pub(crate) struct Node;
+pub(crate) struct Node {
+    is_shut: bool,
+    /// None before it has had a timer or a stream.
+    life: Option<Life>,
+}
 
 #[routes]
 impl Node {
@@ -100,7 +113,7 @@ impl Node {
         State(book): State<Book>,
         State(names): State<Names>,
     ) -> anyhow::Result<OrLater<u64, Work>> {
-        serve(work, ctx, system, book, names).await
+        serve(self, work, ctx, system, book, names).await
     }
 
     #[route("slot/{slot}")]
@@ -113,10 +126,24 @@ impl Node {
         State(book): State<Book>,
         State(names): State<Names>,
     ) -> anyhow::Result<OrLater<u64, Work>> {
-        serve(work, ctx, system, book, names).await
+        serve(self, work, ctx, system, book, names).await
     }
 
-    /// The same without an await.
+    /// What a timer or a stream sends.
+    #[route("item")]
+    async fn item(&mut self, mut item: Item, ctx: Context, State(book): State<Book>) {
+        let doing = book.begin(ctx.name(), &item.work);
+        item.begin();
+        match item.work.deed {
+            Deed::Panic => panic!("{ON_PURPOSE}"),
+            Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
+            Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+            _ => {}
+        }
+        doing.end(End::Finished);
+    }
+
+    /// As `work`, without an await.
     #[route("quick")]
     fn quick(&mut self, work: Work, ctx: Context, State(book): State<Book>) -> anyhow::Result<u64> {
         let doing = book.begin(ctx.name(), &work);
@@ -135,6 +162,7 @@ impl Node {
 }
 
 async fn serve(
+    node: &mut Node,
     mut work: Work,
     ctx: Context,
     system: System,
@@ -186,7 +214,15 @@ async fn serve(
             doing.keep();
             return Ok(later(work));
         }
-        Deed::Keep => {}
+        Deed::KeepWhileShut if node.is_shut => {
+            doing.keep();
+            return Ok(later(work));
+        }
+        Deed::Keep | Deed::KeepWhileShut => {}
+        Deed::Shut => node.is_shut = true,
+        Deed::Open => node.is_shut = false,
+        Deed::Start(kind) => tasks::start(kind, &mut node.life, &ctx, &book),
+        Deed::Cancel => book.tasks.cancel_one(),
         Deed::Stop => ctx.stop(),
     }
     doing.end(End::Finished);

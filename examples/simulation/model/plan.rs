@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use mycelia::prelude::*;
 use mycelia::test::Rng;
-use mycelia::{Backoff, Overflow, Restart, Together};
+use mycelia::{Backoff, Missed, Overflow, Restart, Together};
 
+use super::client;
 use super::node::Deed;
+use super::tasks::Kind;
 
 /// One simulation, as its seed has it.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub(crate) struct Plan {
     pub(crate) moves: u32,
     /// Messages may be kept for later.
     pub(crate) keeps: bool,
+    /// Subsystems have timers and streams.
+    pub(crate) tasks: bool,
+    /// No mailbox drops what it has no room for.
+    pub(crate) nothing_is_dropped: bool,
     /// Handlers may fail too often.
     pub(crate) escalates: bool,
     /// The system is stopped while messages flow, within this time; else when nothing goes on.
@@ -42,6 +48,19 @@ impl Plan {
             true => 256,
             false => *rng.pick(&[3, 5, 8, 16, 64, 256]),
         };
+        let tasks = rng.chance(0.5);
+        let moves = if rng.chance(0.4) { rng.below(5) } else { 0 };
+        // Where nothing is dropped, all that timers and streams send must arrive.
+        let nothing_is_dropped = rng.chance(0.5);
+        let overflows = match nothing_is_dropped {
+            true => [
+                Overflow::Wait,
+                Overflow::Wait,
+                Overflow::Reject,
+                Overflow::Reject,
+            ],
+            false => client::OVERFLOWS,
+        };
         let mut nodes: Vec<NodePlan> = Vec::new();
         for number in 0..2 + rng.below(4) {
             let parent = match nodes.is_empty() || rng.chance(0.6) {
@@ -52,13 +71,7 @@ impl Plan {
             let mut options = MountOptions::new()
                 .name(own_name.clone())
                 .thread(rng.below(threads as u32) as usize)
-                .overflow(*rng.pick(&[
-                    Overflow::Wait,
-                    Overflow::Wait,
-                    Overflow::Reject,
-                    Overflow::DropNewest,
-                    Overflow::DropOldest,
-                ]))
+                .overflow(*rng.pick(&overflows))
                 .together(together(rng))
                 .restart_on_error(rng.chance(0.3))
                 .restart(*rng.pick(&[
@@ -96,8 +109,10 @@ impl Plan {
             nodes,
             clients: 1 + rng.below(4),
             actions: 5 + rng.below(30),
-            moves: if rng.chance(0.4) { rng.below(5) } else { 0 },
+            moves,
             keeps,
+            tasks,
+            nothing_is_dropped: nothing_is_dropped && moves == 0,
             escalates,
             stops_early: rng
                 .chance(0.3)
@@ -109,6 +124,11 @@ impl Plan {
     pub(crate) fn deed(&self, rng: &Rng) -> Deed {
         let to = rng.below(self.nodes.len() as u32) as u8;
         match rng.below(100) {
+            0..12 if self.tasks => Deed::Start(kind(rng)),
+            12..15 if self.tasks => Deed::Cancel,
+            15..18 if self.keeps => Deed::Shut,
+            18..24 if self.keeps => Deed::Open,
+            24..32 if self.keeps => Deed::KeepWhileShut,
             0..40 => Deed::Quick,
             40..50 => Deed::Work(1 + rng.below(300)),
             50..60 => Deed::Wait(rng.below(5)),
@@ -123,6 +143,17 @@ impl Plan {
             99 if self.escalates => Deed::Stop,
             _ => Deed::Quick,
         }
+    }
+}
+
+/// A timer or a stream.
+fn kind(rng: &Rng) -> Kind {
+    let period = 1 + rng.below(5);
+    match rng.below(4) {
+        0 => Kind::After(rng.below(20)),
+        1 => Kind::Every(period, 1 + rng.below(6), Missed::Skip),
+        2 => Kind::Every(period, 1 + rng.below(6), Missed::Burst),
+        _ => Kind::Stream(1 + rng.below(12)),
     }
 }
 

@@ -3,7 +3,9 @@
 //! loom runs a model again and again, each time with another interleaving of its threads and another
 //! admissible outcome of its relaxed loads, and reports any run in which a thread reads what it must
 //! not see yet, an assertion fails, or all threads sleep for ever. The files under test are taken by
-//! path from `framework/src`; only their `crate::sync`, and the thread that a sender runs on, are others.
+//! path from `framework/src`; only their `crate::sync`, the thread that a sender runs on, and what a sender
+//! that waits asks of its system, are others; and the `DashMap` under the directory, of which is kept what it
+//! promises, that each operation is one step.
 //! Run with `cargo test -p mycelia-loom`. That the models can fail is shown by `.ci/break-models`, which
 //! breaks the shipped files one way after the other and wants a model to notice.
 //!
@@ -15,6 +17,9 @@
 
 #[path = "../../src/clock.rs"]
 mod clock;
+#[path = "../../src/directory/mod.rs"]
+mod directory;
+mod error;
 #[path = "../../src/fate.rs"]
 mod fate;
 #[path = "../../src/latency.rs"]
@@ -24,6 +29,8 @@ mod ledger;
 mod local;
 #[path = "../../src/mailbox/mod.rs"]
 mod mailbox;
+mod map;
+mod mounted;
 mod once;
 #[path = "../../src/overflow.rs"]
 mod overflow;
@@ -31,6 +38,8 @@ mod overflow;
 mod priority;
 #[path = "../../src/envelope/reply.rs"]
 mod reply;
+mod send;
+mod shared;
 mod sync;
 #[path = "../../src/token.rs"]
 mod token;

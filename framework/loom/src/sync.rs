@@ -1,8 +1,10 @@
 //! What `framework/src/sync.rs` offers, made of loom's parts.
 
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
-pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use loom::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use loom::thread;
 
+pub(crate) use crate::map::Map;
 pub(crate) use crate::once::{OnceBox, OnceCell};
 pub(crate) use crate::waker::AtomicWaker;
 pub(crate) use crate::word::AtomicU64;

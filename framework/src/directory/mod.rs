@@ -3,29 +3,34 @@
 //! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
 //! remembers until that is unmounted: see [`memory`](crate::memory).
 
+#[cfg(not(loom))]
 mod mounted;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError};
 
-use dashmap::DashMap;
-use rustc_hash::FxBuildHasher;
+#[cfg(loom)]
+use crate::mounted;
+#[cfg(not(loom))]
+pub(crate) use mounted::Placing;
 
-pub(crate) use mounted::{Mounted, Placing};
+pub(crate) use mounted::Mounted;
 
 use crate::latency::OWN_BOOKS;
 use crate::ledger::Ledger;
 use crate::mailbox::SeatId;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{
+    AtomicU64, AtomicUsize, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
+};
 use mounted::{GONE, RETIRED};
 
 /// What is mounted in a system.
 pub(crate) struct Directory {
-    mounted: DashMap<Arc<str>, Arc<Mounted>, FxBuildHasher>,
+    mounted: Map<Arc<str>, Arc<Mounted>>,
     /// The same, but for names of several, to go through: iterating over a `DashMap` locks and allocates
     /// per shard.
     roster: RwLock<Vec<Arc<Mounted>>>,
     /// All that have a host, by the number of their seat.
-    seated: DashMap<SeatId, Arc<Mounted>, FxBuildHasher>,
+    seated: Map<SeatId, Arc<Mounted>>,
     epoch: AtomicU64,
     own_books: AtomicUsize,
     gone: Mutex<Gone>,
@@ -43,9 +48,9 @@ struct Gone {
 impl Directory {
     pub(crate) fn new() -> Self {
         Directory {
-            mounted: DashMap::default(),
+            mounted: Map::default(),
             roster: RwLock::default(),
-            seated: DashMap::default(),
+            seated: Map::default(),
             epoch: AtomicU64::new(1),
             own_books: AtomicUsize::new(0),
             gone: Mutex::default(),

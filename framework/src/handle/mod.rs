@@ -1,6 +1,7 @@
 //! Handles: a route resolved once, for senders that send there often.
 
 mod at;
+mod insisting;
 mod resolve;
 
 use std::sync::Arc;
@@ -77,14 +78,6 @@ impl<M: Message> std::fmt::Debug for Route<M> {
 }
 
 impl<M: Message> Route<M> {
-    /// Asks, however long the reply takes.
-    pub(crate) fn ask_for_ever(
-        &self,
-        message: M,
-    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask_for_ever(self, message)
-    }
-
     /// Makes a dead letter of a message that went here and whose sender does not care.
     pub(crate) fn bury(&self, reason: DeadReason) {
         let (route, handler) = self.inner.pack.numbers();

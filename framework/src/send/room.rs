@@ -11,6 +11,7 @@ use crate::fate::{self, Point};
 use crate::mailbox::Seat;
 use crate::pool::waiters::{Place, Waiters};
 use crate::shared::Shared;
+use crate::sync::thread;
 use crate::waits::{For, Wait};
 
 /// A way to send, tried once and, when there may be room, again. A refused message stays where it is.
@@ -283,7 +284,7 @@ impl Drop for Queued {
 }
 
 /// Unparks the thread that waits.
-struct Unpark(std::thread::Thread);
+struct Unpark(thread::Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
@@ -299,14 +300,14 @@ pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
         return output;
     }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
             #[cfg(feature = "test")]
             Poll::Pending if crate::fate::thread() != 0 => crate::fate::wait_for_others(),
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => thread::park(),
         }
     }
 }

@@ -1,16 +1,20 @@
-//! The models, one file for each lock-free file, and what they share.
+//! The models, one file for each that threads share, and what the models share.
 #![allow(unsafe_code)]
 
 mod accounts;
+mod directory;
 mod inbox;
 mod reply;
+mod room;
 mod seat;
 mod stack;
 mod waiters;
 mod waits;
+mod world;
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
@@ -149,6 +153,12 @@ impl Sleeper {
         }
     }
 
+    /// The same with a future.
+    fn run<F: Future + Unpin>(&self, future: F) -> F::Output {
+        let mut future = Kept::new(future);
+        self.block_on(|waker| future.poll_with(waker))
+    }
+
     fn waker(&self) -> Waker {
         Waker::from(self.0.clone())
     }
@@ -156,5 +166,38 @@ impl Sleeper {
     /// True if someone still holds a waker of this task.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.0) > 1
+    }
+}
+
+/// A future that is not dropped if its model has failed: that shall say so, not fail again.
+struct Kept<F>(Option<F>);
+
+impl<F: Future + Unpin> Kept<F> {
+    fn new(future: F) -> Self {
+        Kept(Some(future))
+    }
+
+    fn poll_with(&mut self, waker: &Waker) -> Option<F::Output> {
+        match Pin::new(self).poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for Kept<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let future = self.get_mut().0.as_mut();
+        Pin::new(future.expect("there while it is kept")).poll(cx)
+    }
+}
+
+impl<F> Drop for Kept<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::mem::forget(self.0.take());
+        }
     }
 }

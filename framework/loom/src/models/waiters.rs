@@ -1,55 +1,34 @@
-//! Those who wait for room: for a token of a free list, or for a place in a bounded mailbox.
+//! Those who wait for an envelope, with the very future that a sender waits in.
 
-use std::task::Waker;
-
-use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
-use super::{Slab, Sleeper, in_full, up_to};
-use crate::mailbox::inbox::Inbox;
+use super::{Kept, Slab, Sleeper, in_full, up_to};
+use crate::error::Room;
+use crate::mailbox::Seat;
 use crate::pool::stack::Stack;
-use crate::pool::waiters::{Place, Waiters};
+use crate::send::Failed;
+use crate::send::room::{Attempt, Sending, park_on, until_room};
+use crate::shared::Shared;
 use crate::token::Token;
 
-/// A sender's place in the queue, as `until_room` keeps it.
-pub(super) struct Queued<'w> {
-    waiters: &'w Waiters,
-    place: Option<Place>,
-    again: bool,
+/// A look for an envelope, as the attempt at a send that needs nothing else.
+struct Looking<'m, L> {
+    shared: &'m Arc<Shared>,
+    /// The receiver.
+    seat: &'m Arc<Seat>,
+    look: L,
 }
 
-impl<'w> Queued<'w> {
-    pub(super) fn new(waiters: &'w Waiters) -> Self {
-        Queued {
-            waiters,
-            place: None,
-            again: false,
-        }
+impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
+    type Sent = Token;
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared
     }
 
-    /// Makes sure of a place, and looks for room if it is a new one.
-    pub(super) fn poll<T>(&mut self, waker: &Waker, look: impl FnOnce() -> Option<T>) -> Option<T> {
-        if let Some(place) = self.place
-            && self.waiters.renew(place, waker)
-        {
-            return None;
-        }
-        self.place = Some(self.waiters.register(waker, self.again));
-        self.again = true;
-        look()
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        // A model that has failed already shall say so, not fail again.
-        if !std::thread::panicking()
-            && let Some(place) = self.place
-            && !self.waiters.leave(place)
-        {
-            self.waiters.wake(1);
-        }
+    fn attempt(&self, _message: &mut Option<()>) -> Result<Token, Failed> {
+        (self.look)().ok_or_else(|| Failed::Full(Room::Pool, self.seat.clone()))
     }
 }
 
@@ -57,7 +36,8 @@ impl Drop for Queued<'_> {
 struct Pool {
     slab: Slab,
     stack: Stack,
-    room: Waiters,
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
 }
 
 impl Pool {
@@ -66,7 +46,8 @@ impl Pool {
         Arc::new(Pool {
             slab: Slab::new(envelopes),
             stack: Stack::new(),
-            room: Waiters::new(),
+            shared: Shared::new(),
+            seat: Arc::new(Seat::new(1, "seat".into())),
         })
     }
 
@@ -76,31 +57,40 @@ impl Pool {
             .inspect(|token| self.slab.touch(token))
     }
 
-    /// Waits for a token.
-    fn acquire(&self) -> Token {
-        if let Some(token) = self.look() {
-            return token;
-        }
-        let mut queued = Queued::new(&self.room);
-        Sleeper::new().block_on(|waker| queued.poll(waker, || self.look()))
+    /// A wait for a token.
+    fn acquiring(&self) -> Sending<(), Looking<'_, impl Fn() -> Option<Token>>> {
+        let (shared, seat) = (&self.shared, &self.seat);
+        until_room(
+            (),
+            Looking {
+                shared,
+                seat,
+                look: || self.look(),
+            },
+        )
     }
 
-    /// Returns a token and wakes one who waits.
+    fn acquire(&self) -> Token {
+        Sleeper::new().run(self.acquiring()).unwrap()
+    }
+
+    /// Returns a token and wakes one who waits: `Pool::release_one`.
     fn release(&self, token: Token) {
         self.slab.touch(&token);
         self.slab.push(&self.stack, token);
-        if self.room.any() {
-            self.room.wake(1);
+        let room = &self.shared.pool.room;
+        if room.any() {
+            room.wake(1);
         }
     }
 
     /// Begins to wait, polled twice at most, and leaves.
     fn begin_and_leave(&self, polls: usize) {
         let sleeper = Sleeper::new();
-        let mut queued = Queued::new(&self.room);
+        let mut waiting = Kept::new(self.acquiring());
         for _ in 0..polls {
-            if let Some(token) = queued.poll(&sleeper.waker(), || self.look()) {
-                self.release(token);
+            if let Some(token) = waiting.poll_with(&sleeper.waker()) {
+                self.release(token.unwrap());
                 break;
             }
         }
@@ -195,75 +185,29 @@ fn a_waiter_polled_again_before_it_leaves_strands_nobody() {
 }
 
 #[test]
-fn a_sender_waits_for_room_in_a_mailbox_until_there_is_some() {
-    up_to(3, || {
-        let slab = Slab::new(2);
-        let shared = Arc::new((slab, Inbox::new(), AtomicU64::new(0), Waiters::new()));
-        shared.1.open();
-        let host = {
-            let shared = shared.clone();
-            thread::spawn(move || {
-                let (slab, inbox, finished, room) = &*shared;
-                while finished.load(Ordering::Relaxed) < 2 {
-                    let Some(taken) = inbox.take(&slab.links, false) else {
-                        thread::yield_now();
-                        continue;
-                    };
-                    assert_eq!(taken.chain.len(), 1);
-                    finished.store(taken.ticket, Ordering::Release);
-                    if room.any() {
-                        room.wake(taken.chain.len() as usize);
-                    }
-                }
-            })
-        };
-        let (slab, inbox, finished, room) = &*shared;
-        for envelope in 0..2 {
-            let mut queued = Queued::new(room);
-            let look = || {
-                inbox
-                    .push(&slab.links, Token::mint(envelope), 1, || {
-                        finished.load(Ordering::Acquire)
-                    })
-                    .ok()
-            };
-            if look().is_none() {
-                Sleeper::new().block_on(|waker| queued.poll(waker, look));
-            }
-        }
-        host.join().unwrap();
+fn a_thread_that_waits_is_unparked_for_a_token_that_comes_back() {
+    in_full(|| {
+        let pool = Pool::of(1);
+        let theirs = pool.clone();
+        let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
+        let _token = park_on(Kept::new(pool.acquiring())).unwrap();
+        releaser.join().unwrap();
     });
 }
 
 #[test]
-fn those_who_wait_for_room_in_a_mailbox_learn_that_it_closes() {
+fn a_waiter_that_goes_to_another_task_is_woken_there() {
     in_full(|| {
-        let slab = Slab::new(2);
-        let shared = Arc::new((slab, Inbox::new(), Waiters::new()));
-        shared.1.open();
-        let push = |(slab, inbox, _): &(Slab, Inbox, Waiters), envelope| {
-            inbox.push(&slab.links, Token::mint(envelope), 1, || 0)
-        };
-        assert!(push(&shared, 0).is_ok());
-        let host = {
-            let shared = shared.clone();
-            thread::spawn(move || {
-                let (slab, inbox, room) = &*shared;
-                assert!(inbox.close(&slab.links).is_some());
-                room.wake(usize::MAX);
-            })
-        };
-        let mut queued = Queued::new(&shared.2);
-        Sleeper::new().block_on(|waker| {
-            queued.poll(waker, || match push(&shared, 1) {
-                Err((_, crate::mailbox::inbox::Refusal::Closed)) => Some(()),
-                refused => {
-                    assert!(refused.is_err());
-                    None
-                }
-            })
-        });
-        host.join().unwrap();
+        let pool = Pool::of(1);
+        let mut waiting = Kept::new(pool.acquiring());
+        let before = Sleeper::new();
+        if waiting.poll_with(&before.waker()).is_some() {
+            unreachable!("there is no token yet");
+        }
+        let theirs = pool.clone();
+        let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
+        let _token = Sleeper::new().run(waiting).unwrap();
+        releaser.join().unwrap();
     });
 }
 
@@ -272,7 +216,8 @@ struct Lanes {
     slab: Slab,
     common: Stack,
     lanes: [Stack; 3],
-    room: Waiters,
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
 }
 
 impl Lanes {
@@ -282,7 +227,8 @@ impl Lanes {
             common: slab.stack(0..envelopes),
             lanes: [(); 3].map(|()| Stack::new()),
             slab,
-            room: Waiters::new(),
+            shared: Shared::new(),
+            seat: Arc::new(Seat::new(1, "seat".into())),
         })
     }
 
@@ -295,8 +241,9 @@ impl Lanes {
             let token = others
                 .filter(|other| !std::ptr::eq(*other, own))
                 .find_map(|other| own.steal(links, other))?;
-            if self.room.any() {
-                self.room.wake(1);
+            let room = &self.shared.pool.room;
+            if room.any() {
+                room.wake(1);
             }
             Some(token)
         })?;
@@ -305,11 +252,10 @@ impl Lanes {
     }
 
     fn acquire(&self, own: usize) -> Token {
-        if let Some(token) = self.look(own) {
-            return token;
-        }
-        let mut queued = Queued::new(&self.room);
-        Sleeper::new().block_on(|waker| queued.poll(waker, || self.look(own)))
+        let (shared, seat) = (&self.shared, &self.seat);
+        let look = || self.look(own);
+        let waiting = until_room((), Looking { shared, seat, look });
+        Sleeper::new().run(waiting).unwrap()
     }
 }
 

@@ -1,0 +1,22 @@
+//! What a sender that waits is refused with; the shipped errors say more, to users.
+
+/// Which room was lacking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    Pool,
+    Mailbox,
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SendError {
+    Closed,
+    WaitCycle { cycle: Box<str> },
+}
+
+/// A message that was not accepted, and why.
+#[derive(Debug)]
+pub(crate) struct Undelivered<M> {
+    pub(crate) reason: SendError,
+    pub(crate) message: M,
+}

@@ -1,0 +1,277 @@
+//! Senders that wait for room, whatever they then find: a place, another room that is lacking, a refusal,
+//! or that there will never be any.
+
+use loom::sync::atomic::{AtomicU8, Ordering};
+use loom::thread::{self, JoinHandle};
+use std::sync::Arc;
+
+use super::world::{Host, Sent, World};
+use super::{Slab, Sleeper, in_full, up_to};
+use crate::error::{Room, SendError};
+use crate::mailbox::{Limits, Seat, SeatId};
+use crate::overflow::Overflow;
+use crate::pool::stack::Stack;
+use crate::priority::Priority::Normal;
+use crate::send::Failed;
+use crate::send::room::{Attempt, until_room};
+use crate::shared::Shared;
+use crate::token::Token;
+
+#[test]
+fn a_sender_waits_for_room_in_a_mailbox_until_there_is_some() {
+    up_to(3, || {
+        let world = World::with(2, 1, Overflow::Wait);
+        let sender = world.sender([(0, Normal), (1, Normal)]);
+        let mut host = Host::of(&world);
+        while host.begun.len() < 2 {
+            match host.begin() {
+                true => host.finish(),
+                false => thread::yield_now(),
+            }
+        }
+        assert_eq!(sender.join().unwrap().0, [0, 1]);
+        world.assert_quiet(2);
+    });
+}
+
+#[test]
+fn those_who_wait_for_room_in_a_mailbox_learn_that_it_closes() {
+    up_to(3, || {
+        let world = World::with(2, 1, Overflow::Wait);
+        world.post(0, Normal).unwrap();
+        let sender = {
+            let world = world.clone();
+            thread::spawn(move || world.send(1, Normal, &mut Vec::new()))
+        };
+        let mut host = Host::of(&world);
+        host.end();
+        let accepted = match sender.join().unwrap() {
+            Sent::Closed => 1,
+            _ => 2,
+        };
+        assert_eq!(host.begun.len(), accepted);
+        world.assert_quiet(accepted);
+    });
+}
+
+#[test]
+fn a_sender_that_is_dropped_while_it_waits_for_a_place_leaves_it_to_the_next_one() {
+    up_to(2, || {
+        let world = World::with(3, 1, Overflow::Wait);
+        world.post(0, Normal).unwrap();
+        let leaver = {
+            let world = world.clone();
+            thread::spawn(move || world.begin_and_leave(1))
+        };
+        let stayer = world.sender([(2, Normal)]);
+        let mut host = Host::of(&world);
+        assert!(host.begin());
+        host.finish();
+        leaver.join().unwrap();
+        // Unless it has sent before it left.
+        if host.begin() {
+            host.finish();
+        }
+        assert_eq!(stayer.join().unwrap().0, [2]);
+    });
+}
+
+/// A pool, and two subsystems, of which the first takes one message only.
+struct System {
+    slab: Slab,
+    free: Stack,
+    seats: [Arc<Seat>; 2],
+    shared: Arc<Shared>,
+    /// 1 from when no path leads to the first any more; nobody tells those who wait for an envelope.
+    unmounted: AtomicU8,
+}
+
+impl System {
+    /// With no envelope free.
+    fn with(envelopes: usize) -> Arc<Self> {
+        let seats = [(1, 1), (2, u32::MAX)].map(|(id, capacity)| {
+            let seat = Arc::new(Seat::new(id, "seat".into()));
+            let overflow = Overflow::Wait;
+            seat.open(1, Limits { capacity, overflow });
+            seat
+        });
+        Arc::new(System {
+            slab: Slab::new(envelopes),
+            free: Stack::new(),
+            seats,
+            shared: Shared::new(),
+            unmounted: AtomicU8::new(0),
+        })
+    }
+
+    /// `Pool::release_one`.
+    fn release(&self, token: Token) {
+        self.slab.push(&self.free, token);
+        let room = &self.shared.pool.room;
+        if room.any() {
+            room.wake(1);
+        }
+    }
+
+    /// Has the handler of `me`, or one who is no handler, send to a subsystem.
+    fn send(&self, to: usize, me: SeatId) -> Result<(), SendError> {
+        let attempt = Sends {
+            system: self,
+            to,
+            shared: self.shared.of(me),
+        };
+        let sent = Sleeper::new().run(until_room((), attempt));
+        sent.map_err(|undelivered| undelivered.reason)
+    }
+
+    fn sender(self: &Arc<Self>, to: usize, me: SeatId) -> JoinHandle<Result<(), SendError>> {
+        let system = self.clone();
+        thread::spawn(move || system.send(to, me))
+    }
+
+    /// The same; what is accepted is handled at once, so that its envelope comes to the next one.
+    fn served(self: &Arc<Self>, to: usize, me: SeatId) -> JoinHandle<Result<(), SendError>> {
+        let system = self.clone();
+        thread::spawn(move || system.send(to, me).inspect(|()| system.handle(to)))
+    }
+
+    /// Handles what waits for a subsystem.
+    fn handle(&self, at: usize) {
+        let seat = &self.seats[at];
+        let Some(mut taken) = seat.inbox.take(&self.slab.links, false) else {
+            return;
+        };
+        while let Some(token) = taken.chain.pop_front(&self.slab.links) {
+            seat.endings.enter(&mut one_handled());
+            seat.make_room(1);
+            self.release(token);
+        }
+    }
+}
+
+fn one_handled() -> crate::ledger::Tally {
+    let mut tally = crate::ledger::Tally::default();
+    tally.add(crate::ledger::Ending::Handled);
+    tally
+}
+
+/// A send that needs an envelope and a place: `Packer::post`, and what `Target` makes of it.
+struct Sends<'s> {
+    system: &'s System,
+    to: usize,
+    shared: Arc<Shared>,
+}
+
+impl Sends<'_> {
+    fn no_room(&self, room: Room) -> Failed {
+        let seat = &self.system.seats[self.to];
+        match seat.inbox.is_closed() {
+            true => Failed::refused(SendError::Closed),
+            false => Failed::Full(room, seat.clone()),
+        }
+    }
+}
+
+impl Attempt<()> for Sends<'_> {
+    type Sent = ();
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn attempt(&self, _message: &mut Option<()>) -> Result<(), Failed> {
+        let System { slab, free, .. } = self.system;
+        if self.to == 0 && self.system.unmounted.load(Ordering::Acquire) != 0 {
+            return Err(Failed::refused(SendError::Closed));
+        }
+        let seat = &self.system.seats[self.to];
+        let capacity = seat.capacity();
+        if seat.is_full(capacity) {
+            return Err(self.no_room(Room::Mailbox));
+        }
+        let Some(token) = free.pop(&slab.links) else {
+            return Err(self.no_room(Room::Pool));
+        };
+        slab.touch(&token);
+        match seat.push(&slab.links, token, Normal, capacity) {
+            Ok(_) => Ok(()),
+            Err((token, _)) => {
+                self.system.release(token);
+                Err(self.no_room(Room::Mailbox))
+            }
+        }
+    }
+}
+
+#[test]
+fn one_who_is_woken_for_an_envelope_and_then_lacks_a_place_lets_the_next_one_look() {
+    up_to(2, || {
+        let system = System::with(2);
+        let senders = [system.sender(0, 0), system.sender(1, 0)];
+        // While they wait for an envelope another fills the mailbox that the first sends to.
+        let first = &system.seats[0];
+        let pushed = first.push(&system.slab.links, Token::mint(1), Normal, 1);
+        assert!(pushed.is_ok());
+        system.release(Token::mint(0));
+        let [to_first, to_second] = senders;
+        assert_eq!(to_second.join().unwrap(), Ok(()));
+        system.handle(0);
+        assert_eq!(to_first.join().unwrap(), Ok(()));
+    });
+}
+
+#[test]
+fn one_who_is_woken_for_an_envelope_and_then_refused_lets_the_next_one_look() {
+    up_to(3, || {
+        let system = System::with(1);
+        let (to_first, to_second) = (system.served(0, 0), system.served(1, 0));
+        system.unmounted.store(1, Ordering::Release);
+        system.release(Token::mint(0));
+        assert_eq!(to_second.join().unwrap(), Ok(()));
+        let told = to_first.join().unwrap();
+        assert!(matches!(told, Ok(()) | Err(SendError::Closed)));
+    });
+}
+
+#[test]
+fn a_handler_is_told_that_there_will_never_be_an_envelope_for_it() {
+    in_full(|| {
+        let system = System::with(1);
+        let handler = system.sender(1, 7);
+        let waits = system.shared.waits.clone();
+        let hopeless = loop {
+            // The only envelope is with the handler's own subsystem.
+            match waits.deadlocked(1, |_| 1) {
+                Some(hopeless) => break hopeless,
+                None => thread::yield_now(),
+            }
+        };
+        hopeless.declare();
+        let told = handler.join().unwrap().unwrap_err();
+        assert!(matches!(told, SendError::WaitCycle { .. }));
+        assert!(
+            !waits.any_for_envelope(),
+            "it still counts as one who waits"
+        );
+    });
+}
+
+#[test]
+fn a_handler_that_is_told_to_give_up_when_an_envelope_comes_leaves_it_to_others() {
+    up_to(2, || {
+        let system = System::with(1);
+        let (handler, other) = (system.served(1, 7), system.served(1, 0));
+        let waits = &system.shared.waits;
+        let found = waits.deadlocked(1, |_| 1);
+        if let Some(hopeless) = &found {
+            hopeless.declare();
+        }
+        system.release(Token::mint(0));
+        assert_eq!(other.join().unwrap(), Ok(()));
+        assert!(handler.join().unwrap().is_ok() || found.is_some());
+        assert!(
+            !waits.any_for_envelope(),
+            "it still counts as one who waits"
+        );
+    });
+}

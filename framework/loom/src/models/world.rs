@@ -1,0 +1,288 @@
+//! A mailbox and its host, as the models of the seat and of the room have them. Host and senders take the
+//! steps of `host/backlog.rs`, `host/turn.rs`, `route/pack.rs` and `send/overflow.rs`; senders wait in the
+//! very future of `send/room.rs`.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::task::Waker;
+
+use loom::thread::{self, JoinHandle};
+
+use super::{Kept, Slab, Sleeper};
+use crate::error::{Room, SendError};
+use crate::ledger::{Ending, Tally};
+use crate::local::Local;
+use crate::mailbox::inbox::{Inbox, Refusal};
+use crate::mailbox::lanes::{Evicted, Look};
+use crate::mailbox::{Limits, Seat};
+use crate::overflow::Overflow;
+use crate::priority::Priority::{self, Normal};
+use crate::send::Failed;
+use crate::send::room::{Attempt, until_room};
+use crate::shared::Shared;
+use crate::token::{Chain, Token};
+
+pub(super) const TABLE: u32 = 1;
+
+pub(super) struct World {
+    pub(super) slab: Slab,
+    pub(super) seat: Arc<Seat>,
+    shared: Arc<Shared>,
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    Accepted,
+    /// Dropped by its sender: nothing waited that could have been dropped for it.
+    TurnedAway,
+    Closed,
+}
+
+impl World {
+    /// An open seat.
+    pub(super) fn with(envelopes: usize, capacity: u32, overflow: Overflow) -> Arc<Self> {
+        let seat = Arc::new(Seat::new(1, "seat".into()));
+        seat.open(TABLE, Limits { capacity, overflow });
+        Arc::new(World {
+            slab: Slab::new(envelopes),
+            seat,
+            shared: Shared::new(),
+        })
+    }
+
+    pub(super) fn unbounded(envelopes: usize) -> Arc<Self> {
+        World::with(envelopes, u32::MAX, Overflow::Wait)
+    }
+
+    /// Packs an envelope and pushes it: `Packer::post`.
+    pub(super) fn post(&self, envelope: u32, priority: Priority) -> Result<(), Refusal> {
+        let seat = &self.seat;
+        let capacity = seat.capacity();
+        if seat.is_full(capacity) {
+            return Err(Refusal::Full);
+        }
+        let token = Token::mint(envelope);
+        self.slab.put(&token, u64::from(envelope) + 100);
+        match seat.push(&self.slab.links, token, priority, capacity) {
+            Ok(is_asleep) => {
+                if is_asleep {
+                    seat.ring(&Local::new());
+                }
+                Ok(())
+            }
+            Err((token, refusal)) => {
+                // It came back: still ours to touch.
+                self.slab.put(&token, 0);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Sends, and waits for room if it must. Envelopes that it dropped are entered in `evicted`.
+    pub(super) fn send(&self, envelope: u32, priority: Priority, evicted: &mut Vec<u32>) -> Sent {
+        let attempt = Sends {
+            world: self,
+            priority,
+            evicted: RefCell::new(evicted),
+        };
+        match Sleeper::new().run(until_room(envelope, attempt)) {
+            Ok(sent) => sent,
+            Err(undelivered) => {
+                assert_eq!(undelivered.reason, SendError::Closed);
+                assert_eq!(undelivered.message, envelope);
+                Sent::Closed
+            }
+        }
+    }
+
+    /// Begins to send, and goes away.
+    pub(super) fn begin_and_leave(&self, envelope: u32) {
+        let mut evicted = Vec::new();
+        let attempt = Sends {
+            world: self,
+            priority: Normal,
+            evicted: RefCell::new(&mut evicted),
+        };
+        let _sent = Kept::new(until_room(envelope, attempt)).poll_with(&Sleeper::new().waker());
+    }
+
+    /// A thread that sends these; tells which were accepted, and which it dropped.
+    pub(super) fn sender(
+        self: &Arc<Self>,
+        messages: impl IntoIterator<Item = (u32, Priority)> + 'static,
+    ) -> JoinHandle<(Vec<u32>, Vec<u32>)> {
+        let world = self.clone();
+        thread::spawn(move || {
+            let (mut accepted, mut evicted) = (Vec::new(), Vec::new());
+            for (envelope, priority) in messages {
+                if world.send(envelope, priority, &mut evicted) == Sent::Accepted {
+                    accepted.push(envelope);
+                }
+            }
+            (accepted, evicted)
+        })
+    }
+
+    /// True if every message that was accepted has ended.
+    pub(super) fn assert_quiet(&self, accepted: usize) {
+        let ledger = self.seat.ledger();
+        assert!(ledger.closes() && ledger.is_quiet(), "{ledger:?}");
+        assert_eq!(ledger.sent, accepted as u64);
+    }
+}
+
+/// A send with its overflow policy; its message is the number of its envelope.
+struct Sends<'w> {
+    world: &'w World,
+    priority: Priority,
+    evicted: RefCell<&'w mut Vec<u32>>,
+}
+
+impl Attempt<u32> for Sends<'_> {
+    type Sent = Sent;
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.world.shared
+    }
+
+    fn attempt(&self, message: &mut Option<u32>) -> Result<Sent, Failed> {
+        let World { seat, slab, .. } = self.world;
+        let envelope = message.expect("what is refused stays with the sender");
+        let full = || Failed::Full(Room::Mailbox, seat.clone());
+        let closed = || Failed::refused(SendError::Closed);
+        loop {
+            if self.world.post(envelope, self.priority).is_ok() {
+                return Ok(Sent::Accepted);
+            }
+            if seat.inbox.is_closed() {
+                return Err(closed());
+            }
+            if seat.overflow() != Overflow::DropOldest {
+                return Err(full());
+            }
+            // It may see the policy before it sees the lanes: who set it calls it back.
+            let lanes = seat.lanes().ok_or_else(full)?;
+            match lanes.evict(&seat.inbox, &slab.links) {
+                Evicted::Message(token) => {
+                    assert_eq!(slab.get(&token), u64::from(token.index()) + 100);
+                    slab.put(&token, 0);
+                    self.evicted.borrow_mut().push(token.surrender());
+                }
+                Evicted::NotYet => return Err(full()),
+                Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
+                Evicted::Nothing if seat.turn_away() => return Ok(Sent::TurnedAway),
+                Evicted::Nothing => return Err(closed()),
+            }
+        }
+    }
+}
+
+/// A host with what it has taken out of the mailbox.
+pub(super) struct Host<'w> {
+    world: &'w World,
+    backlog: Chain,
+    pub(super) ticket: u64,
+    is_ending: bool,
+    tally: Tally,
+    /// The envelopes of messages that it began, in order.
+    pub(super) begun: Vec<u32>,
+}
+
+impl<'w> Host<'w> {
+    /// The first that ever sat there.
+    pub(super) fn of(world: &'w World) -> Self {
+        Host {
+            world,
+            backlog: Chain::new(),
+            ticket: 0,
+            is_ending: false,
+            tally: Tally::default(),
+            begun: Vec::new(),
+        }
+    }
+
+    /// The next message: `Resident::next`.
+    pub(super) fn next(&mut self) -> Option<Token> {
+        let World { slab, seat, .. } = self.world;
+        let links = &slab.links;
+        if let Some(lanes) = seat.lanes() {
+            let look = match self.is_ending {
+                false => Look::Awake,
+                true => Look::Closing,
+            };
+            let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
+            if looked.has_opened {
+                seat.recall();
+            }
+            assert_eq!(looked.off, 0, "the tickets don't count the tokens");
+            return looked.next;
+        }
+        if let Some(token) = self.backlog.pop_front(links) {
+            return Some(token);
+        }
+        let taken = match self.is_ending {
+            false => seat.inbox.take(links, false),
+            true => seat.close(links),
+        }?;
+        let accepted = Inbox::between(self.ticket, taken.ticket);
+        assert_eq!(accepted, u64::from(taken.chain.len()));
+        self.ticket = taken.ticket;
+        self.backlog = taken.chain;
+        self.backlog.pop_front(links)
+    }
+
+    /// Begins the next message, and holds it in its handler.
+    pub(super) fn begin(&mut self) -> bool {
+        let Some(token) = self.next() else {
+            return false;
+        };
+        let slab = &self.world.slab;
+        assert_eq!(slab.get(&token), u64::from(token.index()) + 100);
+        slab.put(&token, 0);
+        self.begun.push(token.surrender());
+        true
+    }
+
+    /// Ends a message that was begun.
+    pub(super) fn finish(&mut self) {
+        self.tally.add(Ending::Handled);
+        let ended = self.world.seat.endings.enter(&mut self.tally);
+        self.world.seat.make_room(ended as usize);
+    }
+
+    /// Handles until `is_done`, and rests in between; its waker stays with the seat.
+    pub(super) fn serve_until(&mut self, is_done: impl Fn(&Self) -> bool) {
+        let sleeper = Sleeper::new();
+        let seat = &self.world.seat;
+        seat.leave_waker(Some(sleeper.waker()));
+        sleeper.block_on(|_: &Waker| {
+            loop {
+                while self.begin() {
+                    self.finish();
+                }
+                if is_done(self) {
+                    return Some(());
+                }
+                if seat.sleep() {
+                    return None;
+                }
+            }
+        });
+        seat.leave_waker(None);
+    }
+
+    /// Ends every message that was accepted, as a host that ends does.
+    pub(super) fn end(&mut self) {
+        self.is_ending = true;
+        if let Some(taken) = self.world.seat.close(&self.world.slab.links) {
+            self.ticket = taken.ticket;
+            let links = &self.world.slab.links;
+            self.backlog.append(links, taken.chain);
+        }
+        while self.begin() {
+            self.finish();
+        }
+        self.world.seat.recall();
+    }
+}

@@ -1,0 +1,46 @@
+//! A subsystem while it is mounted, as far as the directory goes.
+
+use std::sync::Arc;
+
+use crate::ledger::Ledger;
+use crate::mailbox::Seat;
+use crate::sync::{AtomicU8, OnceCell, Ordering};
+
+pub(crate) const GONE: u8 = 1;
+pub(crate) const RETIRED: u8 = 2;
+
+pub(crate) struct Mounted {
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) table: u32,
+    pub(crate) gone: AtomicU8,
+    pub(crate) book: OnceCell<()>,
+    baseline: Ledger,
+}
+
+impl Mounted {
+    pub(crate) fn new(seat: &Arc<Seat>, table: u32) -> Arc<Self> {
+        Arc::new(Mounted {
+            seat: seat.clone(),
+            table,
+            gone: AtomicU8::new(0),
+            book: OnceCell::new(),
+            baseline: seat.ledger(),
+        })
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn group(&self) -> Option<&()> {
+        None
+    }
+
+    pub(crate) fn shares_book(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.seat.ledger().minus(&self.baseline)
+    }
+}

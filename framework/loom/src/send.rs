@@ -1,0 +1,42 @@
+//! How those who send wait for room: the file that ships, and what its neighbours tell it.
+
+#[path = "../../src/send/room.rs"]
+pub(crate) mod room;
+
+use std::sync::Arc;
+
+use crate::error::{Room, SendError, Undelivered};
+use crate::mailbox::{Seat, SeatId};
+use crate::shared::Shared;
+use crate::waits::{For, Wait};
+
+/// Why an attempt did not succeed.
+pub(crate) enum Failed {
+    /// No room now; whose, and who waits for it.
+    Full(Room, Arc<Seat>),
+    Refused(Box<SendError>),
+}
+
+impl Failed {
+    pub(crate) fn refused(reason: SendError) -> Self {
+        Failed::Refused(Box::new(reason))
+    }
+
+    /// Whoever waits for room gives up for other reasons only.
+    pub(crate) fn give_up<M>(self, _shared: &Shared, message: Option<M>) -> Undelivered<M> {
+        let Failed::Refused(reason) = self else {
+            unreachable!("it waits for room");
+        };
+        Undelivered {
+            reason: *reason,
+            message: message.expect("what is refused stays with the sender"),
+        }
+    }
+}
+
+fn begin_wait(shared: &Shared, me: SeatId, what: For) -> Result<Wait, Failed> {
+    shared.waits.begin(me, what).map_err(|cycle| {
+        let cycle = format!("{cycle:?}").into();
+        Failed::refused(SendError::WaitCycle { cycle })
+    })
+}

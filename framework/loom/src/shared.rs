@@ -1,0 +1,62 @@
+//! What a sender that waits for room asks of its system: who waits for an envelope, and which handlers wait.
+
+use std::sync::Arc;
+
+use crate::mailbox::SeatId;
+use crate::pool::waiters::Waiters;
+use crate::waits::Waits;
+
+pub(crate) struct Shared {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) waits: Arc<Waits>,
+    pub(crate) directory: Directory,
+    /// Whose handler sends; 0 for nobody's.
+    me: SeatId,
+}
+
+/// The models keep the envelopes.
+pub(crate) struct Pool {
+    pub(crate) room: Waiters,
+}
+
+/// Knows no names.
+pub(crate) struct Directory;
+
+impl Shared {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Shared {
+            pool: Arc::new(Pool {
+                room: Waiters::new(),
+            }),
+            waits: Arc::default(),
+            directory: Directory,
+            me: 0,
+        })
+    }
+
+    /// The same system, as the handler of `me` sees it.
+    pub(crate) fn of(&self, me: SeatId) -> Arc<Self> {
+        Arc::new(Shared {
+            pool: self.pool.clone(),
+            waits: self.waits.clone(),
+            directory: Directory,
+            me,
+        })
+    }
+
+    pub(crate) fn current(&self) -> SeatId {
+        self.me
+    }
+}
+
+impl Pool {
+    pub(crate) fn capacity(&self) -> u32 {
+        0
+    }
+}
+
+impl Directory {
+    pub(crate) fn name_of(&self, _seat: SeatId) -> Option<Arc<str>> {
+        None
+    }
+}
