@@ -17,7 +17,7 @@ use crate::replicas::Group;
 use crate::route::RouteMap;
 use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
 
 pub(super) const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.
@@ -32,18 +32,16 @@ pub(crate) struct Mounted {
     /// The system's thread on which it lives.
     pub(crate) thread: usize,
     pub(crate) weight: u32,
-    pub(crate) policy: Policy,
+    /// None for the one that all have who ask for nothing else.
+    policy: Option<Box<Policy>>,
     /// Who is restarted when one of its children is.
     pub(crate) together: Together,
     /// The same of its parent, for itself.
     siblings: Together,
     pub(crate) parent: Option<Weak<Mounted>>,
     /// The subsystems that it stands for, if it is only a name for several: then it has no host.
-    group: OnceCell<Box<Group>>,
-    /// Its timers and streams.
-    tasks: Mutex<Vec<AbortHandle>>,
-    /// In the order in which they were started. Written by the registry.
-    children: Mutex<Vec<Arc<Mounted>>>,
+    group: OnceBox<Group>,
+    extras: OnceBox<Extras>,
     /// What it may do in one turn.
     pub(crate) slice: SliceCell,
     /// Its latency goal, if it has one.
@@ -51,7 +49,6 @@ pub(crate) struct Mounted {
     pub(crate) restarts: AtomicU32,
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
-    last_failure: Mutex<Option<Box<str>>>,
     /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
     pub(super) gone: AtomicU8,
     /// 1 from when no child may be mounted below it any more.
@@ -67,6 +64,16 @@ pub(crate) struct Mounted {
     /// What the seat's ledger said when this mount began.
     baseline: Option<Box<Ledger>>,
     pub(super) book: OnceCell<Arc<Book>>,
+}
+
+/// What few subsystems ever have: made when it is first needed.
+#[derive(Default)]
+struct Extras {
+    /// Its timers and streams.
+    tasks: Mutex<Vec<AbortHandle>>,
+    /// In the order in which they were started. Written by the registry.
+    children: Mutex<Vec<Arc<Mounted>>>,
+    last_failure: Mutex<Option<Box<str>>>,
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
@@ -109,18 +116,18 @@ impl Mounted {
             map,
             thread: placing.thread,
             weight: placing.weight,
-            policy: placing.policy,
+            policy: Some(placing.policy)
+                .filter(|policy| *policy != Policy::default())
+                .map(Box::new),
             together: placing.together,
             siblings: placing.siblings,
             parent: placing.parent.as_ref().map(Arc::downgrade),
-            group: OnceCell::new(),
-            tasks: Mutex::default(),
-            children: Mutex::default(),
+            group: OnceBox::new(),
+            extras: OnceBox::new(),
             slice: SliceCell::new(Slice::default()),
             goal: placing.wait_goal.map(Goal::boxed),
             restarts: AtomicU32::new(0),
             kept: AtomicU32::new(0),
-            last_failure: Mutex::new(None),
             gone: AtomicU8::new(0),
             leaving: AtomicU8::new(0),
             orders: OnceCell::new(),
@@ -128,6 +135,15 @@ impl Mounted {
             book: OnceCell::new(),
             seat,
         }
+    }
+
+    fn extras(&self) -> &Extras {
+        self.extras.get_or_init(Box::default)
+    }
+
+    /// How it is supervised.
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy.as_deref().copied().unwrap_or_default()
     }
 
     /// Makes it a name for several.
@@ -139,7 +155,7 @@ impl Mounted {
     /// The subsystems that it stands for, if it is only a name for several.
     #[inline]
     pub(crate) fn group(&self) -> Option<&Group> {
-        self.group.get().map(|group| &**group)
+        self.group.get()
     }
 
     /// The one below which it is mounted and which fails if it fails too often, if there is one.
@@ -186,25 +202,30 @@ impl Mounted {
 
     /// True if its restart is nobody else's business.
     pub(crate) fn restarts_alone(&self) -> bool {
-        self.siblings == Together::OneForOne && lock(&self.children).is_empty()
+        self.siblings == Together::OneForOne
+            && self
+                .extras
+                .get()
+                .is_none_or(|extras| lock(&extras.children).is_empty())
     }
 
     /// Its children, in the order in which they were started; a name for several is one.
     pub(crate) fn children(&self) -> Vec<Arc<Mounted>> {
-        lock(&self.children).clone()
+        let extras = self.extras.get();
+        extras.map_or_else(Vec::new, |extras| lock(&extras.children).clone())
     }
 
     pub(crate) fn adopt(&self, child: Arc<Mounted>) {
-        lock(&self.children).push(child);
+        lock(&self.extras().children).push(child);
     }
 
     pub(crate) fn disown(&self, child: &Mounted) {
-        lock(&self.children).retain(|one| !std::ptr::eq(&**one, child));
+        lock(&self.extras().children).retain(|one| !std::ptr::eq(&**one, child));
     }
 
     /// Has a task end with the subsystem's value.
     pub(crate) fn enlist(&self, task: AbortHandle) {
-        let mut tasks = lock(&self.tasks);
+        let mut tasks = lock(&self.extras().tasks);
         if tasks.len() == tasks.capacity() {
             // Before there is more memory: those that are over need none.
             tasks.retain(|task| !task.is_aborted());
@@ -214,7 +235,10 @@ impl Mounted {
 
     /// Ends its tasks.
     pub(crate) fn end_tasks(&self) {
-        for task in std::mem::take(&mut *lock(&self.tasks)) {
+        let Some(extras) = self.extras.get() else {
+            return;
+        };
+        for task in std::mem::take(&mut *lock(&extras.tasks)) {
             task.abort();
         }
     }
@@ -288,10 +312,10 @@ impl Mounted {
     }
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {
-        *lock(&self.last_failure) = Some(failure);
+        *lock(&self.extras().last_failure) = Some(failure);
     }
 
     pub(crate) fn last_failure(&self) -> Option<Box<str>> {
-        lock(&self.last_failure).clone()
+        lock(&self.extras.get()?.last_failure).clone()
     }
 }

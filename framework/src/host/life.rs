@@ -10,6 +10,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use super::gathered::Gathered;
+use super::standing::Standing;
 use super::turn::Service;
 use super::{Resident, Works, panic_message};
 use crate::clock::Stamp;
@@ -44,7 +45,7 @@ pub(super) enum Ready {
 impl<S: 'static> Resident<S> {
     /// Does what has been ordered.
     pub(super) fn obey(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        while let Some(control) = self.controls.pop_front() {
+        while let Some(control) = self.affairs().controls.pop_front() {
             match control {
                 Control::End {
                     order,
@@ -52,8 +53,9 @@ impl<S: 'static> Resident<S> {
                     ended,
                 } => {
                     self.order = self.order.max(order);
-                    self.reason.get_or_insert(reason);
-                    self.ended.extend(ended);
+                    let affairs = self.affairs();
+                    affairs.reason.get_or_insert(reason);
+                    affairs.ended.extend(ended);
                 }
                 Control::Stop => self.stop_itself(works, gathered),
                 Control::Spawn(_) => unreachable!("it is spawned when it comes"),
@@ -73,8 +75,9 @@ impl<S: 'static> Resident<S> {
                 }
                 Control::Revive { failure, done } => {
                     if matches!(self.life, Life::Halted) && self.order != Order::Abort {
-                        self.revived.push(done);
-                        self.cause = Some(Box::new(failure));
+                        let affairs = self.affairs();
+                        affairs.revived.push(done);
+                        affairs.cause = Some(failure);
                         self.remake(works);
                     }
                 }
@@ -83,13 +86,13 @@ impl<S: 'static> Resident<S> {
     }
 
     fn stop_itself(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        if works.mounted.policy.restart == Restart::Permanent {
+        if works.mounted.policy().restart == Restart::Permanent {
             self.interrupt(works, gathered);
             self.call_stopped(works, EndReason::Stopped);
             self.fail(works, Failure::Stopped);
         } else {
             self.order = self.order.max(Order::Drain);
-            self.reason.get_or_insert(EndReason::Stopped);
+            self.affairs().reason.get_or_insert(EndReason::Stopped);
         }
     }
 
@@ -166,8 +169,11 @@ impl<S: 'static> Resident<S> {
             started: Stamp(0),
             surroundings: &*works.shared,
         };
+        let affairs = self.affairs.as_deref();
+        let cause = affairs.and_then(|affairs| affairs.cause.as_ref());
+        let reason = affairs.and_then(|affairs| affairs.reason.as_ref());
         self.desk.catch(|desk| match hook {
-            Hook::Restarting => match (&hooks.restarting, self.cause.as_deref()) {
+            Hook::Restarting => match (&hooks.restarting, cause) {
                 (Some(hook), Some(cause)) => hook.call(desk, cause.clone(), &delivery, cx),
                 _ => Called::Handled,
             },
@@ -177,7 +183,7 @@ impl<S: 'static> Resident<S> {
             },
             Hook::Stopped => match &hooks.stopped {
                 Some(hook) => {
-                    let reason = self.reason.clone().unwrap_or(EndReason::Stopped);
+                    let reason = reason.cloned().unwrap_or(EndReason::Stopped);
                     hook.call(desk, reason, &delivery, cx)
                 }
                 None => Called::Handled,
@@ -214,13 +220,15 @@ impl<S: 'static> Resident<S> {
         self.life = Life::Running;
         // A new value is a change too.
         self.change();
-        let name = &works.mounted.seat.name;
-        if let Some(standing) = self.standing.take() {
-            standing.tell();
-        } else if self.cause.take().is_some() {
+        let is_new = self.standing.take().map(Standing::tell).is_some();
+        let Some(affairs) = &mut self.affairs else {
+            return;
+        };
+        if !is_new && affairs.cause.take().is_some() {
+            let name = &works.mounted.seat.name;
             works.shared.events.tell(name, Change::Restarted);
         }
-        for done in self.revived.drain(..) {
+        for done in affairs.revived.drain(..) {
             let _ = done.send(());
         }
     }
@@ -232,7 +240,7 @@ impl<S: 'static> Resident<S> {
                 standing.tell_failure(text.into());
                 self.drop_value(works);
                 self.order = Order::Abort;
-                self.reason = Some(EndReason::Failed(Failure::Start(text.into())));
+                self.affairs().reason = Some(EndReason::Failed(Failure::Start(text.into())));
             }
             None => self.fail(works, Failure::Start(text.into())),
         }
@@ -246,12 +254,13 @@ impl<S: 'static> Resident<S> {
         let change = Change::Failed(failure.clone());
         works.shared.events.tell(&mounted.seat.name, change);
         // Whoever waits for it to be revived must not wait for its pause.
-        self.revived.clear();
-        let decided =
-            (mounted.policy).decide(&mut self.history, &failure, works.now(), works.chance());
+        let affairs = self.affairs();
+        affairs.revived.clear();
+        let policy = mounted.policy();
+        let decided = policy.decide(&mut affairs.history, &failure, works.now(), works.chance());
         match decided {
             Decision::Restart { after } if mounted.restarts_alone() => {
-                self.cause = Some(Box::new(failure));
+                affairs.cause = Some(failure);
                 if after.is_zero() {
                     self.remake(works);
                 } else {
@@ -270,7 +279,7 @@ impl<S: 'static> Resident<S> {
 
     fn end_for_good(&mut self, reason: EndReason) {
         self.life = Life::Halted;
-        self.reason = Some(reason);
+        self.affairs().reason = Some(reason);
         self.order = Order::Abort;
     }
 
@@ -316,10 +325,10 @@ impl<S: 'static> Resident<S> {
         if self.desk.state.is_none() || works.handlers.hooks.stopped.is_none() {
             return;
         }
-        let before = self.reason.replace(reason);
+        let before = self.affairs().reason.replace(reason);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let called = self.call(works, Hook::Stopped, &mut cx);
-        self.reason = before;
+        self.affairs().reason = before;
         if called != Called::Running {
             self.hook_ended(works, Hook::Stopped, called);
         }
@@ -351,8 +360,9 @@ impl<S: 'static> Resident<S> {
     pub(super) fn finish_life(&mut self, works: &Works<S>) {
         self.drop_value(works);
         let mounted = &works.mounted;
-        let was_ordered = !self.ended.is_empty();
-        let reason = self.reason.take().unwrap_or(EndReason::SystemStopped);
+        let mut affairs = self.affairs.take().unwrap_or_default();
+        let was_ordered = !affairs.ended.is_empty();
+        let reason = affairs.reason.take().unwrap_or(EndReason::SystemStopped);
         // If it never stood, nobody is to hear of it but who mounts it.
         if self.standing.take().is_none() {
             let change = Change::Ended(reason.clone());
@@ -361,8 +371,8 @@ impl<S: 'static> Resident<S> {
                 works.shared.report(mounted, Reported::Ended(reason));
             }
         }
-        self.revived.clear();
-        for ended in self.ended.drain(..) {
+        affairs.revived.clear();
+        for ended in affairs.ended.drain(..) {
             let _: Result<(), ()> = ended.send(());
         }
     }

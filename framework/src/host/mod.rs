@@ -1,11 +1,12 @@
 //! The host: the actix actor that a subsystem lives in. `mailbox → `**`host`**` → latency`
 //!
-//! The host owns the user's value. Its actix context runs one future, which gives the subsystem its
-//! turns; actix's own mailbox carries the keepers' orders. Promise: a panic in a handler fails that
-//! message alone. The subsystem is made anew by its factory; what waits in the mailbox stays.
+//! The host owns the user's value. Its task gives the subsystem its turns; actix's own mailbox carries
+//! the keepers' orders. Promise: a panic in a handler fails that message alone. The subsystem is made
+//! anew by its factory; what waits in the mailbox stays.
 
 mod alike;
 mod backlog;
+mod context;
 mod ends;
 mod gathered;
 #[cfg(feature = "test")]
@@ -18,12 +19,10 @@ mod turn;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler as ActixHandler};
 use tokio::sync::oneshot;
 
 use crate::directory::Mounted;
@@ -86,15 +85,9 @@ struct Resident<S: 'static> {
     ticket: u64,
     in_service: Option<Service>,
     life: Life,
-    history: History,
-    /// The failure after which it is being made anew.
-    cause: Option<Box<Failure>>,
     /// Told when it stands for the first time.
     standing: Option<Standing>,
-    /// Told when it is there again after a halt.
-    revived: Vec<oneshot::Sender<()>>,
-    /// Orders that came and were not obeyed yet.
-    controls: VecDeque<Control>,
+    affairs: Option<Box<Affairs>>,
     /// Its last turn ended with more to do.
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
@@ -103,14 +96,26 @@ struct Resident<S: 'static> {
     /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
     order: Order,
-    /// Why it ends.
-    reason: Option<EndReason>,
     stopped_called: bool,
-    /// Told when the host has ended its last message.
-    ended: Vec<oneshot::Sender<()>>,
     /// It has nothing more to do and waits for its task to end it.
     is_ending: bool,
     is_over: bool,
+}
+
+/// What a subsystem has around its failures and its end only: made when it is first needed.
+#[derive(Default)]
+struct Affairs {
+    /// Orders that came and were not obeyed yet.
+    controls: VecDeque<Control>,
+    history: History,
+    /// The failure after which it is being made anew.
+    cause: Option<Failure>,
+    /// Told when it is there again after a halt.
+    revived: Vec<oneshot::Sender<()>>,
+    /// Why it ends.
+    reason: Option<EndReason>,
+    /// Told when the host has ended its last message.
+    ended: Vec<oneshot::Sender<()>>,
 }
 
 /// The text of a caught panic.
@@ -166,19 +171,14 @@ impl<S: 'static> Host<S> {
                 ticket,
                 in_service: None,
                 life: Life::Starting(Hook::Started),
-                history: History::default(),
-                cause: None,
                 standing: Some(standing),
-                revived: Vec::new(),
-                controls: VecDeque::new(),
+                affairs: None,
                 went_on: false,
                 looks: 0,
                 share: Share::default(),
                 waker: None,
                 order: Order::Serve,
-                reason: None,
                 stopped_called: false,
-                ended: Vec::new(),
                 is_ending: false,
                 is_over: false,
             }),
@@ -186,16 +186,6 @@ impl<S: 'static> Host<S> {
         let number = local.agenda.enlist(hosted.clone());
         hosted.works.mounted.seat.move_in(&local, number);
         Some(Host { hosted, number })
-    }
-
-    /// Starts it on this thread; it takes orders when this returns.
-    pub(crate) fn launch(self) {
-        Self::create(|ctx| {
-            let orders = ctx.address().downgrade().recipient();
-            // A host is mounted once.
-            let _ = self.hosted.works.mounted.orders.set(orders);
-            self
-        });
     }
 }
 
@@ -213,6 +203,17 @@ impl<S: 'static> agenda::Resident for Hosted<S> {
 }
 
 impl<S: 'static> Resident<S> {
+    fn affairs(&mut self) -> &mut Affairs {
+        self.affairs.get_or_insert_default()
+    }
+
+    /// True if orders have come and were not obeyed yet.
+    #[inline]
+    fn has_orders(&self) -> bool {
+        let affairs = self.affairs.as_ref();
+        affairs.is_some_and(|affairs| !affairs.controls.is_empty())
+    }
+
     /// Learns what wakes the host's task, and leaves that with the seat. It never changes: a host is one
     /// task for life.
     fn meet_task(&mut self, works: &Works<S>, waker: &Waker) {
@@ -227,15 +228,7 @@ impl<S: 'static> Resident<S> {
     }
 }
 
-impl<S: 'static> Actor for Host<S> {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.spawn(Serve);
-    }
-}
-
-impl<S: 'static> ActixHandler<Control> for Host<S> {
+impl<S: 'static> actix::Handler<Control> for Host<S> {
     type Result = ();
 
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
@@ -244,24 +237,14 @@ impl<S: 'static> ActixHandler<Control> for Host<S> {
             return;
         }
         let mut resident = self.hosted.resident.borrow_mut();
-        resident.controls.push_back(control);
+        resident.affairs().controls.push_back(control);
     }
 }
 
-/// The one future of a host's context: it gives the subsystem its turns, and the thread's other
-/// subsystems theirs.
-struct Serve;
-
-impl<S: 'static> ActorFuture<Host<S>> for Serve {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        host: &mut Host<S>,
-        ctx: &mut Context<Host<S>>,
-        task: &mut TaskContext<'_>,
-    ) -> Poll<()> {
-        let Hosted { works, resident } = &*host.hosted;
+impl<S: 'static> Host<S> {
+    /// Gives the subsystem its turns, and the thread's other subsystems theirs; ready when it has ended.
+    fn poll(&self, task: &mut TaskContext<'_>) -> Poll<()> {
+        let Hosted { works, resident } = &*self.hosted;
         {
             let mut resident = resident.borrow_mut();
             resident.meet_task(works, task.waker());
@@ -273,7 +256,7 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         }
         // Its time counts from the end of its first turn.
         let mut first = None;
-        works.local.agenda.round(host.number, || {
+        works.local.agenda.round(self.number, || {
             let latest = works.local.latest.get();
             let first = *first.get_or_insert(latest);
             latest.0.saturating_sub(first.0) > works.round_limit
@@ -281,7 +264,6 @@ impl<S: 'static> ActorFuture<Host<S>> for Serve {
         let mut resident = resident.borrow_mut();
         if resident.is_ending {
             resident.end(works);
-            ctx.stop();
             return Poll::Ready(());
         }
         Poll::Pending

@@ -14,11 +14,9 @@ pub(crate) enum Fallen {
     Lost,
 }
 
-/// The word of one host on how its start went. Dropped without a word, the host is lost.
-pub(crate) struct Standing {
-    among: Arc<Among>,
-    has_told: bool,
-}
+/// The word of one host on how its start went; nothing once it is given. Dropped without a word, the host
+/// is lost.
+pub(crate) struct Standing(Option<Arc<Among>>);
 
 struct Among {
     fallen: Mutex<Option<Fallen>>,
@@ -42,38 +40,32 @@ pub(crate) fn standing() -> (Standing, oneshot::Receiver<Result<(), Fallen>>) {
         fallen: Mutex::new(None),
         tell: Mutex::new(Some(tell)),
     });
-    let first = Standing {
-        among,
-        has_told: false,
-    };
-    (first, told)
+    (Standing(Some(among)), told)
 }
 
 impl Standing {
     /// The word of one host more.
     pub(crate) fn another(&self) -> Standing {
-        Standing {
-            among: self.among.clone(),
-            has_told: false,
-        }
+        Standing(self.0.clone())
     }
 
     /// It stands.
     pub(crate) fn tell(mut self) {
-        self.has_told = true;
+        self.0 = None;
     }
 
     /// It does not, for this reason.
     pub(crate) fn tell_failure(mut self, text: Box<str>) {
-        self.has_told = true;
-        lock(&self.among.fallen).get_or_insert(Fallen::Failed(text));
+        if let Some(among) = self.0.take() {
+            lock(&among.fallen).get_or_insert(Fallen::Failed(text));
+        }
     }
 }
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        if !self.has_told {
-            lock(&self.among.fallen).get_or_insert(Fallen::Lost);
+        if let Some(among) = &self.0 {
+            lock(&among.fallen).get_or_insert(Fallen::Lost);
         }
     }
 }

@@ -105,7 +105,7 @@ impl<S: 'static> Resident<S> {
         slice: u32,
     ) -> Turn {
         let mut left = slice;
-        if !self.controls.is_empty() {
+        if self.has_orders() {
             self.obey(works, gathered);
         }
         loop {
@@ -320,7 +320,11 @@ impl<S: 'static> Resident<S> {
             Called::Failed => {
                 self.change();
                 let text = std::mem::take(&mut self.desk.failure);
-                let fails = works.mounted.policy.on_error.then(|| text.as_str().into());
+                let fails = works
+                    .mounted
+                    .policy()
+                    .on_error
+                    .then(|| text.as_str().into());
                 failed(works, envelope, started, text, gathered);
                 if let Some(text) = fails {
                     self.fail(works, Failure::Error(text));

@@ -89,8 +89,7 @@ impl Registry {
         mounted.leave();
         self.shared.directory.remove(mounted);
         let name = &mounted.seat.name;
-        self.moving
-            .insert((&**name).into(), Moving::Out(left.clone()));
+        self.moving.insert(name.clone(), Moving::Out(left.clone()));
         for child in mounted.children() {
             self.close_tree(&child, left);
         }

@@ -11,10 +11,10 @@ pub(crate) mod ending;
 pub(crate) mod mounting;
 mod restarts;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use actix::{Actor, Addr, Context};
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::watch;
 
 use crate::directory::Mounted;
@@ -34,13 +34,13 @@ pub(crate) struct Registry {
     /// Subsystems per thread.
     population: Vec<usize>,
     /// Names in between: not yet, or no longer, in the directory.
-    moving: HashMap<Box<str>, Moving>,
+    moving: FxHashMap<Arc<str>, Moving>,
     /// Mounts that have begun and are not decided.
     mounts: watch::Sender<u32>,
     /// Seats of unmounted subsystems that handles still point to.
-    vacant: HashMap<Box<str>, Weak<Seat>>,
+    vacant: FxHashMap<Arc<str>, Weak<Seat>>,
     /// Those that are being restarted together.
-    restarting: HashSet<SeatId>,
+    restarting: FxHashSet<SeatId>,
     /// Failures of those, to be looked at afterwards.
     postponed: Vec<Report>,
     /// Tells how the end of all went, once it has begun.
@@ -65,10 +65,10 @@ impl Registry {
             together,
             population: vec![0; threads.len()],
             threads,
-            moving: HashMap::new(),
+            moving: FxHashMap::default(),
             mounts: watch::Sender::new(0),
-            vacant: HashMap::new(),
-            restarting: HashSet::new(),
+            vacant: FxHashMap::default(),
+            restarting: FxHashSet::default(),
             postponed: Vec::new(),
             ended: None,
             next_seat: 1,
@@ -81,13 +81,13 @@ impl Registry {
     }
 
     /// The seat for a name: the one that handles still point to, or a new one.
-    fn seat(&mut self, name: &str) -> Arc<Seat> {
-        if let Some(seat) = self.vacant.remove(name).and_then(|seat| seat.upgrade()) {
+    fn seat(&mut self, name: Arc<str>) -> Arc<Seat> {
+        if let Some(seat) = self.vacant.remove(&name).and_then(|seat| seat.upgrade()) {
             return seat;
         }
         let id = self.next_seat;
         self.next_seat = self.next_seat.checked_add(1).unwrap_or(1);
-        Arc::new(Seat::new(id, name.into()))
+        Arc::new(Seat::new(id, name))
     }
 
     /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first
@@ -97,7 +97,7 @@ impl Registry {
             return;
         }
         let name = &mounted.seat.name;
-        self.moving.remove(&**name);
+        self.moving.remove(name);
         if mounted.group().is_none() {
             self.population[mounted.thread] -= 1;
         }
@@ -108,12 +108,12 @@ impl Registry {
             self.vacant.retain(|_, seat| seat.strong_count() > 0);
         }
         self.vacant
-            .insert((&**name).into(), Arc::downgrade(&mounted.seat));
+            .insert(name.clone(), Arc::downgrade(&mounted.seat));
     }
 
     /// True if it does not stand yet, or who mounts it has not been told.
     fn is_moving_in(&self, mounted: &Mounted) -> bool {
-        matches!(self.moving.get(&*mounted.seat.name), Some(Moving::In))
+        matches!(self.moving.get(&mounted.seat.name), Some(Moving::In))
     }
 }
 

@@ -1,10 +1,10 @@
 //! How subsystems begin: one, or many at once, of which then all stand or none.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
+use rustc_hash::FxHashSet;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -21,6 +21,9 @@ use crate::supervision::{Policy, Together};
 /// Starts a host on the thread where it is called.
 pub(crate) type Launch = Box<dyn FnOnce(Arc<Shared>, Arc<Mounted>, Standing) + Send>;
 
+/// Most names that the registry keeps room for while no subsystem begins or ends.
+const MOVING: usize = 64;
+
 /// Mounts subsystems.
 #[derive(actix::Message)]
 #[rtype(result = "Result<(), MountError>")]
@@ -34,7 +37,7 @@ pub(crate) struct Mount {
 /// A name for several.
 pub(crate) struct Front {
     /// With its parent's name before it, if it has one.
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) map: Arc<RouteMap>,
     pub(crate) choice: Choice,
 }
@@ -42,7 +45,7 @@ pub(crate) struct Front {
 /// A subsystem to be mounted.
 pub(crate) struct One {
     /// With its parent's name before it, if it has one.
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) thread: Option<usize>,
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
@@ -106,7 +109,7 @@ impl Registry {
         if let Some(name) = bad {
             return Err(MountError::BadName { name: name.into() });
         }
-        let mut names = HashSet::with_capacity(mount.each.len());
+        let mut names = FxHashSet::with_capacity_and_hasher(mount.each.len(), Default::default());
         for name in mount.names() {
             match self.moving.get(name) {
                 Some(Moving::Out(left)) => return Ok(Names::Leaving(left.clone())),
@@ -129,11 +132,11 @@ impl Registry {
 
     fn place(
         &mut self,
-        one: &One,
+        one: One,
         thread: usize,
         parent: Option<&Arc<Mounted>>,
         launch: watch::Receiver<()>,
-    ) -> Arc<Mounted> {
+    ) -> (Launch, Arc<Mounted>) {
         let placing = Placing {
             number: self.number(),
             launch,
@@ -145,10 +148,10 @@ impl Registry {
             siblings: parent.map_or(self.together, |parent| parent.together),
             parent: parent.cloned(),
         };
-        let mounted = self.settle(&one.name, &one.map, placing);
+        let mounted = self.settle(one.name, one.map, placing);
         self.shared.directory.introduce(mounted.clone());
         self.population[thread] += 1;
-        mounted
+        (one.launch, mounted)
     }
 
     fn place_front(
@@ -169,17 +172,17 @@ impl Registry {
             siblings: together,
             parent: parent.cloned(),
         };
-        self.settle(&front.name, &front.map, placing)
+        self.settle(front.name.clone(), front.map.clone(), placing)
     }
 
     /// Gives it the name's seat and its place in the family; its name is taken from now on.
-    fn settle(&mut self, name: &str, map: &Arc<RouteMap>, placing: Placing) -> Arc<Mounted> {
+    fn settle(&mut self, name: Arc<str>, map: Arc<RouteMap>, placing: Placing) -> Arc<Mounted> {
         let parent = placing.parent.clone();
-        let mounted = Arc::new(Mounted::new(self.seat(name), map.clone(), placing));
+        let mounted = Arc::new(Mounted::new(self.seat(name.clone()), map, placing));
         if let Some(parent) = parent {
             parent.adopt(mounted.clone());
         }
-        self.moving.insert(name.into(), Moving::In);
+        self.moving.insert(name, Moving::In);
         mounted
     }
 
@@ -189,14 +192,15 @@ impl Registry {
         let (launching, launch) = watch::channel(());
         let launching = Arc::new(launching);
         let mut all = Vec::with_capacity(mount.each.len() + 1);
+        self.moving.reserve(mount.each.len());
         let front = (mount.front.as_ref())
             .map(|it| self.place_front(it, mount.parent.as_ref(), launch.clone()));
         let parent = front.as_ref().or(mount.parent.as_ref());
         let mut by_thread: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for one in mount.each {
             let thread = self.choose(one.thread);
-            let mounted = self.place(&one, thread, parent, launch.clone());
-            by_thread[thread].push((one.launch, mounted.clone(), standing.another()));
+            let (launch, mounted) = self.place(one, thread, parent, launch.clone());
+            by_thread[thread].push((launch, mounted.clone(), standing.another()));
             all.push(mounted);
         }
         if let (Some(mounted), Some(front)) = (front, mount.front) {
@@ -223,10 +227,11 @@ impl Registry {
     fn insert(&mut self, all: Vec<Arc<Mounted>>) {
         for mounted in all {
             let name = mounted.seat.name.clone();
-            self.moving.remove(&*name);
+            self.moving.remove(&name);
             self.shared.directory.insert(mounted);
             self.shared.events.tell(&name, Change::Started);
         }
+        self.moving.shrink_to(MOVING);
     }
 }
 

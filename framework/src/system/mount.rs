@@ -156,7 +156,7 @@ impl MountOptions {
     }
 
     /// The name with its parent's before it.
-    pub(super) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Box<str> {
+    pub(super) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Arc<str> {
         let own_name = self.name.as_deref().unwrap_or(S::NAME);
         match parent {
             Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
@@ -173,7 +173,7 @@ impl<S: 'static> Kind<S> {
     /// A subsystem of this kind, to be mounted.
     pub(super) fn one(
         &self,
-        name: Box<str>,
+        name: Arc<str>,
         options: &MountOptions,
         factory: impl Fn() -> S + Send + 'static,
     ) -> One {

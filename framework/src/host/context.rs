@@ -1,0 +1,95 @@
+//! The context of a host: actix's own without what no host uses. `orders → `**`context`**` → life, turn`
+//!
+//! actix's `Context` has room in place for futures that an actor spawns, waits for and cancels: with it
+//! the task of a subsystem takes 512 bytes, and its start moves them about and makes three addresses. A
+//! host has one future, which gives the subsystem its turns, and takes one kind of message, the keepers'
+//! orders; its task holds nothing else and takes 128 bytes. Mailbox, addresses and envelopes are actix's.
+
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::dev::channel::{AddressReceiver, channel};
+use actix::dev::{Envelope, EnvelopeProxy, ToEnvelope};
+use actix::{Actor, ActorContext, ActorState, Addr, Handler};
+use futures_util::Stream;
+use tokio::sync::oneshot;
+
+use super::Host;
+use crate::mailbox::orders::Control;
+
+/// The orders that wait at a host before actix counts it as full, which no order asks about.
+const CAPACITY: usize = 16;
+
+/// See the module. Nobody stops a host through it: a host ends when its subsystem has.
+pub(crate) struct Context;
+
+impl ActorContext for Context {
+    fn stop(&mut self) {}
+
+    fn terminate(&mut self) {}
+
+    fn state(&self) -> ActorState {
+        ActorState::Running
+    }
+}
+
+impl<S: 'static> Actor for Host<S> {
+    type Context = Context;
+}
+
+/// An order in an actix envelope.
+struct Ordered {
+    control: Option<Control>,
+    /// Told when the host has taken it.
+    taken: Option<oneshot::Sender<()>>,
+}
+
+impl<S: 'static> ToEnvelope<Host<S>, Control> for Context {
+    fn pack(control: Control, taken: Option<oneshot::Sender<()>>) -> Envelope<Host<S>> {
+        let control = Some(control);
+        Envelope::with_proxy(Box::new(Ordered { control, taken }))
+    }
+}
+
+impl<S: 'static> EnvelopeProxy<Host<S>> for Ordered {
+    fn handle(&mut self, host: &mut Host<S>, context: &mut Context) {
+        if let Some(control) = self.control.take() {
+            host.handle(control, context);
+        }
+        if let Some(taken) = self.taken.take() {
+            let _ = taken.send(());
+        }
+    }
+}
+
+/// A host as its thread's executor has it.
+struct Task<S: 'static> {
+    host: Host<S>,
+    orders: AddressReceiver<Host<S>>,
+}
+
+// With what the executor adds it fills two cache lines, to which tasks are aligned.
+const _: () = assert!(size_of::<Task<()>>() <= 24);
+
+impl<S: 'static> Future for Task<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<()> {
+        let Task { host, orders } = self.get_mut();
+        while let Poll::Ready(Some(mut order)) = Pin::new(&mut *orders).poll_next(task) {
+            order.handle(host, &mut Context);
+        }
+        host.poll(task)
+    }
+}
+
+impl<S: 'static> Host<S> {
+    /// Starts it on this thread; it takes orders when this returns.
+    pub(crate) fn launch(self) {
+        let (address, orders) = channel(CAPACITY);
+        let address = Addr::new(address).downgrade().recipient();
+        // A host is mounted once.
+        let _ = self.hosted.works.mounted.orders.set(address);
+        drop(actix_rt::spawn(Task { host: self, orders }));
+    }
+}
