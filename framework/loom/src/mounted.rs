@@ -10,6 +10,7 @@ pub(crate) const GONE: u8 = 1;
 pub(crate) const RETIRED: u8 = 2;
 
 pub(crate) struct Mounted {
+    pub(crate) number: u64,
     pub(crate) seat: Arc<Seat>,
     pub(crate) table: u32,
     pub(crate) gone: AtomicU8,
@@ -20,6 +21,7 @@ pub(crate) struct Mounted {
 impl Mounted {
     pub(crate) fn new(seat: &Arc<Seat>, table: u32) -> Arc<Self> {
         Arc::new(Mounted {
+            number: table.into(),
             seat: seat.clone(),
             table,
             gone: AtomicU8::new(0),
