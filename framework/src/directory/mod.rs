@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
-pub(crate) use mounted::{Mounted, Placing};
+pub(crate) use mounted::{Below, Mounted, Placing};
 
 use crate::latency::OWN_BOOKS;
 use crate::ledger::Ledger;
