@@ -3,13 +3,14 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Change, MountError, Together};
+use mycelia::{Change, Failure, MountError, Together};
 use tokio::sync::Semaphore;
 
 #[derive(Message)]
@@ -331,6 +332,54 @@ async fn whoever_stops_as_soon_as_it_stands_leaves_its_name_free() {
             system.snapshot().subsystem("brief").is_none()
         })
         .await;
+    }
+    system.stop().await.unwrap();
+}
+
+/// Mounts a child when it is made anew; told to, it panics while it mounts one.
+#[derive(Subsystem, Default)]
+struct Hasty;
+
+#[derive(Message)]
+struct MountAndPanic {
+    /// Rounds of a loop in between.
+    after: u32,
+}
+
+#[routes]
+impl Hasty {
+    #[restarting]
+    async fn again(&mut self, _: Failure, ctx: Context) -> anyhow::Result<()> {
+        ctx.mount_with(named("child"), Node::default).await?;
+        Ok(())
+    }
+
+    #[route("mount")]
+    async fn mount(&mut self, MountAndPanic { after }: MountAndPanic, ctx: Context) {
+        let mut mounting = pin!(ctx.mount_with(named("child"), Node::default));
+        let _ = poll_once(mounting.as_mut()).await;
+        for _ in 0..after {
+            std::hint::spin_loop();
+        }
+        panic!("{ON_PURPOSE}")
+    }
+}
+
+#[mycelia::test]
+async fn whoever_panics_while_it_mounts_a_child_finds_the_name_free_when_it_is_made_anew() {
+    let _watch = watchdog();
+    let (system, _gate) = system(Together::OneForOne).await;
+    system.mount(Hasty::default).await.unwrap();
+    let mut watch = system.watch("hasty");
+    let panic = Change::Failed(Failure::Panic(ON_PURPOSE.into()));
+    // The registry may be anywhere on the way of the first mount.
+    for round in 0..3000 {
+        let after = round % 400 * 5;
+        let message = MountAndPanic { after };
+        system.tell("hasty://mount", message).await.unwrap();
+        assert_eq!(watch.next().await.unwrap().change, panic);
+        assert_eq!(watch.next().await.unwrap().change, Change::Restarted);
+        system.unmount("hasty/child").await.unwrap();
     }
     system.stop().await.unwrap();
 }

@@ -2,13 +2,14 @@
 
 mod common;
 
+use std::pin::pin;
 use std::time::Duration;
 
-use common::{ON_PURPOSE, quiet_panics, watchdog};
+use common::{ON_PURPOSE, poll_once, quiet_panics, watchdog};
 
 use mycelia::prelude::*;
 use mycelia::test::{Halt, Outcome, Plant, Simulation, SimulationError, check_seeds};
-use mycelia::{Backoff, MountError, Together};
+use mycelia::{Backoff, Change, Failure, MountError, Together};
 
 #[path = "../../examples/simulation/model/mod.rs"]
 mod model;
@@ -310,6 +311,67 @@ fn one_who_is_woken_for_room_and_then_refused_lets_the_next_one_look() {
             let ledger = system.unmount("parent").await.unwrap();
             assert_eq!(ledger.handled, 1);
             assert!(first.await.unwrap().is_err());
+            system.stop().await.unwrap();
+        })
+    });
+}
+
+/// Mounts its child when it is made anew; told to replace that, it panics on the way.
+#[derive(Subsystem, Default)]
+struct Hasty;
+
+#[routes]
+impl Hasty {
+    #[restarting]
+    async fn again(&mut self, _: Failure, ctx: Context) -> anyhow::Result<()> {
+        ctx.mount_with(named("child"), Counter::default).await?;
+        Ok(())
+    }
+
+    /// Looks so often how it goes on with unmounting its child and mounting another.
+    #[route("replace")]
+    async fn replace(&mut self, Add(looks): Add, ctx: Context) -> u64 {
+        let mounting = ctx.mount_with(named("child"), Counter::default);
+        let mut both = pin!(async { tokio::join!(ctx.unmount("child"), mounting) });
+        for look in 0..looks {
+            match look {
+                0 => {}
+                1 => tokio::task::yield_now().await,
+                _ => tokio::time::sleep(MS).await,
+            }
+            if poll_once(both.as_mut()).await.is_some() {
+                break;
+            }
+        }
+        panic!("{ON_PURPOSE}")
+    }
+}
+
+#[test]
+fn whoever_panics_while_it_replaces_a_child_is_made_anew_with_a_new_one() {
+    let _watch = watchdog();
+    quiet_panics();
+    check_seeds(0..300, |seed| {
+        Simulation::new(seed).run(|sim| async move {
+            let system = sim.system(System::builder()).await.unwrap();
+            system.mount(Hasty::default).await.unwrap();
+            if seed % 3 > 0 {
+                let child = named("child").parent("hasty");
+                system.mount_with(child, Counter::default).await.unwrap();
+                let slow = u64::from(sim.rng().below(8));
+                system.tell("hasty/child://slow", Add(slow)).await.unwrap();
+            }
+            let mut watch = system.watch("hasty");
+            let looks = u64::from(1 + sim.rng().below(8));
+            system.tell("hasty://replace", Add(looks)).await.unwrap();
+            let mut changes = Vec::new();
+            while changes.last() != Some(&Change::Restarted) {
+                changes.push(watch.next().await.unwrap().change);
+            }
+            // The name was free for its second life: that did not fail at its start.
+            let panic = Change::Failed(Failure::Panic(ON_PURPOSE.into()));
+            assert_eq!(changes, [panic, Change::Restarted]);
+            assert_eq!(system.ask("hasty/child://sum", Add(1)).await.unwrap(), 1);
             system.stop().await.unwrap();
         })
     });

@@ -10,10 +10,9 @@ use std::sync::{Arc, PoisonError};
 
 #[cfg(loom)]
 use crate::mounted;
-#[cfg(not(loom))]
-pub(crate) use mounted::Placing;
-
 pub(crate) use mounted::Mounted;
+#[cfg(not(loom))]
+pub(crate) use mounted::{Below, Placing};
 
 use crate::latency::OWN_BOOKS;
 use crate::ledger::Ledger;

@@ -55,6 +55,10 @@ pub(crate) struct Mounted {
     leaving: AtomicU8,
     /// 1 while its children are ended because it is made anew.
     halting: AtomicU8,
+    /// Mounts below it that were asked for, and that the registry has not settled yet.
+    asked: AtomicU32,
+    /// Raised whenever its children are ended because it is made anew.
+    life: AtomicU32,
     /// Told when its host takes orders, or when there is none; `None` once it stands.
     launch: Mutex<Option<watch::Receiver<()>>>,
     /// Where the host takes orders, once it stands.
@@ -109,6 +113,8 @@ impl Mounted {
         Mounted {
             number: placing.number,
             halting: AtomicU8::new(0),
+            asked: AtomicU32::new(0),
+            life: AtomicU32::new(0),
             launch: Mutex::new(Some(placing.launch)),
             baseline: Some(seat.ledger())
                 .filter(|ledger| ledger.sent > 0)
@@ -176,13 +182,15 @@ impl Mounted {
         self.leaving.load(Ordering::Relaxed) != 0
     }
 
-    /// Lets no child be mounted below it for as long as its children are ended.
+    /// Lets no child be mounted below it for as long as its children are ended; nor ever one that was asked
+    /// for before.
     pub(crate) fn halt_children(&self, is_halting: bool) {
         self.halting.store(is_halting.into(), Ordering::Relaxed);
+        self.life.fetch_add(is_halting.into(), Ordering::Relaxed);
     }
 
     /// True if no child may be mounted below it, now or ever.
-    pub(crate) fn takes_no_children(&self) -> bool {
+    fn takes_no_children(&self) -> bool {
         self.is_leaving() || self.halting.load(Ordering::Relaxed) != 0
     }
 
@@ -202,11 +210,9 @@ impl Mounted {
 
     /// True if its restart is nobody else's business.
     pub(crate) fn restarts_alone(&self) -> bool {
-        self.siblings == Together::OneForOne
-            && self
-                .extras
-                .get()
-                .is_none_or(|extras| lock(&extras.children).is_empty())
+        // A child is among its children before it is not asked for any more.
+        let is_asked = || self.asked.load(Ordering::Acquire) > 0;
+        self.siblings == Together::OneForOne && !is_asked() && self.children().is_empty()
     }
 
     /// Its children, in the order in which they were started; a name for several is one.
@@ -317,5 +323,34 @@ impl Mounted {
 
     pub(crate) fn last_failure(&self) -> Option<Box<str>> {
         lock(&self.extras.get()?.last_failure).clone()
+    }
+}
+
+/// The parent of what is about to be mounted. While this is there, its restart concerns the registry: the
+/// value that is made anew finds nothing mounted, and may use the names again.
+pub(crate) struct Below {
+    pub(crate) parent: Arc<Mounted>,
+    life: u32,
+}
+
+impl Below {
+    pub(crate) fn new(parent: Arc<Mounted>) -> Self {
+        parent.asked.fetch_add(1, Ordering::Relaxed);
+        Below {
+            life: parent.life.load(Ordering::Relaxed),
+            parent,
+        }
+    }
+
+    /// True if the parent takes no children, now or ever, or has been made anew since.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.parent.takes_no_children() || self.parent.life.load(Ordering::Relaxed) != self.life
+    }
+}
+
+impl Drop for Below {
+    fn drop(&mut self) {
+        // Release: see `restarts_alone`.
+        self.parent.asked.fetch_sub(1, Ordering::Release);
     }
 }

@@ -334,9 +334,10 @@ impl<S: 'static> Resident<S> {
         }
     }
 
-    /// Calls the last hook, once, after the last message; false if it still waits.
+    /// Calls the last hook, once, after the last message; false if it still waits. What never stood has none.
     pub(super) fn is_stopped(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> bool {
         if std::mem::replace(&mut self.stopped_called, true)
+            || self.standing.is_some()
             || self.desk.state.is_none()
             || works.handlers.hooks.stopped.is_none()
         {

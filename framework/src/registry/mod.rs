@@ -50,7 +50,8 @@ pub(crate) struct Registry {
 }
 
 enum Moving {
-    In,
+    /// The mount of that number.
+    In(u64),
     /// Tells when it is over.
     Out(watch::Receiver<()>),
 }
@@ -113,7 +114,8 @@ impl Registry {
 
     /// True if it does not stand yet, or who mounts it has not been told.
     fn is_moving_in(&self, mounted: &Mounted) -> bool {
-        matches!(self.moving.get(&mounted.seat.name), Some(Moving::In))
+        let moving = self.moving.get(&mounted.seat.name);
+        matches!(moving, Some(Moving::In(number)) if *number == mounted.number)
     }
 }
 

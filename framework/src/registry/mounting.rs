@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Moving, Registry, ending};
-use crate::directory::{Mounted, Placing};
+use crate::directory::{Below, Mounted, Placing};
 use crate::error::MountError;
 use crate::events::Change;
 use crate::host::standing::{Fallen, Standing, standing};
@@ -28,7 +28,7 @@ const MOVING: usize = 64;
 #[derive(actix::Message)]
 #[rtype(result = "Result<(), MountError>")]
 pub(crate) struct Mount {
-    pub(crate) parent: Option<Arc<Mounted>>,
+    pub(crate) parent: Option<Below>,
     /// The name that they share, if they do; theirs follow it.
     pub(crate) front: Option<Front>,
     pub(crate) each: Vec<One>,
@@ -70,8 +70,8 @@ impl Mount {
 
     /// The text before the names that the caller gave.
     fn prefix(&self) -> Option<&str> {
-        let parent = self.parent.as_ref()?;
-        Some(&parent.seat.name)
+        let below = self.parent.as_ref()?;
+        Some(&below.parent.seat.name)
     }
 }
 
@@ -89,11 +89,7 @@ impl Registry {
         if self.shared.phase() != Phase::Open {
             return Err(MountError::Stopped);
         }
-        if mount
-            .parent
-            .as_ref()
-            .is_some_and(|parent| parent.takes_no_children())
-        {
+        if mount.parent.as_ref().is_some_and(Below::is_refused) {
             return Err(MountError::Stopped);
         }
         let threads = self.threads.len();
@@ -182,7 +178,7 @@ impl Registry {
         if let Some(parent) = parent {
             parent.adopt(mounted.clone());
         }
-        self.moving.insert(name, Moving::In);
+        self.moving.insert(name, Moving::In(mounted.number));
         mounted
     }
 
@@ -193,9 +189,9 @@ impl Registry {
         let launching = Arc::new(launching);
         let mut all = Vec::with_capacity(mount.each.len() + 1);
         self.moving.reserve(mount.each.len());
-        let front = (mount.front.as_ref())
-            .map(|it| self.place_front(it, mount.parent.as_ref(), launch.clone()));
-        let parent = front.as_ref().or(mount.parent.as_ref());
+        let above = mount.parent.as_ref().map(|below| &below.parent);
+        let front = (mount.front.as_ref()).map(|it| self.place_front(it, above, launch.clone()));
+        let parent = front.as_ref().or(above);
         let mut by_thread: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for one in mount.each {
             let thread = self.choose(one.thread);

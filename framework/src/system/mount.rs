@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::System;
-use crate::directory::Mounted;
+use crate::directory::{Below, Mounted};
 use crate::error::{MountError, SendError, UnmountError};
 use crate::host::Host;
 use crate::ledger::Ledger;
@@ -307,7 +307,7 @@ impl System {
         let each = vec![kind.one(name, &options, factory)];
         let front = None;
         self.send_mount(Mount {
-            parent,
+            parent: parent.map(Below::new),
             front,
             each,
         })

@@ -1,6 +1,7 @@
 //! Mounting several at once: replicas that share a name, and any number under names of their own.
 
 use super::{MountOptions, System};
+use crate::directory::Below;
 use crate::error::MountError;
 use crate::registry::mounting::{Front, Mount};
 use crate::replicas::Replicas;
@@ -42,7 +43,7 @@ impl System {
         let each = (0..replicas.count())
             .map(|n| kind.one(format!("{name}/{n}").into(), &options, factory.clone()));
         let mount = Mount {
-            parent,
+            parent: parent.map(Below::new),
             each: each.collect(),
             front: Some(Front {
                 name,
@@ -102,7 +103,7 @@ impl System {
         let front = None;
         let each = ones;
         self.send_mount(Mount {
-            parent,
+            parent: parent.map(Below::new),
             front,
             each,
         })

@@ -1,0 +1,123 @@
+//! Promises 1 and 2, of plain actix actors among subsystems: they get their messages in order, once each, and
+//! what they can't answer counts as failed.
+
+mod common;
+
+use actix::{Actor, ActorContext, Handler};
+use common::{figures, quiet, watchdog};
+use mycelia::prelude::*;
+use mycelia::{AskError, DeadReason, MountError};
+
+/// The reply is the sum.
+#[derive(Message, actix::Message)]
+#[message(reply = u64)]
+#[rtype(result = "u64")]
+struct Deposit(u64);
+
+#[derive(Message, actix::Message)]
+#[rtype(result = "()")]
+struct Close;
+
+#[derive(Default)]
+struct Account {
+    sum: u64,
+    last: u64,
+}
+
+impl Actor for Account {
+    type Context = actix::Context<Self>;
+}
+
+impl Handler<Deposit> for Account {
+    type Result = u64;
+
+    fn handle(&mut self, Deposit(amount): Deposit, _: &mut Self::Context) -> u64 {
+        assert!(amount > self.last, "{amount} after {}", self.last);
+        self.last = amount;
+        self.sum += amount;
+        self.sum
+    }
+}
+
+impl Handler<Close> for Account {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+async fn system() -> System {
+    let system = System::builder().threads(2).pool(16).start().await.unwrap();
+    let account = Account::default().start();
+    system
+        .mount_actor("account", account, |routes| {
+            routes.on::<Deposit>("deposit").on::<Close>("close");
+        })
+        .await
+        .unwrap();
+    system
+}
+
+#[mycelia::test]
+async fn an_actix_actor_gets_what_is_sent_to_its_path_once_and_in_order() {
+    let _watch = watchdog();
+    let system = system().await;
+    for amount in 1..=200 {
+        let deposit = Deposit(amount);
+        system.tell("account://deposit", deposit).await.unwrap();
+    }
+    let sum = system.ask("account://deposit", Deposit(1000)).await;
+    assert_eq!(sum.unwrap(), 200 * 201 / 2 + 1000);
+    assert_eq!(figures(&quiet(&system).await), [201, 201, 0, 0, 0, 0]);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn what_is_sent_to_an_actix_actor_that_has_stopped_counts_as_failed_and_its_asker_is_told() {
+    let _watch = watchdog();
+    let system = system().await;
+    let mut letters = system.dead_letters();
+    system.ask("account://close", Close).await.unwrap();
+    let asked = system.ask("account://deposit", Deposit(1)).await;
+    assert!(matches!(asked, Err(AskError::Failed(_))), "{asked:?}");
+    let deposit = Deposit(2);
+    system.tell("account://deposit", deposit).await.unwrap();
+    let letter = letters.next().await.unwrap();
+    assert!(matches!(letter.reason, DeadReason::Failed(_)), "{letter}");
+    assert_eq!(figures(&quiet(&system).await), [3, 1, 2, 0, 0, 0]);
+    // The subsystem that stands for it is none the worse.
+    let now = system.snapshot();
+    assert_eq!(now.subsystem("account").unwrap().restarts, 0);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn routes_to_an_actix_actor_with_a_mistake_are_refused_when_they_are_mounted() {
+    let _watch = watchdog();
+    let system = system().await;
+    let account = Account::default().start();
+    let bad = [
+        ("{", "deposit", "pattern `{`: "),
+        (
+            "deposit",
+            "deposit",
+            "two handlers take `actors::Deposit` on `deposit`",
+        ),
+        (
+            "{a}/deposit",
+            "{b}/deposit",
+            "the patterns `{a}/deposit` and `{b}/deposit` match the same paths",
+        ),
+    ];
+    for (first, second, start) in bad {
+        let mounted = system.mount_actor("other", account.clone(), |routes| {
+            routes.on::<Deposit>(first).on::<Deposit>(second);
+        });
+        let text = mounted.await.unwrap_err().to_string();
+        assert!(text.starts_with(start), "{text}");
+    }
+    let taken = system.mount_actor("account", account, |_| {}).await;
+    assert!(matches!(taken, Err(MountError::NameTaken { .. })));
+    system.stop().await.unwrap();
+}
