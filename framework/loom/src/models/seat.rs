@@ -81,6 +81,7 @@ fn a_mailbox_that_closes_while_its_lanes_are_made_refuses_a_message_or_gives_it_
     });
 }
 
+/// What a handle that is kept over an unmount meets; for one who sends by name see [`directory`](super::directory).
 #[test]
 fn a_message_sent_while_its_subsystem_is_mounted_anew_is_refused_or_reaches_one_of_the_hosts() {
     up_to(3, || {
