@@ -37,7 +37,7 @@ struct Gate(Semaphore);
 
 type Begin = Arc<dyn Fn(&Context) -> anyhow::Result<Task> + Send + Sync>;
 
-/// Has one place only, and handles its first tick for as long as the gate is closed.
+/// Handles its first tick for as long as the gate is closed.
 #[derive(Subsystem)]
 struct Narrow {
     begin: Begin,
@@ -64,8 +64,10 @@ impl Narrow {
     }
 }
 
-/// Mounts one whose mailbox is full when its tasks come; lets it go on after they have met that.
+/// Mounts one whose mailbox is full, if it has one place, when its tasks come; lets it go on after they
+/// have met that.
 async fn narrow(
+    capacity: u32,
     overflow: Overflow,
     begin: impl Fn(&Context) -> anyhow::Result<Task> + Send + Sync + 'static,
 ) -> (System, Arc<Seen>) {
@@ -81,7 +83,7 @@ async fn narrow(
     let factory = move || Narrow {
         begin: begin.clone(),
     };
-    let options = MountOptions::new().capacity(1).overflow(overflow);
+    let options = MountOptions::new().capacity(capacity).overflow(overflow);
     system.mount_with(options, factory).await.unwrap();
     let ledger = || system.snapshot().subsystem("narrow").unwrap().ledger;
     until("a tick is in its handler", || ledger().sent > 0).await;
@@ -105,7 +107,7 @@ async fn a_timer_goes_on_after_its_mailbox_was_full_whatever_the_policy() {
         .into_iter()
         .flat_map(|one| [(one, Missed::Skip), (one, Missed::Burst)])
     {
-        let (system, seen) = narrow(overflow, move |ctx| {
+        let (system, seen) = narrow(1, overflow, move |ctx| {
             ctx.every(2 * MS, missed, "tick", || Tick(1))?;
             Ok(ctx.every(2 * MS, missed, "tick", || Tick(2))?)
         })
@@ -119,7 +121,7 @@ async fn a_timer_goes_on_after_its_mailbox_was_full_whatever_the_policy() {
 #[mycelia::test]
 async fn a_mailbox_that_rejects_loses_nothing_of_a_stream_and_no_alarm() {
     let _watch = watchdog();
-    let (system, seen) = narrow(Overflow::Reject, |ctx| {
+    let (system, seen) = narrow(1, Overflow::Reject, |ctx| {
         ctx.stream("tick", stream::iter(0..20).map(Tick))?;
         Ok(ctx.after(5 * MS, "tick", Tick(100))?)
     })
@@ -137,7 +139,7 @@ async fn a_stream_that_is_always_ready_leaves_its_thread_to_others_and_can_be_ca
     let task = Arc::new(Mutex::new(None));
     let kept = task.clone();
     // What is dropped makes no sender wait: nothing but the stream itself could let others go on.
-    let (system, seen) = narrow(Overflow::DropOldest, move |ctx| {
+    let (system, seen) = narrow(1, Overflow::DropOldest, move |ctx| {
         let task = ctx.stream("tick", stream::repeat(Tick(1)))?;
         *kept.lock().unwrap() = Some(task.clone());
         Ok(task)
@@ -153,7 +155,7 @@ async fn a_stream_that_is_always_ready_leaves_its_thread_to_others_and_can_be_ca
 async fn a_stream_that_cancels_itself_sends_nothing_more() {
     let _watch = watchdog();
     let task = Arc::new(Mutex::new(None::<Task>));
-    let (system, seen) = narrow(Overflow::Wait, move |ctx| {
+    let (system, seen) = narrow(1000, Overflow::Wait, move |ctx| {
         let own = task.clone();
         let ticks = stream::iter(0..100).inspect(move |n| {
             if *n == 4

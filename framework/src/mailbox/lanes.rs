@@ -215,8 +215,10 @@ impl Lanes {
         }
     }
 
-    /// The host goes to sleep if there is nothing in any lane.
+    /// The host goes to sleep if there is nothing in any lane, nor in the room: a sender that wanted to drop
+    /// the oldest may have brought there what nobody may drop, and wakes nobody.
     pub(super) fn sleep(&self) -> bool {
-        self.inboxes.iter().all(Inbox::sleep)
+        let is_dry = self.inboxes.iter().all(Inbox::sleep);
+        is_dry && lock(&self.room).chains.iter().all(Chain::is_empty)
     }
 }

@@ -7,7 +7,7 @@ use super::world::{Host, Sent, TABLE, World};
 use super::{in_full, up_to, with_loads_up_to};
 use crate::mailbox::Limits;
 use crate::overflow::Overflow;
-use crate::priority::Priority::{High, Low, Normal};
+use crate::priority::Priority::{Control, High, Low, Normal};
 
 fn sorted(parts: impl IntoIterator<Item = Vec<u32>>) -> Vec<u32> {
     let mut all: Vec<u32> = parts.into_iter().flatten().collect();
@@ -81,6 +81,7 @@ fn a_mailbox_that_closes_while_its_lanes_are_made_refuses_a_message_or_gives_it_
     });
 }
 
+/// What a handle that is kept over an unmount meets; for one who sends by name see [`directory`](super::directory).
 #[test]
 fn a_message_sent_while_its_subsystem_is_mounted_anew_is_refused_or_reaches_one_of_the_hosts() {
     up_to(3, || {
@@ -257,6 +258,19 @@ fn a_host_that_goes_to_rest_while_a_sender_drops_the_oldest_is_woken_by_the_new_
         };
         let seat = &world.seat;
         host.serve_until(|host| host.begun.contains(&1) || seat.ledger().sent > seat.accepted());
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_host_never_rests_over_a_message_that_a_sender_found_and_could_not_drop() {
+    up_to(3, || {
+        let world = World::with(2, 1, Overflow::DropOldest);
+        let mut host = Host::of(&world);
+        assert!(!host.begin());
+        // The second finds the first one, which nobody may drop, and is dropped itself: it wakes nobody.
+        let sender = world.sender([(0, Control), (1, Normal)]);
+        host.serve_until(|host| host.begun.contains(&0));
         sender.join().unwrap();
     });
 }
