@@ -171,7 +171,8 @@ impl Handler<EndAll> for Registry {
         self.ended = Some(ended);
         let end = end_all(self.shared.clone(), deadline);
         Box::pin(end.into_actor(self).map(move |(all, ended), registry, _| {
-            for mounted in all {
+            // The youngest first: they stand last in the directory's list.
+            for mounted in all.into_iter().rev() {
                 // What is leaving is vacated by its own unmount.
                 if registry.shared.directory.remove(&mounted) {
                     registry.vacate(&mounted);
