@@ -88,7 +88,11 @@ impl Directory {
         };
         mounted.gone.store(GONE, Ordering::Release);
         if mounted.group().is_none() {
-            self.roster_mut().retain(|one| !Arc::ptr_eq(one, &mounted));
+            let mut roster = self.roster_mut();
+            if let Some(at) = roster.iter().rposition(|one| Arc::ptr_eq(one, &mounted)) {
+                roster.remove(at);
+            }
+            drop(roster);
             gone.leaving.push(mounted);
         }
         drop(gone);

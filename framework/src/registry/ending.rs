@@ -180,7 +180,8 @@ impl Handler<EndAll> for Registry {
             (all, ended)
         };
         Box::pin(end.into_actor(self).map(move |(all, ended), registry, _| {
-            for mounted in all {
+            // The youngest first: they stand last in the directory's list.
+            for mounted in all.into_iter().rev() {
                 // What is leaving is vacated by its own unmount.
                 if registry.shared.directory.remove(&mounted) {
                     registry.vacate(&mounted);

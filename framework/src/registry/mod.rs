@@ -25,6 +25,9 @@ use crate::shared::Shared;
 use crate::supervision::Together;
 use ending::Ended;
 
+/// How many vacant seats are kept before those that nobody needs are looked for.
+const VACANT: usize = 64;
+
 /// The registry actor of a system.
 pub(crate) struct Registry {
     shared: Arc<Shared>,
@@ -39,6 +42,8 @@ pub(crate) struct Registry {
     mounts: watch::Sender<u32>,
     /// Seats of unmounted subsystems that handles still point to.
     vacant: FxHashMap<Arc<str>, Weak<Seat>>,
+    /// How many of those there may be before those that no handle points to are forgotten.
+    vacant_limit: usize,
     /// Those that are being restarted together.
     restarting: FxHashSet<SeatId>,
     /// Failures of those, to be looked at afterwards.
@@ -69,6 +74,7 @@ impl Registry {
             moving: FxHashMap::default(),
             mounts: watch::Sender::new(0),
             vacant: FxHashMap::default(),
+            vacant_limit: VACANT,
             restarting: FxHashSet::default(),
             postponed: Vec::new(),
             ended: None,
@@ -105,8 +111,10 @@ impl Registry {
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
         }
-        if self.vacant.len() > 64 {
+        if self.vacant.len() > self.vacant_limit {
             self.vacant.retain(|_, seat| seat.strong_count() > 0);
+            // When many leave at once, all of them are not gone through for each.
+            self.vacant_limit = VACANT.max(2 * self.vacant.len());
         }
         self.vacant
             .insert(name.clone(), Arc::downgrade(&mounted.seat));

@@ -192,7 +192,10 @@ impl Registry {
         let above = mount.parent.as_ref().map(|below| &below.parent);
         let front = (mount.front.as_ref()).map(|it| self.place_front(it, above, launch.clone()));
         let parent = front.as_ref().or(above);
-        let mut by_thread: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
+        let share = mount.each.len().div_ceil(self.threads.len());
+        let mut by_thread: Vec<Vec<_>> = (self.threads.iter())
+            .map(|_| Vec::with_capacity(share))
+            .collect();
         for one in mount.each {
             let thread = self.choose(one.thread);
             let (launch, mounted) = self.place(one, thread, parent, launch.clone());
