@@ -112,16 +112,21 @@ impl<S: 'static> Resident<S> {
         let links = &shared.pool.links;
         let mut rest = works.mounted.seat.close(links);
         fate::preempt(Point::Closed);
+        let mut reject = |token| {
+            reject(
+                works,
+                Envelope::new(&shared.pool.slab, token),
+                &mut gathered,
+            )
+        };
         let mut kept = self.all_kept(links);
         while let Some(token) = kept.pop_front(links) {
-            let envelope = Envelope::new(&shared.pool.slab, token);
-            reject(works, envelope, &mut gathered);
+            reject(token);
         }
         self.order = Order::Abort;
         loop {
             while let Some(token) = self.backlog.pop_front(links) {
-                let envelope = Envelope::new(&shared.pool.slab, token);
-                reject(works, envelope, &mut gathered);
+                reject(token);
             }
             match rest.take() {
                 Some(taken) => self.account(works, taken),
@@ -130,8 +135,7 @@ impl<S: 'static> Resident<S> {
         }
         if let Some(lanes) = works.mounted.seat.lanes() {
             while let Some(token) = self.next_of(lanes, works, links) {
-                let envelope = Envelope::new(&shared.pool.slab, token);
-                reject(works, envelope, &mut gathered);
+                reject(token);
             }
         }
         gathered.begin_turn(&mut self.went_on);
