@@ -212,7 +212,9 @@ impl Mounted {
     pub(crate) fn restarts_alone(&self) -> bool {
         // A child is among its children before it is not asked for any more.
         let is_asked = || self.asked.load(Ordering::Acquire) > 0;
-        self.siblings == Together::OneForOne && !is_asked() && self.children().is_empty()
+        let has_none = |extras: &Extras| lock(&extras.children).is_empty();
+        let is_childless = || self.extras.get().is_none_or(has_none);
+        self.siblings == Together::OneForOne && !is_asked() && is_childless()
     }
 
     /// Its children, in the order in which they were started; a name for several is one.
