@@ -133,10 +133,10 @@ pub(crate) struct ToPath<'s, P> {
 impl<P: AsPath> ToPath<'_, P> {
     /// Resolves the path and calls `send` with what it leads to.
     #[inline(always)]
-    fn resolve<M: Message, R>(
+    fn resolve<M: Message>(
         &self,
-        send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
-    ) -> Result<R, Failed> {
+        send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         let memory = Memory::of(&self.shared.directory);
         if let Some(text) = self.path.as_text()
             && let Some(way) = memory.way(text)
@@ -149,18 +149,18 @@ impl<P: AsPath> ToPath<'_, P> {
                     Source::Path(&captures)
                 }
             };
-            let address = Address::new(source, way.query(text));
-            return send_to(&way.mounted, way.route, address, send);
+            let mut address = Address::new(source, way.query(text));
+            return send_to(&way.mounted, way.route, &mut address, send);
         }
         self.resolve_anew(&memory, send)
     }
 
     #[inline(never)]
-    fn resolve_anew<M: Message, R>(
+    fn resolve_anew<M: Message>(
         &self,
         memory: &Memory,
-        send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
-    ) -> Result<R, Failed> {
+        send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         let path = match self.path.as_path() {
             Ok(path) => path,
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
@@ -171,21 +171,21 @@ impl<P: AsPath> ToPath<'_, P> {
             return Err(Failed::refused(SendError::NoRoute { path }));
         };
         memory.learn(&path, &mounted, route, captures.spans());
-        let address = Address::new(Source::Path(&captures), path.query());
-        send_to(&mounted, route, address, send)
+        let mut address = Address::new(Source::Path(&captures), path.query());
+        send_to(&mounted, route, &mut address, send)
     }
 }
 
 #[inline(always)]
-fn send_to<M: Message, R>(
+fn send_to<M: Message>(
     mounted: &Mounted,
     route: u16,
-    address: Address<'_>,
-    send: impl FnOnce(&Target<'_, M>, Address<'_>, &dyn Fn() -> Box<str>) -> Result<R, Failed>,
-) -> Result<R, Failed> {
+    address: &mut Address<'_>,
+    send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let mounted = match mounted.group() {
         None => mounted,
-        Some(group) => group.choose(route, &address),
+        Some(group) => group.choose(route, address),
     };
     let route = &mounted.map.routes[usize::from(route)];
     let pack = match pack_of::<M>(mounted, route) {
@@ -218,9 +218,14 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
         self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
     }
 
-    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
+    fn ask(
+        &self,
+        patience: Patience,
+        message: &mut Option<M>,
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
         self.resolve(|target, address, route| {
-            target.ask(self.shared, address, patience, message, route)
+            target.ask(self.shared, address, patience, message, asked, route)
         })
     }
 }

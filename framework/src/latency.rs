@@ -28,6 +28,16 @@ pub(crate) struct Sample {
     pub(crate) ended: Stamp,
 }
 
+impl Sample {
+    /// In the place of one.
+    pub(crate) const NONE: Sample = Sample {
+        route: 0,
+        sent: Stamp(0),
+        started: Stamp(0),
+        ended: Stamp(0),
+    };
+}
+
 /// The histograms of a subsystem, or of a kind on one thread, by route.
 #[derive(Debug)]
 pub(crate) struct Book(Box<[OnceBox<Page>]>);

@@ -48,10 +48,12 @@ struct Verdict {
     waiter: AtomicWaker,
 }
 
-/// A wait that lasts as long as this value.
+/// A wait that was begun.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    id: u64,
+    /// Its number, by which it is ended.
+    pub(crate) id: u64,
+    /// None for a reply.
     verdict: Option<Arc<Verdict>>,
 }
 
@@ -90,9 +92,9 @@ impl Waits {
         Ok(Wait { id, verdict })
     }
 
-    pub(crate) fn end(&self, wait: &Wait) {
+    pub(crate) fn end(&self, id: u64) {
         let mut edges = lock(&self.edges);
-        if let Some(at) = edges.list.iter().position(|edge| edge.id == wait.id) {
+        if let Some(at) = edges.list.iter().position(|edge| edge.id == id) {
             edges.list.swap_remove(at);
         }
     }
@@ -238,7 +240,7 @@ mod tests {
     fn a_wait_that_ended_closes_no_circle() {
         let waits = Waits::default();
         let one = waits.begin(1, For::Reply(2)).unwrap();
-        waits.end(&one);
+        waits.end(one.id);
         assert!(waits.begin(2, For::Reply(1)).is_ok());
     }
 

@@ -40,9 +40,13 @@ impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
             .with(|captures| self.route.tell_with(captures, message))
     }
 
-    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
-        self.captures
-            .with(|captures| self.route.ask_with(captures, patience, message))
+    fn ask(
+        &self,
+        patience: Patience,
+        message: &mut Option<M>,
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
+        (self.captures).with(|captures| self.route.ask_with(captures, patience, message, asked))
     }
 }
 

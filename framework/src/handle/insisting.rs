@@ -57,7 +57,12 @@ impl<M: Message> To<M> for Insisting<'_, M> {
         To::tell(&self.0, message).map_err(|failed| self.wait_if_full(failed))
     }
 
-    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
-        To::ask(&self.0, patience, message).map_err(|failed| self.wait_if_full(failed))
+    fn ask(
+        &self,
+        patience: Patience,
+        message: &mut Option<M>,
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
+        To::ask(&self.0, patience, message, asked).map_err(|failed| self.wait_if_full(failed))
     }
 }

@@ -166,18 +166,18 @@ impl<M: Message> Route<M> {
 
     #[inline(always)]
     fn tell_here(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
-        let address = self.address(captures);
+        let mut address = self.address(captures);
         if self.inner.several.is_some() {
-            return self.tell_one(address, message);
+            return self.tell_one(&mut address, message);
         }
         self.target(&self.inner.seat)
-            .tell(&self.shared, address, message, || self.text())
+            .tell(&self.shared, &mut address, message, || self.text())
     }
 
     /// Sends to one of those who share the name.
     #[inline(never)]
-    fn tell_one(&self, address: Address<'_>, message: &mut Option<M>) -> Result<(), Failed> {
-        self.target(self.choose(&address))
+    fn tell_one(&self, address: &mut Address<'_>, message: &mut Option<M>) -> Result<(), Failed> {
+        self.target(self.choose(address))
             .tell(&self.shared, address, message, || self.text())
     }
 
@@ -196,11 +196,12 @@ impl<M: Message> Route<M> {
         captures: &[Capture<'_>],
         patience: Patience,
         message: &mut Option<M>,
-    ) -> Result<Asked, Failed> {
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
         if !self.is_good_for(captures.len()) {
-            return self.ask_renewed(captures, patience, message);
+            return self.ask_renewed(captures, patience, message, asked);
         }
-        self.ask_here(captures, patience, message)
+        self.ask_here(captures, patience, message, asked)
     }
 
     #[cold]
@@ -209,9 +210,10 @@ impl<M: Message> Route<M> {
         captures: &[Capture<'_>],
         patience: Patience,
         message: &mut Option<M>,
-    ) -> Result<Asked, Failed> {
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
         self.renewed(captures.len())?
-            .ask_here(captures, patience, message)
+            .ask_here(captures, patience, message, asked)
     }
 
     #[inline(always)]
@@ -220,14 +222,16 @@ impl<M: Message> Route<M> {
         captures: &[Capture<'_>],
         patience: Patience,
         message: &mut Option<M>,
-    ) -> Result<Asked, Failed> {
-        let address = self.address(captures);
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
+        let mut address = self.address(captures);
         let seat = match &self.inner.several {
             None => &self.inner.seat,
             Some(_) => self.choose(&address),
         };
+        let route = || self.text();
         self.target(seat)
-            .ask(&self.shared, address, patience, message, || self.text())
+            .ask(&self.shared, &mut address, patience, message, asked, route)
     }
 
     /// Sends a message; waits while there is no room.
@@ -299,10 +303,17 @@ impl<M: Message> To<M> for &Route<M> {
         }
     }
 
-    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed> {
+    fn ask(
+        &self,
+        patience: Patience,
+        message: &mut Option<M>,
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed> {
         match &self.inner.fixed {
-            None => self.ask_with(&[], patience, message),
-            Some(texts) => with_texts(texts, |captures| self.ask_with(captures, patience, message)),
+            None => self.ask_with(&[], patience, message, asked),
+            Some(texts) => with_texts(texts, |captures| {
+                self.ask_with(captures, patience, message, asked)
+            }),
         }
     }
 }

@@ -107,18 +107,26 @@ impl<S: 'static> Resident<S> {
     /// Fills the backlog from the inbox.
     #[inline(never)]
     fn take_all(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
-        let seat = &works.mounted.seat;
-        let taken = match self.order {
-            Order::Drain => seat.close(links),
-            // One that gets a message now and then counts as asleep from here on: it need not say so
-            // again after that message.
-            _ => seat.inbox.take(links, self.looks == 0),
-        };
-        self.account(works, taken?);
+        if self.order == Order::Drain {
+            return self.take_last(works, links);
+        }
+        // One that gets a message now and then counts as asleep from here on: it need not say so again
+        // after that message.
+        let taken = works.mounted.seat.inbox.take(links, self.looks == 0)?;
+        self.account(works, taken);
+        Some(())
+    }
+
+    /// The same, closing the inbox.
+    #[cold]
+    fn take_last(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
+        let taken = works.mounted.seat.close(links)?;
+        self.account(works, taken);
         Some(())
     }
 
     /// Checks what the inbox gave out against what it took in.
+    #[inline]
     pub(super) fn account(&mut self, works: &Works<S>, taken: Taken) {
         let accepted = Inbox::between(self.ticket, taken.ticket);
         let off = accepted.abs_diff(u64::from(taken.chain.len()));

@@ -24,8 +24,11 @@ const GATHER: usize = 64;
 
 /// What a turn gathers.
 pub(super) struct Gathered<'l> {
-    /// Of a turn's only message; most turns of a subsystem that is not pressed have one.
-    sample: Option<Sample>,
+    /// Of a turn's only message, while `has_one`; most turns of a subsystem that is not pressed have one.
+    /// (As an `Option` it would be moved about, and a move reads at once what was written in parts: the
+    /// processor waits 5 ns for that.)
+    one: Sample,
+    has_one: bool,
     /// Of several.
     samples: Vec<Sample>,
     tally: Tally,
@@ -42,7 +45,8 @@ pub(super) struct Gathered<'l> {
 impl<'l> Gathered<'l> {
     pub(super) fn new(local: &'l Local) -> Self {
         Gathered {
-            sample: None,
+            one: Sample::NONE,
+            has_one: false,
             samples: Vec::new(),
             tally: Tally::default(),
             free: Chain::new(),
@@ -99,27 +103,28 @@ impl<'l> Gathered<'l> {
         started: Stamp,
         ended: Stamp,
     ) {
-        let sample = || Sample {
-            route,
-            sent,
-            started,
-            ended,
-        };
         if self.samples.len() < self.samples.capacity() {
-            self.samples.push(sample());
+            self.samples.push(Sample {
+                route,
+                sent,
+                started,
+                ended,
+            });
         } else {
-            self.make_room(works, sample());
+            self.make_room(works, route, sent, started, ended);
         }
     }
 
     /// How many samples there are.
     pub(super) fn gathered(&self) -> usize {
-        self.samples.len() + usize::from(self.sample.is_some())
+        self.samples.len() + usize::from(self.has_one)
     }
 
     /// The samples from that one on.
     pub(super) fn samples_from(&mut self, from: usize) -> impl Iterator<Item = &mut Sample> {
-        self.sample.iter_mut().chain(&mut self.samples).skip(from)
+        let ones = usize::from(self.has_one);
+        let one = std::slice::from_mut(&mut self.one).iter_mut().take(ones);
+        one.chain(&mut self.samples).skip(from)
     }
 
     /// Sees to it that as many samples can be gathered without any being entered before.
@@ -130,22 +135,40 @@ impl<'l> Gathered<'l> {
     }
 
     /// Keeps a sample for which there is no room.
-    #[cold]
-    fn make_room<S>(&mut self, works: &Works<S>, sample: Sample) {
+    #[inline(never)]
+    fn make_room<S>(
+        &mut self,
+        works: &Works<S>,
+        route: u16,
+        sent: Stamp,
+        started: Stamp,
+        ended: Stamp,
+    ) {
+        let sample = Sample {
+            route,
+            sent,
+            started,
+            ended,
+        };
         if self.samples.capacity() == 0 {
-            let Some(first) = self.sample.replace(sample) else {
+            if !self.has_one {
+                self.one = sample;
+                self.has_one = true;
                 return;
-            };
+            }
             // The thread's memory for samples; in a turn that was lent, another turn has it.
             self.samples = self.local.samples.take();
             if self.samples.capacity() == 0 {
                 if self.local.agenda.depth() > 0 {
-                    return enter(works, &[first]);
+                    enter(works, std::slice::from_ref(&self.one));
+                    self.one = sample;
+                    return;
                 }
                 self.samples.reserve_exact(GATHER);
             }
-            self.samples.push(first);
-            self.samples.extend(self.sample.take());
+            self.has_one = false;
+            self.samples.push(self.one);
+            self.samples.push(sample);
             return;
         }
         self.enter(works);
@@ -185,8 +208,9 @@ impl<'l> Gathered<'l> {
     /// that counts as ended is recorded; a free envelope's message counts as ended.
     fn enter<S>(&mut self, works: &Works<S>) {
         self.end_alike(works);
-        if let Some(sample) = self.sample.take() {
-            enter(works, &[sample]);
+        if self.has_one {
+            self.has_one = false;
+            enter(works, std::slice::from_ref(&self.one));
         } else if !self.samples.is_empty() {
             self.enter_samples(works);
         }
@@ -254,7 +278,7 @@ fn enter<S>(works: &Works<S>, samples: &[Sample]) {
 
 impl Drop for Gathered<'_> {
     fn drop(&mut self) {
-        debug_assert!(self.samples.is_empty() && self.free.is_empty());
+        debug_assert!(!self.has_one && self.samples.is_empty() && self.free.is_empty());
         if self.samples.capacity() > 0 {
             self.local.samples.set(std::mem::take(&mut self.samples));
         }

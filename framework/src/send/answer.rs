@@ -23,8 +23,6 @@ use crate::token::Token;
 #[must_use = "nothing is asked before it is polled"]
 pub(crate) struct Asking<M: Message, T: To<M>> {
     sending: Sending<M, Ask<T>>,
-    /// What was accepted and not answered yet.
-    asked: Option<Asked>,
     /// Made when the first look finds no reply: many come before a timer is worth its while. Boxed: a
     /// future without it is moved for half the price.
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -36,7 +34,7 @@ impl<M: Message, T: To<M>> Unpin for Asking<M, T> {}
 impl<M: Message, T: To<M>> Drop for Asking<M, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(asked) = self.asked.take() {
+        if let Some(asked) = self.sending.attempt().asked.take() {
             abandon(self.sending.shared(), asked);
         }
     }
@@ -47,7 +45,6 @@ impl<M: Message, T: To<M>> Asking<M, T> {
     pub(super) fn new(sending: Sending<M, Ask<T>>) -> Self {
         Asking {
             sending,
-            asked: None,
             timer: None,
         }
     }
@@ -61,19 +58,20 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         let this = self.get_mut();
         // Whoever asks in a loop must let others run now and then, though every reply is there at once.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
-        if this.asked.is_none() {
-            this.asked = Some(ready!(Pin::new(&mut this.sending).poll(cx))?);
+        if this.sending.attempt().asked.is_none() {
+            ready!(Pin::new(&mut this.sending).poll(cx))?;
         }
-        let Some(asked) = &this.asked else {
+        let ask = this.sending.attempt();
+        let Some(asked) = &ask.asked else {
             unreachable!("it was accepted");
         };
-        let shared = this.sending.shared();
+        let shared = ask.to().shared();
         let slot = shared.pool.slab.slot(asked.index);
         fate::preempt(Point::Asker);
         if slot.reply.poll(cx.waker()) {
             budget.made_progress();
-            let reply = take_reply::<M, T>(shared, asked, this.sending.attempt());
-            this.asked = None;
+            let reply = take_reply(shared, asked, ask);
+            ask.asked = None;
             return Poll::Ready(reply);
         }
         let due = Due::from_raw(slot.reply.due());
@@ -92,13 +90,9 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
             });
             ready!(timer.as_mut().poll(cx));
         }
-        let error = explain(
-            Some(Unanswered::Expired),
-            &slot.reply,
-            this.sending.attempt(),
-        );
-        if let Some(asked) = this.asked.take() {
-            abandon(shared, asked);
+        let error = explain(Some(Unanswered::Expired), &slot.reply, ask);
+        if let Some(asked) = ask.asked.take() {
+            abandon(ask.to().shared(), asked);
         }
         Poll::Ready(Err(error))
     }
@@ -117,23 +111,35 @@ fn take_reply<M: Message, T: To<M>>(
     asked: &Asked,
     ask: &Ask<T>,
 ) -> Result<M::Reply, AskError<M>> {
-    let pool = &shared.pool;
-    let mut envelope = Envelope::new(&pool.slab, Token::mint(asked.index));
-    let reply = match envelope.take::<M::Reply>() {
-        Some(reply) => Ok(reply),
-        None => Err(explain(envelope.take(), envelope.reply_slot(), ask)),
-    };
-    pool.release_one(&Local::of(pool).lane, envelope);
-    if let Some(wait) = &asked.wait {
+    let mut envelope = Envelope::new(&shared.pool.slab, Token::mint(asked.index));
+    // Not one result for both, and then the rest: it would be put together there and moved here.
+    match envelope.take::<M::Reply>() {
+        Some(reply) => {
+            conclude(shared, asked, envelope);
+            Ok(reply)
+        }
+        None => {
+            let error = explain(envelope.take(), envelope.reply_slot(), ask);
+            conclude(shared, asked, envelope);
+            Err(error)
+        }
+    }
+}
+
+#[inline]
+fn conclude(shared: &Shared, asked: &Asked, envelope: Envelope<'_>) {
+    shared
+        .pool
+        .release_one(&Local::of(&shared.pool).lane, envelope);
+    if let Some(wait) = asked.wait {
         shared.waits.end(wait);
     }
-    reply
 }
 
 /// The asker goes away.
 #[cold]
 fn abandon(shared: &Shared, asked: Asked) {
-    if let Some(wait) = &asked.wait {
+    if let Some(wait) = asked.wait {
         shared.waits.end(wait);
     }
     let pool = &shared.pool;

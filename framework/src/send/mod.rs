@@ -40,7 +40,8 @@ pub(crate) struct Target<'t, M> {
 pub(crate) struct Asked {
     /// The envelope's number, where the reply will be.
     index: u32,
-    wait: Option<Wait>,
+    /// The number of the wait that a handler entered.
+    wait: Option<u64>,
 }
 
 /// Why an attempt did not succeed.
@@ -81,12 +82,12 @@ impl<M: Message> Target<'_, M> {
     pub(crate) fn tell(
         &self,
         shared: &Shared,
-        mut address: Address<'_>,
+        address: &mut Address<'_>,
         message: &mut Option<M>,
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
-        match self.first_post(shared, &local, &mut address, None, message) {
+        match self.first_post(shared, &local, address, None, message) {
             Ok(posted) => {
                 if posted.is_asleep() {
                     self.seat.ring(&local);
@@ -102,12 +103,12 @@ impl<M: Message> Target<'_, M> {
         &self,
         shared: &Shared,
         local: &Local,
-        mut address: Address<'_>,
+        address: &mut Address<'_>,
         refused: Refused,
         message: &mut Option<M>,
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
-        match self.overflow(shared, local, &mut address, None, message, refused) {
+        match self.overflow(shared, local, address, None, message, refused) {
             Overflowed::Posted(posted) => {
                 if posted.is_asleep() {
                     self.seat.ring(local);
@@ -120,45 +121,46 @@ impl<M: Message> Target<'_, M> {
         }
     }
 
-    /// The same for a message whose sender wants a reply.
+    /// The same for a message whose sender wants a reply. What its asker needs is left at `asked`: a result
+    /// that is moved from call to call costs more than the call.
     #[inline(always)]
     pub(crate) fn ask(
         &self,
         shared: &Shared,
-        mut address: Address<'_>,
+        address: &mut Address<'_>,
         patience: Patience,
         message: &mut Option<M>,
+        asked: &mut Option<Asked>,
         route: impl FnOnce() -> Box<str>,
-    ) -> Result<Asked, Failed> {
+    ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
         let wait = match local.serving() {
             0 => None,
-            me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?),
+            me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?.id),
         };
         let ask = Some(patience);
-        let posted = match self.first_post(shared, &local, &mut address, ask, message) {
+        let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => Ok(posted),
-            Err(refused) => {
-                match self.overflow(shared, &local, &mut address, ask, message, refused) {
-                    Overflowed::Posted(posted) => Ok(posted),
-                    Overflowed::Failed(failed) => Err(failed),
-                    Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
-                    Overflowed::Dropped => unreachable!("an ask is handed back"),
-                }
-            }
+            Err(refused) => match self.overflow(shared, &local, address, ask, message, refused) {
+                Overflowed::Posted(posted) => Ok(posted),
+                Overflowed::Failed(failed) => Err(failed),
+                Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
+                Overflowed::Dropped => unreachable!("an ask is handed back"),
+            },
         };
         match posted {
             Ok(posted) => {
                 if posted.is_asleep() {
                     self.seat.lend(&local);
                 }
-                Ok(Asked {
+                *asked = Some(Asked {
                     index: posted.index(),
                     wait,
-                })
+                });
+                Ok(())
             }
             Err(failed) => {
-                if let Some(wait) = &wait {
+                if let Some(wait) = wait {
                     shared.waits.end(wait);
                 }
                 Err(failed)
@@ -220,12 +222,12 @@ impl<M: Message> Target<'_, M> {
     #[cold]
     fn explain(
         &self,
-        address: Address<'_>,
+        address: &mut Address<'_>,
         refused: Refused,
         route: impl FnOnce() -> Box<str>,
     ) -> Failed {
         let seat = self.seat;
-        let room = match (refused, address.error) {
+        let room = match (refused, address.error.take()) {
             (Refused::Stopped, _) => return Failed::refused(SendError::Stopped),
             (_, Some(error)) => {
                 let error = Box::new(error);

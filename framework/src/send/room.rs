@@ -16,12 +16,9 @@ use crate::waits::{For, Wait};
 
 /// A way to send, tried once and, when there may be room, again. A refused message stays where it is.
 pub(crate) trait Attempt<M> {
-    /// What an accepted message leaves with its sender.
-    type Sent;
-
     fn shared(&self) -> &Arc<Shared>;
 
-    fn attempt(&self, message: &mut Option<M>) -> Result<Self::Sent, Failed>;
+    fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed>;
 }
 
 /// A message on its way: tries until there is room. Made by [`until_room`].
@@ -51,7 +48,7 @@ pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M,
 }
 
 impl<M, A: Attempt<M>> Future for Sending<M, A> {
-    type Output = Result<A::Sent, Undelivered<M>>;
+    type Output = Result<(), Undelivered<M>>;
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -59,7 +56,7 @@ impl<M, A: Attempt<M>> Future for Sending<M, A> {
         let mut failed = None;
         if this.queued.is_none() {
             match this.attempt.attempt(&mut this.held) {
-                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(first) => failed = Some(first),
             }
         }
@@ -72,8 +69,8 @@ impl<M, A: Attempt<M>> Sending<M, A> {
         self.attempt.shared()
     }
 
-    pub(super) fn attempt(&self) -> &A {
-        &self.attempt
+    pub(super) fn attempt(&mut self) -> &mut A {
+        &mut self.attempt
     }
 
     #[cold]
@@ -81,7 +78,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
         &mut self,
         failed: Option<Failed>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<A::Sent, Undelivered<M>>> {
+    ) -> Poll<Result<(), Undelivered<M>>> {
         self.go_on(failed, cx).map_err(|failed| {
             if let Some(slot) = self.queued.take() {
                 vacate(slot);
@@ -95,15 +92,14 @@ impl<M, A: Attempt<M>> Sending<M, A> {
         &mut self,
         mut failed: Option<Failed>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<A::Sent, Failed>> {
-        let shared = self.attempt.shared();
+    ) -> Poll<Result<(), Failed>> {
         loop {
             if let Some(failed) = failed.take() {
                 let Failed::Full(room, seat) = failed else {
                     return Poll::Ready(Err(failed));
                 };
                 let again = self.queued.take().map(vacate).is_some();
-                let queued = Queued::enter(shared, room, seat, again)?;
+                let queued = Queued::enter(self.attempt.shared(), room, seat, again)?;
                 self.queued = Some(occupy(queued));
             }
             let Some(queued) = self.queued.as_deref_mut().and_then(Option::as_mut) else {
@@ -112,8 +108,8 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             // Registered first, tried once more, then asleep: see `waiters`.
             if queued.register(cx.waker()) {
                 fate::preempt(Point::Queued);
-                match attempt_again(&self.attempt, &mut self.held) {
-                    Ok(sent) => {
+                match attempt_again(&mut self.attempt, &mut self.held) {
+                    Ok(()) => {
                         if queued.has_slept {
                             // Others may have missed the same room: let the next one look.
                             queued.waiters().wake(1);
@@ -121,7 +117,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         if let Some(slot) = self.queued.take() {
                             vacate(slot);
                         }
-                        return Poll::Ready(Ok(sent));
+                        return Poll::Ready(Ok(()));
                     }
                     Err(Failed::Full(room, seat)) if room != queued.room => {
                         // Other room is lacking now: begin again with that.
@@ -151,10 +147,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
 
 /// Kept out of line: one copy of an attempt is in its sender's own code already.
 #[inline(never)]
-fn attempt_again<M, A: Attempt<M>>(
-    attempt: &A,
-    message: &mut Option<M>,
-) -> Result<A::Sent, Failed> {
+fn attempt_again<M, A: Attempt<M>>(attempt: &mut A, message: &mut Option<M>) -> Result<(), Failed> {
     attempt.attempt(message)
 }
 
@@ -278,7 +271,7 @@ impl Drop for Queued {
             self.waiters().wake(1);
         }
         if let Some(wait) = &self.wait {
-            self.shared.waits.end(wait);
+            self.shared.waits.end(wait.id);
         }
     }
 }

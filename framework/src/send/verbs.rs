@@ -22,22 +22,25 @@ pub(crate) trait To<M: Message> {
     /// Sends, or leaves the message where it is.
     fn tell(&self, message: &mut Option<M>) -> Result<(), Failed>;
 
-    /// The same; a reply is wanted.
-    fn ask(&self, patience: Patience, message: &mut Option<M>) -> Result<Asked, Failed>;
+    /// The same; a reply is wanted. What its asker needs is left at `asked`.
+    fn ask(
+        &self,
+        patience: Patience,
+        message: &mut Option<M>,
+        asked: &mut Option<Asked>,
+    ) -> Result<(), Failed>;
 }
 
 /// Tells, as an attempt.
 pub(crate) struct Tell<T>(T);
 
 impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
-    type Sent = ();
-
     fn shared(&self) -> &Arc<Shared> {
         self.0.shared()
     }
 
     #[inline(always)]
-    fn attempt(&self, message: &mut Option<M>) -> Result<(), Failed> {
+    fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed> {
         self.0.tell(message)
     }
 }
@@ -46,9 +49,20 @@ impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
 pub(crate) struct Ask<T> {
     to: T,
     patience: Patience,
+    /// What was accepted and not answered yet.
+    pub(super) asked: Option<Asked>,
 }
 
 impl<T> Ask<T> {
+    #[inline]
+    fn new(to: T, patience: Patience) -> Self {
+        Ask {
+            to,
+            patience,
+            asked: None,
+        }
+    }
+
     pub(super) fn to(&self) -> &T {
         &self.to
     }
@@ -59,15 +73,13 @@ impl<T> Ask<T> {
 }
 
 impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
-    type Sent = Asked;
-
     fn shared(&self) -> &Arc<Shared> {
         self.to.shared()
     }
 
     #[inline(always)]
-    fn attempt(&self, message: &mut Option<M>) -> Result<Asked, Failed> {
-        self.to.ask(self.patience, message)
+    fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed> {
+        self.to.ask(self.patience, message, &mut self.asked)
     }
 }
 
@@ -95,12 +107,12 @@ pub(crate) fn tell_blocking<M: Message, T: To<M>>(to: T, message: M) -> Result<(
 #[inline]
 pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = to.shared().patience;
-    Asking::new(until_room(message, Ask { to, patience }))
+    Asking::new(until_room(message, Ask::new(to, patience)))
 }
 
 pub(crate) fn ask_for_ever<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = Patience::new(&to.shared().clock, None, false);
-    Asking::new(until_room(message, Ask { to, patience }))
+    Asking::new(until_room(message, Ask::new(to, patience)))
 }
 
 pub(crate) fn ask_within<M: Message, T: To<M>>(
@@ -109,5 +121,5 @@ pub(crate) fn ask_within<M: Message, T: To<M>>(
     deadline: Duration,
 ) -> Asking<M, T> {
     let patience = Patience::new(&to.shared().clock, Some(deadline), false);
-    Asking::new(until_room(message, Ask { to, patience }))
+    Asking::new(until_room(message, Ask::new(to, patience)))
 }

@@ -20,7 +20,7 @@ fn a_handler_whose_wait_is_found_hopeless_is_woken_and_told() {
         };
         let handler = Sleeper::new();
         handler.block_on(|waker| wait.is_hopeless(waker).then_some(()));
-        waits.end(&wait);
+        waits.end(wait.id);
         supervisor.join().unwrap();
     });
 }
