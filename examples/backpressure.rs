@@ -63,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
     let refused = loop {
         match system.try_tell("free://jobs", Job(accepted)) {
             Ok(()) => accepted += 1,
-            Err(undelivered) => break undelivered.reason,
+            Err(undelivered) => break undelivered.into_reason(),
         }
     };
     println!("{accepted} accepted, then: {refused}");

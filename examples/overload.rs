@@ -62,7 +62,7 @@ async fn flood(system: &System, gate: &Gate, policy: Overflow) -> anyhow::Result
         match tokio::time::timeout(patience, show.tell(Reading(n))).await {
             Ok(Ok(())) => accepted += 1,
             Ok(Err(undelivered)) => {
-                assert!(undelivered.reason.is_full());
+                assert!(undelivered.reason().is_full());
                 handed_back += 1;
             }
             Err(_) => waited += 1, // and has sent nothing

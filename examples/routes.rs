@@ -110,7 +110,7 @@ async fn main() -> anyhow::Result<()> {
         let sent = system.try_tell(path, Rename("Emma".into()));
         let undelivered = sent.unwrap_err();
         println!("- {undelivered}");
-        assert!(format!("{:?}", undelivered.reason).starts_with(variant));
+        assert!(format!("{:?}", undelivered.reason()).starts_with(variant));
         assert_eq!(undelivered.into_message().0, "Emma"); // handed back
     }
     system.stop().await?;

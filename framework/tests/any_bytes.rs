@@ -47,7 +47,7 @@ fn send_to(path: &[u8]) {
         Ok(()) => {}
         Err(undelivered) => {
             let text = undelivered.to_string();
-            assert!(!text.is_empty() && undelivered.reason != SendError::Stopped);
+            assert!(!text.is_empty() && *undelivered.reason() != SendError::Stopped);
             assert_eq!(undelivered.into_message(), Parcel(sent));
         }
     }

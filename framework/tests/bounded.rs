@@ -55,7 +55,7 @@ fn accepted_by_force(system: &System, room: Room) -> u64 {
                 Ok(()) => accepted += 1,
                 Err(undelivered) => {
                     let subsystem = "gated".into();
-                    assert_eq!(undelivered.reason, SendError::Full { subsystem, room });
+                    assert_eq!(*undelivered.reason(), SendError::Full { subsystem, room });
                     refused += 1;
                 }
             }
@@ -237,8 +237,8 @@ impl Node {
         while !meeting.is_over.load(Ordering::Relaxed) {
             if let Err(undelivered) = system.tell(to, Leaf).await {
                 meeting.is_over.store(true, Ordering::Relaxed);
-                assert!(!undelivered.reason.is_retryable());
-                return Some(cycle_of(undelivered.reason));
+                assert!(!undelivered.reason().is_retryable());
+                return Some(cycle_of(undelivered.into_reason()));
             }
         }
         None
@@ -253,7 +253,8 @@ impl Node {
     ) -> Option<String> {
         meeting.both.wait().await;
         let told = system.tell(to, Leaf).await;
-        told.err().map(|undelivered| cycle_of(undelivered.reason))
+        told.err()
+            .map(|undelivered| cycle_of(undelivered.into_reason()))
     }
 
     /// Asks along the words of a way: `b c a` asks b to ask c to ask a.
@@ -265,7 +266,7 @@ impl Node {
         }
         match system.ask(format!("{next}://ask"), Go(rest)).await {
             Ok(found) => found,
-            Err(AskError::Undelivered(undelivered)) => Some(cycle_of(undelivered.reason)),
+            Err(AskError::Undelivered(undelivered)) => Some(cycle_of(undelivered.into_reason())),
             Err(other) => panic!("{other:?}"),
         }
     }

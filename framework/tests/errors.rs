@@ -66,7 +66,7 @@ fn said(error: impl Error) -> String {
 async fn a_send_that_is_refused_says_why() {
     let _watch = watchdog();
     let system = system(&Faults::with_seed(1), 4).await;
-    let refused = |path: &str| said(system.try_tell(path, Job).unwrap_err().reason);
+    let refused = |path: &str| said(system.try_tell(path, Job).unwrap_err().into_reason());
     assert!(refused("work:/item").starts_with("bad path: "));
     assert_eq!(
         refused("nobody://item/1"),
@@ -87,11 +87,11 @@ async fn a_send_that_is_refused_says_why() {
     );
     let item = system.route::<Job>("work://item/{id}").unwrap();
     assert_eq!(
-        said(item.try_tell(Job).unwrap_err().reason),
+        said(item.try_tell(Job).unwrap_err().into_reason()),
         "`work://item/{id}`: capture 0 is missing; give it with `at`"
     );
     assert_eq!(
-        said(item.at((1, 2)).try_tell(Job).unwrap_err().reason),
+        said(item.at((1, 2)).try_tell(Job).unwrap_err().into_reason()),
         "`work://item/{id}`: 2 captures were given where the pattern has 1"
     );
 

@@ -73,14 +73,14 @@ async fn a_handle_says_closed_while_what_was_last_mounted_there_is_of_another_ty
     system.mount(Shop::default).await.unwrap();
     let item = system.route::<Show>("shop://items/{id}").unwrap();
     let refused = item.at((7, 8)).try_tell(Show).unwrap_err();
-    assert!(matches!(refused.reason, SendError::BadCapture { .. }));
+    assert!(matches!(refused.reason(), SendError::BadCapture { .. }));
     system.unmount("shop").await.unwrap();
     for _ in 0..2 {
         system.mount(OtherShop::default).await.unwrap();
         assert_eq!(item.at(7).ask(Show).await.unwrap(), None);
         system.unmount("shop").await.unwrap();
         let refused = item.at(7).try_tell(Show).unwrap_err();
-        assert!(matches!(refused.reason, SendError::Closed { .. }));
+        assert!(matches!(refused.reason(), SendError::Closed { .. }));
         let asked = item.at(7).ask(Show).await;
         assert!(matches!(asked, Err(AskError::Undelivered(_))), "{asked:?}");
     }

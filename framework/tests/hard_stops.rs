@@ -178,7 +178,7 @@ async fn askers_of_a_system_that_is_dropped_are_told() {
     assert!(matches!(begun.await, Err(AskError::Unhandled { .. })));
     assert!(matches!(waiting.await, Err(AskError::Unhandled { .. })));
     let refused = count.try_tell(Count).unwrap_err();
-    assert_eq!(refused.reason, SendError::Stopped);
+    assert_eq!(*refused.reason(), SendError::Stopped);
 }
 
 /// Counts lives: begun, ended.
@@ -224,7 +224,7 @@ async fn mount_guests(system: System, mounter: u32) -> u32 {
         // None is lost of those that are there.
         let told = system.tell(format!("guest-{mounter}-{round}-0://job"), Job(0));
         if let Err(refused) = told.await {
-            assert_eq!(refused.reason, SendError::Stopped);
+            assert_eq!(*refused.reason(), SendError::Stopped);
         }
     }
     mounted

@@ -244,12 +244,12 @@ async fn a_factory_that_panics_at_a_restart_closes_the_subsystem() {
     let closed = SendError::Closed {
         subsystem: "fragile".into(),
     };
-    assert_eq!(handle.try_tell(Count).unwrap_err().reason, closed);
+    assert_eq!(handle.try_tell(Count).unwrap_err().into_reason(), closed);
     assert_eq!(
         system
             .try_tell("fragile://count", Count)
             .unwrap_err()
-            .reason,
+            .into_reason(),
         closed
     );
     let failure = system
@@ -299,10 +299,7 @@ async fn senders_that_wait_for_room_learn_that_the_subsystem_has_closed() {
     for tell in tells {
         match tell.await {
             Ok(()) => accepted += 1,
-            Err(Undelivered {
-                reason: SendError::Closed { .. },
-                ..
-            }) => closed += 1,
+            Err(refused) if matches!(refused.reason(), SendError::Closed { .. }) => closed += 1,
             Err(other) => panic!("{other}"),
         }
     }

@@ -140,7 +140,7 @@ async fn kept_messages_wait_take_up_room_expire_and_end_with_their_subsystem() {
     assert!(matches!(late.await, Err(AskError::DeadlineExceeded { .. })));
     assert_eq!(system.snapshot().total.waiting, 3);
     let full = system.try_tell("shelf://put", Put(1)).unwrap_err();
-    assert!(matches!(full.reason, SendError::Full { .. }));
+    assert!(matches!(full.reason(), SendError::Full { .. }));
     // Whose asker has gone is found when those kept are tried next.
     system.set_capacity("shelf", 10).unwrap();
     system.tell("shelf://put", Put(2)).await.unwrap();

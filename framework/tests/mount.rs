@@ -119,7 +119,7 @@ fn a_storm_of_mounts_and_unmounts_loses_nothing_and_reorders_nothing() {
                         }
                         Err(undelivered) => {
                             refused.fetch_add(1, Ordering::Relaxed);
-                            match &undelivered.reason {
+                            match undelivered.reason() {
                                 SendError::Closed { .. } | SendError::NoSubsystem { .. } => {
                                     std::thread::yield_now();
                                 }
@@ -173,8 +173,8 @@ async fn a_handle_is_closed_by_an_unmount_and_works_again_after_a_mount() {
         assert_eq!(who.at(1).ask(Who).await.unwrap(), "first");
         assert_eq!(fixed.ask(Who).await.unwrap(), "first");
         system.unmount("service").await.unwrap();
-        assert_eq!(who.at(1).try_tell(Who).unwrap_err().reason, closed());
-        assert_eq!(fixed.tell(Who).await.unwrap_err().reason, closed());
+        assert_eq!(who.at(1).try_tell(Who).unwrap_err().into_reason(), closed());
+        assert_eq!(fixed.tell(Who).await.unwrap_err().into_reason(), closed());
         system.mount(First::default).await.unwrap();
     }
     assert_eq!(fixed.ask(Who).await.unwrap(), "first");
@@ -188,7 +188,7 @@ async fn a_handle_is_closed_by_an_unmount_and_works_again_after_a_mount() {
 
     // Another type that takes another message there.
     system.mount(Third::default).await.unwrap();
-    let refused = who.at(1).try_tell(Who).unwrap_err().reason;
+    let refused = who.at(1).try_tell(Who).unwrap_err().into_reason();
     assert!(
         matches!(refused, SendError::WrongMessage { .. }),
         "{refused}"
@@ -198,7 +198,7 @@ async fn a_handle_is_closed_by_an_unmount_and_works_again_after_a_mount() {
     // Another type that has no such pattern.
     let options = MountOptions::new().name("service");
     system.mount_with(options, || Local::new(1)).await.unwrap();
-    let refused = who.at(1).try_tell(Who).unwrap_err().reason;
+    let refused = who.at(1).try_tell(Who).unwrap_err().into_reason();
     assert!(matches!(refused, SendError::NoRoute { .. }), "{refused}");
     let total = quiet(&system).await;
     assert_eq!(total.sent, total.handled);

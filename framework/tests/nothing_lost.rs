@@ -449,7 +449,7 @@ async fn a_send_without_room_says_full_and_hands_the_message_back() {
         system.try_tell("work://gated", Job(n)).unwrap();
     }
     let full = system.try_tell("work://gated", Job(4)).unwrap_err();
-    assert!(full.reason.is_retryable() && full.reason.is_full());
+    assert!(full.reason().is_retryable() && full.reason().is_full());
     let (reason, message) = full.into_parts();
     assert_eq!(message, Job(4));
     let subsystem = "work".into();

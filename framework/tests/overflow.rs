@@ -92,7 +92,7 @@ async fn wait_makes_tell_wait_and_try_tell_hand_back() {
     let (system, gate) = busy(2, Overflow::Wait).await;
     system.tell("work://job", Job(1)).await.unwrap();
     let refused = system.try_tell("work://job", Job(2)).unwrap_err();
-    assert!(is_full(&refused.reason));
+    assert!(is_full(refused.reason()));
     assert_eq!(refused.into_message(), Job(2));
     let mut waiting = Box::pin(system.tell("work://job", Job(3)));
     assert!(poll_once(&mut waiting).await.is_none());
@@ -109,13 +109,13 @@ async fn reject_hands_back_at_once_whatever_the_verb() {
     let (system, gate) = busy(2, Overflow::Reject).await;
     system.tell("work://job", Job(1)).await.unwrap();
     let refused = system.tell("work://job", Job(2)).await.unwrap_err();
-    assert!(is_full(&refused.reason));
+    assert!(is_full(refused.reason()));
     assert_eq!(refused.into_message(), Job(2));
     let handle = system.route::<Job>("work://job").unwrap();
-    assert!(is_full(&handle.tell(Job(3)).await.unwrap_err().reason));
+    assert!(is_full(handle.tell(Job(3)).await.unwrap_err().reason()));
     match handle.ask(Job(4)).await.unwrap_err() {
         AskError::Undelivered(refused) => {
-            assert!(is_full(&refused.reason));
+            assert!(is_full(refused.reason()));
             assert_eq!(refused.into_message(), Job(4));
         }
         other => panic!("{other:?}"),
@@ -135,7 +135,7 @@ async fn drop_newest_drops_what_has_no_room_and_counts_it() {
     }
     // An asker is told.
     let asked = system.ask("work://job", Job(6)).await.unwrap_err();
-    assert!(matches!(asked, AskError::Undelivered(refused) if is_full(&refused.reason)));
+    assert!(matches!(asked, AskError::Undelivered(refused) if is_full(refused.reason())));
     assert_eq!(handled(&system, &gate).await, [0, 1]);
     assert_eq!(figures(&quiet(&system).await), [7, 3, 0, 4, 0, 0]);
     for _ in 0..4 {
@@ -228,7 +228,7 @@ async fn policy_and_capacity_can_be_changed_while_messages_wait() {
     let mut waiting = Box::pin(system.tell("work://job", Job(3)));
     assert!(poll_once(&mut waiting).await.is_none());
     system.set_overflow("work", Overflow::Reject).unwrap();
-    assert!(is_full(&waiting.await.unwrap_err().reason));
+    assert!(is_full(waiting.await.unwrap_err().reason()));
     system.set_overflow("work", Overflow::DropNewest).unwrap();
     system.tell("work://job", Job(4)).await.unwrap();
     system.set_capacity("work", None).unwrap();
@@ -237,7 +237,7 @@ async fn policy_and_capacity_can_be_changed_while_messages_wait() {
     system.set_capacity("work", 4).unwrap();
     system.set_overflow("work", Overflow::DropOldest).unwrap();
     assert!(is_full(
-        &system.try_tell("work://job", Job(6)).unwrap_err().reason
+        system.try_tell("work://job", Job(6)).unwrap_err().reason()
     ));
     gate.permits.add_permits(1);
     until("the next is in its handler", || begun(&gate) == 2).await;

@@ -167,7 +167,7 @@ fn threads_that_come_and_go_strand_no_envelope() {
             system
                 .try_tell("holder://hold", Hold)
                 .unwrap_err()
-                .reason
+                .into_reason()
                 .is_full()
         );
         gate.add_permits(16);
@@ -398,7 +398,7 @@ async fn take<const SIZE: usize>(
                 false => system.try_tell(path, task),
             };
             if let Err(refused) = told {
-                assert!(refused.reason.is_full());
+                assert!(refused.reason().is_full());
                 return;
             }
         }

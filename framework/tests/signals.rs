@@ -132,7 +132,12 @@ fn observe(system: &System, gate: Arc<Gate>) {
 
 fn until_refused(system: &System) {
     // None is accepted meanwhile: there is no room.
-    let probe = || system.try_tell("work://job", Job).unwrap_err().reason;
+    let probe = || {
+        system
+            .try_tell("work://job", Job)
+            .unwrap_err()
+            .into_reason()
+    };
     while probe().is_full() {
         std::thread::yield_now();
     }

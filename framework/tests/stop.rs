@@ -136,11 +136,11 @@ async fn a_stop_refuses_what_is_new_from_outside_while_it_handles_what_was_accep
         handle.try_tell(Hold),
         handle.tell(Hold).await,
     ] {
-        assert_eq!(refused.unwrap_err().reason, SendError::Stopped);
+        assert_eq!(refused.unwrap_err().into_reason(), SendError::Stopped);
     }
     match system.ask("steps-a://thread", Thread).await {
         Err(AskError::Undelivered(undelivered)) => {
-            assert_eq!(undelivered.reason, SendError::Stopped);
+            assert_eq!(*undelivered.reason(), SendError::Stopped);
         }
         other => panic!("{other:?}"),
     }
@@ -167,7 +167,7 @@ async fn senders_that_wait_for_room_are_told_of_the_stop() {
     assert!(poll_once(&mut stop).await.is_none());
     gate.0.add_permits(256);
     for tell in tells {
-        assert_eq!(tell.await.unwrap_err().reason, SendError::Stopped);
+        assert_eq!(tell.await.unwrap_err().into_reason(), SendError::Stopped);
     }
     assert_eq!(figures(&stop.await.unwrap().ledger), [256, 256, 0, 0, 0, 0]);
 }
@@ -329,7 +329,7 @@ async fn dropping_the_last_system_ends_its_threads() {
     })
     .await;
     assert_eq!(
-        handle.try_tell(Hold).unwrap_err().reason,
+        handle.try_tell(Hold).unwrap_err().into_reason(),
         SendError::Stopped
     );
 }

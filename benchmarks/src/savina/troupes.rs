@@ -260,7 +260,7 @@ mod mycelia_troupe {
             self.player.handle(note);
             for (to, note) in self.player.out.notes.drain(..) {
                 if let Err(refused) = self.stage.cast(to).tell(note).await {
-                    return self.stage.finish(Err(refused.reason.into()));
+                    return self.stage.finish(Err(refused.into_reason().into()));
                 }
             }
             if let Some(result) = self.player.out.result.take() {

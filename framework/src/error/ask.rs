@@ -45,7 +45,7 @@ impl<M> AskError<M> {
     /// True if the same ask can succeed later and was certainly not handled before.
     pub fn is_retryable(&self) -> bool {
         match self {
-            AskError::Undelivered(undelivered) => undelivered.reason.is_retryable(),
+            AskError::Undelivered(undelivered) => undelivered.reason().is_retryable(),
             AskError::Dropped { .. } => true,
             _ => false,
         }

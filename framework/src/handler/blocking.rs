@@ -55,7 +55,7 @@ where
                 Box::new((state, reply))
             }),
         );
-        desk.runner.start(AsyncRun::<_, M, A::Packed, R, _> {
+        desk.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
             future: async move {
                 match away.await.map(|back| back.downcast()) {
                     Some(Ok(back)) => *back,

@@ -92,7 +92,7 @@ where
             return desk.fail("the subsystem was not there".into());
         };
         let method = self.method.clone();
-        desk.runner.start(HookRun {
+        desk.runner.start(|| HookRun {
             future: async move {
                 // Caught here: see `AsyncHandler`.
                 let running = async { method(&mut state, cause, arguments).await };

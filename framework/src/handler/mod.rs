@@ -269,7 +269,7 @@ where
         let kept = R::Later::keep(&parcel.packed);
         let arguments = A::unpack(parcel.packed, delivery);
         let method = self.method.clone();
-        desk.runner.start(AsyncRun::<_, M, A::Packed, R, _> {
+        desk.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
             future: async move {
                 // Caught here, so that a panic does not unwind through the subsystem: its own drop
                 // may panic too, and two panics at once abort the process.

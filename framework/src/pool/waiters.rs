@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, fence, fence_after_swap, lock};
 
 #[derive(Debug)]
 pub(crate) struct Waiters {
@@ -76,9 +76,11 @@ impl Waiters {
         queue.entries.len() < before
     }
 
-    /// True if anyone waits. The caller has made room before.
+    /// True if anyone waits. The caller has made room before, by a read-modify-write, or has
+    /// fenced since.
+    #[inline]
     pub(crate) fn any(&self) -> bool {
-        fence(Ordering::SeqCst);
+        fence_after_swap();
         self.count.load(Ordering::Relaxed) > 0
     }
 

@@ -161,7 +161,7 @@ fn decode<M: Message + DeserializeOwned>(line: &Line) -> serde_json::Result<Read
             let priority = Priority::ALL.get(usize::from(priority));
             let route = route.with_priority(priority.copied().unwrap_or(M::PRIORITY));
             let sent = route.tell(message.into_inner()).await;
-            sent.map_err(|undelivered| undelivered.reason)
+            sent.map_err(|undelivered| undelivered.into_reason())
         })
     }))
 }

@@ -125,7 +125,7 @@ async fn a_dropped_message_was_accepted_and_is_accounted_for() {
     assert_eq!(done.0.load(Ordering::Relaxed), 0);
     // A message that would be refused is refused, and not dropped.
     let refused = system.try_tell("work://jobs/seven", Job(3)).unwrap_err();
-    assert!(matches!(refused.reason, SendError::BadCapture { .. }));
+    assert!(matches!(refused.reason(), SendError::BadCapture { .. }));
     system.stop().await.unwrap();
 }
 
@@ -136,7 +136,7 @@ async fn a_full_mailbox_hands_the_message_back_or_has_its_sender_try_again() {
     let full = faults.full("work://jobs/{id}", 1.0).unwrap();
     let (system, _) = start(&faults).await;
     let refused = system.try_tell("work://jobs/7", Job(1)).unwrap_err();
-    assert!(refused.reason.is_full());
+    assert!(refused.reason().is_full());
     assert_eq!(refused.into_message(), Job(1));
 
     let mut told = std::pin::pin!(system.tell("work://jobs/7", Job(2)));
@@ -176,7 +176,7 @@ async fn what_follows_on_a_full_mailbox_is_for_its_policy() {
     assert_eq!(figures(&quiet(&system).await), [1, 0, 0, 1, 0, 0]);
     system.set_overflow("work", Overflow::Reject).unwrap();
     let refused = system.tell("work://jobs/7", Job(1)).await.unwrap_err();
-    assert!(refused.reason.is_full());
+    assert!(refused.reason().is_full());
     assert_eq!(faults.injected().full, 2);
     system.stop().await.unwrap();
 }

@@ -173,13 +173,11 @@ impl Sends<'_> {
 }
 
 impl Attempt<()> for Sends<'_> {
-    type Sent = ();
-
     fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    fn attempt(&self, _message: &mut Option<()>) -> Result<(), Failed> {
+    fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
         let System { slab, free, .. } = self.system;
         if self.to == 0 && self.system.unmounted.load(Ordering::Acquire) != 0 {
             return Err(Failed::refused(SendError::Closed));

@@ -1,6 +1,7 @@
 //! Those who wait for an envelope, with the very future that a sender waits in.
 
 use loom::thread;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::{Kept, Slab, Sleeper, in_full, up_to};
@@ -18,17 +19,19 @@ struct Looking<'m, L> {
     /// The receiver.
     seat: &'m Arc<Seat>,
     look: L,
+    /// Where the token is left.
+    found: &'m Cell<Option<Token>>,
 }
 
 impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
-    type Sent = Token;
-
     fn shared(&self) -> &Arc<Shared> {
         self.shared
     }
 
-    fn attempt(&self, _message: &mut Option<()>) -> Result<Token, Failed> {
-        (self.look)().ok_or_else(|| Failed::Full(Room::Pool, self.seat.clone()))
+    fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
+        let full = || Failed::Full(Room::Pool, self.seat.clone());
+        self.found.set(Some((self.look)().ok_or_else(full)?));
+        Ok(())
     }
 }
 
@@ -58,7 +61,10 @@ impl Pool {
     }
 
     /// A wait for a token.
-    fn acquiring(&self) -> Sending<(), Looking<'_, impl Fn() -> Option<Token>>> {
+    fn acquiring<'m>(
+        &'m self,
+        found: &'m Cell<Option<Token>>,
+    ) -> Sending<(), Looking<'m, impl Fn() -> Option<Token>>> {
         let (shared, seat) = (&self.shared, &self.seat);
         until_room(
             (),
@@ -66,12 +72,15 @@ impl Pool {
                 shared,
                 seat,
                 look: || self.look(),
+                found,
             },
         )
     }
 
     fn acquire(&self) -> Token {
-        Sleeper::new().run(self.acquiring()).unwrap()
+        let found = Cell::new(None);
+        Sleeper::new().run(self.acquiring(&found)).unwrap();
+        found.take().unwrap()
     }
 
     /// Returns a token and wakes one who waits: `Pool::release_one`.
@@ -87,10 +96,11 @@ impl Pool {
     /// Begins to wait, polled twice at most, and leaves.
     fn begin_and_leave(&self, polls: usize) {
         let sleeper = Sleeper::new();
-        let mut waiting = Kept::new(self.acquiring());
+        let found = Cell::new(None);
+        let mut waiting = Kept::new(self.acquiring(&found));
         for _ in 0..polls {
-            if let Some(token) = waiting.poll_with(&sleeper.waker()) {
-                self.release(token.unwrap());
+            if waiting.poll_with(&sleeper.waker()).is_some() {
+                self.release(found.take().unwrap());
                 break;
             }
         }
@@ -190,7 +200,7 @@ fn a_thread_that_waits_is_unparked_for_a_token_that_comes_back() {
         let pool = Pool::of(1);
         let theirs = pool.clone();
         let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
-        let _token = park_on(Kept::new(pool.acquiring())).unwrap();
+        park_on(Kept::new(pool.acquiring(&Cell::new(None)))).unwrap();
         releaser.join().unwrap();
     });
 }
@@ -199,14 +209,15 @@ fn a_thread_that_waits_is_unparked_for_a_token_that_comes_back() {
 fn a_waiter_that_goes_to_another_task_is_woken_there() {
     in_full(|| {
         let pool = Pool::of(1);
-        let mut waiting = Kept::new(pool.acquiring());
+        let found = Cell::new(None);
+        let mut waiting = Kept::new(pool.acquiring(&found));
         let before = Sleeper::new();
         if waiting.poll_with(&before.waker()).is_some() {
             unreachable!("there is no token yet");
         }
         let theirs = pool.clone();
         let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
-        let _token = Sleeper::new().run(waiting).unwrap();
+        Sleeper::new().run(waiting).unwrap();
         releaser.join().unwrap();
     });
 }
@@ -254,8 +265,15 @@ impl Lanes {
     fn acquire(&self, own: usize) -> Token {
         let (shared, seat) = (&self.shared, &self.seat);
         let look = || self.look(own);
-        let waiting = until_room((), Looking { shared, seat, look });
-        Sleeper::new().run(waiting).unwrap()
+        let found = &Cell::new(None);
+        let looking = Looking {
+            shared,
+            seat,
+            look,
+            found,
+        };
+        Sleeper::new().run(until_room((), looking)).unwrap();
+        found.take().unwrap()
     }
 }
 

@@ -2,7 +2,6 @@
 //! steps of `host/backlog.rs`, `host/turn.rs`, `route/pack.rs` and `send/overflow.rs`; senders wait in the
 //! very future of `send/room.rs`.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -81,13 +80,15 @@ impl World {
 
     /// Sends, and waits for room if it must. Envelopes that it dropped are entered in `evicted`.
     pub(super) fn send(&self, envelope: u32, priority: Priority, evicted: &mut Vec<u32>) -> Sent {
+        let mut sent = Sent::Accepted;
         let attempt = Sends {
             world: self,
             priority,
-            evicted: RefCell::new(evicted),
+            evicted,
+            sent: &mut sent,
         };
         match Sleeper::new().run(until_room(envelope, attempt)) {
-            Ok(sent) => sent,
+            Ok(()) => sent,
             Err(undelivered) => {
                 assert_eq!(undelivered.reason, SendError::Closed);
                 assert_eq!(undelivered.message, envelope);
@@ -98,11 +99,11 @@ impl World {
 
     /// Begins to send, and goes away.
     pub(super) fn begin_and_leave(&self, envelope: u32) {
-        let mut evicted = Vec::new();
         let attempt = Sends {
             world: self,
             priority: Normal,
-            evicted: RefCell::new(&mut evicted),
+            evicted: &mut Vec::new(),
+            sent: &mut Sent::Accepted,
         };
         let _sent = Kept::new(until_room(envelope, attempt)).poll_with(&Sleeper::new().waker());
     }
@@ -136,24 +137,25 @@ impl World {
 struct Sends<'w> {
     world: &'w World,
     priority: Priority,
-    evicted: RefCell<&'w mut Vec<u32>>,
+    evicted: &'w mut Vec<u32>,
+    /// What became of it.
+    sent: &'w mut Sent,
 }
 
 impl Attempt<u32> for Sends<'_> {
-    type Sent = Sent;
-
     fn shared(&self) -> &Arc<Shared> {
         &self.world.shared
     }
 
-    fn attempt(&self, message: &mut Option<u32>) -> Result<Sent, Failed> {
+    fn attempt(&mut self, message: &mut Option<u32>) -> Result<(), Failed> {
         let World { seat, slab, .. } = self.world;
         let envelope = message.expect("what is refused stays with the sender");
         let full = || Failed::Full(Room::Mailbox, seat.clone());
         let closed = || Failed::refused(SendError::Closed);
         loop {
             if self.world.post(envelope, self.priority).is_ok() {
-                return Ok(Sent::Accepted);
+                *self.sent = Sent::Accepted;
+                return Ok(());
             }
             if seat.inbox.is_closed() {
                 return Err(closed());
@@ -167,11 +169,14 @@ impl Attempt<u32> for Sends<'_> {
                 Evicted::Message(token) => {
                     assert_eq!(slab.get(&token), u64::from(token.index()) + 100);
                     slab.put(&token, 0);
-                    self.evicted.borrow_mut().push(token.surrender());
+                    self.evicted.push(token.surrender());
                 }
                 Evicted::NotYet => return Err(full()),
                 Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
-                Evicted::Nothing if seat.turn_away() => return Ok(Sent::TurnedAway),
+                Evicted::Nothing if seat.turn_away() => {
+                    *self.sent = Sent::TurnedAway;
+                    return Ok(());
+                }
                 Evicted::Nothing => return Err(closed()),
             }
         }
