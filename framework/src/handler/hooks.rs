@@ -5,9 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
-
-use super::runner::{Outcome, Panic, Run};
+use super::runner::{Outcome, Panic, Run, begin};
 use super::{Called, Desk};
 use crate::envelope::Envelope;
 use crate::error::CaptureError;
@@ -88,17 +86,11 @@ where
             Ok(arguments) => arguments,
             Err(error) => return desk.fail(format!("a hook has no captures: {error}")),
         };
-        let Some(mut state) = desk.state.take() else {
+        let Some(state) = desk.state.take() else {
             return desk.fail("the subsystem was not there".into());
         };
-        let method = self.method.clone();
         desk.runner.start(|| HookRun {
-            future: async move {
-                // Caught here: see `AsyncHandler`.
-                let running = async { method(&mut state, cause, arguments).await };
-                let ended = AssertUnwindSafe(running).catch_unwind().await;
-                (state, ended)
-            },
+            future: begin(state, &self.method, cause, arguments),
         });
         desk.poll(cx, None)
     }

@@ -16,8 +16,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
-
 use crate::envelope::{Envelope, Parcel};
 use crate::extract::{Delivery, Extract};
 use crate::message::{GiveBack, IntoReply, Message};
@@ -263,20 +261,13 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let Some((mut state, parcel)) = desk.hand_out::<Parcel<M, A::Packed>>(envelope) else {
+        let Some((state, parcel)) = desk.hand_out::<Parcel<M, A::Packed>>(envelope) else {
             return Called::WrongParcel;
         };
         let kept = R::Later::keep(&parcel.packed);
         let arguments = A::unpack(parcel.packed, delivery);
-        let method = self.method.clone();
         desk.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
-            future: async move {
-                // Caught here, so that a panic does not unwind through the subsystem: its own drop
-                // may panic too, and two panics at once abort the process.
-                let running = async { method(&mut state, parcel.message, arguments).await };
-                let reply = AssertUnwindSafe(running).catch_unwind().await;
-                (state, reply)
-            },
+            future: runner::begin(state, &self.method, parcel.message, arguments),
             kept: Some(kept),
             types: PhantomData,
         });

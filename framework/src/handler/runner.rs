@@ -4,14 +4,20 @@
 //! message; the runner keeps one piece of memory per subsystem, grown to the largest future so far,
 //! and builds each future there. It is allocated with the first async call.
 //!
+//! What is built there is a [`Method`]: a subsystem and the future of the method that has borrowed it. An
+//! `async` block that owns the one and awaits the other does the same; but the message would be moved
+//! through it and through the one that catches panics, 4 ns each.
+//!
 //! The second of the crate's two files with `unsafe`. The rules: `run` is `Some` if and only if a live
 //! value, of the type that its functions were made for, lies at `place`; it never moves between
-//! `start` and its end (it is pinned); `place` is only freed or replaced while `run` is `None`.
+//! `start` and its end (it is pinned); `place` is only freed or replaced while `run` is `None`. A
+//! subsystem that was borrowed is touched by nobody but its borrower, whose future is dropped first.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::Any;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
@@ -40,6 +46,96 @@ pub(crate) trait Run<S> {
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)>;
+}
+
+/// A subsystem's value while a method has borrowed it; a `Box` would claim to be the only way there.
+struct Lender<S>(Option<NonNull<S>>);
+
+impl<S> Lender<S> {
+    /// Takes it back, which its borrower must not outlive.
+    fn take(&mut self) -> Option<Box<S>> {
+        // SAFETY: it comes from a `Box`, and is taken out once.
+        self.0
+            .take()
+            .map(|state| unsafe { Box::from_raw(state.as_ptr()) })
+    }
+}
+
+impl<S> Drop for Lender<S> {
+    fn drop(&mut self) {
+        let state = self.take();
+        if std::thread::panicking() {
+            // Its borrower's drop did; a second panic would abort.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A method under way, and the subsystem that it has borrowed.
+    pub(crate) struct Method<S, F> {
+        // Dropped before the subsystem: fields are dropped in order.
+        #[pin]
+        future: Option<F>,
+        lender: Lender<S>,
+    }
+}
+
+/// Calls a method, and keeps the subsystem for as long as the future lives.
+#[inline(always)]
+pub(crate) fn begin<S, M, A, R, F>(
+    state: Box<S>,
+    method: &F,
+    message: M,
+    arguments: A,
+) -> Method<S, impl Future<Output = R> + use<S, M, A, R, F>>
+where
+    S: 'static,
+    M: 'static,
+    A: 'static,
+    F: AsyncFn(&mut S, M, A) -> R + Clone + 'static,
+{
+    const {
+        // The future borrows it too. Without size, one that lives for ever costs nothing.
+        assert!(size_of::<F>() == 0, "a method captures nothing");
+    }
+    let method: &'static F = Box::leak(Box::new(method.clone()));
+    let mut state = NonNull::from(Box::leak(state));
+    // SAFETY: the value stays where it is until `Method` takes it back, and the future is gone by then. That
+    // the borrow is said to be `'static` gives nothing away: the method must take any lifetime.
+    let borrowed: &'static mut S = unsafe { state.as_mut() };
+    Method {
+        future: Some(method(borrowed, message, arguments)),
+        lender: Lender(Some(state)),
+    }
+}
+
+impl<S, F: Future> Future for Method<S, F> {
+    type Output = (Box<S>, Result<F::Output, Panic>);
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            match this.future.as_mut().as_pin_mut() {
+                Some(future) => future.poll(cx),
+                None => Poll::Pending,
+            }
+        }));
+        // A panic is caught here: it must not unwind through the subsystem, whose own drop may panic too,
+        // and two panics at once abort the process.
+        let reply = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(reply)) => Ok(reply),
+            Err(panic) => Err(panic),
+        };
+        // First the borrower goes, whatever its own drop does.
+        let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
+        match this.lender.take() {
+            Some(state) => Poll::Ready((state, dropped.and(reply))),
+            None => Poll::Pending,
+        }
+    }
 }
 
 type PollFn<S> =
