@@ -70,9 +70,17 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         fate::preempt(Point::Asker);
         if slot.reply.poll(cx.waker()) {
             budget.made_progress();
-            let reply = take_reply(shared, asked, ask);
+            let mut envelope = Envelope::new(&shared.pool.slab, Token::mint(asked.index));
+            // Not one result of both kinds: what is put together in one place is moved to the next.
+            let Some(reply) = envelope.take::<M::Reply>() else {
+                let error = explain(envelope.take(), envelope.reply_slot(), ask);
+                conclude(shared, asked, envelope);
+                ask.asked = None;
+                return Poll::Ready(Err(error));
+            };
+            conclude(shared, asked, envelope);
             ask.asked = None;
-            return Poll::Ready(reply);
+            return Poll::Ready(Ok(reply));
         }
         let due = Due::from_raw(slot.reply.due());
         let Some(deadline) = due.stamp() else {
@@ -104,28 +112,7 @@ fn sleep(shared: &Shared, duration: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(duration)
 }
 
-/// The host has handed the envelope over: takes what it brought, and returns it.
-#[inline]
-fn take_reply<M: Message, T: To<M>>(
-    shared: &Shared,
-    asked: &Asked,
-    ask: &Ask<T>,
-) -> Result<M::Reply, AskError<M>> {
-    let mut envelope = Envelope::new(&shared.pool.slab, Token::mint(asked.index));
-    // Not one result for both, and then the rest: it would be put together there and moved here.
-    match envelope.take::<M::Reply>() {
-        Some(reply) => {
-            conclude(shared, asked, envelope);
-            Ok(reply)
-        }
-        None => {
-            let error = explain(envelope.take(), envelope.reply_slot(), ask);
-            conclude(shared, asked, envelope);
-            Err(error)
-        }
-    }
-}
-
+/// Returns the envelope that the host has handed over.
 #[inline]
 fn conclude(shared: &Shared, asked: &Asked, envelope: Envelope<'_>) {
     shared
