@@ -77,7 +77,8 @@ impl Context {
     /// Mounts a child under its type's name, after the own one: `parent/child`.
     ///
     /// # Errors
-    /// As [`System::mount`](crate::System::mount); or this subsystem is about to end, or to be made anew.
+    /// As [`System::mount`](crate::System::mount); or `Stopped`, if this subsystem has ended; or
+    /// `Restarting`, while it is being made anew.
     pub async fn mount<S: Routes>(
         &self,
         factory: impl Fn() -> S + Send + 'static,

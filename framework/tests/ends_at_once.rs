@@ -160,7 +160,8 @@ async fn no_child_is_mounted_while_its_parent_is_made_anew() {
     fail(&system, "top").await;
     let late = named("late").parent("top");
     let refused = system.mount_with(late.clone(), Node::default).await;
-    assert!(matches!(refused, Err(MountError::Stopped)), "{refused:?}");
+    let parent = "top".into();
+    assert_eq!(refused, Err(MountError::Restarting { parent }));
     gate.permits.add_permits(1);
     is_there(&system, "top/child").await;
     system.mount_with(late, Node::default).await.unwrap();

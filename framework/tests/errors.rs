@@ -234,7 +234,7 @@ async fn a_mount_or_an_unmount_that_is_refused_says_why() {
             system.stop().await.unwrap();
             (
                 system.mount_as("late", Work::default).await,
-                "the system, or the parent, has stopped or is stopping, or the parent is being made anew",
+                "the system, or the parent, has stopped or is stopping",
             )
         },
     ];

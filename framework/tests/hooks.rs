@@ -352,7 +352,11 @@ async fn a_start_that_never_ends_is_given_up_when_the_parent_is_made_anew() {
     })
     .await;
     system.tell("plain://stop", StopNow).await.unwrap();
-    assert!(matches!(mounting.await, Err(MountError::Stopped)));
+    let given_up = mounting.await;
+    assert!(
+        matches!(given_up, Err(MountError::Restarting { .. })),
+        "{given_up:?}"
+    );
     system.ask("plain://ping", Ping).await.unwrap();
     assert_eq!(stops.load(Ordering::Relaxed), 0, "what never stood");
     system.stop().await.unwrap();

@@ -109,6 +109,7 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
                         mounted,
                         Ok(())
                             | Err(MountError::Stopped
+                                | MountError::Restarting { .. }
                                 | MountError::NoParent { .. }
                                 | MountError::NameTaken { .. }
                                 | MountError::StartFailed { .. })

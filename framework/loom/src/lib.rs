@@ -3,8 +3,8 @@
 //! loom runs a model again and again, each time with another interleaving of its threads and another
 //! admissible outcome of its relaxed loads, and reports any run in which a thread reads what it must
 //! not see yet, an assertion fails, or all threads sleep for ever. The files under test are taken by
-//! path from `framework/src`; only their `crate::sync`, the thread that a sender runs on, and what a sender
-//! that waits asks of its system, are others; and the `DashMap` under the directory, of which is kept what it
+//! path from `framework/src`; only their `crate::sync`, the thread that a sender or a host runs on, what a sender
+//! that waits asks of its system, and what surrounds the books of a host's turn, are others; and the `DashMap` under the directory, of which is kept what it
 //! promises, that each operation is one step.
 //! Run with `cargo test -p mycelia-loom`. That the models can fail is shown by `.ci/break-models`, which
 //! breaks the shipped files one way after the other and wants a model to notice.
@@ -19,9 +19,11 @@
 mod clock;
 #[path = "../../src/directory/mod.rs"]
 mod directory;
+mod envelope;
 mod error;
 #[path = "../../src/fate.rs"]
 mod fate;
+mod host;
 #[path = "../../src/latency.rs"]
 mod latency;
 #[path = "../../src/ledger.rs"]

@@ -1,8 +1,33 @@
-//! What a mailbox asks of the thread that a sender runs on, for threads on which no subsystem lives: they
-//! wake the host's task.
+//! What a mailbox and a host ask of the thread that they run on: what it keeps of the system, and who lives
+//! there. In the models of the mailbox nobody does, and hosts are woken by their tasks.
+
+use std::cell::Cell;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::clock::Stamp;
+use crate::latency::Sample;
+use crate::pool::lane::Lane;
 
 pub(crate) struct Local {
     pub(crate) agenda: Agenda,
+    pub(crate) lane: Own,
+    pub(crate) owed: Cell<usize>,
+    pub(crate) busy_ns: Cell<u64>,
+    pub(crate) going_on: Cell<u32>,
+    pub(crate) samples: Cell<Vec<Sample>>,
+    pub(crate) latest: Cell<Stamp>,
+}
+
+/// The thread's lane, if a host lives there.
+pub(crate) struct Own(Option<Arc<Lane>>);
+
+impl Deref for Own {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        self.0.as_deref().expect("the thread of a host has one")
+    }
 }
 
 /// Of nobody.
@@ -10,7 +35,23 @@ pub(crate) struct Agenda;
 
 impl Local {
     pub(crate) const fn new() -> Self {
-        Local { agenda: Agenda }
+        Local {
+            agenda: Agenda,
+            lane: Own(None),
+            owed: Cell::new(0),
+            busy_ns: Cell::new(0),
+            going_on: Cell::new(0),
+            samples: Cell::new(Vec::new()),
+            latest: Cell::new(Stamp(0)),
+        }
+    }
+
+    /// The thread of a host.
+    pub(crate) fn with(lane: Arc<Lane>) -> Self {
+        Local {
+            lane: Own(Some(lane)),
+            ..Local::new()
+        }
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -25,5 +66,10 @@ impl Agenda {
 
     pub(crate) fn lend(&self, _number: u32) -> bool {
         false
+    }
+
+    /// No turn is lent.
+    pub(crate) fn depth(&self) -> u32 {
+        0
     }
 }

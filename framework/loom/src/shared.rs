@@ -16,7 +16,7 @@ pub(crate) struct Shared {
 
 /// The models keep the envelopes.
 pub(crate) struct Pool {
-    pub(crate) room: Waiters,
+    pub(crate) room: Arc<Waiters>,
 }
 
 /// Knows no names.
@@ -26,7 +26,7 @@ impl Shared {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Shared {
             pool: Arc::new(Pool {
-                room: Waiters::new(),
+                room: Arc::new(Waiters::new()),
             }),
             waits: Arc::default(),
             directory: Directory,

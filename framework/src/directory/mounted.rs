@@ -9,6 +9,7 @@ use once_cell::sync::OnceCell;
 use tokio::sync::watch;
 
 use super::Directory;
+use crate::error::MountError;
 use crate::latency::{self, Book, Recent, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::Seat;
@@ -53,8 +54,10 @@ pub(crate) struct Mounted {
     pub(super) gone: AtomicU8,
     /// 1 from when no child may be mounted below it any more.
     leaving: AtomicU8,
-    /// 1 while its children are ended because it is made anew.
+    /// 1 while its children are ended because it is made anew. Written by the registry.
     halting: AtomicU8,
+    /// 1 from when it failed until it is made anew. Written by its host.
+    failed: AtomicU8,
     /// Mounts below it that were asked for, and that the registry has not settled yet.
     asked: AtomicU32,
     /// Raised whenever its children are ended because it is made anew.
@@ -113,6 +116,7 @@ impl Mounted {
         Mounted {
             number: placing.number,
             halting: AtomicU8::new(0),
+            failed: AtomicU8::new(0),
             asked: AtomicU32::new(0),
             life: AtomicU32::new(0),
             launch: Mutex::new(Some(placing.launch)),
@@ -189,9 +193,21 @@ impl Mounted {
         self.life.fetch_add(is_halting.into(), Ordering::Relaxed);
     }
 
-    /// True if no child may be mounted below it, now or ever.
-    fn takes_no_children(&self) -> bool {
-        self.is_leaving() || self.halting.load(Ordering::Relaxed) != 0
+    /// Lets no child be mounted below it from when it failed until it is made anew.
+    pub(crate) fn set_failed(&self, has_failed: bool) {
+        // In one order with what `restarts_alone` and a mount look at: one of them sees the other.
+        self.failed.store(has_failed.into(), Ordering::SeqCst);
+    }
+
+    /// True while it has failed, or its children are ended, and it is not made anew yet.
+    fn is_restarting(&self) -> bool {
+        self.failed.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0
+    }
+
+    /// Why no child is mounted below it while it is made anew.
+    pub(crate) fn restarting(&self) -> MountError {
+        let parent = (*self.seat.name).into();
+        MountError::Restarting { parent }
     }
 
     /// Its host takes orders, or there is none.
@@ -211,7 +227,7 @@ impl Mounted {
     /// True if its restart is nobody else's business.
     pub(crate) fn restarts_alone(&self) -> bool {
         // A child is among its children before it is not asked for any more.
-        let is_asked = || self.asked.load(Ordering::Acquire) > 0;
+        let is_asked = || self.asked.load(Ordering::SeqCst) > 0;
         let has_none = |extras: &Extras| lock(&extras.children).is_empty();
         let is_childless = || self.extras.get().is_none_or(has_none);
         self.siblings == Together::OneForOne && !is_asked() && is_childless()
@@ -337,16 +353,22 @@ pub(crate) struct Below {
 
 impl Below {
     pub(crate) fn new(parent: Arc<Mounted>) -> Self {
-        parent.asked.fetch_add(1, Ordering::Relaxed);
+        // One order: see `set_failed`.
+        parent.asked.fetch_add(1, Ordering::SeqCst);
         Below {
             life: parent.life.load(Ordering::Relaxed),
             parent,
         }
     }
 
-    /// True if the parent takes no children, now or ever, or has been made anew since.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.parent.takes_no_children() || self.parent.life.load(Ordering::Relaxed) != self.life
+    /// Why the parent takes no children, now or ever; or that it has been made anew since.
+    pub(crate) fn refusal(&self) -> Option<MountError> {
+        let parent = &self.parent;
+        if parent.is_leaving() {
+            return Some(MountError::Stopped);
+        }
+        let has_another_life = parent.life.load(Ordering::Relaxed) != self.life;
+        (parent.is_restarting() || has_another_life).then(|| parent.restarting())
     }
 }
 

@@ -63,7 +63,13 @@ pub enum MountError {
     },
     /// Several are to be mounted at once below different parents.
     SeveralParents,
-    /// The system, or the parent, has stopped or is stopping; or the parent is just being made anew.
+    /// The parent failed and is being made anew, or has been meanwhile: the children of its old value end
+    /// with that. Mounting again is safe, and succeeds once the parent is there.
+    Restarting {
+        /// The parent's name.
+        parent: Box<str>,
+    },
+    /// The system, or the parent, has stopped or is stopping: there is nothing to mount below any more.
     Stopped,
 }
 
@@ -107,11 +113,12 @@ impl fmt::Display for MountError {
                 f,
                 "subsystems mounted at once must have the same parent, or none"
             ),
+            MountError::Restarting { parent } => write!(
+                f,
+                "the parent `{parent}` is being made anew, and children of its old value end with that; mount again when it is there"
+            ),
             MountError::Stopped => {
-                write!(
-                    f,
-                    "the system, or the parent, has stopped or is stopping, or the parent is being made anew"
-                )
+                write!(f, "the system, or the parent, has stopped or is stopping")
             }
         }
     }

@@ -249,6 +249,14 @@ impl<S: 'static> Resident<S> {
     /// The subsystem failed: drops its value, and does what its policy says.
     pub(super) fn fail(&mut self, works: &Works<S>, failure: Failure) {
         let mounted = &works.mounted;
+        let (now, chance) = (works.now(), works.chance());
+        let history = &mut self.affairs().history;
+        let decided = mounted.policy().decide(history, &failure, now, chance);
+        // Before anybody hears of it: whoever mounts a child then learns what becomes of its parent.
+        match decided {
+            Decision::Restart { .. } => mounted.set_failed(true),
+            Decision::End | Decision::Escalate => mounted.leave(),
+        }
         self.drop_value(works);
         mounted.note_failure(failure.to_string().into());
         let change = Change::Failed(failure.clone());
@@ -256,8 +264,6 @@ impl<S: 'static> Resident<S> {
         // Whoever waits for it to be revived must not wait for its pause.
         let affairs = self.affairs();
         affairs.revived.clear();
-        let policy = mounted.policy();
-        let decided = policy.decide(&mut affairs.history, &failure, works.now(), works.chance());
         match decided {
             Decision::Restart { after } if mounted.restarts_alone() => {
                 affairs.cause = Some(failure);
@@ -288,6 +294,7 @@ impl<S: 'static> Resident<S> {
         match catch_unwind(AssertUnwindSafe(|| Box::new((self.factory)()))) {
             Ok(state) => {
                 self.desk.state = Some(state);
+                works.mounted.set_failed(false);
                 works
                     .mounted
                     .restarts

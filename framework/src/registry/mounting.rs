@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
+use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 use rustc_hash::FxHashSet;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -89,8 +89,8 @@ impl Registry {
         if self.shared.phase() != Phase::Open {
             return Err(MountError::Stopped);
         }
-        if mount.parent.as_ref().is_some_and(Below::is_refused) {
-            return Err(MountError::Stopped);
+        if let Some(refusal) = mount.parent.as_ref().and_then(Below::refusal) {
+            return Err(refusal);
         }
         let threads = self.threads.len();
         for one in &mount.each {
@@ -114,6 +114,50 @@ impl Registry {
             }
         }
         Ok(Names::Free)
+    }
+
+    /// All that were to be mounted at once stand, or have ended.
+    fn decide(
+        &mut self,
+        all: Vec<Arc<Mounted>>,
+        outcome: Result<(), Fallen>,
+        parent: Option<&Mounted>,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), MountError> {
+        let still_wanted = all.iter().all(|one| self.is_moving_in(one));
+        for mounted in &all {
+            mounted.forget_launch();
+        }
+        let decided = match outcome {
+            Ok(()) if still_wanted => {
+                self.insert(all);
+                Ok(())
+            }
+            // Their parent has ended meanwhile, and they with it: who ended it tells and vacates them.
+            Ok(()) => return Err(self.ended_meanwhile(parent)),
+            Err(fallen) => {
+                for mounted in all.iter().rev() {
+                    self.forget_children(mounted);
+                    self.vacate(mounted);
+                }
+                Err(match fallen {
+                    Fallen::Failed(message) => MountError::StartFailed { message },
+                    Fallen::Lost => self.ended_meanwhile(parent),
+                })
+            }
+        };
+        self.look_again(ctx);
+        decided
+    }
+
+    /// Why nothing became of a mount that was ended by what became of its parent, or of the system.
+    fn ended_meanwhile(&self, parent: Option<&Mounted>) -> MountError {
+        match parent {
+            Some(parent) if self.shared.phase() == Phase::Open && !parent.is_leaving() => {
+                parent.restarting()
+            }
+            _ => MountError::Stopped,
+        }
     }
 
     fn number(&mut self) -> u64 {
@@ -252,17 +296,14 @@ impl Handler<Mount> for Registry {
             Err(error) => return Box::pin(std::future::ready(Err(error)).into_actor(self)),
         }
         self.mounts.send_modify(|count| *count += 1);
+        let parent = mount.parent.as_ref().map(|below| below.parent.clone());
         let (standing, told) = standing();
         let all = self.launch(mount, &standing);
         standing.tell();
         let patience = self.shared.stop_deadline;
         let fate = async move {
-            let refusal = match told.await {
-                Ok(Ok(())) => None,
-                Ok(Err(Fallen::Failed(message))) => Some(MountError::StartFailed { message }),
-                Ok(Err(Fallen::Lost)) | Err(_) => Some(MountError::Stopped),
-            };
-            if refusal.is_some() {
+            let outcome = told.await.unwrap_or(Err(Fallen::Lost));
+            if outcome.is_err() {
                 // None of them is to stay, nor what their first hooks may have mounted.
                 let deadline = Instant::now().checked_add(patience);
                 for mounted in all.iter().rev() {
@@ -270,31 +311,12 @@ impl Handler<Mount> for Registry {
                     ending::end_tree(mounted.clone(), deadline).await;
                 }
             }
-            (all, refusal)
+            (all, outcome)
         };
-        Box::pin(fate.into_actor(self).map(|(all, refusal), registry, ctx| {
+        let decided = move |(all, outcome), registry: &mut Self, ctx: &mut Self::Context| {
             registry.mounts.send_modify(|count| *count -= 1);
-            let still_wanted = all.iter().all(|one| registry.is_moving_in(one));
-            for mounted in &all {
-                mounted.forget_launch();
-            }
-            match refusal {
-                None if still_wanted => {
-                    registry.insert(all);
-                    registry.look_again(ctx);
-                    Ok(())
-                }
-                // Their parent has ended meanwhile, and they with it: who ended it tells and vacates them.
-                None => Err(MountError::Stopped),
-                Some(refusal) => {
-                    for mounted in all.iter().rev() {
-                        registry.forget_children(mounted);
-                        registry.vacate(mounted);
-                    }
-                    registry.look_again(ctx);
-                    Err(refusal)
-                }
-            }
-        }))
+            registry.decide(all, outcome, parent.as_deref(), ctx)
+        };
+        Box::pin(fate.into_actor(self).map(decided))
     }
 }

@@ -111,7 +111,8 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                 match attempt_again(&mut self.attempt, &mut self.held) {
                     Ok(()) => {
                         if queued.has_slept {
-                            // Others may have missed the same room: let the next one look.
+                            // Others may have missed the same room, and nobody else tells them: a thief
+                            // of envelopes wakes one, who may find the next in the thief's own lane.
                             queued.waiters().wake(1);
                         }
                         if let Some(slot) = self.queued.take() {

@@ -14,6 +14,7 @@ use crate::overflow::Overflow;
 use crate::registry::ending::Unmount;
 use crate::registry::mounting::{Launch, Mount, One};
 use crate::route::{Handlers, RouteMap, RouteTable};
+use crate::shared::Phase;
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
 use crate::sync::Ordering;
@@ -245,8 +246,9 @@ impl System {
     /// Mounts a subsystem with options.
     ///
     /// # Errors
-    /// As [`mount`](Self::mount). Below a parent also `Stopped`, while that is being made anew: its
-    /// children end with it, and this one would at once.
+    /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, while that is being made
+    /// anew, from its failure on and through its pause, for the children of its old value end with that;
+    /// and `Stopped`, if it has ended for good.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.
@@ -324,6 +326,8 @@ impl System {
         };
         match self.0.shared.directory.get(name) {
             Some(parent) if parent.group().is_none() => Ok(Some(parent)),
+            // Nothing is mounted any more, and nothing will be.
+            _ if self.0.shared.phase() != Phase::Open => Err(MountError::Stopped),
             _ => Err(MountError::NoParent { name: name.clone() }),
         }
     }

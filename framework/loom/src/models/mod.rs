@@ -3,6 +3,7 @@
 
 mod accounts;
 mod directory;
+mod gathered;
 mod inbox;
 mod reply;
 mod room;

@@ -263,8 +263,25 @@ impl Lanes {
     }
 
     fn acquire(&self, own: usize) -> Token {
+        self.acquire_by(|| self.look(own))
+    }
+
+    /// By a task that sleeps on a thread and is woken on another.
+    fn acquire_elsewhere(&self, before: usize, after: usize) -> Token {
+        let looks = Cell::new(0);
+        self.acquire_by(|| {
+            // It looks twice before it sleeps.
+            let own = if looks.replace(looks.get() + 1) < 2 {
+                before
+            } else {
+                after
+            };
+            self.look(own)
+        })
+    }
+
+    fn acquire_by(&self, look: impl Fn() -> Option<Token>) -> Token {
         let (shared, seat) = (&self.shared, &self.seat);
-        let look = || self.look(own);
         let found = &Cell::new(None);
         let looking = Looking {
             shared,
@@ -300,5 +317,25 @@ fn two_waiters_are_woken_for_tokens_that_moved_while_they_looked() {
         for other in others {
             other.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn one_who_is_woken_on_the_thief_s_own_thread_lets_the_next_one_look() {
+    up_to(2, || {
+        let lanes = Lanes::new(3);
+        // The thief wakes one. That finds an envelope in the thief's own list and moves none, so that
+        // nobody but itself can tell the next one, who saw none either while they moved.
+        let moved = {
+            let lanes = lanes.clone();
+            thread::spawn(move || drop(lanes.acquire_elsewhere(1, 0)))
+        };
+        let other = {
+            let lanes = lanes.clone();
+            thread::spawn(move || drop(lanes.acquire(2)))
+        };
+        let _token = lanes.acquire(0);
+        moved.join().unwrap();
+        other.join().unwrap();
     });
 }

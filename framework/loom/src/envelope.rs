@@ -1,0 +1,61 @@
+//! Envelopes without contents: a head, and the slot that ships for the way of a reply.
+
+use crate::reply::ReplySlot;
+use crate::token::Token;
+
+pub(crate) struct Head {
+    pub(crate) sent: u64,
+    pub(crate) route: u16,
+    pub(crate) is_ask: bool,
+}
+
+/// All ask, or none.
+pub(crate) struct Slab(Box<[(Head, ReplySlot)]>);
+
+impl Slab {
+    pub(crate) fn new(envelopes: usize, is_ask: bool) -> Self {
+        let slot = |_| {
+            let (sent, route) = (1, 0);
+            let head = Head {
+                sent,
+                route,
+                is_ask,
+            };
+            (head, ReplySlot::new())
+        };
+        Slab((0..envelopes).map(slot).collect())
+    }
+
+    pub(crate) fn reply_slot(&self, index: u32) -> &ReplySlot {
+        &self.0[index as usize].1
+    }
+}
+
+pub(crate) struct Envelope<'s> {
+    slab: &'s Slab,
+    token: Token,
+}
+
+impl<'s> Envelope<'s> {
+    pub(crate) fn new(slab: &'s Slab, token: Token) -> Self {
+        Envelope { slab, token }
+    }
+
+    pub(crate) fn into_token(self) -> Token {
+        self.token
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.slab.0[self.token.index() as usize].0
+    }
+
+    pub(crate) fn reply_slot(&self) -> &'s ReplySlot {
+        self.slab.reply_slot(self.token.index())
+    }
+
+    pub(crate) fn is_loaded(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn clear(&mut self) {}
+}

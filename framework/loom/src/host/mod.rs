@@ -1,0 +1,122 @@
+//! What a host gathers in its turns: the file that ships, and what its neighbours tell it.
+
+mod alike;
+#[path = "../../../src/host/gathered.rs"]
+mod gathered;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, ClockHand};
+use crate::envelope::{Envelope, Slab};
+use crate::latency::Book;
+use crate::ledger::Ending;
+use crate::local::Local;
+use crate::mailbox::{Limits, Seat};
+use crate::overflow::Overflow;
+use crate::pool::lane::Lane;
+use crate::pool::waiters::Waiters;
+use crate::shared::{Directory, Shared};
+use crate::token::{Chain, Links, Token};
+use gathered::Gathered;
+
+/// What the host of a subsystem works with.
+pub(crate) struct Works<S> {
+    pub(crate) shared: House,
+    pub(crate) mounted: Mounted,
+    hand: ClockHand,
+    _subsystem: std::marker::PhantomData<S>,
+}
+
+/// What it asks of its system.
+pub(crate) struct House {
+    pub(crate) pool: Pool,
+    pub(crate) clock: Clock,
+    directory: Directory,
+}
+
+/// The pool's own steps, with one lane: that of the host's thread.
+pub(crate) struct Pool {
+    pub(crate) slab: Slab,
+    pub(crate) links: Links,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) room: Arc<Waiters>,
+}
+
+impl Pool {
+    /// So many that a few of them are not yet many.
+    pub(crate) fn capacity(&self) -> u32 {
+        64
+    }
+
+    fn release(&self, to: &Lane, chain: Chain) {
+        to.released.add(u64::from(chain.len()));
+        to.stack.push(&self.links, chain);
+    }
+}
+
+pub(crate) struct Mounted {
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) book: Book,
+}
+
+impl Mounted {
+    fn book(&self, _directory: &Directory) -> &Book {
+        &self.book
+    }
+}
+
+impl Works<()> {
+    /// A host with so many envelopes in its hands, all there are. Senders wait for them in `senders`.
+    pub(crate) fn with(envelopes: usize, are_asks: bool, senders: &Shared) -> Arc<Self> {
+        let (clock, hand) = Clock::manual();
+        let seat = Arc::new(Seat::new(1, "seat".into()));
+        let capacity = u32::MAX;
+        let overflow = Overflow::Wait;
+        seat.open(1, Limits { capacity, overflow });
+        let pool = Pool {
+            slab: Slab::new(envelopes, are_asks),
+            links: Links::new(envelopes),
+            lane: Arc::new(Lane::new()),
+            room: senders.pool.room.clone(),
+        };
+        Arc::new(Works {
+            shared: House {
+                pool,
+                clock,
+                directory: Directory,
+            },
+            mounted: Mounted {
+                seat,
+                book: Book::new(1),
+            },
+            hand,
+            _subsystem: std::marker::PhantomData,
+        })
+    }
+
+    /// The host's thread.
+    pub(crate) fn thread(&self) -> Local {
+        Local::with(self.shared.pool.lane.clone())
+    }
+
+    /// A turn that handles the messages in these envelopes; `went_on` says whether the host had promised
+    /// it, `goes_on` whether it promises another.
+    pub(crate) fn turn(&self, thread: &Local, handles: &[u32], went_on: bool, goes_on: bool) {
+        let mut gathered = Gathered::new(thread);
+        gathered.begin_turn(&mut { went_on });
+        for &index in handles {
+            let envelope = Envelope::new(&self.shared.pool.slab, Token::mint(index));
+            let started = self.shared.clock.now();
+            self.hand.advance(Duration::from_nanos(1));
+            gathered.sample(self, &envelope, started);
+            gathered.close(self, envelope, Ending::Handled);
+        }
+        gathered.end_turn(self, goes_on);
+    }
+
+    /// A look for a free envelope.
+    pub(crate) fn look(&self) -> Option<Token> {
+        self.shared.pool.lane.stack.pop(&self.shared.pool.links)
+    }
+}

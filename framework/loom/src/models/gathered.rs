@@ -1,0 +1,173 @@
+//! What a turn gathers, and in which order others see it: recorded, ended, free, woken.
+
+use loom::thread::{self, JoinHandle};
+use std::sync::Arc;
+
+use super::{Sleeper, in_full, up_to, with_loads_up_to};
+use crate::error::Room;
+use crate::host::Works;
+use crate::latency;
+use crate::mailbox::Seat;
+use crate::send::Failed;
+use crate::send::room::{Attempt, until_room};
+use crate::shared::Shared;
+use crate::token::Token;
+
+/// A host that has all envelopes in its hands, and those who wait for them.
+struct World {
+    works: Arc<Works<()>>,
+    shared: Arc<Shared>,
+}
+
+/// A look for an envelope that the host has freed.
+struct Looking<'w>(&'w World);
+
+impl Attempt<()> for Looking<'_> {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    /// What it finds it keeps for ever.
+    fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
+        let works = &self.0.works;
+        let full = || Failed::Full(Room::Pool, works.mounted.seat.clone());
+        works.look().ok_or_else(full).map(Token::surrender)?;
+        Ok(())
+    }
+}
+
+impl World {
+    fn with(envelopes: usize, are_asks: bool) -> Arc<Self> {
+        let shared = Shared::new();
+        let works = Works::with(envelopes, are_asks, &shared);
+        Arc::new(World { works, shared })
+    }
+
+    /// Waits for an envelope, and keeps it.
+    fn sender(self: &Arc<Self>) -> JoinHandle<()> {
+        let world = self.clone();
+        thread::spawn(move || {
+            let sent = Sleeper::new().run(until_room((), Looking(&world)));
+            sent.unwrap();
+        })
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.works.mounted.seat
+    }
+
+    /// How many messages are in the book.
+    fn recorded(&self) -> u64 {
+        let book = std::iter::once(&self.works.mounted.book);
+        latency::read(book, 0).map_or(0, |read| read.count)
+    }
+}
+
+#[test]
+fn a_sender_that_waits_is_woken_for_the_envelope_that_a_turn_sets_free() {
+    in_full(|| {
+        let world = World::with(1, false);
+        let sender = world.sender();
+        let thread = world.works.thread();
+        world.works.turn(&thread, &[0], false, false);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn what_turns_that_go_on_owe_is_paid_by_the_last_of_them() {
+    up_to(3, || {
+        let world = World::with(1, false);
+        let sender = world.sender();
+        let thread = world.works.thread();
+        // The first turn need not wake anybody: there will be another.
+        world.works.turn(&thread, &[0], false, true);
+        world.works.turn(&thread, &[], true, false);
+        assert_eq!(thread.going_on.get(), 0);
+        assert_eq!(thread.owed.get(), 0);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn what_another_host_of_the_thread_owes_is_paid_when_the_last_one_rests() {
+    up_to(3, || {
+        let world = World::with(1, false);
+        let sender = world.sender();
+        let thread = world.works.thread();
+        // One goes on, and so another leaves it to that one.
+        world.works.turn(&thread, &[], false, true);
+        world.works.turn(&thread, &[0], false, false);
+        world.works.turn(&thread, &[], true, false);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn who_gets_an_envelope_finds_that_its_last_message_has_ended() {
+    with_loads_up_to(3, || {
+        let world = World::with(1, false);
+        let host = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let thread = world.works.thread();
+                world.works.turn(&thread, &[0], false, false);
+            })
+        };
+        if world.works.look().is_some() {
+            assert_eq!(world.seat().endings.finished(), 1);
+        }
+        host.join().unwrap();
+    });
+}
+
+#[test]
+fn who_finds_that_a_message_has_ended_finds_it_in_the_book() {
+    with_loads_up_to(1, || {
+        let world = World::with(1, false);
+        let host = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let thread = world.works.thread();
+                world.works.turn(&thread, &[0], false, false);
+            })
+        };
+        if world.seat().endings.finished() > 0 {
+            assert_eq!(world.recorded(), 1);
+        }
+        host.join().unwrap();
+    });
+}
+
+#[test]
+fn an_asker_who_has_its_reply_finds_its_message_ended_and_in_the_book() {
+    up_to(2, || {
+        let world = World::with(1, true);
+        let host = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let thread = world.works.thread();
+                world.works.turn(&thread, &[0], false, false);
+            })
+        };
+        let slot = world.works.shared.pool.slab.reply_slot(0);
+        Sleeper::new().block_on(|waker| slot.poll(waker).then_some(()));
+        assert_eq!(world.seat().endings.finished(), 1);
+        assert_eq!(world.recorded(), 1);
+        host.join().unwrap();
+        assert!(world.works.look().is_none(), "the envelope is the asker's");
+    });
+}
+
+#[test]
+fn the_envelope_of_an_asker_who_has_gone_comes_back_to_who_waits_for_one() {
+    up_to(3, || {
+        let world = World::with(1, true);
+        let sender = world.sender();
+        let slot = world.works.shared.pool.slab.reply_slot(0);
+        assert!(!slot.abandon());
+        let thread = world.works.thread();
+        world.works.turn(&thread, &[0], false, false);
+        sender.join().unwrap();
+    });
+}
