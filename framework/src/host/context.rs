@@ -38,26 +38,19 @@ impl<S: 'static> Actor for Host<S> {
 }
 
 /// An order in an actix envelope.
-struct Ordered {
-    control: Option<Control>,
-    /// Told when the host has taken it.
-    taken: Option<oneshot::Sender<()>>,
-}
+struct Ordered(Option<Control>);
 
 impl<S: 'static> ToEnvelope<Host<S>, Control> for Context {
-    fn pack(control: Control, taken: Option<oneshot::Sender<()>>) -> Envelope<Host<S>> {
-        let control = Some(control);
-        Envelope::with_proxy(Box::new(Ordered { control, taken }))
+    /// Nobody waits for an order to be taken.
+    fn pack(control: Control, _: Option<oneshot::Sender<()>>) -> Envelope<Host<S>> {
+        Envelope::with_proxy(Box::new(Ordered(Some(control))))
     }
 }
 
 impl<S: 'static> EnvelopeProxy<Host<S>> for Ordered {
     fn handle(&mut self, host: &mut Host<S>, context: &mut Context) {
-        if let Some(control) = self.control.take() {
+        if let Some(control) = self.0.take() {
             host.handle(control, context);
-        }
-        if let Some(taken) = self.taken.take() {
-            let _ = taken.send(());
         }
     }
 }
@@ -91,5 +84,18 @@ impl<S: 'static> Host<S> {
         // A host is mounted once.
         let _ = self.hosted.works.mounted.orders.set(address);
         drop(actix_rt::spawn(Task { host: self, orders }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_not_stopped_through_its_context() {
+        let mut context = Context;
+        context.stop();
+        context.terminate();
+        assert!(context.state().alive());
     }
 }
