@@ -1,9 +1,9 @@
 //! Handlers: how the host calls a user's method. `mailbox → host → `**`handler`**
 //!
 //! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
-//! same envelope if someone asked. An async method borrows the subsystem across `.await`; so its future
-//! owns the boxed subsystem while it runs and gives it back at its end. The future lives in the host's
-//! one [`Runner`], whose memory is reused. Both lie on the host's one [`Desk`].
+//! same envelope if someone asked. An async method borrows the subsystem across `.await`; so both go into the
+//! host's one [`Runner`], whose memory is reused, as a [`Method`](runner::Method) that gives the subsystem
+//! back at its end. What a host has of all this lies on its one [`Desk`].
 
 pub(crate) mod blocking;
 pub(crate) mod hooks;
