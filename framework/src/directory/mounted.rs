@@ -244,7 +244,12 @@ impl Mounted {
     }
 
     pub(crate) fn disown(&self, child: &Mounted) {
-        lock(&self.extras().children).retain(|one| !std::ptr::eq(&**one, child));
+        let mut children = lock(&self.extras().children);
+        // The youngest end first.
+        let is_it = |one: &Arc<Mounted>| std::ptr::eq(&**one, child);
+        if let Some(at) = children.iter().rposition(is_it) {
+            children.remove(at);
+        }
     }
 
     /// Has a task end with the subsystem's value.

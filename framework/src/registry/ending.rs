@@ -90,14 +90,14 @@ impl Registry {
         self.shared.directory.remove(mounted);
         let name = &mounted.seat.name;
         self.moving.insert(name.clone(), Moving::Out(left.clone()));
-        for child in mounted.children() {
+        for child in mounted.children().into_iter().rev() {
             self.close_tree(&child, left);
         }
     }
 
     /// The children of a subsystem have ended: their names can be used again.
     pub(super) fn forget_children(&mut self, mounted: &Mounted) {
-        for child in mounted.children() {
+        for child in mounted.children().into_iter().rev() {
             self.forget_children(&child);
             // Not if it never stood.
             self.shared.directory.remove(&child);
@@ -112,7 +112,7 @@ impl Registry {
         mounted: Arc<Mounted>,
     ) -> LocalBoxFuture<'static, watch::Sender<()>> {
         let (leave, left) = watch::channel(());
-        for child in mounted.children() {
+        for child in mounted.children().into_iter().rev() {
             self.close_tree(&child, &left);
         }
         // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
