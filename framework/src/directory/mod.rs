@@ -6,6 +6,7 @@
 #[cfg(not(loom))]
 mod mounted;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 #[cfg(loom)]
@@ -38,8 +39,8 @@ pub(crate) struct Directory {
 /// Subsystems to which no path leads any more.
 #[derive(Default)]
 struct Gone {
-    /// Those that still end the messages that they have accepted.
-    leaving: Vec<Arc<Mounted>>,
+    /// Those that still end the messages that they have accepted, by their number.
+    leaving: BTreeMap<u64, Arc<Mounted>>,
     /// The account of the others.
     retired: Ledger,
 }
@@ -89,11 +90,12 @@ impl Directory {
         mounted.gone.store(GONE, Ordering::Release);
         if mounted.group().is_none() {
             let mut roster = self.roster_mut();
+            // Those who leave together leave the youngest first, which stands last.
             if let Some(at) = roster.iter().rposition(|one| Arc::ptr_eq(one, &mounted)) {
                 roster.remove(at);
             }
             drop(roster);
-            gone.leaving.push(mounted);
+            gone.leaving.insert(mounted.number, mounted);
         }
         drop(gone);
         self.epoch.fetch_add(1, Ordering::Release);
@@ -111,7 +113,7 @@ impl Directory {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
         }
         let mut gone = lock(&self.gone);
-        gone.leaving.retain(|one| !std::ptr::eq(&**one, mounted));
+        gone.leaving.remove(&mounted.number);
         if mounted.group().is_none() {
             gone.retired += mounted.ledger();
         }
@@ -122,7 +124,7 @@ impl Directory {
     pub(crate) fn all_and_gone(&self) -> (Vec<Arc<Mounted>>, Ledger) {
         let gone = lock(&self.gone);
         let mut ledger = gone.retired;
-        for mounted in &gone.leaving {
+        for mounted in gone.leaving.values() {
             ledger += mounted.ledger();
         }
         (self.all(), ledger)

@@ -56,8 +56,8 @@ pub(crate) struct Mounted {
     leaving: AtomicU8,
     /// 1 while its children are ended because it is made anew. Written by the registry.
     halting: AtomicU8,
-    /// 1 from when it failed until it is made anew. Written by its host.
-    failed: AtomicU8,
+    /// 1 from when it failed, or was halted, until it is made anew. Written by its host.
+    down: AtomicU8,
     /// Mounts below it that were asked for, and that the registry has not settled yet.
     asked: AtomicU32,
     /// Raised whenever its children are ended because it is made anew.
@@ -116,7 +116,7 @@ impl Mounted {
         Mounted {
             number: placing.number,
             halting: AtomicU8::new(0),
-            failed: AtomicU8::new(0),
+            down: AtomicU8::new(0),
             asked: AtomicU32::new(0),
             life: AtomicU32::new(0),
             launch: Mutex::new(Some(placing.launch)),
@@ -193,15 +193,15 @@ impl Mounted {
         self.life.fetch_add(is_halting.into(), Ordering::Relaxed);
     }
 
-    /// Lets no child be mounted below it from when it failed until it is made anew.
-    pub(crate) fn set_failed(&self, has_failed: bool) {
+    /// Lets no child be mounted below it from when it failed, or was halted, until it is made anew.
+    pub(crate) fn set_down(&self, is_down: bool) {
         // In one order with what `restarts_alone` and a mount look at: one of them sees the other.
-        self.failed.store(has_failed.into(), Ordering::SeqCst);
+        self.down.store(is_down.into(), Ordering::SeqCst);
     }
 
-    /// True while it has failed, or its children are ended, and it is not made anew yet.
+    /// True while its children are ended, or it has no value any more, and it is not made anew yet.
     fn is_restarting(&self) -> bool {
-        self.failed.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0
+        self.down.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0
     }
 
     /// Why no child is mounted below it while it is made anew.
@@ -244,7 +244,12 @@ impl Mounted {
     }
 
     pub(crate) fn disown(&self, child: &Mounted) {
-        lock(&self.extras().children).retain(|one| !std::ptr::eq(&**one, child));
+        let mut children = lock(&self.extras().children);
+        // The youngest end first.
+        let is_it = |one: &Arc<Mounted>| std::ptr::eq(&**one, child);
+        if let Some(at) = children.iter().rposition(is_it) {
+            children.remove(at);
+        }
     }
 
     /// Has a task end with the subsystem's value.
@@ -353,7 +358,7 @@ pub(crate) struct Below {
 
 impl Below {
     pub(crate) fn new(parent: Arc<Mounted>) -> Self {
-        // One order: see `set_failed`.
+        // One order: see `set_down`.
         parent.asked.fetch_add(1, Ordering::SeqCst);
         Below {
             life: parent.life.load(Ordering::Relaxed),

@@ -21,6 +21,7 @@ use crate::handler::hooks::Hook;
 use crate::handler::runner::Runner;
 use crate::mailbox::orders::{Control, Order, Reported};
 use crate::supervision::{Decision, Failure, Restart};
+use crate::sync::Ordering;
 
 /// Where a subsystem is in its life.
 pub(super) enum Life {
@@ -67,6 +68,7 @@ impl<S: 'static> Resident<S> {
                 Control::Halt(done) => {
                     self.interrupt(works, gathered);
                     if !matches!(self.life, Life::Halted) {
+                        works.mounted.set_down(true);
                         self.call_stopped(works, EndReason::Stopped);
                         self.drop_value(works);
                         self.life = Life::Halted;
@@ -254,7 +256,7 @@ impl<S: 'static> Resident<S> {
         let decided = mounted.policy().decide(history, &failure, now, chance);
         // Before anybody hears of it: whoever mounts a child then learns what becomes of its parent.
         match decided {
-            Decision::Restart { .. } => mounted.set_failed(true),
+            Decision::Restart { .. } => mounted.set_down(true),
             Decision::End | Decision::Escalate => mounted.leave(),
         }
         self.drop_value(works);
@@ -294,11 +296,9 @@ impl<S: 'static> Resident<S> {
         match catch_unwind(AssertUnwindSafe(|| Box::new((self.factory)()))) {
             Ok(state) => {
                 self.desk.state = Some(state);
-                works.mounted.set_failed(false);
-                works
-                    .mounted
-                    .restarts
-                    .fetch_add(1, crate::sync::Ordering::Relaxed);
+                let mounted = &works.mounted;
+                mounted.set_down(false);
+                mounted.restarts.fetch_add(1, Ordering::Relaxed);
                 let hooks = &works.handlers.hooks;
                 if hooks.restarting.is_none() && hooks.started.is_none() {
                     self.is_there(works);

@@ -19,9 +19,9 @@ use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
 use crate::sync::Ordering;
 
-/// How long a handler may go on after it was told to end at once. One that does not return by then holds
-/// its thread.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long a handler may go on after it was told to end at once: so many slices, of this length. One that
+/// does not return by then holds its thread.
+const GRACE: (u32, Duration) = (20, Duration::from_millis(50));
 
 /// Unmounts a subsystem after it has ended the messages that it has accepted, its children before it.
 #[derive(actix::Message)]
@@ -90,14 +90,14 @@ impl Registry {
         self.shared.directory.remove(mounted);
         let name = &mounted.seat.name;
         self.moving.insert(name.clone(), Moving::Out(left.clone()));
-        for child in mounted.children() {
+        for child in mounted.children().into_iter().rev() {
             self.close_tree(&child, left);
         }
     }
 
     /// The children of a subsystem have ended: their names can be used again.
     pub(super) fn forget_children(&mut self, mounted: &Mounted) {
-        for child in mounted.children() {
+        for child in mounted.children().into_iter().rev() {
             self.forget_children(&child);
             // Not if it never stood.
             self.shared.directory.remove(&child);
@@ -112,7 +112,7 @@ impl Registry {
         mounted: Arc<Mounted>,
     ) -> LocalBoxFuture<'static, watch::Sender<()>> {
         let (leave, left) = watch::channel(());
-        for child in mounted.children() {
+        for child in mounted.children().into_iter().rev() {
             self.close_tree(&child, &left);
         }
         // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
@@ -211,21 +211,32 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
         drop(tell_to_end(mounted, Order::Abort, EndReason::SystemStopped));
     }
     // Those that do not come to their end now hold their thread.
-    let grace = Instant::now() + GRACE;
+    let grace = grace().boxed_local().shared();
     let mut stuck = Vec::new();
     for mounted in late {
         let ended = has_ended(mounted, Order::Abort).boxed_local();
-        let grace_is_over = tokio::time::sleep_until(grace);
-        if !before(pin!(grace_is_over), ended).await {
+        if !before(grace.clone(), ended).await {
             stuck.push((&*mounted.seat.name).into());
         }
     }
     // So do those that block a thread of their own.
-    while !shared.blocking.running().is_empty() && Instant::now() < grace {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let none_blocks = async {
+        while !shared.blocking.running().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    before(grace, pin!(none_blocks)).await;
     stuck.extend(shared.blocking.running().iter().map(|name| (**name).into()));
     (all, Ended { stuck })
+}
+
+/// Waits for the [`GRACE`], slice by slice, each counted from when this thread was awake: a machine that
+/// stands still for seconds, with all its threads, has spent one slice by that and no handler's grace.
+async fn grace() {
+    let (slices, slice) = GRACE;
+    for _ in 0..slices {
+        tokio::time::sleep(slice).await;
+    }
 }
 
 /// Has a subsystem end because the system stops, and waits until it has. One that is just being mounted
@@ -269,5 +280,32 @@ async fn until_quiet(shared: &Shared) {
         before = Some(sent);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_of_those_who_are_told_to_end_at_once_is_a_second() {
+        let begun = Instant::now();
+        grace().await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_stands_still_for_long_spends_one_slice_of_the_grace() {
+        let (slices, slice) = GRACE;
+        let mut grace = pin!(grace());
+        for standstill in 1..slices {
+            assert!(grace.as_mut().now_or_never().is_none(), "{standstill}");
+            tokio::time::advance(Duration::from_secs(3)).await;
+        }
+        // What is left after so many is a whole slice.
+        assert!(grace.as_mut().now_or_never().is_none());
+        let begun = Instant::now();
+        grace.await;
+        assert_eq!(begun.elapsed(), slice);
     }
 }

@@ -120,12 +120,11 @@ impl Registry {
         let halted = halt.into_actor(self).then(move |leaving, registry, _| {
             for one in &concerned {
                 registry.forget_children(one);
+                one.halt_children(false);
             }
             drop(leaving);
             let revive = async move {
                 for one in &concerned {
-                    // From its start on it may mount some.
-                    one.halt_children(false);
                     let failure = failure.clone();
                     acknowledged(one, |done| Control::Revive { failure, done }).await;
                 }
