@@ -254,11 +254,12 @@ impl<S: 'static> Resident<S> {
         let (now, chance) = (works.now(), works.chance());
         let history = &mut self.affairs().history;
         let decided = mounted.policy().decide(history, &failure, now, chance);
-        // Before anybody hears of it: whoever mounts a child then learns what becomes of its parent.
+        // Before anybody hears of it: whoever mounts a child then is refused, and concerned no more.
         match decided {
             Decision::Restart { .. } => mounted.set_down(true),
             Decision::End | Decision::Escalate => mounted.leave(),
         }
+        let is_alone = mounted.restarts_alone();
         self.drop_value(works);
         mounted.note_failure(failure.to_string().into());
         let change = Change::Failed(failure.clone());
@@ -267,7 +268,7 @@ impl<S: 'static> Resident<S> {
         let affairs = self.affairs();
         affairs.revived.clear();
         match decided {
-            Decision::Restart { after } if mounted.restarts_alone() => {
+            Decision::Restart { after } if is_alone => {
                 affairs.cause = Some(failure);
                 if after.is_zero() {
                     self.remake(works);
@@ -307,8 +308,7 @@ impl<S: 'static> Resident<S> {
                 }
             }
             Err(panic) => {
-                let text = panic_message(panic);
-                self.fail(works, Failure::Start((*text).into()));
+                self.fail(works, Failure::Start((*panic_message(panic)).into()));
             }
         }
     }
