@@ -4,9 +4,7 @@
 //! crate `mycelia-loom` can compile those very files against loom's versions and try every
 //! interleaving of them. There `cfg(loom)` is set.
 
-pub(crate) use std::sync::atomic::{
-    AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
-};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use std::thread;
 
@@ -25,7 +23,7 @@ pub(crate) use once_cell::sync::OnceCell;
 #[inline]
 pub(crate) fn fence_after_swap() {
     if cfg!(all(target_arch = "x86_64", not(mycelia_thread_sanitizer))) {
-        compiler_fence(Ordering::SeqCst);
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);
     }

@@ -2,92 +2,22 @@
 //! is made anew, mounted while its parent ends, restarted twice over.
 
 mod common;
+#[path = "common/family.rs"]
+mod family;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, until, watchdog};
+use common::{ON_PURPOSE, figures, named, poll_once, quiet, quiet_panics, until, watchdog};
+use family::{Block, Gate, Linger, Name, Node, Panic, with_child};
 use mycelia::prelude::*;
 use mycelia::{Change, Failure, MountError, Together};
-use tokio::sync::Semaphore;
-
-#[derive(Message)]
-#[message(reply = String)]
-struct Name;
-
-#[derive(Message)]
-struct Panic;
-
-/// Has its handler wait for the gate.
-#[derive(Message)]
-struct Linger;
-
-/// Has its handler block the thread until the other end of the channel is dropped.
-#[derive(Message)]
-struct Block(Receiver<()>);
-
-struct Gate {
-    begun: Semaphore,
-    permits: Semaphore,
-}
-
-/// Mounts children of these names when it starts.
-#[derive(Subsystem, Default)]
-struct Node {
-    children: &'static [&'static str],
-}
-
-#[routes]
-impl Node {
-    #[started]
-    async fn begin(&mut self, ctx: Context) -> anyhow::Result<()> {
-        for name in self.children {
-            ctx.mount_with(named(name), Node::default).await?;
-        }
-        Ok(())
-    }
-
-    #[route("name")]
-    fn name(&mut self, _: Name, ctx: Context) -> String {
-        ctx.name().to_owned()
-    }
-
-    #[route("panic")]
-    fn panic(&mut self, _: Panic) {
-        panic!("{ON_PURPOSE}")
-    }
-
-    #[route("linger")]
-    async fn linger(&mut self, _: Linger, State(gate): State<Gate>) {
-        gate.begun.add_permits(1);
-        gate.permits.acquire().await.unwrap().forget();
-    }
-
-    #[route("block")]
-    fn block(&mut self, Block(until): Block, State(gate): State<Gate>) {
-        gate.begun.add_permits(1);
-        let _ = until.recv();
-    }
-}
-
-fn named(name: &str) -> MountOptions {
-    MountOptions::new().name(name)
-}
-
-fn with_child() -> Node {
-    Node {
-        children: &["child"],
-    }
-}
 
 async fn system(together: Together) -> (System, Arc<Gate>) {
     quiet_panics();
-    let gate = Arc::new(Gate {
-        begun: Semaphore::new(0),
-        permits: Semaphore::new(0),
-    });
+    let gate = Gate::closed();
     let system = System::builder()
         .threads(2)
         .together(together)

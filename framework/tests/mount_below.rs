@@ -1,59 +1,21 @@
 //! Promise 5, of those who mount below a parent that fails: they learn whether to come again.
 
 mod common;
+#[path = "common/family.rs"]
+mod family;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{ON_PURPOSE, poll_once, quiet_panics, until, watchdog};
+use common::{ON_PURPOSE, named, poll_once, quiet_panics, until, watchdog};
+use family::{Gate, Name, Node, Panic, with_child};
 use mycelia::prelude::*;
 use mycelia::test::{Simulation, check_seeds};
 use mycelia::{Backoff, Change, MountError, Restart, Together};
-use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);
 const FOR_EVER: Duration = Duration::from_secs(3600);
-
-#[derive(Message)]
-#[message(reply = String)]
-struct Name;
-
-#[derive(Message)]
-struct Panic;
-
-/// What a start waits for, where it does.
-struct Gate {
-    begun: Semaphore,
-    permits: Semaphore,
-}
-
-/// Mounts children of these names when it starts.
-#[derive(Subsystem, Default)]
-struct Node {
-    children: &'static [&'static str],
-}
-
-#[routes]
-impl Node {
-    #[started]
-    async fn begin(&mut self, ctx: Context) -> anyhow::Result<()> {
-        for name in self.children {
-            ctx.mount_with(named(name), Node::default).await?;
-        }
-        Ok(())
-    }
-
-    #[route("name")]
-    fn name(&mut self, _: Name, ctx: Context) -> String {
-        ctx.name().to_owned()
-    }
-
-    #[route("panic")]
-    fn panic(&mut self, _: Panic) {
-        panic!("{ON_PURPOSE}")
-    }
-}
 
 /// Waits for the gate at each start.
 #[derive(Subsystem, Default)]
@@ -63,8 +25,7 @@ struct Slow;
 impl Slow {
     #[started]
     async fn begin(&mut self, State(gate): State<Gate>) {
-        gate.begun.add_permits(1);
-        gate.permits.acquire().await.unwrap().forget();
+        gate.pass().await;
     }
 
     #[route("panic")]
@@ -73,18 +34,8 @@ impl Slow {
     }
 }
 
-fn named(name: &str) -> MountOptions {
-    MountOptions::new().name(name)
-}
-
 fn below(parent: &str) -> MountOptions {
     named("late").parent(parent)
-}
-
-fn with_child() -> Node {
-    Node {
-        children: &["child"],
-    }
 }
 
 fn restarting(parent: &str) -> Result<(), MountError> {
@@ -95,10 +46,7 @@ fn restarting(parent: &str) -> Result<(), MountError> {
 /// A system that gives those who are slow to end `patience`.
 async fn system(patience: Duration) -> (System, Arc<Gate>) {
     quiet_panics();
-    let gate = Arc::new(Gate {
-        begun: Semaphore::new(0),
-        permits: Semaphore::new(0),
-    });
+    let gate = Gate::closed();
     let builder = System::builder().threads(2).stop_deadline(patience);
     let system = builder.shared_state(gate.clone()).start().await.unwrap();
     (system, gate)
@@ -326,7 +274,8 @@ fn who_is_told_to_come_again_gets_in_and_who_is_told_that_the_parent_has_ended_n
     quiet_panics();
     check_seeds(0..300, |seed| {
         Simulation::new(seed).run(|sim| async move {
-            let system = sim.system(System::builder()).await.unwrap();
+            let builder = System::builder().shared_state(Gate::closed());
+            let system = sim.system(builder).await.unwrap();
             let rng = sim.rng();
             let pause = rng.below(4) * MS;
             let mut top = named("top").backoff(Backoff::new(pause, pause));

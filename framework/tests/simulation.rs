@@ -5,7 +5,7 @@ mod common;
 use std::pin::pin;
 use std::time::Duration;
 
-use common::{ON_PURPOSE, poll_once, quiet_panics, watchdog};
+use common::{ON_PURPOSE, named, poll_once, quiet_panics, watchdog};
 
 use mycelia::prelude::*;
 use mycelia::test::{Halt, Outcome, Plant, Simulation, SimulationError, check_seeds};
@@ -202,10 +202,6 @@ fn time_spent_in_a_handler_passes_for_all() {
     let (clock, timers) = outcome.unwrap().value;
     assert_eq!(clock, 3 * MS);
     assert!(timers >= 4 * MS, "{timers:?}");
-}
-
-fn named(name: &str) -> MountOptions {
-    MountOptions::new().name(name)
 }
 
 /// A system whose subsystems `a` and `b` are made anew together, and `b/c`.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, until, watchdog};
+use common::{ON_PURPOSE, figures, named, poll_once, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
 use mycelia::{
     AskError, Backoff, Change, EndReason, Failure, MountError, Restart, StopError, StopReason,
@@ -137,10 +137,6 @@ async fn fixture_with(together: Together) -> Fixture {
         diary,
         orders,
     }
-}
-
-fn named(name: &str) -> MountOptions {
-    MountOptions::new().name(name)
 }
 
 #[mycelia::test]

@@ -5,7 +5,7 @@ use std::sync::Once;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use mycelia::{Ledger, System};
+use mycelia::{Ledger, MountOptions, System};
 
 /// Far longer than any scenario takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -111,4 +111,9 @@ pub(crate) async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
         })
     })
     .await
+}
+
+/// The options of a mount under that name.
+pub(crate) fn named(name: &str) -> MountOptions {
+    MountOptions::new().name(name)
 }

@@ -52,6 +52,15 @@ impl World {
         })
     }
 
+    /// Ends the message of the first envelope, in the only turn of a thread.
+    fn host(self: &Arc<Self>) -> JoinHandle<()> {
+        let world = self.clone();
+        thread::spawn(move || {
+            let thread = world.works.thread();
+            world.works.turn(&thread, &[0], false, false);
+        })
+    }
+
     fn seat(&self) -> &Seat {
         &self.works.mounted.seat
     }
@@ -107,13 +116,7 @@ fn what_another_host_of_the_thread_owes_is_paid_when_the_last_one_rests() {
 fn who_gets_an_envelope_finds_that_its_last_message_has_ended() {
     with_loads_up_to(3, || {
         let world = World::with(1, false);
-        let host = {
-            let world = world.clone();
-            thread::spawn(move || {
-                let thread = world.works.thread();
-                world.works.turn(&thread, &[0], false, false);
-            })
-        };
+        let host = world.host();
         if world.works.look().is_some() {
             assert_eq!(world.seat().endings.finished(), 1);
         }
@@ -125,13 +128,7 @@ fn who_gets_an_envelope_finds_that_its_last_message_has_ended() {
 fn who_finds_that_a_message_has_ended_finds_it_in_the_book() {
     with_loads_up_to(1, || {
         let world = World::with(1, false);
-        let host = {
-            let world = world.clone();
-            thread::spawn(move || {
-                let thread = world.works.thread();
-                world.works.turn(&thread, &[0], false, false);
-            })
-        };
+        let host = world.host();
         if world.seat().endings.finished() > 0 {
             assert_eq!(world.recorded(), 1);
         }
@@ -143,13 +140,7 @@ fn who_finds_that_a_message_has_ended_finds_it_in_the_book() {
 fn an_asker_who_has_its_reply_finds_its_message_ended_and_in_the_book() {
     up_to(2, || {
         let world = World::with(1, true);
-        let host = {
-            let world = world.clone();
-            thread::spawn(move || {
-                let thread = world.works.thread();
-                world.works.turn(&thread, &[0], false, false);
-            })
-        };
+        let host = world.host();
         let slot = world.works.shared.pool.slab.reply_slot(0);
         Sleeper::new().block_on(|waker| slot.poll(waker).then_some(()));
         assert_eq!(world.seat().endings.finished(), 1);
