@@ -10,8 +10,8 @@ use crate::error::SendError;
 use crate::extract::{Address, Source};
 use crate::memory::{Known, Memory};
 use crate::message::Message;
-use crate::route::{Pack, Patience, Route};
-use crate::send::{Asked, Failed, Target, To};
+use crate::route::{Pack, Route};
+use crate::send::{Failed, Question, Target, To};
 use crate::shared::Shared;
 
 /// What can be sent to: any text, or any bytes, of the form `name://segment/segment?query`.
@@ -218,14 +218,9 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
         self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
     }
 
-    fn ask(
-        &self,
-        patience: Patience,
-        message: &mut Option<M>,
-        asked: &mut Option<Asked>,
-    ) -> Result<(), Failed> {
+    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
         self.resolve(|target, address, route| {
-            target.ask(self.shared, address, patience, message, asked, route)
+            target.ask(self.shared, address, message, question, route)
         })
     }
 }

@@ -7,8 +7,7 @@ use super::Route;
 use crate::error::{AskError, Undelivered};
 use crate::extract::Captures;
 use crate::message::Message;
-use crate::route::Patience;
-use crate::send::{self, Asked, Failed, To};
+use crate::send::{self, Failed, Question, To};
 use crate::shared::Shared;
 
 /// A route with captures, made by [`Route::at`].
@@ -40,13 +39,8 @@ impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
             .with(|captures| self.route.tell_with(captures, message))
     }
 
-    fn ask(
-        &self,
-        patience: Patience,
-        message: &mut Option<M>,
-        asked: &mut Option<Asked>,
-    ) -> Result<(), Failed> {
-        (self.captures).with(|captures| self.route.ask_with(captures, patience, message, asked))
+    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
+        (self.captures).with(|captures| self.route.ask_with(captures, message, question))
     }
 }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::Route;
 use crate::error::{AskError, Room, Undelivered};
 use crate::message::Message;
-use crate::route::Patience;
-use crate::send::{self, Asked, Failed, To};
+use crate::send::{self, Failed, Question, To};
 use crate::shared::Shared;
 
 /// A handle that waits where the mailbox's policy would hand a message back. What the policy drops, it
@@ -57,12 +56,7 @@ impl<M: Message> To<M> for Insisting<'_, M> {
         To::tell(&self.0, message).map_err(|failed| self.wait_if_full(failed))
     }
 
-    fn ask(
-        &self,
-        patience: Patience,
-        message: &mut Option<M>,
-        asked: &mut Option<Asked>,
-    ) -> Result<(), Failed> {
-        To::ask(&self.0, patience, message, asked).map_err(|failed| self.wait_if_full(failed))
+    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
+        To::ask(&self.0, message, question).map_err(|failed| self.wait_if_full(failed))
     }
 }

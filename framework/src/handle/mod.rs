@@ -16,8 +16,8 @@ use crate::extract::{Address, Capture, Captures, Source};
 use crate::mailbox::{FOR_SEVERAL, Seat};
 use crate::message::Message;
 use crate::priority::Priority;
-use crate::route::{Pack, Patience, RouteMap};
-use crate::send::{self, Asked, Failed, Target, To};
+use crate::route::{Pack, RouteMap};
+use crate::send::{self, Failed, Question, Target, To};
 use crate::shared::{Letter, Shared};
 use crate::trace::TraceId;
 
@@ -194,35 +194,32 @@ impl<M: Message> Route<M> {
     fn ask_with(
         &self,
         captures: &[Capture<'_>],
-        patience: Patience,
         message: &mut Option<M>,
-        asked: &mut Option<Asked>,
+        question: &mut Question,
     ) -> Result<(), Failed> {
         if !self.is_good_for(captures.len()) {
-            return self.ask_renewed(captures, patience, message, asked);
+            return self.ask_renewed(captures, message, question);
         }
-        self.ask_here(captures, patience, message, asked)
+        self.ask_here(captures, message, question)
     }
 
     #[cold]
     fn ask_renewed(
         &self,
         captures: &[Capture<'_>],
-        patience: Patience,
         message: &mut Option<M>,
-        asked: &mut Option<Asked>,
+        question: &mut Question,
     ) -> Result<(), Failed> {
         self.renewed(captures.len())?
-            .ask_here(captures, patience, message, asked)
+            .ask_here(captures, message, question)
     }
 
     #[inline(always)]
     fn ask_here(
         &self,
         captures: &[Capture<'_>],
-        patience: Patience,
         message: &mut Option<M>,
-        asked: &mut Option<Asked>,
+        question: &mut Question,
     ) -> Result<(), Failed> {
         let mut address = self.address(captures);
         let seat = match &self.inner.several {
@@ -231,7 +228,7 @@ impl<M: Message> Route<M> {
         };
         let route = || self.text();
         self.target(seat)
-            .ask(&self.shared, &mut address, patience, message, asked, route)
+            .ask(&self.shared, &mut address, message, question, route)
     }
 
     /// Sends a message; waits while there is no room.
@@ -303,17 +300,10 @@ impl<M: Message> To<M> for &Route<M> {
         }
     }
 
-    fn ask(
-        &self,
-        patience: Patience,
-        message: &mut Option<M>,
-        asked: &mut Option<Asked>,
-    ) -> Result<(), Failed> {
+    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
         match &self.inner.fixed {
-            None => self.ask_with(&[], patience, message, asked),
-            Some(texts) => with_texts(texts, |captures| {
-                self.ask_with(captures, patience, message, asked)
-            }),
+            None => self.ask_with(&[], message, question),
+            Some(texts) => with_texts(texts, |captures| self.ask_with(captures, message, question)),
         }
     }
 }

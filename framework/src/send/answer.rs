@@ -34,7 +34,7 @@ impl<M: Message, T: To<M>> Unpin for Asking<M, T> {}
 impl<M: Message, T: To<M>> Drop for Asking<M, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(asked) = self.sending.attempt().asked.take() {
+        if let Some(asked) = self.sending.attempt().question.asked.take() {
             abandon(self.sending.shared(), asked);
         }
     }
@@ -58,14 +58,14 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         let this = self.get_mut();
         // Whoever asks in a loop must let others run now and then, though every reply is there at once.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
-        if this.sending.attempt().asked.is_none() {
+        if this.sending.attempt().question.asked.is_none() {
             ready!(Pin::new(&mut this.sending).poll(cx))?;
         }
-        let ask = this.sending.attempt();
-        let Some(asked) = &ask.asked else {
+        let Ask { to, question } = this.sending.attempt();
+        let Some(asked) = &question.asked else {
             unreachable!("it was accepted");
         };
-        let shared = ask.to().shared();
+        let shared = to.shared();
         let slot = shared.pool.slab.slot(asked.index);
         fate::preempt(Point::Asker);
         if slot.reply.poll(cx.waker()) {
@@ -73,13 +73,18 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
             let mut envelope = Envelope::new(&shared.pool.slab, Token::mint(asked.index));
             // Not one result of both kinds: what is put together in one place is moved to the next.
             let Some(reply) = envelope.take::<M::Reply>() else {
-                let error = explain(envelope.take(), envelope.reply_slot(), ask);
+                let error = explain(
+                    envelope.take(),
+                    envelope.reply_slot(),
+                    to,
+                    question.patience,
+                );
                 conclude(shared, asked, envelope);
-                ask.asked = None;
+                question.asked = None;
                 return Poll::Ready(Err(error));
             };
             conclude(shared, asked, envelope);
-            ask.asked = None;
+            question.asked = None;
             return Poll::Ready(Ok(reply));
         }
         let due = Due::from_raw(slot.reply.due());
@@ -98,9 +103,14 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
             });
             ready!(timer.as_mut().poll(cx));
         }
-        let error = explain(Some(Unanswered::Expired), &slot.reply, ask);
-        if let Some(asked) = ask.asked.take() {
-            abandon(ask.to().shared(), asked);
+        let error = explain(
+            Some(Unanswered::Expired),
+            &slot.reply,
+            to,
+            question.patience,
+        );
+        if let Some(asked) = question.asked.take() {
+            abandon(shared, asked);
         }
         Poll::Ready(Err(error))
     }
@@ -142,20 +152,21 @@ fn abandon(shared: &Shared, asked: Asked) {
 fn explain<M: Message, T: To<M>>(
     failure: Option<Unanswered>,
     slot: &ReplySlot,
-    ask: &Ask<T>,
+    to: &T,
+    patience: Patience,
 ) -> AskError<M> {
-    let subsystem = ask.to().subsystem();
+    let subsystem = to.subsystem();
     match failure {
         Some(Unanswered::Failed(error)) => AskError::Failed(error),
         Some(Unanswered::Panicked(message)) => AskError::Panicked { subsystem, message },
         Some(Unanswered::Expired) => {
-            let clock = &ask.to().shared().clock;
+            let clock = &to.shared().clock;
             let (asked, due) = (Stamp(slot.asked()), Due::from_raw(slot.due()));
-            let deadline = match ask.patience() {
+            let deadline = match patience {
                 Patience {
                     deadline: Some(deadline),
                     ..
-                } if ask.patience().due(asked) == due => deadline,
+                } if patience.due(asked) == due => deadline,
                 // That of the handler which asks was shorter.
                 _ => Duration::from_nanos(clock.between_ns(asked, due.stamp().unwrap_or(asked))),
             };

@@ -36,8 +36,16 @@ pub(crate) struct Target<'t, M> {
     pub(crate) priority: Priority,
 }
 
-/// An ask that was accepted, and what its asker needs while it waits.
-pub(crate) struct Asked {
+/// What an asker brings along, and where the send leaves what it needs while it waits: a result that is
+/// moved from call to call costs more than the call.
+pub(crate) struct Question {
+    patience: Patience,
+    /// What was accepted and not answered yet.
+    asked: Option<Asked>,
+}
+
+/// An ask that was accepted.
+struct Asked {
     /// The envelope's number, where the reply will be.
     index: u32,
     /// The number of the wait that a handler entered.
@@ -121,16 +129,14 @@ impl<M: Message> Target<'_, M> {
         }
     }
 
-    /// The same for a message whose sender wants a reply. What its asker needs is left at `asked`: a result
-    /// that is moved from call to call costs more than the call.
+    /// The same for a message whose sender wants a reply.
     #[inline(always)]
     pub(crate) fn ask(
         &self,
         shared: &Shared,
         address: &mut Address<'_>,
-        patience: Patience,
         message: &mut Option<M>,
-        asked: &mut Option<Asked>,
+        question: &mut Question,
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
@@ -138,7 +144,7 @@ impl<M: Message> Target<'_, M> {
             0 => None,
             me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?.id),
         };
-        let ask = Some(patience);
+        let ask = Some(question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => Ok(posted),
             Err(refused) => match self.overflow(shared, &local, address, ask, message, refused) {
@@ -153,7 +159,7 @@ impl<M: Message> Target<'_, M> {
                 if posted.is_asleep() {
                     self.seat.lend(&local);
                 }
-                *asked = Some(Asked {
+                question.asked = Some(Asked {
                     index: posted.index(),
                     wait,
                 });

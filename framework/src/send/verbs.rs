@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::Asking;
 use super::room::{Attempt, Sending, park_on, until_room};
-use super::{Asked, Failed};
+use super::{Failed, Question};
 use crate::error::Undelivered;
 use crate::local::is_serving;
 use crate::message::Message;
@@ -22,13 +22,8 @@ pub(crate) trait To<M: Message> {
     /// Sends, or leaves the message where it is.
     fn tell(&self, message: &mut Option<M>) -> Result<(), Failed>;
 
-    /// The same; a reply is wanted. What its asker needs is left at `asked`.
-    fn ask(
-        &self,
-        patience: Patience,
-        message: &mut Option<M>,
-        asked: &mut Option<Asked>,
-    ) -> Result<(), Failed>;
+    /// The same; a reply is wanted.
+    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed>;
 }
 
 /// Tells, as an attempt.
@@ -47,29 +42,8 @@ impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
 
 /// Asks, as an attempt.
 pub(crate) struct Ask<T> {
-    to: T,
-    patience: Patience,
-    /// What was accepted and not answered yet.
-    pub(super) asked: Option<Asked>,
-}
-
-impl<T> Ask<T> {
-    #[inline]
-    fn new(to: T, patience: Patience) -> Self {
-        Ask {
-            to,
-            patience,
-            asked: None,
-        }
-    }
-
-    pub(super) fn to(&self) -> &T {
-        &self.to
-    }
-
-    pub(super) fn patience(&self) -> Patience {
-        self.patience
-    }
+    pub(super) to: T,
+    pub(super) question: Question,
 }
 
 impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
@@ -79,7 +53,7 @@ impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
 
     #[inline(always)]
     fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.to.ask(self.patience, message, &mut self.asked)
+        self.to.ask(message, &mut self.question)
     }
 }
 
@@ -107,12 +81,19 @@ pub(crate) fn tell_blocking<M: Message, T: To<M>>(to: T, message: M) -> Result<(
 #[inline]
 pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = to.shared().patience;
-    Asking::new(until_room(message, Ask::new(to, patience)))
+    asking(to, message, patience)
+}
+
+#[inline]
+fn asking<M: Message, T: To<M>>(to: T, message: M, patience: Patience) -> Asking<M, T> {
+    let asked = None;
+    let question = Question { patience, asked };
+    Asking::new(until_room(message, Ask { to, question }))
 }
 
 pub(crate) fn ask_for_ever<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = Patience::new(&to.shared().clock, None, false);
-    Asking::new(until_room(message, Ask::new(to, patience)))
+    asking(to, message, patience)
 }
 
 pub(crate) fn ask_within<M: Message, T: To<M>>(
@@ -121,5 +102,5 @@ pub(crate) fn ask_within<M: Message, T: To<M>>(
     deadline: Duration,
 ) -> Asking<M, T> {
     let patience = Patience::new(&to.shared().clock, Some(deadline), false);
-    Asking::new(until_room(message, Ask::new(to, patience)))
+    asking(to, message, patience)
 }
