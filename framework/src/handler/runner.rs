@@ -1,21 +1,23 @@
 //! The runner: the place where a subsystem's one async handler runs.
 //!
 //! Every async call makes a future of its own type and size. Boxing each would cost an allocation per
-//! message; the runner keeps one piece of memory per subsystem, grown to the largest future so far,
-//! and builds each future there. It is allocated with the first async call.
+//! message; so the thread keeps pieces of memory, grown to the largest future so far, and each future is
+//! built in one of them. Nearly all come to their end at once: then all subsystems of a thread use the same
+//! piece in turn, which is in the processor's cache, and none has one of its own.
 //!
 //! What is built there is a [`Method`]: a subsystem and the future of the method that has borrowed it. An
 //! `async` block that owns the one and awaits the other does the same; but the message would be moved
 //! through it and through the one that catches panics, 4 ns each.
 //!
-//! The second of the crate's two files with `unsafe`. The rules: `run` is `Some` if and only if a live
-//! value, of the type that its functions were made for, lies at `place`; it never moves between
-//! `start` and its end (it is pinned); `place` is only freed or replaced while `run` is `None`. A
-//! subsystem that was borrowed is touched by nobody but its borrower, whose future is dropped first.
+//! The second of the crate's two files with `unsafe`. The rules: a [`Running`] has in its place a live value
+//! of the type that its functions were made for, which never moves until it is dropped (it is pinned); in
+//! all other places nothing lives, and only those are given back, grown or freed. A subsystem that was
+//! borrowed is touched by nobody but its borrower, whose future is dropped first.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -141,21 +143,32 @@ impl<S, F: Future> Future for Method<S, F> {
 type PollFn<S> =
     unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<(Box<S>, Outcome)>;
 
-/// Memory for one handler under way; nothing at all before the first.
-pub(crate) struct Runner<S>(Option<Box<Place<S>>>);
+/// Where a subsystem's async handler runs; nothing at all while none is under way.
+pub(crate) struct Runner<S>(Option<Running<S>>);
 
-struct Place<S> {
-    place: NonNull<u8>,
-    /// Of `place`; size 0 while nothing is allocated.
+/// A handler under way: a live value of the type that `poll` and `drop` are for lies in its place.
+struct Running<S> {
+    poll: PollFn<S>,
+    drop: unsafe fn(NonNull<u8>),
+    place: Box<Place>,
+}
+
+/// Memory for a future.
+struct Place {
+    memory: NonNull<u8>,
+    /// Of `memory`; size 0 while nothing is allocated.
     layout: Layout,
-    run: Option<Live<S>>,
     /// Futures may be bound to this thread.
     local: PhantomData<*mut ()>,
 }
 
-struct Live<S> {
-    poll: PollFn<S>,
-    drop: unsafe fn(NonNull<u8>),
+/// Places that a thread keeps for the handlers that begin next, besides the one that it uses all the time.
+const SPARES: usize = 64;
+
+thread_local! {
+    /// Nothing lives in them.
+    static SPARE: Cell<Option<Box<Place>>> = const { Cell::new(None) };
+    static MORE: RefCell<Vec<Box<Place>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// # Safety
@@ -186,9 +199,18 @@ impl<S> Runner<S> {
     /// somewhere and then moved, which takes 6 ns.
     #[inline(always)]
     pub(crate) fn start<R: Run<S> + 'static>(&mut self, make: impl FnOnce() -> R) {
-        self.0
-            .get_or_insert_with(|| Box::new(Place::new()))
-            .start(make);
+        if self.0.is_some() {
+            self.clear();
+        }
+        let mut place = Place::take();
+        place.reserve(Layout::new::<R>());
+        // SAFETY: nothing lives in a place that was taken, and it is large and aligned enough.
+        unsafe { place.memory.cast::<R>().write(make()) };
+        self.0 = Some(Running {
+            poll: poll::<S, R>,
+            drop: drop_run::<R>,
+            place,
+        });
     }
 
     /// Polls the handler under way.
@@ -197,69 +219,84 @@ impl<S> Runner<S> {
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
     ) -> Poll<(Box<S>, Outcome)> {
-        match &mut self.0 {
-            Some(place) => place.poll(cx, envelope),
-            None => Poll::Pending,
-        }
-    }
-
-    /// Drops the handler under way, if there is one.
-    pub(crate) fn clear(&mut self) {
-        if let Some(place) = &mut self.0 {
-            place.clear();
-        }
-    }
-}
-
-impl<S> Place<S> {
-    fn new() -> Self {
-        Place {
-            place: NonNull::dangling(),
-            layout: Layout::new::<()>(),
-            run: None,
-            local: PhantomData,
-        }
-    }
-
-    #[inline(always)]
-    fn start<R: Run<S> + 'static>(&mut self, make: impl FnOnce() -> R) {
-        self.clear();
-        self.reserve(Layout::new::<R>());
-        // SAFETY: `place` is empty, and large and aligned enough after `reserve`.
-        unsafe { self.place.cast::<R>().write(make()) };
-        self.run = Some(Live {
-            poll: poll::<S, R>,
-            drop: drop_run::<R>,
-        });
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<(Box<S>, Outcome)> {
-        let Some(live) = &self.run else {
+        let Some(running) = &self.0 else {
             return Poll::Pending;
         };
-        // SAFETY: `run` is `Some`, so a live value of its type lies at `place`.
-        let polled = unsafe { (live.poll)(self.place, cx, envelope) };
+        // SAFETY: a live value of its type lies in the place, and is never moved.
+        let polled = unsafe { (running.poll)(running.place.memory, cx, envelope) };
         if polled.is_ready() {
             self.clear();
         }
         polled
     }
 
-    fn clear(&mut self) {
-        if let Some(live) = self.run.take() {
-            // SAFETY: as in `poll`; `run` is `None` from here on, even if the drop panics.
-            unsafe { (live.drop)(self.place) }
+    /// Drops the handler under way, if there is one.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if let Some(Running { drop, place, .. }) = self.0.take() {
+            // SAFETY: as in `poll`; nobody else knows of the value any more, even if its drop panics.
+            unsafe { drop(place.memory) };
+            place.give_back();
         }
+    }
+}
+
+impl<S> Drop for Runner<S> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Place {
+    /// One of the thread's, or a new one.
+    #[inline]
+    fn take() -> Box<Self> {
+        match SPARE.try_with(Cell::take) {
+            Ok(Some(place)) => place,
+            _ => Place::take_more(),
+        }
+    }
+
+    #[cold]
+    fn take_more() -> Box<Self> {
+        let spare = MORE.try_with(|more| more.borrow_mut().pop());
+        spare.ok().flatten().unwrap_or_else(|| {
+            Box::new(Place {
+                memory: NonNull::dangling(),
+                layout: Layout::new::<()>(),
+                local: PhantomData,
+            })
+        })
+    }
+
+    /// Lets the next handler of the thread have it. Nothing must live there.
+    #[inline]
+    fn give_back(self: Box<Self>) {
+        // If the thread is ending it is freed.
+        if let Ok(Some(other)) = SPARE.try_with(|spare| spare.replace(Some(self))) {
+            other.keep();
+        }
+    }
+
+    #[cold]
+    fn keep(self: Box<Self>) {
+        let _ = MORE.try_with(|more| {
+            let mut more = more.borrow_mut();
+            if more.len() < SPARES {
+                more.push(self);
+            }
+        });
     }
 
     fn reserve(&mut self, wanted: Layout) {
         if wanted.size() <= self.layout.size() && wanted.align() <= self.layout.align() {
             return;
         }
+        self.grow(wanted);
+    }
+
+    #[cold]
+    fn grow(&mut self, wanted: Layout) {
         self.free();
         let layout = Layout::from_size_align(
             wanted
@@ -271,24 +308,22 @@ impl<S> Place<S> {
         )
         .expect("the layout of a future, rounded up");
         // SAFETY: the size is not zero.
-        let place = unsafe { alloc(layout) };
-        self.place = NonNull::new(place).unwrap_or_else(|| handle_alloc_error(layout));
+        let memory = unsafe { alloc(layout) };
+        self.memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
         self.layout = layout;
     }
 
     fn free(&mut self) {
-        debug_assert!(self.run.is_none());
         if self.layout.size() > 0 {
-            // SAFETY: `place` was allocated with `layout` and nothing lives there.
-            unsafe { dealloc(self.place.as_ptr(), self.layout) };
+            // SAFETY: `memory` was allocated with `layout`, and by the rules nothing lives there.
+            unsafe { dealloc(self.memory.as_ptr(), self.layout) };
             self.layout = Layout::new::<()>();
         }
     }
 }
 
-impl<S> Drop for Place<S> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.clear();
         self.free();
     }
 }
