@@ -8,7 +8,7 @@ use mycelia_core::{PathError, PathRef};
 use crate::directory::Mounted;
 use crate::error::SendError;
 use crate::extract::{Address, Source};
-use crate::memory::{Known, Memory};
+use crate::memory::{Captured, Known, Memory};
 use crate::message::Message;
 use crate::route::{Pack, Route};
 use crate::send::{Failed, Question, Target, To};
@@ -130,6 +130,14 @@ pub(crate) struct ToPath<'s, P> {
     pub(crate) path: P,
 }
 
+/// Where a path leads that is not remembered.
+struct Found<'p> {
+    mounted: Known,
+    route: u16,
+    captures: mycelia_core::Captures<'p>,
+    query: Option<&'p str>,
+}
+
 impl<P: AsPath> ToPath<'_, P> {
     /// Resolves the path and calls `send` with what it leads to.
     #[inline(always)]
@@ -138,29 +146,50 @@ impl<P: AsPath> ToPath<'_, P> {
         send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
         let memory = Memory::of(&self.shared.directory);
-        if let Some(text) = self.path.as_text()
-            && let Some(way) = memory.way(text)
-        {
-            let captures;
-            let source = match &way.numbers {
-                Some(numbers) => Source::Values(numbers),
-                None => {
-                    captures = way.spans.of(text);
-                    Source::Path(&captures)
-                }
-            };
-            let mut address = Address::new(source, way.query(text));
-            return send_to(&way.mounted, way.route, &mut address, send);
-        }
-        self.resolve_anew(&memory, send)
+        let text = self.path.as_text();
+        let way = text.and_then(|text| Some((text, memory.way(text)?)));
+        let (found, captures);
+        let (mounted, route, source, query): (&Mounted, _, _, _) = match &way {
+            Some((text, way)) => {
+                let source = match &way.captured {
+                    Captured::Number(number) => Source::Values(std::slice::from_ref(number)),
+                    Captured::Numbers(numbers) => Source::Values(numbers),
+                    Captured::Texts(spans) => {
+                        captures = spans.of(text);
+                        Source::Path(&captures)
+                    }
+                };
+                (&way.mounted, way.route, source, way.query(text))
+            }
+            None => {
+                found = self.find(&memory)?;
+                let source = Source::Path(&found.captures);
+                (&found.mounted, found.route, source, found.query)
+            }
+        };
+        let mut address = Address::new(source, query);
+        let mounted = match mounted.group() {
+            None => mounted,
+            Some(group) => group.choose(route, &address),
+        };
+        let route = &mounted.map.routes[usize::from(route)];
+        let pack = match pack_of::<M>(mounted, route) {
+            Ok(pack) => pack,
+            Err(error) => return Err(Failed::refused(error)),
+        };
+        let target = Target {
+            seat: &mounted.seat,
+            table: mounted.map.id,
+            map: &mounted.map,
+            pack: &**pack,
+            priority: M::PRIORITY,
+        };
+        send(&target, &mut address, &|| route_text(mounted, route))
     }
 
+    /// Parses the path, finds who is mounted there, and has it remembered.
     #[inline(never)]
-    fn resolve_anew<M: Message>(
-        &self,
-        memory: &Memory,
-        send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
-    ) -> Result<(), Failed> {
+    fn find(&self, memory: &Memory) -> Result<Found<'_>, Failed> {
         let path = match self.path.as_path() {
             Ok(path) => path,
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
@@ -171,35 +200,13 @@ impl<P: AsPath> ToPath<'_, P> {
             return Err(Failed::refused(SendError::NoRoute { path }));
         };
         memory.learn(&path, &mounted, route, captures.spans());
-        let mut address = Address::new(Source::Path(&captures), path.query());
-        send_to(&mounted, route, &mut address, send)
+        Ok(Found {
+            mounted,
+            route,
+            captures,
+            query: path.query(),
+        })
     }
-}
-
-#[inline(always)]
-fn send_to<M: Message>(
-    mounted: &Mounted,
-    route: u16,
-    address: &mut Address<'_>,
-    send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
-) -> Result<(), Failed> {
-    let mounted = match mounted.group() {
-        None => mounted,
-        Some(group) => group.choose(route, address),
-    };
-    let route = &mounted.map.routes[usize::from(route)];
-    let pack = match pack_of::<M>(mounted, route) {
-        Ok(pack) => pack,
-        Err(error) => return Err(Failed::refused(error)),
-    };
-    let target = Target {
-        seat: &mounted.seat,
-        table: mounted.map.id,
-        map: &mounted.map,
-        pack: &**pack,
-        priority: M::PRIORITY,
-    };
-    send(&target, address, &|| route_text(mounted, route))
 }
 
 impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
