@@ -4,7 +4,9 @@
 //! crate `mycelia-loom` can compile those very files against loom's versions and try every
 //! interleaving of them. There `cfg(loom)` is set.
 
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 pub(crate) use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use std::thread;
 

@@ -24,7 +24,7 @@ mod error;
 #[path = "../../src/fate.rs"]
 mod fate;
 mod host;
-#[path = "../../src/latency.rs"]
+#[path = "../../src/latency/mod.rs"]
 mod latency;
 #[path = "../../src/ledger.rs"]
 mod ledger;

@@ -6,15 +6,18 @@
 //! readers: so a message is recorded with plain loads and stores, and a snapshot reads at any time.
 //!
 //! Histograms have two significant digits (relative error below 0.8 %). What is recorded are bare
-//! counts, in the buckets of hdrhistogram, which reads them; 1 KB for every doubling of the value that
-//! occurred: 3 to 12 KB a histogram. A subsystem has none until its first message. The first
-//! [`OWN_BOOKS`] active subsystems of a system have books of their own; those beyond share one by kind,
-//! that is by Rust type, and thread. 10,000 active subsystems of one kind so stay under 50 MB.
+//! counts, in the buckets of hdrhistogram, which reads them; 270 bytes for every doubling of the value that
+//! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A subsystem has none until its
+//! first message. The first [`OWN_BOOKS`] active subsystems of a system have books of their own; those beyond
+//! share one by kind, that is by Rust type, and thread. 10,000 active subsystems of one kind so stay under 50 MB.
 
-use hdrhistogram::Histogram;
+mod counts;
 
 use crate::clock::{Clock, Stamp};
-use crate::sync::{AtomicU64, OnceBox, Ordering};
+use crate::sync::OnceBox;
+use hdrhistogram::Histogram;
+
+use counts::{Counts, Interval, least, recorded};
 
 /// How many subsystems of a system have latency histograms of their own; further ones share by kind.
 pub const OWN_BOOKS: usize = 512;
@@ -40,14 +43,7 @@ impl Sample {
 
 /// The histograms of a subsystem, or of a kind on one thread, by route.
 #[derive(Debug)]
-pub(crate) struct Book(Box<[OnceBox<Page>]>);
-
-#[derive(Debug, Default)]
-struct Page {
-    wait: Counts,
-    service: Counts,
-    total: Counts,
-}
+pub(crate) struct Book(Box<[OnceBox<Counts>]>);
 
 impl Book {
     pub(crate) fn new(routes: usize) -> Self {
@@ -57,50 +53,56 @@ impl Book {
     /// Records messages. To be called by the book's one writer only.
     pub(crate) fn enter(&self, clock: &Clock, samples: &[Sample]) {
         for run in samples.chunk_by(|one, next| one.route == next.route) {
-            let Some(page) = run.first().and_then(|first| self.page(first.route)) else {
+            let Some(counts) = run.first().and_then(|first| self.counts(first.route)) else {
                 continue;
             };
             for sample in run {
                 let wait_ns = clock.between_ns(sample.sent, sample.started);
                 let service_ns = clock.between_ns(sample.started, sample.ended);
-                page.wait.record(wait_ns);
-                page.service.record(service_ns);
-                page.total.record(wait_ns.saturating_add(service_ns));
+                counts.record(Interval::Wait, wait_ns);
+                counts.record(Interval::Service, service_ns);
+                counts.record(Interval::Total, wait_ns.saturating_add(service_ns));
             }
         }
     }
 
-    fn page(&self, route: u16) -> Option<&Page> {
-        let page = self.0.get(usize::from(route))?;
-        Some(match page.get() {
-            Some(page) => page,
-            None => page.get_or_init(Box::default),
+    fn counts(&self, route: u16) -> Option<&Counts> {
+        let counts = self.0.get(usize::from(route))?;
+        Some(match counts.get() {
+            Some(counts) => counts,
+            None => counts.get_or_init(Box::default),
         })
     }
 }
 
 /// What has been recorded on a route, in any of the books.
 pub(crate) fn read<'b>(books: impl Iterator<Item = &'b Book>, route: u16) -> Option<RouteLatency> {
-    let pages: Vec<&Page> = books
+    let all: Vec<&Counts> = books
         .filter_map(|book| book.0.get(usize::from(route))?.get())
         .collect();
-    if pages.is_empty() {
+    if all.is_empty() {
         return None;
     }
-    let all = |of: fn(&Page) -> &Counts| {
-        let mut histogram = Histogram::new(2).expect("two significant digits are in range");
-        pages
-            .iter()
-            .for_each(|page| of(page).add_to(&mut histogram));
-        histogram
-    };
-    let total = all(|page| &page.total);
+    let total = histogram(&all, Interval::Total);
     Some(RouteLatency {
         count: total.len(),
-        wait: Latency::of(&all(|page| &page.wait)),
-        service: Latency::of(&all(|page| &page.service)),
+        wait: Latency::of(&histogram(&all, Interval::Wait)),
+        service: Latency::of(&histogram(&all, Interval::Service)),
         total: Latency::of(&total),
     })
+}
+
+/// What was counted of an interval.
+fn histogram(all: &[&Counts], interval: Interval) -> Histogram<u64> {
+    let recorded = recorded(all, interval);
+    let greatest = recorded.last().map_or(0, |(bucket, _)| least(*bucket));
+    let mut histogram =
+        Histogram::new_with_max(greatest.max(2), 2).expect("two significant digits are in range");
+    for (bucket, count) in recorded {
+        // It fails for what is greater than the greatest only.
+        let _ = histogram.record_n(least(bucket), count);
+    }
+    histogram
 }
 
 /// Reads again and again what was recorded in a book since the time before.
@@ -116,8 +118,8 @@ impl Recent {
     /// was. Costs a nanosecond or so per bucket in use, some microseconds, and memory once.
     pub(crate) fn wait_p99_ns(&mut self, book: &Book) -> Option<u64> {
         self.now.clear();
-        for page in book.0.iter().filter_map(OnceBox::get) {
-            page.wait.add_onto(&mut self.now);
+        for counts in book.0.iter().filter_map(OnceBox::get) {
+            counts.add_onto(Interval::Wait, &mut self.now);
         }
         self.before.resize(self.now.len(), 0);
         let fresh = |(now, before): (&u64, &u64)| now - before;
@@ -131,109 +133,6 @@ impl Recent {
         let p99 = p99.map(|(bucket, _)| least(bucket));
         std::mem::swap(&mut self.now, &mut self.before);
         p99
-    }
-}
-
-/// Each doubling of the value has 2^7 counts: within 1 / 2^7 of the value.
-const HALF_BITS: u32 = 7;
-const HALF: usize = 1 << HALF_BITS;
-/// Values below this one have a count each.
-const EXACT: u64 = 2 << HALF_BITS;
-/// Runs of counts, one for each doubling; the exact values have two.
-const RUNS: usize = 64 - HALF_BITS as usize + 1;
-
-/// The counts of a histogram that is being recorded, in the very buckets of a [`Histogram`] of two
-/// significant digits, to which they are added when they are read: to record there takes 52
-/// instructions, three times per message, here it takes 17.
-struct Counts {
-    /// Allocated when a value falls among them.
-    runs: [OnceBox<[AtomicU64; HALF]>; RUNS],
-    max: AtomicU64,
-}
-
-/// The bucket of a value.
-#[inline]
-fn bucket(value: u64) -> usize {
-    if value < EXACT {
-        return value as usize;
-    }
-    let doublings = value.ilog2() - HALF_BITS;
-    ((doublings as usize) << HALF_BITS) + (value >> doublings) as usize
-}
-
-/// The least value of a bucket.
-fn least(bucket: usize) -> u64 {
-    let doublings = (bucket >> HALF_BITS).saturating_sub(1);
-    ((bucket - (doublings << HALF_BITS)) as u64) << doublings
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Counts {
-            runs: std::array::from_fn(|_| OnceBox::new()),
-            max: AtomicU64::new(0),
-        }
-    }
-}
-
-impl std::fmt::Debug for Counts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Counts")
-            .field("max", &self.max)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Counts {
-    #[inline]
-    fn record(&self, value: u64) {
-        let bucket = bucket(value);
-        let run = match self.runs[bucket >> HALF_BITS].get() {
-            Some(run) => run,
-            None => self.begin(bucket),
-        };
-        let count = &run[bucket & (HALF - 1)];
-        // One writer: a load and a store do.
-        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if value > self.max.load(Ordering::Relaxed) {
-            self.max.store(value, Ordering::Relaxed);
-        }
-    }
-
-    #[cold]
-    fn begin(&self, bucket: usize) -> &[AtomicU64; HALF] {
-        self.runs[bucket >> HALF_BITS]
-            .get_or_init(|| Box::new(std::array::from_fn(|_| AtomicU64::new(0))))
-    }
-
-    /// Adds the counts to those of `sums`, bucket by bucket.
-    fn add_onto(&self, sums: &mut Vec<u64>) {
-        for (i, run) in self.runs.iter().enumerate() {
-            let Some(run) = run.get() else {
-                continue;
-            };
-            let first = i << HALF_BITS;
-            sums.resize(sums.len().max(first + HALF), 0);
-            for (sum, count) in sums[first..].iter_mut().zip(run) {
-                *sum += count.load(Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn add_to(&self, histogram: &mut Histogram<u64>) {
-        let max = self.max.load(Ordering::Relaxed);
-        for (i, run) in self.runs.iter().enumerate() {
-            for (j, count) in run.get().into_iter().flatten().enumerate() {
-                let bucket = (i << HALF_BITS) + j;
-                let count = count.load(Ordering::Relaxed);
-                if count > 0 {
-                    let is_last = bucket == self::bucket(max);
-                    let value = if is_last { max } else { least(bucket) };
-                    // It can only fail for a histogram of fixed range; this one grows.
-                    let _ = histogram.record_n(value, count);
-                }
-            }
-        }
     }
 }
 
@@ -297,17 +196,30 @@ mod tests {
                 1..200,
             ),
         ) {
-            let counts = Counts::default();
+            let counts = [Counts::default(), Counts::default()];
             let mut histogram = Histogram::<u64>::new(2).unwrap();
-            for value in values {
-                counts.record(value);
+            for (i, value) in values.into_iter().enumerate() {
+                counts[i % 2].record(Interval::Service, value);
                 histogram.record(value).unwrap();
             }
-            let mut read = Histogram::<u64>::new(2).unwrap();
-            counts.add_to(&mut read);
+            let read = super::histogram(&counts.each_ref(), Interval::Service);
             proptest::prop_assert_eq!(&read, &histogram);
             proptest::prop_assert_eq!(Latency::of(&read), Latency::of(&histogram));
         }
+    }
+
+    #[test]
+    fn a_bucket_counts_on_when_its_count_of_16_bits_is_full() {
+        let counts = Counts::default();
+        for n in 1..=200_000_u64 {
+            counts.record(Interval::Total, 1_000_003);
+            if n.is_multiple_of(1 << 16) || n % 50_000 == 1 {
+                assert_eq!(super::histogram(&[&counts], Interval::Total).len(), n);
+            }
+        }
+        counts.record(Interval::Total, 1_100_003);
+        let read = super::histogram(&[&counts], Interval::Total);
+        assert_eq!((read.len(), read.count_at(1_000_003)), (200_001, 200_000));
     }
 
     #[test]
