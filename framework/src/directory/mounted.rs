@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::WeakRecipient;
 use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
 use tokio::sync::watch;
@@ -13,6 +12,7 @@ use crate::error::MountError;
 use crate::latency::{self, Book, Recent, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::Seat;
+use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
 use crate::replicas::Group;
 use crate::route::RouteMap;
@@ -64,8 +64,8 @@ pub(crate) struct Mounted {
     life: AtomicU32,
     /// Told when its host takes orders, or when there is none; `None` once it stands.
     launch: Mutex<Option<watch::Receiver<()>>>,
-    /// Where the host takes orders, once it stands.
-    pub(crate) orders: OnceCell<WeakRecipient<Control>>,
+    /// Where its host takes orders.
+    pub(crate) door: Door,
     /// Messages that had ended when the supervisor last looked.
     pub(crate) seen: AtomicU64,
     /// What the seat's ledger said when this mount began.
@@ -140,7 +140,7 @@ impl Mounted {
             kept: AtomicU32::new(0),
             gone: AtomicU8::new(0),
             leaving: AtomicU8::new(0),
-            orders: OnceCell::new(),
+            door: Door::new(),
             seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
             seat,
@@ -274,8 +274,9 @@ impl Mounted {
 
     /// Gives an order to its host, if that stands; nothing happens if it has gone.
     pub(crate) fn order(&self, control: Control) {
-        if let Some(host) = self.orders.get().and_then(WeakRecipient::upgrade) {
-            host.do_send(control);
+        if self.door.give(control) {
+            // It has left its waker, or looks at the door when it does.
+            self.seat.wake();
         }
     }
 

@@ -3,18 +3,20 @@
 //! actix's `Context` has room in place for futures that an actor spawns, waits for and cancels: with it
 //! the task of a subsystem takes 512 bytes, and its start moves them about and makes three addresses. A
 //! host has one future, which gives the subsystem its turns, and takes one kind of message, the keepers'
-//! orders; its task holds nothing else and takes 128 bytes. Mailbox, addresses and envelopes are actix's.
+//! orders; its task holds nothing else and takes 128 bytes. Mailbox, addresses and envelopes are actix's;
+//! the mailbox is made when the first order comes: see [`door`](crate::mailbox::door).
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::dev::channel::{AddressReceiver, channel};
 use actix::dev::{Envelope, EnvelopeProxy, ToEnvelope};
-use actix::{Actor, ActorContext, ActorState, Addr, Handler};
+use actix::{Actor, ActorContext, ActorState, Addr, Handler, WeakRecipient};
 use futures_util::Stream;
 use tokio::sync::oneshot;
 
 use super::Host;
+use crate::mailbox::door::Orders;
 use crate::mailbox::orders::Control;
 
 /// The orders that wait at a host before actix counts it as full, which no order asks about.
@@ -58,7 +60,8 @@ impl<S: 'static> EnvelopeProxy<Host<S>> for Ordered {
 /// A host as its thread's executor has it.
 struct Task<S: 'static> {
     host: Host<S>,
-    orders: AddressReceiver<Host<S>>,
+    /// None before the first order.
+    orders: Option<AddressReceiver<Host<S>>>,
 }
 
 // With what the executor adds it fills two cache lines, to which tasks are aligned.
@@ -69,21 +72,41 @@ impl<S: 'static> Future for Task<S> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<()> {
         let Task { host, orders } = self.get_mut();
-        while let Poll::Ready(Some(mut order)) = Pin::new(&mut *orders).poll_next(task) {
-            order.handle(host, &mut Context);
+        // First: who gives the first order after this look wakes the task.
+        host.meet_task(task.waker());
+        if orders.is_none() {
+            *orders = host.take_orders();
+        }
+        if let Some(orders) = orders {
+            while let Poll::Ready(Some(mut order)) = Pin::new(&mut *orders).poll_next(task) {
+                order.handle(host, &mut Context);
+            }
         }
         host.poll(task)
     }
 }
 
+/// Makes a host's mailbox, with its first order.
+fn mailbox<S: 'static>(first: Control) -> (WeakRecipient<Control>, Orders) {
+    let (address, orders) = channel::<Host<S>>(CAPACITY);
+    let address = Addr::new(address);
+    address.do_send(first);
+    (address.downgrade().recipient(), Box::new(orders))
+}
+
 impl<S: 'static> Host<S> {
     /// Starts it on this thread; it takes orders when this returns.
     pub(crate) fn launch(self) {
-        let (address, orders) = channel(CAPACITY);
-        let address = Addr::new(address).downgrade().recipient();
-        // A host is mounted once.
-        let _ = self.hosted.works.mounted.orders.set(address);
-        drop(actix_rt::spawn(Task { host: self, orders }));
+        self.hosted.works.mounted.door.open(mailbox::<S>);
+        drop(actix_rt::spawn(Task {
+            host: self,
+            orders: None,
+        }));
+    }
+
+    fn take_orders(&self) -> Option<AddressReceiver<Self>> {
+        let orders = self.hosted.works.mounted.door.orders()?;
+        Some(*orders.downcast().ok()?)
     }
 }
 

@@ -242,14 +242,15 @@ impl<S: 'static> actix::Handler<Control> for Host<S> {
 }
 
 impl<S: 'static> Host<S> {
+    fn meet_task(&self, waker: &Waker) {
+        let Hosted { works, resident } = &*self.hosted;
+        resident.borrow_mut().meet_task(works, waker);
+    }
+
     /// Gives the subsystem its turns, and the thread's other subsystems theirs; ready when it has ended.
     fn poll(&self, task: &mut TaskContext<'_>) -> Poll<()> {
         let Hosted { works, resident } = &*self.hosted;
-        {
-            let mut resident = resident.borrow_mut();
-            resident.meet_task(works, task.waker());
-            resident.share.come_round();
-        }
+        resident.borrow_mut().share.come_round();
         if fate::coin(Point::Late) {
             task.waker().wake_by_ref();
             return Poll::Pending;
@@ -275,6 +276,7 @@ impl<S: 'static> Drop for Host<S> {
         let Hosted { works, resident } = &*self.hosted;
         // Not ended before only if the thread goes down around the host.
         resident.borrow_mut().end(works);
+        works.mounted.door.shut();
         works.local.agenda.strike(self.number);
     }
 }

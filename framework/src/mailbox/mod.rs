@@ -8,6 +8,8 @@
 //! wake-up; one at a time 430 ns against 405, of which 310 are the executor's), and its capacity is
 //! soft and counted per sender. Promise: order per sender, nothing lost, room as stated.
 
+#[cfg(not(loom))]
+pub(crate) mod door;
 pub(crate) mod inbox;
 pub(crate) mod lanes;
 #[cfg(not(loom))]
