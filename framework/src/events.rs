@@ -58,8 +58,13 @@ impl Events {
         Events(broadcast::Sender::new(STREAM))
     }
 
+    /// Somebody may hear what is told.
+    pub(crate) fn are_watched(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     pub(crate) fn tell(&self, subsystem: &Arc<str>, change: Change) {
-        if self.0.receiver_count() > 0 {
+        if self.are_watched() {
             // Nobody may be left to hear it: no matter.
             let _ = self.0.send(Event {
                 subsystem: subsystem.clone(),

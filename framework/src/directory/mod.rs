@@ -68,14 +68,19 @@ impl Directory {
         self.seated.get(&seat).map(|mounted| mounted.clone())
     }
 
-    pub(crate) fn insert(&self, mounted: Arc<Mounted>) {
-        let name = mounted.seat.name.clone();
-        self.mounted.insert(name, mounted.clone());
-        if mounted.group().is_none() {
-            self.roster_mut().push(mounted);
+    /// Lets paths lead to them, each under its name.
+    pub(crate) fn insert(&self, all: Vec<(Arc<str>, Arc<Mounted>)>) {
+        let count = all.len() as u64;
+        let mut hosts = Vec::with_capacity(all.len());
+        for (name, mounted) in all {
+            if mounted.group().is_none() {
+                hosts.push(mounted.clone());
+            }
+            self.mounted.insert(name, mounted);
         }
-        // Release: who sees the new epoch finds the new entry.
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.roster_mut().append(&mut hosts);
+        // Release: who sees the new epoch finds the new entries.
+        self.epoch.fetch_add(count, Ordering::Release);
     }
 
     /// Lets no path lead to a subsystem any more; it counts as leaving until it is retired. False if none
@@ -162,6 +167,10 @@ impl Directory {
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Mounted>> {
         self.mounted.get(name).map(|mounted| mounted.clone())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.mounted.get(name).is_some()
     }
 
     pub(crate) fn name_of(&self, seat: SeatId) -> Option<Arc<str>> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
-use tokio::sync::watch;
 
 use super::Directory;
 use crate::error::MountError;
@@ -62,8 +61,6 @@ pub(crate) struct Mounted {
     asked: AtomicU32,
     /// Raised whenever its children are ended because it is made anew.
     life: AtomicU32,
-    /// Told when its host takes orders, or when there is none; `None` once it stands.
-    launch: Mutex<Option<watch::Receiver<()>>>,
     /// Where its host takes orders.
     pub(crate) door: Door,
     /// Messages that had ended when the supervisor last looked.
@@ -99,8 +96,6 @@ impl Goal {
 /// How a subsystem is to be mounted, besides what it is.
 pub(crate) struct Placing {
     pub(crate) number: u64,
-    /// Told when its host takes orders, or when there is none.
-    pub(crate) launch: watch::Receiver<()>,
     pub(crate) thread: usize,
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
@@ -119,7 +114,6 @@ impl Mounted {
             down: AtomicU8::new(0),
             asked: AtomicU32::new(0),
             life: AtomicU32::new(0),
-            launch: Mutex::new(Some(placing.launch)),
             baseline: Some(seat.ledger())
                 .filter(|ledger| ledger.sent > 0)
                 .map(Box::new),
@@ -156,8 +150,9 @@ impl Mounted {
         self.policy.as_deref().copied().unwrap_or_default()
     }
 
-    /// Makes it a name for several.
+    /// Makes it a name for several, which has no host.
     pub(crate) fn stand_for(&self, group: Group) {
+        self.door.shut();
         let _ = self.group.set(Box::new(group));
         self.seat.stand_for(self.map.id);
     }
@@ -210,20 +205,6 @@ impl Mounted {
         MountError::Restarting { parent }
     }
 
-    /// Its host takes orders, or there is none.
-    pub(crate) fn forget_launch(&self) {
-        *lock(&self.launch) = None;
-    }
-
-    /// Waits until its host takes orders, or there is none.
-    pub(crate) async fn launched(&self) {
-        let launch = lock(&self.launch).clone();
-        if let Some(mut launch) = launch {
-            // The other end is dropped then.
-            let _ = launch.changed().await;
-        }
-    }
-
     /// True if its restart is nobody else's business.
     pub(crate) fn restarts_alone(&self) -> bool {
         // A child is among its children before it is not asked for any more.
@@ -272,7 +253,7 @@ impl Mounted {
         }
     }
 
-    /// Gives an order to its host, if that stands; nothing happens if it has gone.
+    /// Gives an order to its host; nothing happens if that has gone.
     pub(crate) fn order(&self, control: Control) {
         if self.door.give(control) {
             // It has left its waker, or looks at the door when it does.

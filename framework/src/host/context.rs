@@ -72,7 +72,7 @@ impl<S: 'static> Future for Task<S> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<()> {
         let Task { host, orders } = self.get_mut();
-        // First: who gives the first order after this look wakes the task.
+        // First: see `Door::orders`.
         host.meet_task(task.waker());
         if orders.is_none() {
             *orders = host.take_orders();
@@ -86,17 +86,19 @@ impl<S: 'static> Future for Task<S> {
     }
 }
 
-/// Makes a host's mailbox, with its first order.
-fn mailbox<S: 'static>(first: Control) -> (WeakRecipient<Control>, Orders) {
+/// Makes a host's mailbox, with its first orders.
+fn mailbox<S: 'static>(
+    first: &mut dyn Iterator<Item = Control>,
+) -> (WeakRecipient<Control>, Orders) {
     let (address, orders) = channel::<Host<S>>(CAPACITY);
     let address = Addr::new(address);
-    address.do_send(first);
+    first.for_each(|control| address.do_send(control));
     (address.downgrade().recipient(), Box::new(orders))
 }
 
 impl<S: 'static> Host<S> {
     /// Starts it on this thread; it takes orders when this returns.
-    pub(crate) fn launch(self) {
+    pub(super) fn launch(self) {
         self.hosted.works.mounted.door.open(mailbox::<S>);
         drop(actix_rt::spawn(Task {
             host: self,

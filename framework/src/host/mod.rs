@@ -44,6 +44,31 @@ use share::Share;
 use standing::Standing;
 use turn::Service;
 
+/// A subsystem that has its place, and is to be started there.
+pub(crate) struct Placed {
+    /// None once it is taken.
+    mounted: Option<Arc<Mounted>>,
+    limits: Limits,
+}
+
+impl Placed {
+    pub(crate) fn new(mounted: Arc<Mounted>, limits: Limits) -> Self {
+        Placed {
+            mounted: Some(mounted),
+            limits,
+        }
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        // Its thread has gone.
+        if let Some(mounted) = &self.mounted {
+            mounted.door.shut();
+        }
+    }
+}
+
 /// The actor around a subsystem.
 pub(crate) struct Host<S: 'static> {
     hosted: Rc<Hosted<S>>,
@@ -130,32 +155,39 @@ pub(crate) fn panic_message(panic: Box<dyn std::any::Any + Send>) -> Box<str> {
 }
 
 impl<S: 'static> Host<S> {
-    /// Makes the subsystem and the host around it, and opens its seat; none if the factory panics, which
-    /// `standing` is told.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        mounted: Arc<Mounted>,
+    /// Makes the subsystem and the host around it, opens its seat, and starts it on this thread; it takes
+    /// orders when this returns. There is none if the factory panics, which `standing` is told.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        mut placed: Placed,
         handlers: Arc<Handlers<S>>,
-        factory: Box<dyn Fn() -> S>,
-        limits: Limits,
+        factory: impl FnOnce() -> Box<dyn Fn() -> S>,
         standing: Standing,
-    ) -> Option<Self> {
-        let state = match catch_unwind(AssertUnwindSafe(|| Box::new(factory()))) {
-            Ok(state) => state,
+    ) {
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let factory = factory();
+            let state = Box::new(factory());
+            (factory, state)
+        }));
+        let (factory, state) = match made {
+            Ok(made) => made,
             Err(panic) => {
-                standing.tell_failure(panic_message(panic));
-                return None;
+                drop(placed);
+                return standing.tell_failure(panic_message(panic));
             }
         };
+        let Some(mounted) = placed.mounted.take() else {
+            return;
+        };
         let ticket = mounted.seat.inbox.ticket();
-        mounted.seat.open(mounted.map.id, limits);
+        mounted.seat.open(mounted.map.id, placed.limits);
         fate::preempt(Point::Keeper);
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {
                 turn_limit: shared.clock.ticks(Slice::LONGEST),
                 round_limit: shared.clock.ticks(agenda::ROUND_TIME),
-                shared,
+                shared: shared.clone(),
                 mounted,
                 handlers,
                 local: local.clone(),
@@ -185,7 +217,7 @@ impl<S: 'static> Host<S> {
         });
         let number = local.agenda.enlist(hosted.clone());
         hosted.works.mounted.seat.move_in(&local, number);
-        Some(Host { hosted, number })
+        Host { hosted, number }.launch();
     }
 }
 

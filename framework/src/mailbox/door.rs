@@ -3,73 +3,101 @@
 //! Most subsystems get one order in their life, to end. An actix mailbox takes six allocations and 300
 //! bytes, a third of what starts a subsystem: so it is made with its first order, by whoever gives that,
 //! and lies here until the host comes for it. Promise: an order is given to the host, or dropped, and with
-//! it what it holds, when no host is there or the host has gone.
+//! it what it holds, when there will be no host or it has gone.
 
 use std::any::Any;
 
 use actix::WeakRecipient;
 
 use super::orders::Control;
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicU8, Mutex, Ordering, lock};
 
 /// Where a host takes its orders from; of a type that it alone knows.
 pub(crate) type Orders = Box<dyn Any + Send>;
 
-/// Makes a host's actix mailbox, with an order in it.
-pub(crate) type Make = fn(Control) -> (WeakRecipient<Control>, Orders);
+/// Makes a host's actix mailbox, with orders in it.
+pub(crate) type Make = fn(&mut dyn Iterator<Item = Control>) -> (WeakRecipient<Control>, Orders);
 
 /// See the module.
-pub(crate) struct Door(Mutex<State>);
+pub(crate) struct Door {
+    state: Mutex<State>,
+    /// 1 once orders have come: spares the host the lock while none have.
+    is_called: AtomicU8,
+}
 
 enum State {
-    /// No host is there yet, or it has gone.
-    Shut,
-    /// No order has come.
+    /// The host is not there yet; these wait for it.
+    Awaited(Vec<Control>),
+    /// It is, and no order has come.
     Quiet(Make),
     /// One has; the host takes its end at its next turn.
     Called(WeakRecipient<Control>, Option<Orders>),
+    /// There will be no host, or it has gone.
+    Shut,
 }
 
 impl Door {
     pub(crate) fn new() -> Self {
-        Door(Mutex::new(State::Shut))
+        Door {
+            state: Mutex::new(State::Awaited(Vec::new())),
+            is_called: AtomicU8::new(0),
+        }
     }
 
-    /// A host takes orders from now on.
+    /// The host is there.
     pub(crate) fn open(&self, make: Make) {
-        *lock(&self.0) = State::Quiet(make);
+        let mut state = lock(&self.state);
+        let before = std::mem::replace(&mut *state, State::Quiet(make));
+        if let State::Awaited(orders) = before
+            && !orders.is_empty()
+        {
+            self.call(&mut state, make, &mut orders.into_iter());
+        }
     }
 
-    /// The host has gone.
+    /// There will be no host, or it has gone.
     pub(crate) fn shut(&self) {
-        let before = std::mem::replace(&mut *lock(&self.0), State::Shut);
+        let before = std::mem::replace(&mut *lock(&self.state), State::Shut);
         // Outside of the lock: orders that were not taken end here, and who gave them hears of it.
         drop(before);
     }
 
-    /// Gives an order. True if it is the first: then the host's task must be woken, and the mailbox wakes
-    /// it later on.
+    /// Gives an order. True if the host's task must be woken for it: it has no mailbox yet that would.
     pub(crate) fn give(&self, control: Control) -> bool {
-        let mut state = lock(&self.0);
-        let known = match &*state {
-            State::Shut => None,
+        let mut state = lock(&self.state);
+        let host = match &mut *state {
+            State::Awaited(orders) => {
+                orders.push(control);
+                return false;
+            }
             State::Quiet(make) => {
-                let (address, orders) = make(control);
-                *state = State::Called(address, Some(orders));
+                let make = *make;
+                self.call(&mut state, make, &mut std::iter::once(control));
                 return true;
             }
             State::Called(address, _) => address.upgrade(),
+            State::Shut => None,
         };
         drop(state);
-        if let Some(host) = known {
+        if let Some(host) = host {
             host.do_send(control);
         }
         false
     }
 
-    /// Where the host takes its orders from, once, if any have come.
+    fn call(&self, state: &mut State, make: Make, orders: &mut dyn Iterator<Item = Control>) {
+        let (address, orders) = make(orders);
+        *state = State::Called(address, Some(orders));
+        self.is_called.store(1, Ordering::Release);
+    }
+
+    /// Where the host takes its orders from, once, if any have come. The host has left its waker before:
+    /// who gives the first order after this look finds that.
     pub(crate) fn orders(&self) -> Option<Orders> {
-        match &mut *lock(&self.0) {
+        if self.is_called.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        match &mut *lock(&self.state) {
             State::Called(_, orders) => orders.take(),
             _ => None,
         }

@@ -102,7 +102,7 @@ impl Seat {
     /// Opens the seat for a new host.
     pub(crate) fn open(&self, table: u32, limits: Limits) {
         self.table.store(table, Ordering::Relaxed);
-        self.set_capacity(limits.capacity);
+        self.capacity.store(limits.capacity, Ordering::Relaxed);
         // Held against a sender that makes lanes right now.
         let life = lock(&self.waker);
         if let Some(lanes) = self.lanes() {

@@ -60,8 +60,6 @@ pub(super) fn end_tree(
     deadline: Option<Instant>,
 ) -> LocalBoxFuture<'static, ()> {
     async move {
-        // An order to a host that is not there yet would be lost.
-        mounted.launched().await;
         end_children(&mounted, deadline).await;
         let mut ended = tell_to_end(&mounted, Order::Drain, EndReason::Unmounted);
         if let Some(deadline) = deadline {
@@ -239,10 +237,8 @@ async fn grace() {
     }
 }
 
-/// Has a subsystem end because the system stops, and waits until it has. One that is just being mounted
-/// takes no orders yet.
+/// Has a subsystem end because the system stops, and waits until it has.
 async fn has_ended(mounted: &Mounted, order: Order) {
-    mounted.launched().await;
     let _ = tell_to_end(mounted, order, EndReason::SystemStopped).await;
 }
 

@@ -89,7 +89,9 @@ impl Registry {
 
     /// The seat for a name: the one that handles still point to, or a new one.
     fn seat(&mut self, name: Arc<str>) -> Arc<Seat> {
-        if let Some(seat) = self.vacant.remove(&name).and_then(|seat| seat.upgrade()) {
+        // Not looked for where there is none: many may be mounted at once.
+        let vacant = (!self.vacant.is_empty()).then(|| self.vacant.remove(&name));
+        if let Some(seat) = vacant.flatten().and_then(|seat| seat.upgrade()) {
             return seat;
         }
         let id = self.next_seat;

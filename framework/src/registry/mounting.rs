@@ -1,10 +1,10 @@
 //! How subsystems begin: one, or many at once, of which then all stand or none.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
-use rustc_hash::FxHashSet;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -12,14 +12,21 @@ use super::{Moving, Registry, ending};
 use crate::directory::{Below, Mounted, Placing};
 use crate::error::MountError;
 use crate::events::Change;
+use crate::host::Placed;
 use crate::host::standing::{Fallen, Standing, standing};
+use crate::mailbox::Limits;
+use crate::place::Place;
 use crate::replicas::{Choice, Group};
 use crate::route::RouteMap;
 use crate::shared::{Phase, Shared};
 use crate::supervision::{Policy, Together};
 
-/// Starts a host on the thread where it is called.
-pub(crate) type Launch = Box<dyn FnOnce(Arc<Shared>, Arc<Mounted>, Standing) + Send>;
+/// Starts hosts on the thread where it is called.
+pub(crate) type Launch = Box<dyn FnOnce(&Arc<Shared>, Vec<Placed>, Standing) + Send>;
+
+/// Most hosts that are started at once on a thread: it starts them, and gives them their first turns, while
+/// the registry places the next.
+pub(crate) const AT_ONCE: usize = 512;
 
 /// Most names that the registry keeps room for while no subsystem begins or ends.
 const MOVING: usize = 64;
@@ -32,13 +39,15 @@ pub(crate) struct Mount {
     /// The name that they share, if they do; theirs follow it.
     pub(crate) front: Option<Front>,
     pub(crate) each: Vec<One>,
+    pub(crate) map: Arc<RouteMap>,
+    /// As many as are needed: one for every [`AT_ONCE`] hosts, and one for every thread.
+    pub(crate) launches: Vec<Launch>,
 }
 
 /// A name for several.
 pub(crate) struct Front {
     /// With its parent's name before it, if it has one.
     pub(crate) name: Arc<str>,
-    pub(crate) map: Arc<RouteMap>,
     pub(crate) choice: Choice,
 }
 
@@ -51,8 +60,7 @@ pub(crate) struct One {
     pub(crate) wait_goal: Option<Duration>,
     pub(crate) policy: Policy,
     pub(crate) together: Together,
-    pub(crate) map: Arc<RouteMap>,
-    pub(crate) launch: Launch,
+    pub(crate) limits: Limits,
 }
 
 /// Whether subsystems can be mounted under their names.
@@ -63,9 +71,9 @@ enum Names {
 }
 
 impl Mount {
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let front = self.front.iter().map(|front| &*front.name);
-        front.chain(self.each.iter().map(|one| &*one.name))
+    fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let front = self.front.iter().map(|front| &front.name);
+        front.chain(self.each.iter().map(|one| &one.name))
     }
 
     /// The text before the names that the caller gave.
@@ -85,7 +93,8 @@ fn is_good(name: &str, prefix: Option<&str>) -> bool {
 }
 
 impl Registry {
-    fn check(&self, mount: &Mount) -> Result<Names, MountError> {
+    /// Takes the names, if all can be mounted.
+    fn check(&mut self, mount: &Mount) -> Result<Names, MountError> {
         if self.shared.phase() != Phase::Open {
             return Err(MountError::Stopped);
         }
@@ -100,20 +109,49 @@ impl Registry {
         }
         let bad = match &mount.front {
             None => (mount.names()).find(|name| !is_good(name, mount.prefix())),
-            Some(front) => Some(&*front.name).filter(|name| !is_good(name, mount.prefix())),
+            Some(front) => Some(&front.name).filter(|name| !is_good(name, mount.prefix())),
         };
         if let Some(name) = bad {
-            return Err(MountError::BadName { name: name.into() });
+            return Err(MountError::BadName {
+                name: (**name).into(),
+            });
         }
-        let mut names = FxHashSet::with_capacity_and_hasher(mount.each.len(), Default::default());
-        for name in mount.names() {
+        self.claim(mount)
+    }
+
+    /// Takes the names for those that are mounted with them, if all are free.
+    fn claim(&mut self, mount: &Mount) -> Result<Names, MountError> {
+        self.moving.reserve(mount.each.len());
+        let first = self.next_mount + 1;
+        let mut taken = None;
+        for (name, number) in mount.names().zip(first..) {
+            let known = match self.moving.entry(name.clone()) {
+                Entry::Occupied(known) => Some(known.into_mut()),
+                Entry::Vacant(_) if self.shared.directory.has(name) => None,
+                Entry::Vacant(free) => {
+                    free.insert(Moving::In(number));
+                    continue;
+                }
+            };
+            taken = Some(match known {
+                Some(Moving::Out(left)) => Ok(Names::Leaving(left.clone())),
+                _ => Err(MountError::NameTaken {
+                    name: (**name).into(),
+                }),
+            });
+            break;
+        }
+        let Some(taken) = taken else {
+            return Ok(Names::Free);
+        };
+        // Those that were claimed before it, up to the first that was not.
+        for (name, number) in mount.names().zip(first..) {
             match self.moving.get(name) {
-                Some(Moving::Out(left)) => return Ok(Names::Leaving(left.clone())),
-                None if self.shared.directory.get(name).is_none() && names.insert(name) => {}
-                _ => return Err(MountError::NameTaken { name: name.into() }),
+                Some(Moving::In(known)) if *known == number => drop(self.moving.remove(name)),
+                _ => break,
             }
         }
-        Ok(Names::Free)
+        taken
     }
 
     /// All that were to be mounted at once stand, or have ended.
@@ -124,10 +162,8 @@ impl Registry {
         parent: Option<&Mounted>,
         ctx: &mut Context<Self>,
     ) -> Result<(), MountError> {
-        let still_wanted = all.iter().all(|one| self.is_moving_in(one));
-        for mounted in &all {
-            mounted.forget_launch();
-        }
+        // Who has no parent is ended by nobody before it can be found.
+        let still_wanted = parent.is_none() || all.iter().all(|one| self.is_moving_in(one));
         let decided = match outcome {
             Ok(()) if still_wanted => {
                 self.insert(all);
@@ -173,13 +209,12 @@ impl Registry {
     fn place(
         &mut self,
         one: One,
+        map: &Arc<RouteMap>,
         thread: usize,
         parent: Option<&Arc<Mounted>>,
-        launch: watch::Receiver<()>,
-    ) -> (Launch, Arc<Mounted>) {
+    ) -> Arc<Mounted> {
         let placing = Placing {
             number: self.number(),
-            launch,
             thread,
             weight: one.weight,
             wait_goal: one.wait_goal,
@@ -188,22 +223,21 @@ impl Registry {
             siblings: parent.map_or(self.together, |parent| parent.together),
             parent: parent.cloned(),
         };
-        let mounted = self.settle(one.name, one.map, placing);
+        let mounted = self.settle(one.name, map.clone(), placing);
         self.shared.directory.introduce(mounted.clone());
         self.population[thread] += 1;
-        (one.launch, mounted)
+        mounted
     }
 
     fn place_front(
         &mut self,
         front: &Front,
+        map: &Arc<RouteMap>,
         parent: Option<&Arc<Mounted>>,
-        launch: watch::Receiver<()>,
     ) -> Arc<Mounted> {
         let together = parent.map_or(self.together, |parent| parent.together);
         let placing = Placing {
             number: self.number(),
-            launch,
             thread: 0,
             weight: 0,
             wait_goal: None,
@@ -212,70 +246,84 @@ impl Registry {
             siblings: together,
             parent: parent.cloned(),
         };
-        self.settle(front.name.clone(), front.map.clone(), placing)
+        self.settle(front.name.clone(), map.clone(), placing)
     }
 
-    /// Gives it the name's seat and its place in the family; its name is taken from now on.
+    /// Gives it the name's seat and its place in the family; its name was claimed before.
     fn settle(&mut self, name: Arc<str>, map: Arc<RouteMap>, placing: Placing) -> Arc<Mounted> {
         let parent = placing.parent.clone();
-        let mounted = Arc::new(Mounted::new(self.seat(name.clone()), map, placing));
+        let mounted = Arc::new(Mounted::new(self.seat(name), map, placing));
         if let Some(parent) = parent {
             parent.adopt(mounted.clone());
         }
-        self.moving.insert(name, Moving::In(mounted.number));
         mounted
     }
 
     /// Places all and has their threads start them.
     fn launch(&mut self, mount: Mount, standing: &Standing) -> Vec<Arc<Mounted>> {
-        // Dropped with its last copy, when all hosts take orders.
-        let (launching, launch) = watch::channel(());
-        let launching = Arc::new(launching);
+        let (map, mut launches) = (mount.map, mount.launches.into_iter());
         let mut all = Vec::with_capacity(mount.each.len() + 1);
-        self.moving.reserve(mount.each.len());
         let above = mount.parent.as_ref().map(|below| &below.parent);
-        let front = (mount.front.as_ref()).map(|it| self.place_front(it, above, launch.clone()));
+        let front = mount.front.as_ref();
+        let front = front.map(|it| self.place_front(it, &map, above));
         let parent = front.as_ref().or(above);
-        let share = mount.each.len().div_ceil(self.threads.len());
-        let mut by_thread: Vec<Vec<_>> = (self.threads.iter())
-            .map(|_| Vec::with_capacity(share))
-            .collect();
+        let mut start = |threads: &[Place], shared: &Arc<Shared>, thread: usize, placed| {
+            let (shared, standing) = (shared.clone(), standing.another());
+            let launch = launches.next();
+            threads[thread].run(move || {
+                if let Some(launch) = launch {
+                    launch(&shared, placed, standing);
+                }
+            });
+        };
+        // Replicas are few, and start when the one that stands for them knows them all.
+        let at_once = if front.is_some() { usize::MAX } else { AT_ONCE };
+        let mut waiting: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for one in mount.each {
             let thread = self.choose(one.thread);
-            let (launch, mounted) = self.place(one, thread, parent, launch.clone());
-            by_thread[thread].push((launch, mounted.clone(), standing.another()));
-            all.push(mounted);
+            let (limits, mounted) = (one.limits, self.place(one, &map, thread, parent));
+            all.push(mounted.clone());
+            waiting[thread].push(Placed::new(mounted, limits));
+            if waiting[thread].len() == at_once {
+                let placed = std::mem::take(&mut waiting[thread]);
+                start(&self.threads, &self.shared, thread, placed);
+            }
         }
         if let (Some(mounted), Some(front)) = (front, mount.front) {
             mounted.stand_for(Group::new(all.as_slice().into(), front.choice));
             all.insert(0, mounted);
         }
-        for (thread, launches) in self.threads.iter().zip(by_thread) {
-            if launches.is_empty() {
-                continue;
+        for (thread, placed) in waiting.into_iter().enumerate() {
+            if !placed.is_empty() {
+                start(&self.threads, &self.shared, thread, placed);
             }
-            let shared = self.shared.clone();
-            let launching = launching.clone();
-            thread.run(move || {
-                for (launch, mounted, standing) in launches {
-                    launch(shared.clone(), mounted, standing);
-                }
-                drop(launching);
-            });
         }
         all
     }
 
     /// What was mounted can be found from now on.
     fn insert(&mut self, all: Vec<Arc<Mounted>>) {
-        for mounted in all {
-            let name = mounted.seat.name.clone();
-            self.moving.remove(&name);
-            self.shared.directory.insert(mounted);
+        let events = &self.shared.events;
+        let watched = events.are_watched();
+        let watched: Option<Vec<_>> = watched.then(|| all.iter().map(name_of).collect());
+        let all = all.into_iter().map(|mounted| {
+            // The name that was claimed goes on to the directory.
+            let claimed = self.moving.remove_entry(&mounted.seat.name);
+            (
+                claimed.map_or_else(|| name_of(&mounted), |(name, _)| name),
+                mounted,
+            )
+        });
+        self.shared.directory.insert(all.collect());
+        self.moving.shrink_to(MOVING);
+        for name in watched.into_iter().flatten() {
             self.shared.events.tell(&name, Change::Started);
         }
-        self.moving.shrink_to(MOVING);
     }
+}
+
+fn name_of(mounted: &Arc<Mounted>) -> Arc<str> {
+    mounted.seat.name.clone()
 }
 
 impl Handler<Mount> for Registry {

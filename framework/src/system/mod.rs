@@ -2,6 +2,7 @@
 
 mod builder;
 mod exit;
+mod kind;
 mod mount;
 mod sends;
 mod several;

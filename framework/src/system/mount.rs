@@ -1,29 +1,20 @@
 //! Mounting: from a factory to a subsystem that answers.
 
-use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::System;
+use super::kind::Kind;
 use crate::directory::{Below, Mounted};
 use crate::error::{MountError, SendError, UnmountError};
-use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::mailbox::{Limits, Seat};
 use crate::overflow::Overflow;
 use crate::registry::ending::Unmount;
-use crate::registry::mounting::{Launch, Mount, One};
-use crate::route::{Handlers, RouteMap, RouteTable};
+use crate::registry::mounting::{Mount, One};
 use crate::shared::Phase;
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
-use crate::sync::Ordering;
-
-/// What all subsystems of one Rust type share.
-pub(crate) struct Kind<S: 'static> {
-    map: Arc<RouteMap>,
-    handlers: Arc<Handlers<S>>,
-}
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
 ///
@@ -152,6 +143,22 @@ impl MountOptions {
 }
 
 impl MountOptions {
+    /// A subsystem of that name, to be mounted so.
+    pub(super) fn one(&self, name: Arc<str>) -> One {
+        One {
+            name,
+            thread: self.thread,
+            weight: self.weight.unwrap_or(1),
+            wait_goal: self.wait_goal,
+            policy: self.policy,
+            together: self.together,
+            limits: Limits {
+                capacity: self.capacity.unwrap_or(u32::MAX),
+                overflow: self.overflow,
+            },
+        }
+    }
+
     pub(super) fn parent_name(&self) -> Option<&str> {
         self.parent.as_deref()
     }
@@ -162,43 +169,6 @@ impl MountOptions {
         match parent {
             Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
             None => own_name.into(),
-        }
-    }
-}
-
-impl<S: 'static> Kind<S> {
-    pub(super) fn map(&self) -> &Arc<RouteMap> {
-        &self.map
-    }
-
-    /// A subsystem of this kind, to be mounted.
-    pub(super) fn one(
-        &self,
-        name: Arc<str>,
-        options: &MountOptions,
-        factory: impl Fn() -> S + Send + 'static,
-    ) -> One {
-        let limits = Limits {
-            capacity: options.capacity.unwrap_or(u32::MAX),
-            overflow: options.overflow,
-        };
-        let handlers = self.handlers.clone();
-        let launch: Launch = Box::new(move |shared, mounted, standing| {
-            let factory = Box::new(factory);
-            let host = Host::new(shared, mounted, handlers, factory, limits, standing);
-            if let Some(host) = host {
-                host.launch();
-            }
-        });
-        One {
-            name,
-            thread: options.thread,
-            weight: options.weight.unwrap_or(1),
-            wait_goal: options.wait_goal,
-            policy: options.policy,
-            together: options.together,
-            map: self.map.clone(),
-            launch,
         }
     }
 }
@@ -261,33 +231,6 @@ impl System {
         self.mount_kind(options, &kind, factory).await
     }
 
-    /// The shared parts of a type, made at its first mount.
-    pub(crate) fn kind<S: Routes>(&self) -> Result<Arc<Kind<S>>, MountError> {
-        let kinds = &self.0.kinds;
-        let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
-        if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
-            return Ok(kind);
-        }
-        let kind = Arc::new(self.new_kind(S::routes)?);
-        let any: Arc<dyn Any + Send + Sync> = kind.clone();
-        kinds.insert(TypeId::of::<S>(), any);
-        Ok(kind)
-    }
-
-    pub(crate) fn new_kind<S: 'static>(
-        &self,
-        routes: impl FnOnce(&mut RouteTable<S>),
-    ) -> Result<Kind<S>, MountError> {
-        let id = self.0.next_table.fetch_add(1, Ordering::Relaxed);
-        let mut table = RouteTable::new(id, self.0.threads);
-        routes(&mut table);
-        let (map, handlers) = table.finish(&self.0.shared.states)?;
-        Ok(Kind {
-            map: Arc::new(map),
-            handlers: Arc::new(handlers),
-        })
-    }
-
     pub(crate) async fn mount_kind<S: Subsystem>(
         &self,
         options: MountOptions,
@@ -306,12 +249,12 @@ impl System {
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
         let name = options.name_below::<S>(parent.as_deref());
-        let each = vec![kind.one(name, &options, factory)];
-        let front = None;
         self.send_mount(Mount {
             parent: parent.map(Below::new),
-            front,
-            each,
+            front: None,
+            each: vec![options.one(name)],
+            map: kind.map().clone(),
+            launches: vec![kind.launch(factory)],
         })
         .await
     }

@@ -40,16 +40,16 @@ impl System {
         let kind = self.kind::<S>()?;
         let parent = self.parent(&options)?;
         let name = options.name_below::<S>(parent.as_deref());
-        let each = (0..replicas.count())
-            .map(|n| kind.one(format!("{name}/{n}").into(), &options, factory.clone()));
+        let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
         let mount = Mount {
             parent: parent.map(Below::new),
             each: each.collect(),
             front: Some(Front {
                 name,
-                map: kind.map().clone(),
                 choice: replicas.choice(kind.map())?,
             }),
+            map: kind.map().clone(),
+            launches: kind.launches(replicas.count(), self.0.threads, factory),
         };
         self.send_mount(mount).await
     }
@@ -98,14 +98,14 @@ impl System {
                 return Err(MountError::SeveralParents);
             }
             let name = options.name_below::<S>(parent.as_deref());
-            ones.push(kind.one(name, &options, factory.clone()));
+            ones.push(options.one(name));
         }
-        let front = None;
-        let each = ones;
         self.send_mount(Mount {
             parent: parent.map(Below::new),
-            front,
-            each,
+            front: None,
+            launches: kind.launches(ones.len(), self.0.threads, factory),
+            each: ones,
+            map: kind.map().clone(),
         })
         .await
     }

@@ -28,7 +28,7 @@ fn mounted_in(world: &Arc<World>) -> (Arc<Directory>, Arc<Mounted>) {
     let directory = Arc::new(Directory::new());
     let mounted = Mounted::new(&world.seat, TABLE);
     directory.introduce(mounted.clone());
-    directory.insert(mounted.clone());
+    directory.insert(vec![("seat".into(), mounted.clone())]);
     (directory, mounted)
 }
 
@@ -71,7 +71,7 @@ fn a_message_sent_by_name_while_its_subsystem_is_replaced_is_refused_or_reaches_
         let opened_at = world.seat.inbox.ticket();
         let (capacity, overflow) = (u32::MAX, Overflow::Wait);
         world.seat.open(TABLE + 1, Limits { capacity, overflow });
-        directory.insert(second.clone());
+        directory.insert(vec![("seat".into(), second.clone())]);
         let accepted = sender.join().unwrap();
         let mut next = Host::of(&world);
         next.ticket = opened_at;

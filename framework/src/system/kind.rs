@@ -1,0 +1,91 @@
+//! Kinds: what all subsystems of one Rust type share, and how they are started.
+
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+
+use super::System;
+use crate::error::MountError;
+use crate::host::Host;
+use crate::registry::mounting::{AT_ONCE, Launch};
+use crate::route::{Handlers, RouteMap, RouteTable};
+use crate::subsystem::Routes;
+use crate::sync::Ordering;
+
+/// What all subsystems of one Rust type share.
+pub(crate) struct Kind<S: 'static> {
+    map: Arc<RouteMap>,
+    handlers: Arc<Handlers<S>>,
+}
+
+impl<S: 'static> Kind<S> {
+    pub(super) fn map(&self) -> &Arc<RouteMap> {
+        &self.map
+    }
+
+    /// Starts one host.
+    pub(super) fn launch(&self, factory: impl Fn() -> S + Send + 'static) -> Launch {
+        let handlers = self.handlers.clone();
+        Box::new(move |shared, mut placed, standing| {
+            if let Some(one) = placed.pop() {
+                Host::start(shared, one, handlers, || Box::new(factory), standing);
+            }
+        })
+    }
+
+    /// As many launches as `count` hosts on `threads` threads may need, with a factory for each host.
+    pub(super) fn launches(
+        &self,
+        count: usize,
+        threads: usize,
+        factory: impl Fn() -> S + Clone + Send + 'static,
+    ) -> Vec<Launch> {
+        let launch = |_| -> Launch {
+            let (handlers, factory) = (self.handlers.clone(), factory.clone());
+            Box::new(move |shared, placed, standing| {
+                for one in placed {
+                    let (handlers, standing) = (handlers.clone(), standing.another());
+                    Host::start(
+                        shared,
+                        one,
+                        handlers,
+                        || Box::new(factory.clone()),
+                        standing,
+                    );
+                }
+                standing.tell();
+            })
+        };
+        (0..count / AT_ONCE + threads.min(count))
+            .map(launch)
+            .collect()
+    }
+}
+
+impl System {
+    /// The shared parts of a type, made at its first mount.
+    pub(crate) fn kind<S: Routes>(&self) -> Result<Arc<Kind<S>>, MountError> {
+        let kinds = &self.0.kinds;
+        let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
+        if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
+            return Ok(kind);
+        }
+        let kind = Arc::new(self.new_kind(S::routes)?);
+        let any: Arc<dyn Any + Send + Sync> = kind.clone();
+        kinds.insert(TypeId::of::<S>(), any);
+        Ok(kind)
+    }
+
+    pub(crate) fn new_kind<S: 'static>(
+        &self,
+        routes: impl FnOnce(&mut RouteTable<S>),
+    ) -> Result<Kind<S>, MountError> {
+        let id = self.0.next_table.fetch_add(1, Ordering::Relaxed);
+        let mut table = RouteTable::new(id, self.0.threads);
+        routes(&mut table);
+        let (map, handlers) = table.finish(&self.0.shared.states)?;
+        Ok(Kind {
+            map: Arc::new(map),
+            handlers: Arc::new(handlers),
+        })
+    }
+}
