@@ -179,6 +179,11 @@ impl<S: 'static> Host<S> {
         let Some(mounted) = placed.mounted.take() else {
             return;
         };
+        // With nothing to call before its first message it stands when it is there.
+        let (life, waiting, stands) = match &handlers.hooks.started {
+            None => (Life::Running, None, Some(standing)),
+            Some(_) => (Life::Starting(Hook::Started), Some(standing), None),
+        };
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, placed.limits);
         fate::preempt(Point::Keeper);
@@ -202,8 +207,8 @@ impl<S: 'static> Host<S> {
                 tries_kept: false,
                 ticket,
                 in_service: None,
-                life: Life::Starting(Hook::Started),
-                standing: Some(standing),
+                life,
+                standing: waiting,
                 affairs: None,
                 went_on: false,
                 looks: 0,
@@ -218,6 +223,9 @@ impl<S: 'static> Host<S> {
         let number = local.agenda.enlist(hosted.clone());
         hosted.works.mounted.seat.move_in(&local, number);
         Host { hosted, number }.launch();
+        if let Some(standing) = stands {
+            standing.tell();
+        }
     }
 }
 
