@@ -5,6 +5,8 @@
 //! order is kept and the actor's mailbox never grows. The other way round an actor holds a
 //! [`System`] or a [`Route`](crate::Route) and sends like anyone else.
 
+use std::sync::Arc;
+
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler};
 
@@ -89,7 +91,7 @@ impl System {
     /// ```
     pub async fn mount_actor<A: Actor>(
         &self,
-        name: impl Into<Box<str>>,
+        name: impl Into<Arc<str>>,
         actor: Addr<A>,
         routes: impl FnOnce(&mut ActorRoutes<'_, A>),
     ) -> Result<(), MountError> {

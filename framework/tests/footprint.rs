@@ -104,7 +104,7 @@ async fn mount(system: &System, way: Way, all: impl IntoIterator<Item = MountOpt
 }
 
 #[mycelia::test]
-async fn an_idle_subsystem_keeps_no_more_than_1_536_bytes() {
+async fn an_idle_subsystem_keeps_no_more_than_1_280_bytes() {
     let _alone = ALONE.lock().await;
     let _watch = watchdog();
     for way in [Way::AtOnce, Way::OneByOne] {
@@ -112,7 +112,7 @@ async fn an_idle_subsystem_keeps_no_more_than_1_536_bytes() {
         let before = BYTES.load(Ordering::Relaxed);
         mount(&system, way, (0..MANY).map(named)).await;
         let bytes = (BYTES.load(Ordering::Relaxed) - before) / MANY as i64;
-        assert!(bytes <= 1_536, "{bytes} bytes for each, mounted {way:?}");
+        assert!(bytes <= 1_280, "{bytes} bytes for each, mounted {way:?}");
         system.stop().await.unwrap();
     }
 }
@@ -122,7 +122,7 @@ async fn a_start_allocates_as_often_as_it_must() {
     let _alone = ALONE.lock().await;
     let _watch = watchdog();
     // What it was when this was written, and two.
-    for (way, limit) in [(Way::AtOnce, 13 + 2), (Way::OneByOne, 29 + 2)] {
+    for (way, limit) in [(Way::AtOnce, 5 + 2), (Way::OneByOne, 22 + 2)] {
         let system = system().await;
         let all: Vec<_> = (0..MANY).map(named).collect();
         let before = COUNT.load(Ordering::Relaxed);

@@ -62,7 +62,7 @@ impl Placed {
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        // Its thread has gone.
+        // Its thread has gone, or its factory panicked.
         if let Some(mounted) = &self.mounted {
             mounted.door.shut();
         }

@@ -122,6 +122,7 @@ impl Registry {
     /// Takes the names for those that are mounted with them, if all are free.
     fn claim(&mut self, mount: &Mount) -> Result<Names, MountError> {
         self.moving.reserve(mount.each.len());
+        // The numbers that they are given when they are placed, in the same order.
         let first = self.next_mount + 1;
         let mut taken = None;
         for (name, number) in mount.names().zip(first..) {

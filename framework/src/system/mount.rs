@@ -33,7 +33,7 @@ use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
 #[derive(Debug, Clone, Default)]
 #[must_use = "give it to `System::mount_with`"]
 pub struct MountOptions {
-    name: Option<Box<str>>,
+    name: Option<Arc<str>>,
     thread: Option<usize>,
     capacity: Option<u32>,
     overflow: Overflow,
@@ -60,7 +60,7 @@ impl MountOptions {
     }
 
     /// The scheme of its paths. Default: the type's `NAME`.
-    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
@@ -163,12 +163,12 @@ impl MountOptions {
         self.parent.as_deref()
     }
 
-    /// The name with its parent's before it.
-    pub(super) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Arc<str> {
-        let own_name = self.name.as_deref().unwrap_or(S::NAME);
+    /// Takes out the name, with its parent's before it.
+    pub(super) fn take_name<S: Subsystem>(&mut self, parent: Option<&Mounted>) -> Arc<str> {
+        let own_name = self.name.take().unwrap_or_else(|| S::NAME.into());
         match parent {
             Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
-            None => own_name.into(),
+            None => own_name,
         }
     }
 }
@@ -193,7 +193,7 @@ impl System {
     /// As [`mount`](Self::mount).
     pub async fn mount_as<S: Routes>(
         &self,
-        name: impl Into<Box<str>>,
+        name: impl Into<Arc<str>>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
         self.mount_with(MountOptions::new().name(name), factory)
@@ -244,11 +244,11 @@ impl System {
     pub(crate) async fn mount_below<S: Subsystem>(
         &self,
         parent: Option<Arc<Mounted>>,
-        options: MountOptions,
+        mut options: MountOptions,
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let name = options.name_below::<S>(parent.as_deref());
+        let name = options.take_name::<S>(parent.as_deref());
         self.send_mount(Mount {
             parent: parent.map(Below::new),
             front: None,

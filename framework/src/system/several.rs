@@ -34,12 +34,12 @@ impl System {
     pub async fn mount_replicas_with<S: Routes>(
         &self,
         replicas: Replicas,
-        options: MountOptions,
+        mut options: MountOptions,
         factory: impl Fn() -> S + Clone + Send + 'static,
     ) -> Result<(), MountError> {
         let kind = self.kind::<S>()?;
         let parent = self.parent(&options)?;
-        let name = options.name_below::<S>(parent.as_deref());
+        let name = options.take_name::<S>(parent.as_deref());
         let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
         let mount = Mount {
             parent: parent.map(Below::new),
@@ -93,11 +93,11 @@ impl System {
         let parent = self.parent(first)?;
         let wanted: Option<Box<str>> = first.parent_name().map(Into::into);
         let mut ones = Vec::with_capacity(each.size_hint().0);
-        for options in each {
+        for mut options in each {
             if options.parent_name() != wanted.as_deref() {
                 return Err(MountError::SeveralParents);
             }
-            let name = options.name_below::<S>(parent.as_deref());
+            let name = options.take_name::<S>(parent.as_deref());
             ones.push(options.one(name));
         }
         self.send_mount(Mount {
