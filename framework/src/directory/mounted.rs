@@ -23,12 +23,20 @@ pub(super) const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.
 pub(super) const RETIRED: u8 = 2;
 
-/// A subsystem while it is mounted.
+/// A subsystem while it is mounted. What a message's way touches stands first.
+#[repr(C)]
 pub(crate) struct Mounted {
-    /// No other mount of the system has it.
-    pub(crate) number: u64,
     pub(crate) seat: Arc<Seat>,
     pub(crate) map: Arc<RouteMap>,
+    /// What it may do in one turn.
+    pub(crate) slice: SliceCell,
+    pub(super) book: OnceCell<Arc<Book>>,
+    /// The subsystems that it stands for, if it is only a name for several: then it has no host.
+    group: OnceBox<Group>,
+    /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
+    pub(super) gone: AtomicU8,
+    /// No other mount of the system has it.
+    pub(crate) number: u64,
     /// The system's thread on which it lives.
     pub(crate) thread: usize,
     pub(crate) weight: u32,
@@ -39,18 +47,12 @@ pub(crate) struct Mounted {
     /// The same of its parent, for itself.
     siblings: Together,
     pub(crate) parent: Option<Weak<Mounted>>,
-    /// The subsystems that it stands for, if it is only a name for several: then it has no host.
-    group: OnceBox<Group>,
     extras: OnceBox<Extras>,
-    /// What it may do in one turn.
-    pub(crate) slice: SliceCell,
     /// Its latency goal, if it has one.
     goal: Option<Box<Goal>>,
     pub(crate) restarts: AtomicU32,
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
-    /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
-    pub(super) gone: AtomicU8,
     /// 1 from when no child may be mounted below it any more.
     leaving: AtomicU8,
     /// 1 while its children are ended because it is made anew. Written by the registry.
@@ -67,7 +69,6 @@ pub(crate) struct Mounted {
     pub(crate) seen: AtomicU64,
     /// What the seat's ledger said when this mount began.
     baseline: Option<Box<Ledger>>,
-    pub(super) book: OnceCell<Arc<Book>>,
 }
 
 /// What few subsystems ever have: made when it is first needed.

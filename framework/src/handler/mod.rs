@@ -34,7 +34,8 @@ pub(crate) trait Handler<S>: Send + Sync {
     ) -> Called;
 }
 
-/// What the handlers of one host work with.
+/// What the handlers of one host work with; what each of them needs stands first.
+#[repr(C)]
 pub(crate) struct Desk<S> {
     /// The subsystem; an async handler has it while it runs.
     pub(crate) state: Option<Box<S>>,

@@ -77,6 +77,7 @@ pub(crate) struct Host<S: 'static> {
 }
 
 /// A subsystem in its host, as its thread's agenda holds it too.
+#[repr(C)]
 struct Hosted<S: 'static> {
     works: Works<S>,
     resident: RefCell<Resident<S>>,
@@ -94,37 +95,38 @@ struct Works<S: 'static> {
     round_limit: u64,
 }
 
-/// A subsystem with what it is working on.
+/// A subsystem with what it is working on. What every turn touches stands first.
+#[repr(C)]
 struct Resident<S: 'static> {
-    factory: Box<dyn Fn() -> S>,
-    desk: Desk<S>,
-    backlog: Chain,
-    /// Messages that were kept for later; and those of them that are tried again now.
-    kept: Chain,
-    again: Chain,
-    /// The subsystem has changed since the kept ones were last tried.
-    has_changed: bool,
-    /// Kept ones are being tried again, or are to be.
-    tries_kept: bool,
-    /// The ticket up to which messages were taken out of the inbox.
-    ticket: u64,
-    in_service: Option<Service>,
-    life: Life,
-    /// Told when it stands for the first time.
-    standing: Option<Standing>,
-    affairs: Option<Box<Affairs>>,
+    /// It has nothing more to do and waits for its task to end it.
+    is_ending: bool,
     /// Its last turn ended with more to do.
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
     looks: u8,
-    share: Share,
+    order: Order,
+    /// Kept ones are being tried again, or are to be.
+    tries_kept: bool,
+    /// The subsystem has changed since the kept ones were last tried.
+    has_changed: bool,
+    stopped_called: bool,
+    is_over: bool,
     /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
-    order: Order,
-    stopped_called: bool,
-    /// It has nothing more to do and waits for its task to end it.
-    is_ending: bool,
-    is_over: bool,
+    affairs: Option<Box<Affairs>>,
+    in_service: Option<Service>,
+    life: Life,
+    /// The ticket up to which messages were taken out of the inbox.
+    ticket: u64,
+    backlog: Chain,
+    /// Messages that were kept for later; and those of them that are tried again now.
+    kept: Chain,
+    again: Chain,
+    desk: Desk<S>,
+    share: Share,
+    /// Told when it stands for the first time.
+    standing: Option<Standing>,
+    factory: Box<dyn Fn() -> S>,
 }
 
 /// What a subsystem has around its failures and its end only: made when it is first needed.

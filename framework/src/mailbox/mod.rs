@@ -54,23 +54,23 @@ pub(crate) struct Limits {
 #[repr(C)]
 pub(crate) struct Seat {
     pub(crate) inbox: Inbox,
+    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    capacity: AtomicU32,
+    /// The table that messages must be packed for.
+    table: AtomicU32,
+    pub(crate) id: SeatId,
+    /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
+    number: AtomicU32,
+    home: AtomicUsize,
+    /// None while all messages have the same priority and none is dropped for a newer one.
+    lanes: OnceCell<Box<Lanes>>,
     /// Wakes the host; left by it before it first sleeps. It stays: a host is one task for life, so
     /// that there is nothing to renew at every sleep as an `AtomicWaker` would have it.
     waker: Mutex<Option<Waker>>,
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
-    capacity: AtomicU32,
-    /// What becomes of one more, as an [`Overflow`].
+    /// What becomes of one more than the capacity, as an [`Overflow`].
     overflow: AtomicU8,
-    /// The table that messages must be packed for.
-    table: AtomicU32,
-    /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
-    home: AtomicUsize,
-    number: AtomicU32,
-    pub(crate) id: SeatId,
     /// Who waits for room; none while the mailbox is bounded by the pool only.
     room: OnceCell<Box<Waiters>>,
-    /// None while all messages have the same priority and none is dropped for a newer one.
-    lanes: OnceCell<Box<Lanes>>,
     /// Messages that senders have dropped for want of room.
     turned_away: AtomicU64,
     pub(crate) name: Arc<str>,
