@@ -17,8 +17,8 @@ const EXACT: u64 = 2 << HALF_BITS;
 /// Runs of counts, one for each doubling; the exact values have two.
 const RUNS: usize = 64 - HALF_BITS as usize + 1;
 
-/// What a count is worth in the wide one that it carries into.
-const FULL: u64 = 1 << 16;
+/// What a count carries when it would become as much: in a model soon.
+const FULL: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
 
 /// What is measured of a message.
 #[derive(Debug, Clone, Copy)]
@@ -92,9 +92,9 @@ impl Counts {
         let at = bucket & (HALF - 1);
         let count = &run.counts[at];
         // One writer: a load and a store do.
-        match count.load(Ordering::Relaxed).wrapping_add(1) {
-            0 => run.carry(at),
-            next => count.store(next, Ordering::Relaxed),
+        match u32::from(count.load(Ordering::Relaxed)) + 1 {
+            FULL => run.carry(at),
+            next => count.store(next as u16, Ordering::Relaxed),
         }
     }
 
@@ -138,7 +138,10 @@ impl Run {
         // Who sees one of the two that follow sees that the turn was raised.
         fence(Ordering::Release);
         let wide = &carried.counts[at];
-        wide.store(wide.load(Ordering::Relaxed) + FULL, Ordering::Relaxed);
+        wide.store(
+            wide.load(Ordering::Relaxed) + u64::from(FULL),
+            Ordering::Relaxed,
+        );
         self.counts[at].store(0, Ordering::Relaxed);
         carried.turn.store(turn.wrapping_add(2), Ordering::Release);
     }

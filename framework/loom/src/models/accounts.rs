@@ -4,7 +4,7 @@ use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Slab, with_loads_up_to};
+use super::{Slab, up_to, with_loads_up_to};
 use crate::clock::Clock;
 use crate::latency::{self, Book, Sample};
 use crate::ledger::{Ending, Endings, Tally};
@@ -12,6 +12,7 @@ use crate::mailbox::{Limits, Seat};
 use crate::overflow::Overflow;
 use crate::pool::lane::Lane;
 use crate::priority::Priority;
+use crate::sync::{AtomicU32, Ordering};
 use crate::token::Token;
 
 fn enter(endings: &Endings, how: impl IntoIterator<Item = Ending>) -> u32 {
@@ -136,6 +137,30 @@ fn a_snapshot_during_a_recording_finds_a_message_once_or_not_at_all() {
         assert!(near(read.wait.max_ns, 3_000), "{read:?}");
         assert!(near(read.service.max_ns, 2_000), "{read:?}");
         assert!(near(read.total.max_ns, 5_000), "{read:?}");
+    });
+}
+
+#[test]
+fn a_snapshot_while_a_count_carries_finds_each_message_once() {
+    up_to(1, || {
+        let shared = Arc::new((Book::new(1), AtomicU32::new(0)));
+        let (clock, sample) = sample();
+        let host = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                // In a model the second is one too many for a count.
+                for entered in 1..=2 {
+                    shared.0.enter(&clock, &[sample]);
+                    shared.1.store(entered, Ordering::Release);
+                }
+            })
+        };
+        let entered = u64::from(shared.1.load(Ordering::Acquire));
+        let read = || latency::read(std::iter::once(&shared.0), 0).map_or(0, |read| read.count);
+        let count = read();
+        assert!(entered <= count && count <= 2, "{count} of {entered}");
+        host.join().unwrap();
+        assert_eq!(read(), 2);
     });
 }
 
