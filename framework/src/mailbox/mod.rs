@@ -62,8 +62,6 @@ pub(crate) struct Seat {
     /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
     number: AtomicU32,
     home: AtomicUsize,
-    /// None while all messages have the same priority and none is dropped for a newer one.
-    lanes: OnceCell<Box<Lanes>>,
     /// Wakes the host; left by it before it first sleeps. It stays: a host is one task for life, so
     /// that there is nothing to renew at every sleep as an `AtomicWaker` would have it.
     waker: Mutex<Option<Waker>>,
@@ -74,11 +72,16 @@ pub(crate) struct Seat {
     /// Messages that senders have dropped for want of room.
     turned_away: AtomicU64,
     pub(crate) name: Arc<str>,
+    /// None while all messages have the same priority and none is dropped for a newer one. The host looks
+    /// here for every message: beside the inbox it would wait for senders on other threads each time.
+    lanes: OnceCell<Box<Lanes>>,
     pub(crate) endings: Endings,
 }
 
-const _: () =
-    assert!(std::mem::offset_of!(Seat, endings) >= 64 + std::mem::offset_of!(Seat, waker));
+const _: () = {
+    let lanes = std::mem::offset_of!(Seat, lanes);
+    assert!(lanes >= 64 + std::mem::offset_of!(Seat, waker));
+};
 
 impl Seat {
     pub(crate) fn new(id: SeatId, name: Arc<str>) -> Self {
