@@ -36,7 +36,7 @@ pub struct Captures<'p> {
 }
 
 /// Where the captures stand in the text of their path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spans {
     // Start and end; both fit, as a path has at most 1024 bytes.
     spans: [(u16, u16); MAX_CAPTURES],

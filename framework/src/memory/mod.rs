@@ -36,10 +36,24 @@ pub(crate) struct Memory {
     /// The directory's at the last sweep.
     epoch: Cell<u64>,
     names: RefCell<HashMap<Box<str>, Known, FxBuildHasher>>,
-    /// Borrowed while a message is sent, by code of the user's perhaps that sends itself: what it sends
-    /// then is not learnt.
+    /// Borrowed while a message is sent, and with it perhaps by code of the user's that sends itself: an
+    /// asker lends its turn.
     paths: RefCell<Paths>,
+    /// What was sent meanwhile by paths that are to be learnt.
+    late: RefCell<Vec<Late>>,
+    has_late: Cell<bool>,
 }
+
+/// A path that is to be learnt when the others are not borrowed.
+struct Late {
+    text: Box<str>,
+    mounted: Known,
+    route: u16,
+    spans: Spans,
+}
+
+/// Most of these at a time.
+const LATE: usize = 16;
 
 thread_local! {
     static MEMORIES: RefCell<Vec<Rc<Memory>>> = const { RefCell::new(Vec::new()) };
@@ -59,6 +73,8 @@ impl Memory {
             epoch: Cell::new(directory.epoch()),
             names: RefCell::default(),
             paths: RefCell::default(),
+            late: RefCell::default(),
+            has_late: Cell::new(false),
         })
     }
 
@@ -119,13 +135,42 @@ impl Memory {
     /// Where a path leads, if it was sent to before.
     #[inline]
     pub(crate) fn way(&self, text: &str) -> Option<Ref<'_, Way>> {
+        if self.has_late.get() {
+            self.learn_late();
+        }
         Ref::filter_map(self.paths.borrow(), |paths| paths.find(text)).ok()
     }
 
     /// Remembers where a path leads, perhaps.
     pub(crate) fn learn(&self, path: &PathRef<'_>, mounted: &Known, route: u16, spans: Spans) {
-        if let Ok(mut paths) = self.paths.try_borrow_mut() {
-            paths.learn(path, mounted, route, spans);
+        match self.paths.try_borrow_mut() {
+            Ok(mut paths) => paths.learn(path, mounted, route, spans),
+            Err(_) if self.late.borrow().len() < LATE => {
+                self.has_late.set(true);
+                self.late.borrow_mut().push(Late {
+                    text: path.as_str().into(),
+                    mounted: mounted.clone(),
+                    route,
+                    spans,
+                });
+            }
+            Err(_) => {}
+        }
+    }
+
+    #[cold]
+    fn learn_late(&self) {
+        let Ok(mut paths) = self.paths.try_borrow_mut() else {
+            return;
+        };
+        self.has_late.set(false);
+        for late in self.late.take() {
+            if let Ok(path) = PathRef::parse(&late.text)
+                && !late.mounted.is_gone()
+                && paths.find(&late.text).is_none()
+            {
+                paths.learn(&path, &late.mounted, late.route, late.spans);
+            }
         }
     }
 
@@ -140,5 +185,52 @@ impl Memory {
         let mounted = Rc::new(directory.get(name)?);
         self.names.borrow_mut().insert(name.into(), mounted.clone());
         Some(mounted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Placing;
+    use crate::extract::States;
+    use crate::mailbox::Seat;
+    use crate::route::RouteTable;
+    use crate::supervision::{Policy, Together};
+
+    fn known(name: &str) -> Known {
+        let (map, _) = RouteTable::<()>::new(1, 1)
+            .finish(&States::default())
+            .expect("no routes, no errors");
+        let placing = Placing {
+            number: 1,
+            thread: 0,
+            weight: 1,
+            wait_goal: None,
+            policy: Policy::default(),
+            together: Together::default(),
+            siblings: Together::default(),
+            parent: None,
+        };
+        let seat = Arc::new(Seat::new(1, name.into()));
+        Rc::new(Arc::new(Mounted::new(seat, Arc::new(map), placing)))
+    }
+
+    #[test]
+    fn what_is_sent_by_path_while_another_message_is_being_sent_is_learnt_after_it() {
+        let memory = Memory::of(&Arc::new(Directory::new()));
+        let desk = known("desk");
+        let learn = |text| {
+            let path = PathRef::parse(text).unwrap();
+            memory.learn(&path, &desk, 3, Spans::default());
+        };
+        let route = |text| memory.way(text).map(|way| way.route);
+        learn("desk://a");
+        let sending = memory.way("desk://a");
+        assert!(sending.is_some());
+        learn("desk://b");
+        learn("desk://b");
+        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), None));
+        drop(sending);
+        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), Some(3)));
     }
 }
