@@ -165,10 +165,13 @@ struct Place {
 /// Places that a thread keeps for the handlers that begin next, besides the one that it uses all the time.
 const SPARES: usize = 64;
 
+/// As boxes, for a box is what a runner holds: to unpack it here would be to make it anew.
+type Places = Vec<Box<Place>>;
+
 thread_local! {
     /// Nothing lives in them.
     static SPARE: Cell<Option<Box<Place>>> = const { Cell::new(None) };
-    static MORE: RefCell<Vec<Box<Place>>> = const { RefCell::new(Vec::new()) };
+    static MORE: RefCell<Places> = const { RefCell::new(Vec::new()) };
 }
 
 /// # Safety
