@@ -202,9 +202,7 @@ impl<S> Runner<S> {
     /// somewhere and then moved, which takes 6 ns.
     #[inline(always)]
     pub(crate) fn start<R: Run<S> + 'static>(&mut self, make: impl FnOnce() -> R) {
-        if self.0.is_some() {
-            self.clear();
-        }
+        self.clear();
         let mut place = Place::take();
         place.reserve(Layout::new::<R>());
         // SAFETY: nothing lives in a place that was taken, and it is large and aligned enough.

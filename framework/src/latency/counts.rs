@@ -1,7 +1,7 @@
 //! The counts of a route's histograms: how they are recorded, and how they are read.
 //!
 //! They stand in the very buckets of an hdrhistogram of two significant digits: to record there takes 52
-//! instructions, three times per message, here it takes some 15. Counts have 16 bits, so that what a message
+//! instructions, three times per message, here it takes some 20. Counts have 16 bits, so that what a message
 //! touches is likely to be in the cache still when the next one comes to a subsystem that is one of many.
 //! One that is full begins again at 0 and *carries* into a wide one beside it; a reader that may have
 //! looked in between looks again. (Writer and reader: H. Boehm, "Can seqlocks get along with programming
@@ -171,21 +171,4 @@ impl Run {
             thread::yield_now();
         }
     }
-}
-
-/// The buckets in use for an interval, in order, each with the sum of its counts.
-pub(super) fn recorded(all: &[&Counts], interval: Interval) -> Vec<(usize, u64)> {
-    let mut recorded = Vec::new();
-    for i in 0..RUNS {
-        let runs = all.iter().map(|counts| &counts.runs[i][interval as usize]);
-        let mut sums = [0; HALF];
-        for run in runs.filter_map(OnceBox::get) {
-            for (sum, count) in sums.iter_mut().zip(run.read()) {
-                *sum += count;
-            }
-        }
-        let buckets = (i << HALF_BITS..).zip(sums);
-        recorded.extend(buckets.filter(|(_, count)| *count > 0));
-    }
-    recorded
 }

@@ -17,7 +17,7 @@ use crate::clock::{Clock, Stamp};
 use crate::sync::OnceBox;
 use hdrhistogram::Histogram;
 
-use counts::{Counts, Interval, least, recorded};
+use counts::{Counts, Interval, least};
 
 /// How many subsystems of a system have latency histograms of their own; further ones share by kind.
 pub const OWN_BOOKS: usize = 512;
@@ -94,13 +94,20 @@ pub(crate) fn read<'b>(books: impl Iterator<Item = &'b Book>, route: u16) -> Opt
 
 /// What was counted of an interval.
 fn histogram(all: &[&Counts], interval: Interval) -> Histogram<u64> {
-    let recorded = recorded(all, interval);
-    let greatest = recorded.last().map_or(0, |(bucket, _)| least(*bucket));
+    let mut sums = Vec::new();
+    for counts in all {
+        counts.add_onto(interval, &mut sums);
+    }
+    let used = sums.iter().enumerate().filter(|(_, count)| **count > 0);
+    let greatest = used
+        .clone()
+        .next_back()
+        .map_or(0, |(bucket, _)| least(bucket));
     let mut histogram =
         Histogram::new_with_max(greatest.max(2), 2).expect("two significant digits are in range");
-    for (bucket, count) in recorded {
+    for (bucket, count) in used {
         // It fails for what is greater than the greatest only.
-        let _ = histogram.record_n(least(bucket), count);
+        let _ = histogram.record_n(least(bucket), *count);
     }
     histogram
 }

@@ -41,7 +41,6 @@ pub(crate) struct Memory {
     paths: RefCell<Paths>,
     /// What was sent meanwhile by paths that are to be learnt.
     late: RefCell<Vec<Late>>,
-    has_late: Cell<bool>,
 }
 
 /// A path that is to be learnt when the others are not borrowed.
@@ -74,7 +73,6 @@ impl Memory {
             names: RefCell::default(),
             paths: RefCell::default(),
             late: RefCell::default(),
-            has_late: Cell::new(false),
         })
     }
 
@@ -135,7 +133,7 @@ impl Memory {
     /// Where a path leads, if it was sent to before.
     #[inline]
     pub(crate) fn way(&self, text: &str) -> Option<Ref<'_, Way>> {
-        if self.has_late.get() {
+        if !self.late.borrow().is_empty() {
             self.learn_late();
         }
         Ref::filter_map(self.paths.borrow(), |paths| paths.find(text)).ok()
@@ -146,7 +144,6 @@ impl Memory {
         match self.paths.try_borrow_mut() {
             Ok(mut paths) => paths.learn(path, mounted, route, spans),
             Err(_) if self.late.borrow().len() < LATE => {
-                self.has_late.set(true);
                 self.late.borrow_mut().push(Late {
                     text: path.as_str().into(),
                     mounted: mounted.clone(),
@@ -163,7 +160,6 @@ impl Memory {
         let Ok(mut paths) = self.paths.try_borrow_mut() else {
             return;
         };
-        self.has_late.set(false);
         for late in self.late.take() {
             if let Ok(path) = PathRef::parse(&late.text)
                 && !late.mounted.is_gone()
