@@ -42,8 +42,9 @@
 //! The modules stand in the order in which they depend on each other, which is also the way of a
 //! message backwards: what carries it, where it waits, who handles it, how it is sent.
 
-// Underneath: atomics, ownership, time.
+// Underneath: atomics, ownership, time, and guards around user code.
 mod sync;
+mod user_code;
 mod fate;
 mod token;
 mod clock;

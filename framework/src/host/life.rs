@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::gathered::Gathered;
 use super::standing::Standing;
 use super::turn::Service;
-use super::{Resident, Works, panic_message};
+use super::{Resident, Works};
 use crate::clock::Stamp;
 use crate::events::{Change, EndReason};
 use crate::extract::Delivery;
@@ -22,6 +22,7 @@ use crate::handler::runner::Runner;
 use crate::mailbox::orders::{Control, Order, Reported};
 use crate::supervision::{Decision, Failure, Restart};
 use crate::sync::Ordering;
+use crate::user_code::text_of;
 
 /// Where a subsystem is in its life.
 pub(super) enum Life {
@@ -198,7 +199,7 @@ impl<S: 'static> Resident<S> {
             Called::Handled => None,
             Called::Panicked => {
                 let panic = self.desk.panic.take();
-                Some(panic.map_or("a panic".into(), panic_message))
+                Some(panic.map_or("a panic".into(), text_of))
             }
             // There is no more that a hook may say.
             Called::Failed | Called::Running | Called::Later | Called::WrongParcel => {
@@ -308,7 +309,7 @@ impl<S: 'static> Resident<S> {
                 }
             }
             Err(panic) => {
-                self.fail(works, Failure::Start((*panic_message(panic)).into()));
+                self.fail(works, Failure::Start((*text_of(panic)).into()));
             }
         }
     }
@@ -321,7 +322,7 @@ impl<S: 'static> Resident<S> {
             std::mem::replace(&mut self.desk.runner, Runner::new()),
         );
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            let text = panic_message(panic);
+            let text = text_of(panic);
             let text = format!("the subsystem panicked while it was dropped: {text}");
             works.mounted.note_failure(text.into());
         }

@@ -39,6 +39,7 @@ use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::supervision::{Failure, History};
 use crate::token::Chain;
+use crate::user_code;
 use life::Life;
 use share::Share;
 use standing::Standing;
@@ -145,17 +146,6 @@ struct Affairs {
     ended: Vec<oneshot::Sender<()>>,
 }
 
-/// The text of a caught panic.
-pub(crate) fn panic_message(panic: Box<dyn std::any::Any + Send>) -> Box<str> {
-    match panic.downcast::<String>() {
-        Ok(text) => text.into_boxed_str(),
-        Err(panic) => match panic.downcast_ref::<&str>() {
-            Some(text) => (*text).into(),
-            None => "a panic without a text".into(),
-        },
-    }
-}
-
 impl<S: 'static> Host<S> {
     /// Makes the subsystem and the host around it, opens its seat, and starts it on this thread; it takes
     /// orders when this returns. There is none if the factory panics, which `standing` is told.
@@ -175,7 +165,7 @@ impl<S: 'static> Host<S> {
             Ok(made) => made,
             Err(panic) => {
                 drop(placed);
-                return standing.tell_failure(panic_message(panic));
+                return standing.tell_failure(user_code::text_of(panic));
             }
         };
         let Some(mounted) = placed.mounted.take() else {

@@ -12,7 +12,7 @@ use super::gathered::Gathered;
 #[cfg(feature = "test")]
 use super::injected::{Met, blow_up};
 use super::life::{Life, Ready};
-use super::{Resident, Works, panic_message};
+use super::{Resident, Works};
 use crate::clock::{Due, Stamp};
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
@@ -26,6 +26,7 @@ use crate::local::stamps::Stamps;
 use crate::mailbox::orders::Order;
 use crate::supervision::Failure;
 use crate::token::Token;
+use crate::user_code::text_of;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -136,7 +137,7 @@ impl<S: 'static> Resident<S> {
                 }
                 Err(panic) => {
                     if let Some((envelope, started)) = at_hand {
-                        let message = panic_message(panic);
+                        let message = text_of(panic);
                         self.panicked(works, envelope, started, message, gathered);
                     }
                 }
@@ -296,7 +297,7 @@ impl<S: 'static> Resident<S> {
         match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(Called::Running) => return Some(Service::Message(envelope.into_token(), started)),
             Ok(called) => self.finish(works, envelope, started, called, gathered),
-            Err(panic) => self.panicked(works, envelope, started, panic_message(panic), gathered),
+            Err(panic) => self.panicked(works, envelope, started, text_of(panic), gathered),
         }
         None
     }
@@ -332,7 +333,7 @@ impl<S: 'static> Resident<S> {
             }
             Called::Panicked => {
                 let panic = self.desk.panic.take();
-                let message = panic.map_or("a panic".into(), panic_message);
+                let message = panic.map_or("a panic".into(), text_of);
                 self.panicked(works, envelope, started, message, gathered);
             }
             Called::WrongParcel | Called::Running => reject(works, envelope, gathered),

@@ -29,8 +29,8 @@ pub use trace::Decision;
 
 use crate::error::StartError;
 use crate::fate::{self, Plant};
-use crate::host::panic_message;
 use crate::system::{Builder, Ground, System};
+use crate::user_code::text_of;
 use stage::Stage;
 
 /// A whole system on one thread of the operating system, where a seed decides what chance, the scheduler
@@ -336,7 +336,7 @@ impl SimulationHandle {
             match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(value) => value,
                 Err(panic) => {
-                    stage.halt(Halt::Panicked(panic_message(panic).into()));
+                    stage.halt(Halt::Panicked(text_of(panic).into()));
                     std::future::pending().await
                 }
             }

@@ -1,0 +1,117 @@
+//! User code: every point where the framework calls code that is not its own.
+//!
+//! Such code may panic, panic again while it unwinds, call back into the framework, forget a future, or
+//! block. Four rules hold at every point. The framework's own state is right before the call. No lock and no
+//! borrow is held that the call could meet again. A thread-local's destructor makes no such call. And what the
+//! call does wrong is the failure of the one to whom the code belongs, and of nobody else.
+//!
+//! | point | called on | a panic there |
+//! |---|---|---|
+//! | handler, async handler | the subsystem's thread | fails its message; the subsystem fails under its policy |
+//! | blocking handler | a blocking thread | the same |
+//! | hook: started, restarting, stopped | the subsystem's thread | fails the start; after the last message it is told in the event, the report and the unmount |
+//! | factory | the subsystem's thread | fails the mount or the restart |
+//! | drop of a subsystem's value | the subsystem's thread | is the subsystem's last failure |
+//! | drop of a handler's future | the subsystem's thread | the same |
+//! | drop of a message that no handler took | the thread that ends it | is contained: the message has its end |
+//! | drop of a reply that no asker took | the thread that gives its envelope back | is contained |
+//! | drop of a panic's payload | the thread that caught it | is contained |
+//! | `Display` and `From` of a handler's error | the subsystem's thread | fails the message, as a panic |
+//! | `FromStr` of a capture | the sender's thread | unwinds to the sender; nothing was sent |
+//! | `AsPath`, `Captures` of the sender's own types | the sender's thread | unwinds to the sender; nothing was sent |
+//! | waker of a sender or an asker: wake | the thread that makes room, or that answers | is contained |
+//! | waker: clone and drop | the sender's thread | unwinds to the sender |
+//! | stream | the subsystem's thread | fails the subsystem, under its policy |
+//! | closure of a timer | the keepers' thread | fails the subsystem, under its policy |
+//! | strategy | the keepers' thread | round-robin takes the strategy's place |
+//! | drop of a factory, a strategy or a shared state | the thread that lets go of it last | is contained on the framework's own threads |
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// What a panic left.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Calls user code. If it panics, returns the panic's text.
+#[inline]
+pub(crate) fn contain<T>(call: impl FnOnce() -> T) -> Result<T, Box<str>> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(text_of)
+}
+
+/// Drops a value of the user's; a panic ends here.
+#[inline]
+pub(crate) fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        discard_payload(payload);
+    }
+}
+
+/// Wakes a task of the user's; a panic of its waker ends here, for it is the executor's.
+pub(crate) fn wake(waker: Waker) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        discard_payload(payload);
+    }
+}
+
+/// The text of a caught panic.
+#[cold]
+pub(crate) fn text_of(payload: Payload) -> Box<str> {
+    let text = match (
+        payload.downcast_ref::<&str>(),
+        payload.downcast_ref::<String>(),
+    ) {
+        (Some(text), _) => (*text).into(),
+        (None, Some(text)) => text.as_str().into(),
+        (None, None) => "a panic without a text".into(),
+    };
+    discard_payload(payload);
+    text
+}
+
+/// Drops what a panic left, which may panic itself; what that leaves is forgotten.
+#[cold]
+pub(crate) fn discard_payload(payload: Payload) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::panic_any;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic_any(Bomb);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_contained_whatever_its_payload_does() {
+        assert_eq!(contain(|| 7), Ok(7));
+        let text: Result<(), _> = contain(|| panic!("with {}", "arguments"));
+        assert_eq!(&*text.unwrap_err(), "with arguments");
+        let text: Result<(), _> = contain(|| panic_any(Bomb));
+        assert_eq!(&*text.unwrap_err(), "a panic without a text");
+        discard(Bomb);
+    }
+
+    #[test]
+    fn a_panic_is_contained_while_another_unwinds() {
+        struct DropsABomb;
+        impl Drop for DropsABomb {
+            fn drop(&mut self) {
+                discard(Bomb);
+            }
+        }
+        let unwound: Result<(), _> = contain(|| {
+            let _drops = DropsABomb;
+            panic!("the first");
+        });
+        assert_eq!(&*unwound.unwrap_err(), "the first");
+    }
+}
