@@ -48,6 +48,8 @@ mod user_code;
 mod fate;
 mod token;
 mod clock;
+mod deferred;
+mod waker_slot;
 
 // The words.
 mod error;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::WeakRecipient;
 use once_cell::sync::OnceCell;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::blocking::Blocking;
 use crate::clock::{Clock, Stamp};
@@ -307,6 +307,28 @@ impl Shared {
     #[inline]
     pub(crate) fn current(&self) -> SeatId {
         Local::of(&self.pool).serving()
+    }
+
+    /// True if a handler runs on this thread now that can't wait for anything.
+    pub(crate) fn must_not_wait(&self) -> bool {
+        Local::of(&self.pool).is_in_sync_handler()
+    }
+
+    /// Has the keepers make the wakes that can't be made elsewhere, for as long as the system lives.
+    pub(crate) fn keep_deferred_wakes(&self) {
+        let notified = Arc::new(Notify::new());
+        let bell = notified.clone();
+        self.pool.deferred.set_bell(move || bell.notify_one());
+        let pool = Arc::downgrade(&self.pool);
+        self.keepers.spawn(async move {
+            loop {
+                notified.notified().await;
+                match pool.upgrade() {
+                    Some(pool) => pool.make_deferred_wakes(),
+                    None => return,
+                }
+            }
+        });
     }
 }
 

@@ -11,9 +11,9 @@ pub(crate) use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use std::thread;
 
 #[cfg(mycelia_thread_sanitizer)]
-pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(mycelia_thread_sanitizer))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 pub(crate) use futures_util::task::AtomicWaker;
 pub(crate) use once_cell::race::OnceBox;
@@ -31,6 +31,30 @@ pub(crate) fn fence_after_swap() {
     }
 }
 
+/// Where a thread sleeps until another wakes it. Not `std::thread::park`: in the drop of a thread's local values
+/// that sleeps elsewhere than where it is woken.
+#[derive(Debug, Default)]
+pub(crate) struct Parker {
+    is_woken: Mutex<bool>,
+    condvar: Condvar,
+}
+
+impl Parker {
+    /// Sleeps until woken; not at all if that has happened since the last sleep.
+    pub(crate) fn park(&self) {
+        let mut is_woken = lock(&self.is_woken);
+        while !*is_woken {
+            is_woken = wait(&self.condvar, is_woken);
+        }
+        *is_woken = false;
+    }
+
+    pub(crate) fn unpark(&self) {
+        *lock(&self.is_woken) = true;
+        self.condvar.notify_one();
+    }
+}
+
 /// A map that threads share: each of its operations is one step.
 pub(crate) type Map<K, V> = dashmap::DashMap<K, V, rustc_hash::FxBuildHasher>;
 
@@ -41,6 +65,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(not(mycelia_thread_sanitizer))]
+fn wait<'m, T>(condvar: &Condvar, guard: MutexGuard<'m, T>) -> MutexGuard<'m, T> {
+    condvar
+        .wait(guard)
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(mycelia_thread_sanitizer)]
+fn wait<'m, T>(condvar: &Condvar, mut guard: MutexGuard<'m, T>) -> MutexGuard<'m, T> {
+    condvar.wait(&mut guard);
+    guard
 }
 
 /// The same by a lock that the sanitizer sees through: the standard library's comes compiled without it.

@@ -5,6 +5,10 @@
 //! created, and from then on it only changes hands: the free lists and the mailboxes take a token in
 //! and give one out for it. Their lists are threaded through [`Links`], one number per envelope, kept
 //! apart from the envelopes so that walking a list of thousands touches a few cache lines only.
+//!
+//! `unsafe` code rests on there being one token of each envelope. So what makes a token is `unsafe` too,
+//! wherever it stands: here, in the lists, at the reply, and where the pool creates an envelope.
+#![allow(unsafe_code)]
 
 use crate::sync::{AtomicU32, Ordering};
 
@@ -22,9 +26,12 @@ pub(crate) const MAX_ENVELOPES: usize = (NIL - 8) as usize;
 pub(crate) struct Token(u32);
 
 impl Token {
-    /// Makes the token of envelope `index`. Only three places may: the pool when it creates the
-    /// envelope, a list that took the token in before, and the asker to whom the reply hands it over.
-    pub(crate) fn mint(index: u32) -> Self {
+    /// Makes the token of envelope `index`: where the pool creates the envelope, where a list gives out what it
+    /// took in, and where the reply passes from host to asker.
+    ///
+    /// # Safety
+    /// No other token of that envelope exists.
+    pub(crate) unsafe fn mint(index: u32) -> Self {
         debug_assert!((index as usize) < MAX_ENVELOPES);
         Token(index)
     }
@@ -76,7 +83,11 @@ impl Chain {
     }
 
     /// The list that starts with `first` and ends with `last`.
-    pub(crate) fn from_parts(first: u32, last: u32, len: u32) -> Self {
+    ///
+    /// # Safety
+    /// The tokens of all that are linked from `first` on, `len` of them, were surrendered, and are in no other
+    /// list.
+    pub(crate) unsafe fn from_parts(first: u32, last: u32, len: u32) -> Self {
         Chain { first, last, len }
     }
 
@@ -106,7 +117,8 @@ impl Chain {
         let index = self.first;
         self.first = links.next(index);
         self.len -= 1;
-        Some(Token::mint(index))
+        // SAFETY: the chain took this token in, and gives it out once.
+        Some(unsafe { Token::mint(index) })
     }
 
     /// Adds all tokens of `other` behind the own ones.

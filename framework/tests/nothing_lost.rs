@@ -213,7 +213,7 @@ async fn a_message_whose_deadline_passed_while_it_waited_counts_as_expired() {
 #[mycelia::test]
 async fn an_expired_ask_states_the_deadline_that_it_had() {
     let _watch = watchdog();
-    let Fixture { system, .. } = fixture(8).await;
+    let Fixture { system, .. } = fixture(32).await;
     for _ in 0..20 {
         match system
             .ask_within("work://ok", Job(0), Duration::from_nanos(1))
@@ -657,8 +657,8 @@ async fn an_unread_reply_that_panics_when_dropped_gives_its_envelope_back() {
             now.total.is_quiet() && now.pool.in_flight == 1
         })
         .await;
-        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(lay)));
-        assert!(dropped.is_err());
+        // The panic is contained: whose reply it is has gone, and an asker may unwind already.
+        drop(lay);
         assert_eq!(system.snapshot().pool.in_flight, 0);
     }
     assert_eq!(figures(&quiet(&system).await), [10, 10, 0, 0, 0, 0]);

@@ -17,6 +17,8 @@
 
 #[path = "../../src/clock.rs"]
 mod clock;
+#[path = "../../src/deferred.rs"]
+mod deferred;
 #[path = "../../src/directory/mod.rs"]
 mod directory;
 mod envelope;
@@ -45,9 +47,13 @@ mod shared;
 mod sync;
 #[path = "../../src/token.rs"]
 mod token;
+#[path = "../../src/user_code.rs"]
+mod user_code;
 #[path = "../../src/waits.rs"]
 mod waits;
 mod waker;
+#[path = "../../src/waker_slot.rs"]
+mod waker_slot;
 mod word;
 
 #[path = "../../src/pool"]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::deferred::DeferredWakes;
 use crate::mailbox::SeatId;
 use crate::pool::waiters::Waiters;
 use crate::waits::Waits;
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
 /// The models keep the envelopes.
 pub(crate) struct Pool {
     pub(crate) room: Arc<Waiters>,
+    pub(crate) deferred: Arc<DeferredWakes>,
 }
 
 /// Knows no names.
@@ -27,6 +29,7 @@ impl Shared {
         Arc::new(Shared {
             pool: Arc::new(Pool {
                 room: Arc::new(Waiters::new()),
+                deferred: Arc::default(),
             }),
             waits: Arc::default(),
             directory: Directory,
@@ -47,9 +50,18 @@ impl Shared {
     pub(crate) fn current(&self) -> SeatId {
         self.me
     }
+
+    /// No handler of the models is one that can't wait.
+    pub(crate) fn must_not_wait(&self) -> bool {
+        false
+    }
 }
 
 impl Pool {
+    pub(crate) fn wake_next(&self) {
+        self.room.wake(1, &self.deferred);
+    }
+
     pub(crate) fn capacity(&self) -> u32 {
         0
     }

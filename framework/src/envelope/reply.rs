@@ -3,11 +3,19 @@
 //! An ask leaves its envelope with the host; the handler's reply is written into the same envelope,
 //! which then passes to the asker. An asker may go away at any time. One swap by each side decides:
 //! whoever comes second owns the envelope and returns it to the pool.
+//!
+//! The host's right is its [`Token`], the asker's is a [`Claim`]. Neither can be copied, and each way out of
+//! here uses one of them up. So an asker that unwinds, or is dropped, at any point still has its claim or has
+//! it no more: it can't take the envelope twice.
+#![allow(unsafe_code)]
 
 use std::task::Waker;
 
 use crate::fate::{self, Point};
-use crate::sync::{AtomicU8, AtomicU64, AtomicWaker, Ordering};
+use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::token::Token;
+use crate::user_code::discard;
+use crate::waker_slot::WakerSlot;
 
 /// The host works on it, and nobody waits yet.
 const PENDING: u8 = 0;
@@ -16,10 +24,39 @@ const WAITING: u8 = 1;
 const REPLIED: u8 = 2;
 const ABANDONED: u8 = 3;
 
+/// An asker's right to the reply, and with it to the envelope. One that is forgotten costs the pool an
+/// envelope.
+#[derive(Debug)]
+#[must_use = "a claim that is dropped is an envelope lost to the pool"]
+pub(crate) struct Claim(u32);
+
+impl Claim {
+    /// Makes the claim on envelope `index`.
+    ///
+    /// # Safety
+    /// The envelope was posted as an ask, and this is its first claim since.
+    pub(crate) unsafe fn new(index: u32) -> Self {
+        Claim(index)
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.0
+    }
+
+    /// Turns the claim into the envelope's token.
+    ///
+    /// # Safety
+    /// The host has given its token up to the asker.
+    unsafe fn into_token(self) -> Token {
+        // SAFETY: the host's token is gone, and the one claim with it.
+        unsafe { Token::mint(self.0) }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct ReplySlot {
     state: AtomicU8,
-    asker: AtomicWaker,
+    asker: WakerSlot,
     /// When it was asked, and when the asker gives up, as a `Due` has it.
     asked: AtomicU64,
     due: AtomicU64,
@@ -29,7 +66,7 @@ impl ReplySlot {
     pub(crate) fn new() -> Self {
         ReplySlot {
             state: AtomicU8::new(PENDING),
-            asker: AtomicWaker::new(),
+            asker: WakerSlot::new(),
             asked: AtomicU64::new(0),
             due: AtomicU64::new(0),
         }
@@ -58,56 +95,63 @@ impl ReplySlot {
         self.state.load(Ordering::Relaxed) == ABANDONED
     }
 
-    /// Wakes the asker if it waits, so that it looks at the time. An envelope that carries something
-    /// else by now loses nothing: an asker may be woken for nothing.
-    pub(crate) fn remind(&self) {
-        if self.state.load(Ordering::Relaxed) == WAITING {
-            self.asker.wake();
+    /// The asker's waker if it waits, to have it look at the time. An envelope that carries something else by
+    /// now loses nothing: an asker may be woken for nothing.
+    pub(crate) fn remind(&self) -> Option<Waker> {
+        match self.state.load(Ordering::Relaxed) {
+            WAITING => self.asker.take(),
+            _ => None,
         }
     }
 
-    /// The host has written the reply. True: the asker has the envelope now, and is woken. False: the
-    /// asker has gone; the host keeps the envelope.
+    /// The host has written the reply, and gives the envelope to the asker, whose waker it must wake.
+    ///
+    /// # Errors
+    /// The asker has gone; the host keeps the envelope.
     #[inline]
-    pub(crate) fn reply(&self) -> bool {
+    pub(crate) fn reply(&self, token: Token) -> Result<Option<Waker>, Token> {
+        let index = token.surrender();
         match self.state.swap(REPLIED, Ordering::AcqRel) {
-            PENDING => true,
-            WAITING => {
-                // The asker may have read the reply already and the envelope may carry another ask
-                // by now; then this wakes that ask for nothing, which is harmless.
-                self.asker.wake();
-                true
-            }
-            _ => false,
+            PENDING => Ok(None),
+            // The asker may have read the reply already and the envelope may carry another ask by now; then
+            // this wakes that ask for nothing, which is harmless.
+            WAITING => Ok(self.asker.take()),
+            // SAFETY: the asker's swap came first and saw no reply: it has left the envelope to the host, whose
+            // token this was.
+            _ => Err(unsafe { Token::mint(index) }),
         }
     }
 
-    /// The asker goes away. True: the host has replied before, the envelope is the asker's to
-    /// return. False: the host will see it and return the envelope.
-    pub(crate) fn abandon(&self) -> bool {
-        // The waker could keep the asker's task alive. It must go first: after the swap the envelope
+    /// The asker goes away. The envelope's token, if the host had replied before: it is the asker's to return.
+    /// Else the host will see it and return the envelope.
+    pub(crate) fn abandon(&self, claim: Claim) -> Option<Token> {
+        // The waker could keep the asker's task alive. It must be taken first: after the swap the envelope
         // may serve another ask, whose waker is not ours to take.
-        drop(self.asker.take());
-        self.state.swap(ABANDONED, Ordering::AcqRel) == REPLIED
+        let waker = self.asker.take();
+        let replied = self.state.swap(ABANDONED, Ordering::AcqRel) == REPLIED;
+        // Last: it is the user's, and may panic.
+        discard(waker);
+        // SAFETY: the host has replied, and so given its token up.
+        replied.then(|| unsafe { claim.into_token() })
     }
 
-    /// True if the reply is there: the caller, the asker, owns the envelope from now on. Otherwise
-    /// `waker` will be woken.
-    pub(crate) fn poll(&self, waker: &Waker) -> bool {
-        if self.state.load(Ordering::Acquire) == REPLIED {
-            return true;
-        }
-        self.asker.register(waker);
-        fate::preempt(Point::Asker);
-        let waits =
-            self.state
-                .compare_exchange(PENDING, WAITING, Ordering::AcqRel, Ordering::Acquire);
-        let replied = waits == Err(REPLIED);
-        if replied {
+    /// The envelope's token, if the reply is there: it takes the claim's place. Otherwise `waker` will be
+    /// woken.
+    pub(crate) fn poll(&self, waker: &Waker, claim: &mut Option<Claim>) -> Option<Token> {
+        if self.state.load(Ordering::Acquire) != REPLIED {
+            self.asker.set(waker);
+            fate::preempt(Point::Asker);
+            let waits =
+                self.state
+                    .compare_exchange(PENDING, WAITING, Ordering::AcqRel, Ordering::Acquire);
+            if waits != Err(REPLIED) {
+                return None;
+            }
             // The host may not wake, or have woken before; left here, the waker would keep the asker's
-            // task alive.
+            // task alive. If its drop panics, the asker still has its claim.
             drop(self.asker.take());
         }
-        replied
+        // SAFETY: the host has replied, and so given its token up.
+        claim.take().map(|claim| unsafe { claim.into_token() })
     }
 }

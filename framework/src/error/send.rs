@@ -62,6 +62,12 @@ pub enum SendError {
     },
     /// The system has stopped, or is stopping.
     Stopped,
+    /// A handler that is not `async`, or blocks its thread, can't wait for a reply there: the one asked may live
+    /// on the same thread.
+    WouldBlock {
+        /// The receiver.
+        subsystem: Arc<str>,
+    },
     /// Waiting would never have ended: everyone who could make room, or reply, waits for the sender.
     WaitCycle {
         /// Who waits for whom, as `a -> b -> a`.
@@ -122,6 +128,10 @@ impl fmt::Display for SendError {
                 )
             }
             SendError::Stopped => write!(f, "the system has stopped or is stopping"),
+            SendError::WouldBlock { subsystem } => write!(
+                f,
+                "a handler that is not `async` can't wait for a reply of `{subsystem}`; make it `async` and await the ask, or mark its route `blocking`"
+            ),
             SendError::WaitCycle { cycle } => write!(
                 f,
                 "waiting would never end: {cycle}; break the cycle, or where envelopes are lacking enlarge the pool or use `try_tell`"

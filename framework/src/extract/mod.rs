@@ -9,6 +9,7 @@ mod arguments;
 mod captures;
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
@@ -66,6 +67,8 @@ pub struct Delivery<'a> {
     pub(crate) trace: u64,
     pub(crate) started: Stamp,
     pub(crate) surroundings: &'a dyn Surroundings,
+    /// True while a handler runs that can't wait.
+    pub(crate) in_sync_handler: &'a Cell<bool>,
 }
 
 /// The number of the subsystem that sent a message; 0 for none.

@@ -91,4 +91,32 @@ impl<M: Message, C: Captures> At<'_, M, C> {
     ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
         send::ask_within(self, message, deadline)
     }
+
+    /// Sends a message if there is room now, and waits for the reply.
+    ///
+    /// # Errors
+    /// As [`System::try_ask`](crate::System::try_ask).
+    pub fn try_ask(self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::try_ask(self, message)
+    }
+
+    /// Sends a message and waits for the reply on a thread without an executor.
+    ///
+    /// # Errors
+    /// As [`System::ask_blocking`](crate::System::ask_blocking).
+    pub fn ask_blocking(self, message: M) -> Result<M::Reply, AskError<M>> {
+        send::ask_blocking(self, message)
+    }
+
+    /// Sends a message; waits while there is no room, until `deadline` has passed since this call.
+    ///
+    /// # Errors
+    /// As [`System::tell_within`](crate::System::tell_within).
+    pub fn tell_within(
+        self,
+        message: M,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<(), Undelivered<M>>> {
+        send::tell_within(self, message, deadline)
+    }
 }

@@ -219,7 +219,10 @@ where
         };
         let kept = R::Later::keep(&parcel.packed);
         let arguments = A::unpack(parcel.packed, delivery);
+        // If it panics, the host resets this.
+        delivery.in_sync_handler.set(true);
         let reply = (self.method)(state, parcel.message, arguments);
+        delivery.in_sync_handler.set(false);
         match end::<M, R>(envelope, reply) {
             End::Handled => Called::Handled,
             End::Failed(text) => desk.fail(text),

@@ -1,5 +1,6 @@
 //! What handlers and hooks do with what no host gives them: another's parcel, a subsystem that is away,
 //! threads that are gone.
+#![allow(unsafe_code)]
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -71,8 +72,10 @@ fn with_host<R>(f: impl FnOnce(&mut Envelope<'_>, &Delivery<'_>, &mut Context<'_
         trace: 0,
         started: Stamp(0),
         surroundings: &bare,
+        in_sync_handler: &std::cell::Cell::new(false),
     };
-    let mut envelope = Envelope::new(&slab, Token::mint(0));
+    // SAFETY: the slab is this call's own, and this its only token.
+    let mut envelope = Envelope::new(&slab, unsafe { Token::mint(0) });
     let cx = &mut Context::from_waker(Waker::noop());
     f(&mut envelope, &delivery, cx)
 }

@@ -4,8 +4,6 @@
 //! finds its own message in the books. (To record each message at once was measured too: 9 ns more,
 //! for the processor must then wait for each reading of the clock.)
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::Works;
 use super::alike::Alike;
 use crate::clock::Stamp;
@@ -14,7 +12,8 @@ use crate::fate::{self, Point};
 use crate::latency::Sample;
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
-use crate::token::{Chain, Token};
+use crate::token::Chain;
+use crate::user_code::contain;
 
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;
@@ -73,7 +72,7 @@ impl<'l> Gathered<'l> {
     fn free<S>(&mut self, works: &Works<S>, mut envelope: Envelope<'_>) {
         if envelope.is_loaded() {
             // A message that no handler took; its own drop may panic.
-            let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+            let _ = contain(|| envelope.clear());
         }
         self.free
             .push_back(&works.shared.pool.links, envelope.into_token());
@@ -190,12 +189,13 @@ impl<'l> Gathered<'l> {
     fn answer<S>(&mut self, works: &Works<S>, envelope: Envelope<'_>) {
         self.enter(works);
         let slot = envelope.reply_slot();
-        let index = envelope.into_token().surrender();
+        let token = envelope.into_token();
         fate::preempt(Point::Reply);
-        if !slot.reply() {
-            // The asker has gone. Otherwise it mints the token again.
-            let token = Token::mint(index);
-            self.free(works, Envelope::new(&works.shared.pool.slab, token));
+        match slot.reply(token) {
+            Ok(None) => {}
+            Ok(Some(asker)) => works.shared.pool.deferred.wake(asker),
+            // The asker has gone.
+            Err(token) => self.free(works, Envelope::new(&works.shared.pool.slab, token)),
         }
     }
 
@@ -253,7 +253,8 @@ impl<'l> Gathered<'l> {
         }
         fate::preempt(Point::Freed);
         let pool = &works.shared.pool;
-        if pool.room.any() {
+        let are_awaited = pool.room.any();
+        if are_awaited {
             let turn_ns = match self.first.0 {
                 0 => 0,
                 _ => (works.shared.clock).between_ns(self.first, local.latest.get()),
@@ -264,10 +265,12 @@ impl<'l> Gathered<'l> {
                 local.busy_ns.set(busy_ns);
                 return;
             }
-            pool.room.wake(owed);
         }
         local.owed.set(0);
         local.busy_ns.set(0);
+        if are_awaited {
+            pool.room.wake(owed, &pool.deferred);
+        }
     }
 }
 

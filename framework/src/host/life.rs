@@ -171,6 +171,7 @@ impl<S: 'static> Resident<S> {
             trace: 0,
             started: Stamp(0),
             surroundings: &*works.shared,
+            in_sync_handler: &works.local.in_sync_handler,
         };
         let affairs = self.affairs.as_deref();
         let cause = affairs.and_then(|affairs| affairs.cause.as_ref());

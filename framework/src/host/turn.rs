@@ -70,6 +70,7 @@ impl<S: 'static> Resident<S> {
             return Turn::Sleep;
         }
         let serving = works.local.serve(works.mounted.seat.id);
+        works.local.serve_on(&waker);
         let mut gathered = Gathered::new(&works.local);
         gathered.begin_turn(&mut self.went_on);
         let (messages, timed) = match slice.time() {
@@ -136,6 +137,7 @@ impl<S: 'static> Resident<S> {
                     }
                 }
                 Err(panic) => {
+                    works.local.in_sync_handler.set(false);
                     if let Some((envelope, started)) = at_hand {
                         let message = text_of(panic);
                         self.panicked(works, envelope, started, message, gathered);
@@ -176,6 +178,7 @@ impl<S: 'static> Resident<S> {
             trace: 0,
             started: Stamp(0),
             surroundings: shared,
+            in_sync_handler: &works.local.in_sync_handler,
         };
         // In a turn that was lent there is no room to gather samples.
         let shares = shared.stamps == Stamps::Shared && works.local.agenda.depth() == 0;

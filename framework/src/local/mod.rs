@@ -8,6 +8,7 @@ pub(crate) mod stamps;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 use crate::clock::{Due, Stamp};
 use crate::fate::ThreadKey;
@@ -24,6 +25,12 @@ pub(crate) struct Local {
     serving: Cell<u32>,
     /// That handler may block this thread.
     may_block: Cell<bool>,
+    /// It is in the midst of a call that can't wait.
+    pub(crate) in_sync_handler: Cell<bool>,
+    /// It has entered an edge of the wait graph, which ends with it at the latest.
+    pub(crate) has_waited: Cell<bool>,
+    /// Tells the waker of its host's task apart.
+    task: Cell<*const ()>,
     /// The deadline of the message being handled.
     due: Cell<Due>,
     /// Its trace; 0 for none.
@@ -65,6 +72,9 @@ impl Local {
             lane,
             serving: Cell::new(0),
             may_block: Cell::new(false),
+            in_sync_handler: Cell::new(false),
+            has_waited: Cell::new(false),
+            task: Cell::new(std::ptr::null()),
             due: Cell::new(Due::NEVER),
             trace: Cell::new(0),
             owed: Cell::new(0),
@@ -145,8 +155,28 @@ impl Local {
             seat: self.serving.replace(seat),
             due: self.due.replace(Due::NEVER),
             trace: self.trace.replace(0),
+            may_block: self.may_block.replace(false),
+            in_sync_handler: self.in_sync_handler.replace(false),
+            has_waited: self.has_waited.replace(false),
+            task: self.task.replace(std::ptr::null()),
             local: self,
         }
+    }
+
+    /// The subsystem that is being served has its turn on the task of `waker`.
+    pub(crate) fn serve_on(&self, waker: &Waker) {
+        self.task.set(waker.data());
+    }
+
+    /// True for the waker of the task whose turn this is.
+    pub(crate) fn is_task_of(&self, waker: &Waker) -> bool {
+        !self.task.get().is_null() && self.task.get() == waker.data()
+    }
+
+    /// True while a handler runs that can't wait: one that is not `async`.
+    #[inline]
+    pub(crate) fn is_in_sync_handler(&self) -> bool {
+        self.in_sync_handler.get()
     }
 
     /// The same on a thread that may be blocked.
@@ -171,12 +201,19 @@ pub(crate) struct Serving<'l> {
     seat: u32,
     due: Due,
     trace: u64,
+    may_block: bool,
+    in_sync_handler: bool,
+    has_waited: bool,
+    task: *const (),
 }
 
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         self.local.serving.set(self.seat);
-        self.local.may_block.set(false);
+        self.local.may_block.set(self.may_block);
+        self.local.in_sync_handler.set(self.in_sync_handler);
+        self.local.has_waited.set(self.has_waited);
+        self.local.task.set(self.task);
         self.local.take_up(self.due, self.trace);
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! Three marks stand in the place of a number when the list is empty: the receiver is awake (it will
 //! look again by itself), asleep (who adds next must wake it), or the list is closed.
+#![allow(unsafe_code)]
 
 use crate::sync::{AtomicU64, Ordering};
 use crate::token::{Chain, INDEX_BITS, INDEX_MASK, Links, NIL, Token};
@@ -117,7 +118,8 @@ impl Inbox {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return in_order(links, seen),
+                // SAFETY: this swap took the list off.
+                Ok(_) => return unsafe { in_order(links, seen) },
                 Err(now) => seen = now,
             }
         }
@@ -136,7 +138,8 @@ impl Inbox {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return in_order(links, seen),
+                // SAFETY: this swap took the list off.
+                Ok(_) => return unsafe { in_order(links, seen) },
                 Err(now) => seen = now,
             }
         }
@@ -183,7 +186,8 @@ impl Inbox {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return in_order(links, seen),
+                // SAFETY: this swap took the list off.
+                Ok(_) => return unsafe { in_order(links, seen) },
                 Err(now) => seen = now,
             }
         }
@@ -216,7 +220,10 @@ impl Inbox {
 }
 
 /// Turns the list round: newest first becomes oldest first.
-fn in_order(links: &Links, word: u64) -> Option<Taken> {
+///
+/// # Safety
+/// The caller has just taken the list that `word` names off an inbox.
+unsafe fn in_order(links: &Links, word: u64) -> Option<Taken> {
     let newest = newest_of(word);
     if newest >= CLOSED {
         return None;
@@ -230,7 +237,8 @@ fn in_order(links: &Links, word: u64) -> Option<Taken> {
         len += 1;
     }
     Some(Taken {
-        chain: Chain::from_parts(oldest, newest, len),
+        // SAFETY: the list had taken their tokens in, and the caller's swap took all of them off it.
+        chain: unsafe { Chain::from_parts(oldest, newest, len) },
         ticket: word >> INDEX_BITS,
     })
 }

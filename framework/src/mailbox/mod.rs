@@ -18,6 +18,8 @@ pub(crate) mod orders;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::clock::Stamp;
+use crate::deferred::DeferredWakes;
 use crate::fate::{self, Point};
 use crate::ledger::{Endings, Ledger};
 use crate::local::Local;
@@ -72,6 +74,8 @@ pub(crate) struct Seat {
     /// Messages that senders have dropped for want of room.
     turned_away: AtomicU64,
     pub(crate) name: Arc<str>,
+    /// Where wakes go that can't be made here.
+    deferred: Arc<DeferredWakes>,
     /// None while all messages have the same priority and none is dropped for a newer one. The host looks
     /// here for every message: beside the inbox it would wait for senders on other threads each time.
     lanes: OnceCell<Box<Lanes>>,
@@ -84,10 +88,11 @@ const _: () = {
 };
 
 impl Seat {
-    pub(crate) fn new(id: SeatId, name: Arc<str>) -> Self {
+    pub(crate) fn new(id: SeatId, name: Arc<str>, deferred: Arc<DeferredWakes>) -> Self {
         Seat {
             id,
             name,
+            deferred,
             inbox: Inbox::new(),
             waker: Mutex::new(None),
             capacity: AtomicU32::new(u32::MAX),
@@ -255,8 +260,16 @@ impl Seat {
 
     /// Wakes the host's task.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = &*lock(&self.waker) {
-            waker.wake_by_ref();
+        // Under the lock: this waker is the executor's own, and a clone would cost more.
+        let held = lock(&self.waker);
+        let undone = match &*held {
+            Some(waker) if !self.deferred.try_wake(waker) => Some(waker.clone()),
+            _ => None,
+        };
+        drop(held);
+        if let Some(waker) = undone {
+            // The sender's thread is ending.
+            self.deferred.defer(waker);
         }
     }
 
@@ -301,7 +314,33 @@ impl Seat {
         // As below.
         fence(Ordering::SeqCst);
         if let Some(room) = self.room.get() {
-            room.wake(usize::MAX);
+            room.wake(usize::MAX, &self.deferred);
+        }
+    }
+
+    /// An ask that waits here may have been given up: its envelope is to go back at once.
+    pub(crate) fn note_expired(&self) {}
+
+    /// One who waits for room may look: there may be some that another has left.
+    pub(crate) fn wake_next(&self) {
+        self.room().wake(1, &self.deferred);
+    }
+
+    /// True if a sender waits for room in this mailbox.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.room.get().is_some_and(|room| room.any())
+    }
+
+    /// The supervisor looks after those who wait for room: it wakes those whose deadline has passed and who
+    /// keep no timer, and, if there is room, the next. That one's wake-up may have gone to a sender that was
+    /// forgotten and not dropped.
+    pub(crate) fn look_after_waiters(&self, now: Stamp) {
+        let Some(room) = self.room.get() else {
+            return;
+        };
+        room.remind(now, &self.deferred);
+        if !self.is_full(self.capacity()) {
+            room.wake(1, &self.deferred);
         }
     }
 
@@ -315,7 +354,7 @@ impl Seat {
         if let Some(room) = self.room.get()
             && room.any()
         {
-            room.wake(messages);
+            room.wake(messages, &self.deferred);
         }
     }
 

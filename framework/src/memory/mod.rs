@@ -207,7 +207,7 @@ mod tests {
             siblings: Together::default(),
             parent: None,
         };
-        let seat = Arc::new(Seat::new(1, name.into()));
+        let seat = Arc::new(Seat::new(1, name.into(), Arc::default()));
         Rc::new(Arc::new(Mounted::new(seat, Arc::new(map), placing)))
     }
 

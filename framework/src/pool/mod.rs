@@ -3,6 +3,7 @@
 //! Promise: there are never more than `capacity` envelopes; one goes back only when its owner, the
 //! holder of its token, returns it. `acquire` never waits and says when none is free; [`Room`] waits.
 //! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]).
+#![allow(unsafe_code)]
 
 #[cfg(feature = "test")]
 mod custody;
@@ -10,16 +11,17 @@ pub(crate) mod lane;
 pub(crate) mod stack;
 pub(crate) mod waiters;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
 
 use crate::clock::{Due, Stamp};
+use crate::deferred::DeferredWakes;
 use crate::envelope::{Envelope, Slab};
 use crate::fate::{self, Point, ThreadKey};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::token::{Chain, Links, Token};
+use crate::user_code::contain;
 use lane::Lane;
 use waiters::Waiters;
 
@@ -41,6 +43,7 @@ pub(crate) struct Pool {
     warmed: AtomicU32,
     high_water: AtomicU32,
     pub(crate) room: Waiters,
+    pub(crate) deferred: Arc<DeferredWakes>,
     #[cfg(feature = "test")]
     custody: custody::Custody,
 }
@@ -114,6 +117,7 @@ impl Pool {
             warmed: AtomicU32::new(0),
             high_water: AtomicU32::new(0),
             room: Waiters::new(),
+            deferred: Arc::default(),
             #[cfg(feature = "test")]
             custody: custody::Custody::new(capacity),
         }
@@ -154,9 +158,7 @@ impl Pool {
             if let Some(token) = self.steal(to) {
                 self.note_in_flight(self.in_flight() + 1);
                 // Whoever looked while the others were on their way here has seen them nowhere.
-                if self.room.any() {
-                    self.room.wake(1);
-                }
+                self.wake_waiters(1);
                 return Some(token);
             }
             fate::preempt(Point::Freed);
@@ -192,7 +194,8 @@ impl Pool {
             })
             .ok()?;
         self.slab.create(index);
-        Some(Token::mint(index))
+        // SAFETY: the count gives each index out once.
+        Some(unsafe { Token::mint(index) })
     }
 
     /// Returns a chain of cleared envelopes to the caller's lane. Does not wake those who wait.
@@ -211,21 +214,43 @@ impl Pool {
 
     /// Returns one envelope to the caller's lane, and wakes one who waits for it.
     pub(crate) fn release_one(&self, to: &Lane, mut envelope: Envelope<'_>) {
-        let dropped = match envelope.is_loaded() {
-            true => catch_unwind(AssertUnwindSafe(|| envelope.clear())),
-            false => Ok(()),
-        };
+        if envelope.is_loaded() {
+            // What lies inside is the user's, and nobody wants it: that it panics changes nothing.
+            let _ = contain(|| envelope.clear());
+        }
         let mut chain = Chain::new();
         chain.push_back(&self.links, envelope.into_token());
         self.release(to, chain);
         fate::preempt(Point::Freed);
+        self.wake_waiters(1);
+    }
+
+    /// So many envelopes are free: wakes those who wait for one.
+    pub(crate) fn wake_waiters(&self, envelopes: usize) {
         if self.room.any() {
-            self.room.wake(1);
+            self.room.wake(envelopes, &self.deferred);
         }
-        // What lay inside panicked when it was dropped: the caller's to know, the envelope is safe.
-        if let Err(panic) = dropped {
-            resume_unwind(panic);
+    }
+
+    /// One who waits for an envelope may look: there may be one that another has left.
+    pub(crate) fn wake_next(&self) {
+        self.room.wake(1, &self.deferred);
+    }
+
+    /// The supervisor looks after those who wait for an envelope: it wakes those whose deadline has passed and
+    /// who keep no timer, and, if one is free, the next. That one's wake-up may have gone to a sender that was
+    /// forgotten and not dropped.
+    pub(crate) fn look_after_waiters(&self, now: Stamp) {
+        self.room.remind(now, &self.deferred);
+        if self.in_flight() < self.capacity {
+            self.wake_waiters(1);
         }
+    }
+
+    /// Makes the wakes that were left to the keepers.
+    pub(crate) fn make_deferred_wakes(&self) {
+        let freed = self.deferred.make();
+        self.wake_waiters(freed);
     }
 
     fn roster(&self) -> RwLockReadGuard<'_, Vec<Arc<Lane>>> {
@@ -246,7 +271,8 @@ impl Pool {
         self.lanes.entry(thread).or_insert_with(new).clone()
     }
 
-    /// A thread has ended: its envelopes and counts become common.
+    /// A thread has ended: its envelopes and counts become common. This is called in the destructor of a
+    /// thread-local, where no waiter can be woken: the keepers do.
     pub(crate) fn retire(&self, thread: ThreadKey, lane: &Lane) {
         self.lanes.remove(&thread);
         self.roster_mut().retain(|one| !std::ptr::eq(&**one, lane));
@@ -270,7 +296,7 @@ impl Pool {
             to.fetch_add(from.get(), Ordering::Relaxed);
         }
         if moved > 0 && self.room.any() {
-            self.room.wake(moved);
+            self.deferred.defer_freed(moved);
         }
     }
 
@@ -305,8 +331,11 @@ impl Pool {
                 continue;
             };
             let due = Due::from_raw(slot.reply.due());
-            if due.is_rough() && due.is_past(now) {
-                slot.reply.remind();
+            if due.is_rough()
+                && due.is_past(now)
+                && let Some(asker) = slot.reply.remind()
+            {
+                self.deferred.wake(asker);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! One word holds the number of the top envelope and a tag that every removal raises, so that a
 //! removal which read an outdated successor fails (the ABA problem). Treiber, "Systems Programming:
 //! Coping with Parallelism", 1986; tag as in IBM's System/370 free-list example.
+#![allow(unsafe_code)]
 
 use crate::sync::{AtomicU64, Ordering};
 use crate::token::{Chain, INDEX_BITS, INDEX_MASK, Links, NIL, Token};
@@ -58,7 +59,8 @@ impl Stack {
                 .0
                 .compare_exchange_weak(seen, new, Ordering::Acquire, Ordering::Acquire)
             {
-                Ok(_) => return Some(Token::mint(top)),
+                // SAFETY: this removal took it off the list, which had taken its token in.
+                Ok(_) => return Some(unsafe { Token::mint(top) }),
                 Err(now) => seen = now,
             }
         }
@@ -86,7 +88,8 @@ impl Stack {
         if rest != NIL {
             self.adopt(links, rest);
         }
-        Some(Token::mint(top))
+        // SAFETY: this removal took all off the list, which had taken their tokens in.
+        Some(unsafe { Token::mint(top) })
     }
 
     /// Takes over the list that starts with `first`.
@@ -108,7 +111,8 @@ impl Stack {
             last = links.next(last);
             len += 1;
         }
-        self.push(links, Chain::from_parts(first, last, len));
+        // SAFETY: the caller has taken these off a list, and nobody else knows of them.
+        self.push(links, unsafe { Chain::from_parts(first, last, len) });
     }
 }
 
@@ -119,7 +123,8 @@ mod tests {
     fn chain(links: &Links, indices: std::ops::Range<u32>) -> Chain {
         let mut chain = Chain::new();
         for index in indices {
-            chain.push_back(links, Token::mint(index));
+            // SAFETY: each is made once.
+            chain.push_back(links, unsafe { Token::mint(index) });
         }
         chain
     }

@@ -96,7 +96,8 @@ impl Registry {
         }
         let id = self.next_seat;
         self.next_seat = self.next_seat.checked_add(1).unwrap_or(1);
-        Arc::new(Seat::new(id, name))
+        let deferred = self.shared.pool.deferred.clone();
+        Arc::new(Seat::new(id, name, deferred))
     }
 
     /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first

@@ -82,6 +82,8 @@ pub(crate) struct Patience {
     /// Nobody keeps a timer for it: it is what every ask has by default, and so need not be exact, or the
     /// clock is one that no timer goes by.
     pub(crate) is_rough: bool,
+    /// When it is over, once it is counted from a moment.
+    over: Due,
 }
 
 impl Patience {
@@ -90,13 +92,24 @@ impl Patience {
             deadline,
             ticks: deadline.map_or(0, |deadline| clock.ticks(deadline)),
             is_rough: is_default || clock.is_manual(),
+            over: Due::NEVER,
         }
     }
 
+    /// The same, counted from `now` on, unless it is counted from an earlier moment.
+    pub(crate) fn from(self, now: Stamp) -> Self {
+        Patience {
+            over: self.due(now),
+            ..self
+        }
+    }
+
+    /// When it is over, of an ask that was begun now or earlier.
     #[inline]
     pub(crate) fn due(self, now: Stamp) -> Due {
         match self.deadline {
             None => Due::NEVER,
+            Some(_) if self.over != Due::NEVER => self.over,
             Some(_) => Due::at(now.0.saturating_add(self.ticks), self.is_rough),
         }
     }
@@ -173,7 +186,10 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         if !Stored::<Parcel<M, A::Packed>>::INLINE {
             lane.boxed.add(1);
         }
-        let content = message.take().expect("a message is posted once");
+        let Some(content) = message.take() else {
+            pool.release_one(lane, envelope);
+            panic!("a future of a send was polled after it had ended");
+        };
         envelope.fill(Parcel {
             message: content,
             packed,

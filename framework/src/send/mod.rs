@@ -3,19 +3,25 @@
 //! An attempt at a [`Target`] has the message packed, stamped and pushed, or leaves it with the sender.
 //! The verbs differ in whether they want a reply, for which [`answer`] waits, and in what they do when
 //! there is no room: [`room`] waits.
+#![allow(unsafe_code)]
 
 mod answer;
 mod overflow;
 mod room;
 #[cfg(feature = "test")]
 mod taps;
+mod timer;
 mod verbs;
 
 use std::sync::Arc;
 
 use overflow::Overflowed;
-pub(crate) use verbs::{To, ask, ask_for_ever, ask_within, tell, tell_blocking, try_tell};
+pub(crate) use verbs::{
+    To, ask, ask_blocking, ask_for_ever, ask_within, tell, tell_blocking, tell_within, try_ask,
+    try_tell,
+};
 
+use crate::envelope::reply::Claim;
 use crate::error::{Room, SendError, Undelivered};
 use crate::extract::Address;
 use crate::local::Local;
@@ -40,16 +46,50 @@ pub(crate) struct Target<'t, M> {
 /// moved from call to call costs more than the call.
 pub(crate) struct Question {
     patience: Patience,
-    /// What was accepted and not answered yet.
-    asked: Option<Asked>,
-}
-
-/// An ask that was accepted.
-struct Asked {
-    /// The envelope's number, where the reply will be.
-    index: u32,
+    /// The right to the reply, from when the message was accepted until it is answered.
+    claim: Option<Claim>,
+    /// The subsystem that accepted it.
+    seat: SeatId,
     /// The number of the wait that a handler entered.
     wait: Option<u64>,
+}
+
+impl Question {
+    fn new(patience: Patience) -> Self {
+        Question {
+            patience,
+            claim: None,
+            seat: 0,
+            wait: None,
+        }
+    }
+
+    fn end_wait(&mut self, shared: &Shared) {
+        if let Some(wait) = self.wait.take() {
+            shared.waits.end(wait);
+        }
+    }
+}
+
+/// A wait that ends with this value, unless it is kept: the sender's own code runs before its message is
+/// accepted, and may panic.
+struct Waiting<'s> {
+    shared: &'s Shared,
+    id: Option<u64>,
+}
+
+impl Waiting<'_> {
+    fn keep(mut self) -> Option<u64> {
+        self.id.take()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.shared.waits.end(id);
+        }
+    }
 }
 
 /// Why an attempt did not succeed.
@@ -142,8 +182,10 @@ impl<M: Message> Target<'_, M> {
         let local = Local::of(&shared.pool);
         let wait = match local.serving() {
             0 => None,
+            _ if local.is_in_sync_handler() => return Err(self.would_block()),
             me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?.id),
         };
+        let wait = Waiting { shared, id: wait };
         let ask = Some(question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => Ok(posted),
@@ -154,24 +196,22 @@ impl<M: Message> Target<'_, M> {
                 Overflowed::Dropped => unreachable!("an ask is handed back"),
             },
         };
-        match posted {
-            Ok(posted) => {
-                if posted.is_asleep() {
-                    self.seat.lend(&local);
-                }
-                question.asked = Some(Asked {
-                    index: posted.index(),
-                    wait,
-                });
-                Ok(())
-            }
-            Err(failed) => {
-                if let Some(wait) = wait {
-                    shared.waits.end(wait);
-                }
-                Err(failed)
-            }
+        let posted = posted?;
+        question.wait = wait.keep();
+        question.seat = self.seat.id;
+        // SAFETY: it was posted as an ask, just now.
+        question.claim = Some(unsafe { Claim::new(posted.index()) });
+        if posted.is_asleep() {
+            self.seat.lend(&local);
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn would_block(&self) -> Failed {
+        Failed::refused(SendError::WouldBlock {
+            subsystem: self.seat.name.clone(),
+        })
     }
 
     #[inline(always)]

@@ -1,7 +1,5 @@
 //! Overflow: what a sender does when the mailbox is full and its policy is not to wait.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::{Failed, Target};
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
@@ -17,6 +15,7 @@ use crate::route::{Patience, Posted, Refused};
 use crate::shared::{Letter, Shared};
 use crate::token::Token;
 use crate::trace::TraceId;
+use crate::user_code::contain;
 
 /// What came of a message for which there was no room.
 pub(super) enum Overflowed {
@@ -134,7 +133,7 @@ impl<M: Message> Target<'_, M> {
         let mut envelope = Envelope::new(&pool.slab, token);
         let letter = Letter::of(&envelope);
         // Its own drop may panic, which is no business of the sender that needed the room.
-        let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+        let _ = contain(|| envelope.clear());
         fate::preempt(Point::Evict);
         if !envelope.head().is_ask {
             let reason = DeadReason::Dropped(Overflow::DropOldest);
@@ -143,11 +142,11 @@ impl<M: Message> Target<'_, M> {
         }
         envelope.put(Unanswered::Dropped);
         let slot = envelope.reply_slot();
-        let index = envelope.into_token().surrender();
-        if !slot.reply() {
-            // The asker has gone. Otherwise it mints the token again.
-            let envelope = Envelope::new(&pool.slab, Token::mint(index));
-            pool.release_one(&local.lane, envelope);
+        match slot.reply(envelope.into_token()) {
+            Ok(None) => {}
+            Ok(Some(asker)) => pool.deferred.wake(asker),
+            // The asker has gone.
+            Err(token) => pool.release_one(&local.lane, Envelope::new(&pool.slab, token)),
         }
     }
 }

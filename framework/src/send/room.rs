@@ -5,13 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::timer::Timer;
 use super::{Failed, begin_wait};
+use crate::clock::Due;
 use crate::error::{Room, SendError, Undelivered};
 use crate::fate::{self, Point};
 use crate::mailbox::Seat;
 use crate::pool::waiters::{Place, Waiters};
 use crate::shared::Shared;
-use crate::sync::thread;
+use crate::sync::Parker;
+use crate::user_code::discard;
 use crate::waits::{For, Wait};
 
 /// A way to send, tried once and, when there may be room, again. A refused message stays where it is.
@@ -19,6 +22,10 @@ pub(crate) trait Attempt<M> {
     fn shared(&self) -> &Arc<Shared>;
 
     fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed>;
+
+    /// When it gives up waiting for room; `None` if it does not wait at all. Asked after the first attempt
+    /// that failed.
+    fn due(&mut self) -> Option<Due>;
 }
 
 /// A message on its way: tries until there is room. Made by [`until_room`].
@@ -36,8 +43,8 @@ pub(crate) struct Sending<M, A> {
 // Nothing in it is ever pinned.
 impl<M, A> Unpin for Sending<M, A> {}
 
-/// Tries until there is room. The first try is made when it is first polled; dropped while it waits, it
-/// has sent nothing.
+/// Tries until there is room, or the attempt's deadline has passed. The first try is made when it is first
+/// polled; dropped while it waits, it has sent nothing.
 #[inline]
 pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M, A> {
     Sending {
@@ -65,10 +72,6 @@ impl<M, A: Attempt<M>> Future for Sending<M, A> {
 }
 
 impl<M, A: Attempt<M>> Sending<M, A> {
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        self.attempt.shared()
-    }
-
     pub(super) fn attempt(&mut self) -> &mut A {
         &mut self.attempt
     }
@@ -99,7 +102,12 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                     return Poll::Ready(Err(failed));
                 };
                 let again = self.queued.take().map(vacate).is_some();
-                let queued = Queued::enter(self.attempt.shared(), room, seat, again)?;
+                let due = self.attempt.due();
+                let shared = self.attempt.shared();
+                let Some(due) = due.filter(|_| !shared.must_not_wait()) else {
+                    return Poll::Ready(Err(Failed::Full(room, seat)));
+                };
+                let queued = Queued::enter(shared, room, seat, again, due)?;
                 self.queued = Some(occupy(queued));
             }
             let Some(queued) = self.queued.as_deref_mut().and_then(Option::as_mut) else {
@@ -113,7 +121,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         if queued.has_slept {
                             // Others may have missed the same room, and nobody else tells them: a thief
                             // of envelopes wakes one, who may find the next in the thief's own lane.
-                            queued.waiters().wake(1);
+                            queued.wake_next();
                         }
                         if let Some(slot) = self.queued.take() {
                             vacate(slot);
@@ -122,7 +130,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                     }
                     Err(Failed::Full(room, seat)) if room != queued.room => {
                         // Other room is lacking now: begin again with that.
-                        queued.waiters().wake(1);
+                        queued.wake_next();
                         failed = Some(Failed::Full(room, seat));
                         continue;
                     }
@@ -130,11 +138,15 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                     Err(refused) => {
                         if queued.has_slept {
                             // The room is there, and not for it: let the next one look.
-                            queued.waiters().wake(1);
+                            queued.wake_next();
                         }
                         return Poll::Ready(Err(refused));
                     }
                 }
+            }
+            if queued.is_late(cx) {
+                let (room, seat) = (queued.room, queued.seat.clone());
+                return Poll::Ready(Err(Failed::Full(room, seat)));
             }
             if queued.is_hopeless(cx.waker()) {
                 let cycle = queued.cycle();
@@ -175,7 +187,8 @@ fn occupy(queued: Queued) -> Slot {
 }
 
 fn vacate(mut place: Slot) {
-    *place = None;
+    // What was there leaves its queue; its waker is the user's.
+    discard(place.take());
     // The thread may be ending; then the memory is freed.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
@@ -192,6 +205,9 @@ struct Queued {
     seat: Arc<Seat>,
     place: Option<Place>,
     wait: Option<Wait>,
+    /// When it gives up.
+    due: Due,
+    timer: Timer,
     /// It has been in a queue before, and so goes to the front.
     again: bool,
     has_slept: bool,
@@ -203,6 +219,7 @@ impl Queued {
         room: Room,
         seat: Arc<Seat>,
         again: bool,
+        due: Due,
     ) -> Result<Self, Failed> {
         let what = match room {
             Room::Pool => For::Envelope,
@@ -218,6 +235,8 @@ impl Queued {
             seat,
             place: None,
             wait,
+            due,
+            timer: Timer::default(),
             again,
             has_slept: false,
         })
@@ -237,10 +256,27 @@ impl Queued {
         {
             return false;
         }
-        let place = self.waiters().register(waker, self.again);
+        let due = match self.due.is_rough() {
+            true => self.due,
+            false => Due::NEVER,
+        };
+        let place = self.waiters().register(waker, self.again, due);
         self.place = Some(place);
         self.again = true;
         true
+    }
+
+    /// Lets the next waiter look for room.
+    fn wake_next(&self) {
+        match self.room {
+            Room::Pool => self.shared.pool.wake_next(),
+            Room::Mailbox => self.seat.wake_next(),
+        }
+    }
+
+    /// True if its deadline has passed.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.timer.is_over(&self.shared, self.due, cx)
     }
 
     fn is_hopeless(&self, waker: &Waker) -> bool {
@@ -265,20 +301,21 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        if let Some(place) = self.place
-            && !self.waiters().leave(place)
-        {
-            // Woken, and perhaps without need of it: the wake-up is passed on.
-            self.waiters().wake(1);
-        }
+        let left = self.place.map(|place| self.waiters().leave(place));
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait.id);
+        }
+        match left {
+            // Woken, and perhaps without need of it: the wake-up is passed on.
+            Some(None) => self.wake_next(),
+            Some(waker) => discard(waker),
+            None => {}
         }
     }
 }
 
 /// Unparks the thread that waits.
-struct Unpark(thread::Thread);
+struct Unpark(Parker);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
@@ -294,14 +331,15 @@ pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
         return output;
     }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let parked = Arc::new(Unpark(Parker::default()));
+    let waker = Waker::from(parked.clone());
     let mut cx = Context::from_waker(&waker);
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
             #[cfg(feature = "test")]
             Poll::Pending if crate::fate::thread() != 0 => crate::fate::wait_for_others(),
-            Poll::Pending => thread::park(),
+            Poll::Pending => parked.0.park(),
         }
     }
 }

@@ -36,7 +36,7 @@ impl<M: Message> Target<'_, M> {
         let seat = self.seat.clone();
         shared.keepers.spawn(async move {
             tokio::time::sleep(AGAIN).await;
-            seat.room().wake(1);
+            seat.wake_next();
         });
         true
     }

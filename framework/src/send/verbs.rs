@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::answer::Asking;
 use super::room::{Attempt, Sending, park_on, until_room};
 use super::{Failed, Question};
-use crate::error::Undelivered;
-use crate::local::is_serving;
+use crate::clock::Due;
+use crate::error::{AskError, SendError, Undelivered};
+use crate::local::{Local, is_serving};
 use crate::message::Message;
 use crate::route::Patience;
 use crate::shared::Shared;
@@ -27,16 +28,24 @@ pub(crate) trait To<M: Message> {
 }
 
 /// Tells, as an attempt.
-pub(crate) struct Tell<T>(T);
+pub(crate) struct Tell<T> {
+    to: T,
+    /// When its sender gives up waiting for room.
+    due: Due,
+}
 
 impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
     fn shared(&self) -> &Arc<Shared> {
-        self.0.shared()
+        self.to.shared()
+    }
+
+    fn due(&mut self) -> Option<Due> {
+        Some(self.due)
     }
 
     #[inline(always)]
     fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.0.tell(message)
+        self.to.tell(message)
     }
 }
 
@@ -44,11 +53,23 @@ impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
 pub(crate) struct Ask<T> {
     pub(super) to: T,
     pub(super) question: Question,
+    /// It waits for room too, not only for the reply.
+    waits: bool,
 }
 
 impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
     fn shared(&self) -> &Arc<Shared> {
         self.to.shared()
+    }
+
+    fn due(&mut self) -> Option<Due> {
+        let shared = self.to.shared();
+        let patience = &mut self.question.patience;
+        // One deadline for both waits: from now on it is known when that is.
+        let now = shared.clock.now();
+        *patience = patience.from(now);
+        let due = patience.due(now).min(Local::of(&shared.pool).due());
+        self.waits.then_some(due)
     }
 
     #[inline(always)]
@@ -59,7 +80,18 @@ impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
 
 #[inline]
 pub(crate) fn tell<M: Message, T: To<M>>(to: T, message: M) -> Sending<M, Tell<T>> {
-    until_room(message, Tell(to))
+    let due = Due::NEVER;
+    until_room(message, Tell { to, due })
+}
+
+pub(crate) fn tell_within<M: Message, T: To<M>>(
+    to: T,
+    message: M,
+    deadline: Duration,
+) -> Sending<M, Tell<T>> {
+    let clock = &to.shared().clock;
+    let due = Patience::new(clock, Some(deadline), false).due(clock.now());
+    until_room(message, Tell { to, due })
 }
 
 #[inline]
@@ -81,19 +113,45 @@ pub(crate) fn tell_blocking<M: Message, T: To<M>>(to: T, message: M) -> Result<(
 #[inline]
 pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = to.shared().patience;
-    asking(to, message, patience)
+    asking(to, message, patience, true)
 }
 
 #[inline]
-fn asking<M: Message, T: To<M>>(to: T, message: M, patience: Patience) -> Asking<M, T> {
-    let asked = None;
-    let question = Question { patience, asked };
-    Asking::new(until_room(message, Ask { to, question }))
+fn asking<M: Message, T: To<M>>(
+    to: T,
+    message: M,
+    patience: Patience,
+    waits: bool,
+) -> Asking<M, T> {
+    let question = Question::new(patience);
+    let ask = Ask {
+        to,
+        question,
+        waits,
+    };
+    Asking::new(until_room(message, ask))
+}
+
+pub(crate) fn try_ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
+    let patience = to.shared().patience;
+    asking(to, message, patience, false)
+}
+
+pub(crate) fn ask_blocking<M: Message, T: To<M>>(
+    to: T,
+    message: M,
+) -> Result<M::Reply, AskError<M>> {
+    if is_serving() {
+        let subsystem = to.subsystem();
+        let reason = SendError::WouldBlock { subsystem };
+        return Err(Undelivered::new(reason, message).into());
+    }
+    park_on(ask(to, message))
 }
 
 pub(crate) fn ask_for_ever<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = Patience::new(&to.shared().clock, None, false);
-    asking(to, message, patience)
+    asking(to, message, patience, true)
 }
 
 pub(crate) fn ask_within<M: Message, T: To<M>>(
@@ -101,6 +159,7 @@ pub(crate) fn ask_within<M: Message, T: To<M>>(
     message: M,
     deadline: Duration,
 ) -> Asking<M, T> {
-    let patience = Patience::new(&to.shared().clock, Some(deadline), false);
-    asking(to, message, patience)
+    let clock = &to.shared().clock;
+    let patience = Patience::new(clock, Some(deadline), false).from(clock.now());
+    asking(to, message, patience, true)
 }

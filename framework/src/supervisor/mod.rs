@@ -92,15 +92,49 @@ impl Supervisor {
         fate::preempt(Point::Keeper);
         if goes_on {
             self.schedule();
+        }
+        // Also for askers of what is being unmounted, and so is nowhere to be found.
+        let is_asked = self.shared.pool.in_flight() > 0;
+        if goes_on || is_asked {
             self.remind(begun);
         }
-        let waits = self.end_hopeless_waits();
+        let waits = self.end_hopeless_waits() | self.look_after_waiters();
         self.interval = if goes_on || waits {
             TICK.max(begun.elapsed() * COST)
         } else {
-            (self.interval * 2).min(self.slowest)
+            let slowest = match self.reminders {
+                Some(reminders) if is_asked => self.slowest.min(reminders),
+                _ => self.slowest,
+            };
+            (self.interval * 2).min(slowest)
         };
         ctx.run_later(self.interval, Self::tick);
+    }
+
+    /// Looks after senders that wait for room; true if there are any.
+    fn look_after_waiters(&self) -> bool {
+        let Shared {
+            pool, directory, ..
+        } = &*self.shared;
+        let mut awaited = Vec::new();
+        directory.for_each(|mounted| {
+            if mounted.seat.is_awaited() {
+                awaited.push(mounted.seat.clone());
+            }
+        });
+        let is_pool_awaited = pool.room.any();
+        if awaited.is_empty() && !is_pool_awaited {
+            return false;
+        }
+        // Their wakers are user code: no lock is held.
+        let now = self.shared.clock.now();
+        for seat in awaited {
+            seat.look_after_waiters(now);
+        }
+        if is_pool_awaited {
+            pool.look_after_waiters(now);
+        }
+        true
     }
 
     /// Wakes askers whose deadline has passed.

@@ -1,4 +1,4 @@
-//! The verbs: `tell`, `try_tell`, `tell_blocking`, `ask`, `ask_within`, and `route` for handles.
+//! The verbs: `tell` and `ask` in their variants, and `route` for handles.
 
 use std::time::Duration;
 
@@ -32,6 +32,22 @@ impl System {
         send::tell(self.to(path), message)
     }
 
+    /// Sends a message; waits while there is no room, until `deadline` has passed since this call.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell), and `Full` at the deadline; the message is handed back.
+    ///
+    /// # Cancel safety
+    /// As [`tell`](Self::tell).
+    pub fn tell_within<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<(), Undelivered<M>>> {
+        send::tell_within(self.to(path), message, deadline)
+    }
+
     /// Sends a message if there is room now.
     ///
     /// # Errors
@@ -60,12 +76,14 @@ impl System {
 
     /// Sends a message and waits for the reply, for as long as the builder's
     /// [`ask_deadline`](crate::Builder::ask_deadline) says; [`ask_within`](Self::ask_within) has one of
-    /// its own. In a handler an ask waits no longer than the message being handled has itself.
+    /// its own. The deadline counts from the first poll. It covers the wait for room as well as the wait for the
+    /// reply. In a handler an ask waits no longer than the message being handled has itself.
     ///
     /// # Errors
-    /// The message was not accepted (it is handed back), its handler failed or panicked, its subsystem
-    /// stopped, or no reply came in time. In a handler also `WaitCycle`, when the reply could never come
-    /// because the one asked waits for the asker.
+    /// The message was not accepted (it is handed back; as `Full` if the deadline passed while there was no
+    /// room), its handler failed or panicked, its subsystem stopped, or no reply came in time. In a handler also
+    /// `WaitCycle`, when the reply could never come because the one asked waits for the asker, and `WouldBlock`,
+    /// in a handler that is not `async`.
     ///
     /// # Cancel safety
     /// Dropped after the message was accepted, its reply is dropped; if its handler has not begun, it is
@@ -78,9 +96,10 @@ impl System {
         send::ask(self.to(path), message)
     }
 
-    /// Sends a message and waits for the reply until `deadline` has passed since the message was
-    /// accepted. A message whose deadline passes before its handler begins is not handled, and counted
-    /// as expired.
+    /// Sends a message and waits for room, and then for the reply, until `deadline` has passed since this
+    /// call. A message whose deadline passes before its handler begins is not handled, and counted as
+    /// expired; its envelope goes back to the pool at the deadline, also while its subsystem waits for
+    /// something else.
     ///
     /// # Errors
     /// As [`ask`](Self::ask), or `DeadlineExceeded`.
@@ -94,6 +113,47 @@ impl System {
         deadline: Duration,
     ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
         send::ask_within(self.to(path), message, deadline)
+    }
+
+    /// Sends a message if there is room now, and waits for the reply as [`ask`](Self::ask) does.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); `Undelivered` with `Full` at once if there is no room.
+    ///
+    /// # Cancel safety
+    /// As [`ask`](Self::ask).
+    pub fn try_ask<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
+        send::try_ask(self.to(path), message)
+    }
+
+    /// Sends a message and waits for the reply on a thread without an executor, which is blocked meanwhile:
+    /// a plain thread, or that of a handler whose route is `blocking`. As [`ask`](Self::ask) otherwise.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask). In any other handler, whose thread must not be blocked, `Undelivered` with
+    /// `WouldBlock`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use mycelia::prelude::*;
+    /// # #[derive(Message)] #[message(reply = u64)] struct Get;
+    /// # fn example(system: System) {
+    /// std::thread::spawn(move || match system.ask_blocking("counter://get", Get) {
+    ///     Ok(count) => println!("{count}"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// });
+    /// # }
+    /// ```
+    pub fn ask_blocking<M: Message>(
+        &self,
+        path: impl AsPath,
+        message: M,
+    ) -> Result<M::Reply, AskError<M>> {
+        send::ask_blocking(self.to(path), message)
     }
 
     /// Resolves a pattern (`api://users/{id}`) or a path (`api://users/7`) once, for messages of type

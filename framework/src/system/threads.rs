@@ -126,6 +126,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                     }
                 }
                 let shared = Arc::new(Shared::new(plan.settings, plan.pool, keepers));
+                shared.keep_deferred_wakes();
                 let handles = arbiters.iter().map(Arbiter::handle);
                 let places = handles.map(Place::Arbiter).collect();
                 let registry =
@@ -194,6 +195,7 @@ pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Thread
     Place::Simulated(keepers).run(move || {
         let executor = Executor::simulated(tokio::runtime::Handle::current(), jobs);
         let shared = Arc::new(Shared::new(settings, plan.pool, executor));
+        shared.keep_deferred_wakes();
         let places = threads.into_iter().map(Place::Simulated).collect();
         let registry = Registry::start_on_this_thread(shared.clone(), plan.together, places);
         let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();

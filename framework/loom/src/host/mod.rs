@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ClockHand};
+use crate::deferred::DeferredWakes;
+use crate::envelope::mint;
 use crate::envelope::{Envelope, Slab};
 use crate::latency::Book;
 use crate::ledger::Ending;
@@ -41,6 +43,7 @@ pub(crate) struct Pool {
     pub(crate) links: Links,
     pub(crate) lane: Arc<Lane>,
     pub(crate) room: Arc<Waiters>,
+    pub(crate) deferred: Arc<DeferredWakes>,
 }
 
 impl Pool {
@@ -70,7 +73,7 @@ impl Works<()> {
     /// A host with so many envelopes in its hands, all there are. Senders wait for them in `senders`.
     pub(crate) fn with(envelopes: usize, are_asks: bool, senders: &Shared) -> Arc<Self> {
         let (clock, hand) = Clock::manual();
-        let seat = Arc::new(Seat::new(1, "seat".into()));
+        let seat = Arc::new(Seat::new(1, "seat".into(), Arc::default()));
         let capacity = u32::MAX;
         let overflow = Overflow::Wait;
         seat.open(1, Limits { capacity, overflow });
@@ -79,6 +82,7 @@ impl Works<()> {
             links: Links::new(envelopes),
             lane: Arc::new(Lane::new()),
             room: senders.pool.room.clone(),
+            deferred: senders.pool.deferred.clone(),
         };
         Arc::new(Works {
             shared: House {
@@ -106,7 +110,7 @@ impl Works<()> {
         let mut gathered = Gathered::new(thread);
         gathered.begin_turn(&mut { went_on });
         for &index in handles {
-            let envelope = Envelope::new(&self.shared.pool.slab, Token::mint(index));
+            let envelope = Envelope::new(&self.shared.pool.slab, mint(index));
             let started = self.shared.clock.now();
             self.hand.advance(Duration::from_nanos(1));
             gathered.sample(self, &envelope, started);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Slab, up_to, with_loads_up_to};
 use crate::clock::Clock;
+use crate::envelope::mint;
 use crate::latency::{self, Book, Sample};
 use crate::ledger::{Ending, Endings, Tally};
 use crate::mailbox::{Limits, Seat};
@@ -46,7 +47,7 @@ fn who_sees_that_messages_have_ended_sees_how() {
 #[test]
 fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
     with_loads_up_to(3, || {
-        let seat = Arc::new(Seat::new(1, "seat".into()));
+        let seat = Arc::new(Seat::new(1, "seat".into(), Arc::default()));
         let limits = Limits {
             capacity: u32::MAX,
             overflow: Overflow::Wait,
@@ -57,7 +58,7 @@ fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
             let (seat, slab) = (seat.clone(), slab.clone());
             thread::spawn(move || {
                 for envelope in 0..2 {
-                    let token = Token::mint(envelope);
+                    let token = mint(envelope);
                     let pushed = seat.push(&slab.links, token, Priority::Normal, u32::MAX);
                     assert!(pushed.is_ok());
                     assert!(seat.inbox.take(&slab.links, false).is_some());
@@ -174,7 +175,7 @@ fn envelopes_in_flight_are_never_counted_too_low() {
         shared
             .0
             .stack
-            .push(&shared.2.links, shared.2.chain([Token::mint(0)]));
+            .push(&shared.2.links, shared.2.chain([mint(0)]));
         let work = {
             let shared = shared.clone();
             thread::spawn(move || {

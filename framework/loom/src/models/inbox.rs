@@ -5,6 +5,7 @@ use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
 use super::{Slab, Sleeper, in_full, up_to};
+use crate::envelope::mint;
 use crate::mailbox::inbox::{Inbox, Refusal, Taken};
 use crate::token::Token;
 use crate::waker::AtomicWaker;
@@ -75,7 +76,7 @@ impl Seat {
 
     /// Sends an envelope, and wakes the receiver if need be.
     fn send(&self, envelope: u32) -> Result<(), Refusal> {
-        let token = Token::mint(envelope);
+        let token = mint(envelope);
         self.slab.put(&token, u64::from(envelope) + 100);
         let pushed = self.inbox.push(&self.slab.links, token, self.capacity, || {
             self.finished.load(Ordering::Acquire)
@@ -159,15 +160,13 @@ fn who_is_to_wake_the_receiver_sees_what_it_left_before_it_slept() {
     in_full(|| {
         let seat = Seat::open(2, u32::MAX);
         // The second envelope's cell stands for the waker: nothing but the inbox orders its use.
-        let note = Token::mint(1);
+        let note = mint(1);
         let sender = {
             let seat = seat.clone();
             thread::spawn(move || {
-                let pushed = seat
-                    .inbox
-                    .push(&seat.slab.links, Token::mint(0), u32::MAX, || 0);
+                let pushed = seat.inbox.push(&seat.slab.links, mint(0), u32::MAX, || 0);
                 if pushed.unwrap() {
-                    assert_eq!(seat.slab.get(&Token::mint(1)), 7);
+                    assert_eq!(seat.slab.get(&mint(1)), 7);
                 }
             })
         };

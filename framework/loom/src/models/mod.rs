@@ -101,10 +101,7 @@ impl Slab {
     /// A stack with the tokens of these envelopes, the first uppermost.
     fn stack(&self, envelopes: impl IntoIterator<Item = u32>) -> Stack {
         let stack = Stack::new();
-        stack.push(
-            &self.links,
-            self.chain(envelopes.into_iter().map(Token::mint)),
-        );
+        stack.push(&self.links, self.chain(envelopes.into_iter().map(mint)));
         stack
     }
 

@@ -3,8 +3,10 @@
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::{Slab, Sleeper, in_full, up_to};
+use crate::envelope::{claim, mint};
 use crate::reply::ReplySlot;
 use crate::token::Token;
 
@@ -34,18 +36,18 @@ impl Ask {
     /// The host's part; the token if the asker has gone.
     fn answer(&self, token: Token, reply: u64) -> Option<Token> {
         self.slab.put(&token, reply);
-        let index = token.surrender();
-        (!self.slot.reply()).then(|| {
-            let token = Token::mint(index);
-            self.slab.touch(&token);
-            token
-        })
+        let kept = hand_over(&self.slot, token);
+        kept.inspect(|token| self.slab.touch(token))
+    }
+
+    /// A look for the reply, by an asker that has its claim.
+    fn poll(&self, waker: &Waker) -> Option<Token> {
+        self.slot.poll(waker, &mut Some(claim(0)))
     }
 
     /// Waits for the reply.
     fn receive(&self, asker: &Sleeper) -> (u64, Token) {
-        asker.block_on(|waker| self.slot.poll(waker).then_some(()));
-        let token = Token::mint(0);
+        let token = asker.block_on(|waker| self.poll(waker));
         let reply = self.slab.get(&token);
         self.slab.touch(&token);
         (reply, token)
@@ -53,11 +55,21 @@ impl Ask {
 
     /// Goes away; the token if the reply had come before.
     fn abandon(&self) -> Option<Token> {
-        self.slot.abandon().then(|| {
-            let token = Token::mint(0);
-            self.slab.touch(&token);
-            token
-        })
+        let token = self.slot.abandon(claim(0));
+        token.inspect(|token| self.slab.touch(token))
+    }
+}
+
+/// The host's last step; its token, if the asker has gone.
+fn hand_over(slot: &ReplySlot, token: Token) -> Option<Token> {
+    match slot.reply(token) {
+        Ok(asker) => {
+            if let Some(asker) = asker {
+                asker.wake();
+            }
+            None
+        }
+        Err(token) => Some(token),
     }
 }
 
@@ -66,7 +78,7 @@ fn an_asker_is_always_woken_and_sees_the_reply() {
     in_full(|| {
         let ask = Ask::new();
         let asker = Sleeper::new();
-        let host = ask.send(Token::mint(0), 7);
+        let host = ask.send(mint(0), 7);
         let (reply, _token) = ask.receive(&asker);
         assert_eq!(reply, 7);
         assert!(host.join().unwrap());
@@ -78,7 +90,7 @@ fn an_asker_is_always_woken_and_sees_the_reply() {
 fn of_host_and_asker_who_goes_away_exactly_one_has_the_envelope() {
     in_full(|| {
         let ask = Ask::new();
-        let host = ask.send(Token::mint(0), 7);
+        let host = ask.send(mint(0), 7);
         let asker_has_it = ask.abandon().is_some();
         assert_eq!(host.join().unwrap(), asker_has_it);
     });
@@ -89,19 +101,19 @@ fn who_keeps_the_envelope_sees_what_the_other_did_before_it_went() {
     in_full(|| {
         // A cell of its own stands for what an asker does to the slot: its waker comes and goes.
         let ask = Arc::new((Slab::new(2), ReplySlot::new()));
-        let note = Token::mint(1);
+        let note = mint(1);
         let host = {
             let ask = ask.clone();
             thread::spawn(move || {
                 let (slab, slot) = &*ask;
-                if !slot.reply() {
-                    assert_eq!(slab.get(&Token::mint(1)), 7);
+                if hand_over(slot, mint(0)).is_some() {
+                    assert_eq!(slab.get(&mint(1)), 7);
                 }
             })
         };
         let (slab, slot) = &*ask;
         slab.put(&note, 7);
-        let _replied = slot.abandon();
+        let _replied = slot.abandon(claim(0));
         host.join().unwrap();
     });
 }
@@ -111,12 +123,8 @@ fn an_asker_who_looked_and_then_goes_away_leaves_nothing_behind() {
     in_full(|| {
         let ask = Ask::new();
         let asker = Sleeper::new();
-        let host = ask.send(Token::mint(0), 7);
-        let token = if ask.slot.poll(&asker.waker()) {
-            Some(Token::mint(0))
-        } else {
-            ask.abandon()
-        };
+        let host = ask.send(mint(0), 7);
+        let token = ask.poll(&asker.waker()).or_else(|| ask.abandon());
         if let Some(token) = &token {
             ask.slab.touch(token);
         }
@@ -129,7 +137,7 @@ fn an_asker_who_looked_and_then_goes_away_leaves_nothing_behind() {
 fn the_next_ask_is_not_broken_by_the_wake_up_of_the_last() {
     up_to(4, || {
         let ask = Ask::new();
-        let first = ask.send(Token::mint(0), 7);
+        let first = ask.send(mint(0), 7);
         let (reply, token) = ask.receive(&Sleeper::new());
         assert_eq!(reply, 7);
         // The first host may be about to wake still.
@@ -152,7 +160,7 @@ fn the_next_ask_is_not_broken_by_an_asker_who_went_away() {
         let host = {
             let ask = ask.clone();
             thread::spawn(move || {
-                if let Some(token) = ask.answer(Token::mint(0), 7) {
+                if let Some(token) = ask.answer(mint(0), 7) {
                     ask_again(&ask, token);
                     return false;
                 }
@@ -160,11 +168,7 @@ fn the_next_ask_is_not_broken_by_an_asker_who_went_away() {
             })
         };
         let gone = Sleeper::new();
-        let token = if ask.slot.poll(&gone.waker()) {
-            Some(Token::mint(0))
-        } else {
-            ask.abandon()
-        };
+        let token = ask.poll(&gone.waker()).or_else(|| ask.abandon());
         let asker_had_it = token.is_some();
         if let Some(token) = token {
             ask_again(&ask, token);
@@ -187,16 +191,21 @@ fn an_asker_who_looks_again_with_another_waker_is_woken_by_that_one() {
     in_full(|| {
         let ask = Ask::new();
         let (before, asker) = (Sleeper::new(), Sleeper::new());
-        let host = ask.send(Token::mint(0), 7);
-        let is_there = ask.slot.poll(&before.waker());
-        let (reply, _token) = match is_there {
-            true => (ask.slab.get(&Token::mint(0)), Token::mint(0)),
-            false => ask.receive(&asker),
+        let host = ask.send(mint(0), 7);
+        let (reply, _token) = match ask.poll(&before.waker()) {
+            Some(token) => (ask.slab.get(&token), token),
+            None => ask.receive(&asker),
         };
         assert_eq!(reply, 7);
         assert!(host.join().unwrap());
         assert!(!before.is_held() && !asker.is_held());
     });
+}
+
+fn remind(ask: &Ask) {
+    if let Some(asker) = ask.slot.remind() {
+        asker.wake();
+    }
 }
 
 /// The supervisor: looks every so often, and reminds an asker whose deadline has passed.
@@ -205,7 +214,7 @@ fn remind_until(ask: &Arc<Ask>, is_over: &Arc<AtomicU64>) -> JoinHandle<()> {
     thread::spawn(move || {
         while is_over.load(Ordering::Acquire) == 0 {
             if ask.slot.due() == 9 {
-                ask.slot.remind();
+                remind(&ask);
             }
             thread::yield_now();
         }
@@ -223,11 +232,11 @@ fn an_asker_whose_deadline_passes_while_it_sleeps_is_reminded() {
         // The host never replies: the asker looks once, sleeps, and is woken by the reminder alone.
         let mut looks = 0;
         asker.block_on(|waker| {
-            assert!(!ask.slot.poll(waker), "nobody has replied");
+            assert!(ask.poll(waker).is_none(), "nobody has replied");
             looks += 1;
             (looks == 2).then_some(())
         });
-        assert!(!ask.slot.abandon());
+        assert!(ask.abandon().is_none());
         assert!(ask.slot.is_abandoned());
         is_over.store(1, Ordering::Release);
         supervisor.join().unwrap();
@@ -239,17 +248,14 @@ fn an_asker_whose_deadline_passes_while_it_sleeps_is_reminded() {
 fn of_host_and_asker_whose_deadline_passes_exactly_one_has_the_envelope() {
     up_to(3, || {
         let ask = Ask::new();
-        let host = ask.send(Token::mint(0), 7);
+        let host = ask.send(mint(0), 7);
         let asker = Sleeper::new();
         let supervisor = {
             let ask = ask.clone();
-            thread::spawn(move || ask.slot.remind())
+            thread::spawn(move || remind(&ask))
         };
-        let token = match ask.slot.poll(&asker.waker()) {
-            true => Some(Token::mint(0)),
-            // The time is over.
-            false => ask.abandon(),
-        };
+        // Unless it is there, the time is over.
+        let token = ask.poll(&asker.waker()).or_else(|| ask.abandon());
         if let Some(token) = &token {
             ask.slab.touch(token);
         }
@@ -263,10 +269,10 @@ fn of_host_and_asker_whose_deadline_passes_exactly_one_has_the_envelope() {
 fn a_reminder_that_comes_too_late_does_not_break_the_next_ask() {
     up_to(2, || {
         let ask = Ask::new();
-        let first = ask.send(Token::mint(0), 7);
+        let first = ask.send(mint(0), 7);
         let supervisor = {
             let ask = ask.clone();
-            thread::spawn(move || ask.slot.remind())
+            thread::spawn(move || remind(&ask))
         };
         let (reply, token) = ask.receive(&Sleeper::new());
         assert_eq!(reply, 7);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use super::world::{Host, Sent, World};
 use super::{Slab, Sleeper, in_full, up_to};
+use crate::clock::Due;
+use crate::envelope::mint;
 use crate::error::{Room, SendError};
 use crate::mailbox::{Limits, Seat, SeatId};
 use crate::overflow::Overflow;
@@ -90,7 +92,7 @@ impl System {
     /// With no envelope free.
     fn with(envelopes: usize) -> Arc<Self> {
         let seats = [(1, 1), (2, u32::MAX)].map(|(id, capacity)| {
-            let seat = Arc::new(Seat::new(id, "seat".into()));
+            let seat = Arc::new(Seat::new(id, "seat".into(), Arc::default()));
             let overflow = Overflow::Wait;
             seat.open(1, Limits { capacity, overflow });
             seat
@@ -109,7 +111,7 @@ impl System {
         self.slab.push(&self.free, token);
         let room = &self.shared.pool.room;
         if room.any() {
-            room.wake(1);
+            room.wake(1, &Arc::default());
         }
     }
 
@@ -177,6 +179,10 @@ impl Attempt<()> for Sends<'_> {
         &self.shared
     }
 
+    fn due(&mut self) -> Option<Due> {
+        Some(Due::NEVER)
+    }
+
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
         let System { slab, free, .. } = self.system;
         if self.to == 0 && self.system.unmounted.load(Ordering::Acquire) != 0 {
@@ -208,9 +214,9 @@ fn one_who_is_woken_for_an_envelope_and_then_lacks_a_place_lets_the_next_one_loo
         let senders = [system.sender(0, 0), system.sender(1, 0)];
         // While they wait for an envelope another fills the mailbox that the first sends to.
         let first = &system.seats[0];
-        let pushed = first.push(&system.slab.links, Token::mint(1), Normal, 1);
+        let pushed = first.push(&system.slab.links, mint(1), Normal, 1);
         assert!(pushed.is_ok());
-        system.release(Token::mint(0));
+        system.release(mint(0));
         let [to_first, to_second] = senders;
         assert_eq!(to_second.join().unwrap(), Ok(()));
         system.handle(0);
@@ -224,7 +230,7 @@ fn one_who_is_woken_for_an_envelope_and_then_refused_lets_the_next_one_look() {
         let system = System::with(1);
         let (to_first, to_second) = (system.served(0, 0), system.served(1, 0));
         system.unmounted.store(1, Ordering::Release);
-        system.release(Token::mint(0));
+        system.release(mint(0));
         assert_eq!(to_second.join().unwrap(), Ok(()));
         let told = to_first.join().unwrap();
         assert!(matches!(told, Ok(()) | Err(SendError::Closed)));
@@ -264,7 +270,7 @@ fn a_handler_that_is_told_to_give_up_when_an_envelope_comes_leaves_it_to_others(
         if let Some(hopeless) = &found {
             hopeless.declare();
         }
-        system.release(Token::mint(0));
+        system.release(mint(0));
         assert_eq!(other.join().unwrap(), Ok(()));
         assert!(handler.join().unwrap().is_ok() || found.is_some());
         assert!(

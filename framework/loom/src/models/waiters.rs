@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::{Kept, Slab, Sleeper, in_full, up_to};
+use crate::clock::Due;
+use crate::envelope::mint;
 use crate::error::Room;
 use crate::mailbox::Seat;
 use crate::pool::stack::Stack;
@@ -50,7 +52,7 @@ impl Pool {
             slab: Slab::new(envelopes),
             stack: Stack::new(),
             shared: Shared::new(),
-            seat: Arc::new(Seat::new(1, "seat".into())),
+            seat: Arc::new(Seat::new(1, "seat".into(), Arc::default())),
         })
     }
 
@@ -89,7 +91,7 @@ impl Pool {
         self.slab.push(&self.stack, token);
         let room = &self.shared.pool.room;
         if room.any() {
-            room.wake(1);
+            room.wake(1, &Arc::default());
         }
     }
 
@@ -112,7 +114,7 @@ fn a_waiter_is_woken_for_a_token_that_comes_back() {
     in_full(|| {
         let pool = Pool::of(1);
         let theirs = pool.clone();
-        let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
+        let releaser = thread::spawn(move || theirs.release(mint(0)));
         let _token = pool.acquire();
         releaser.join().unwrap();
     });
@@ -129,8 +131,8 @@ fn two_waiters_are_both_woken_for_two_tokens() {
         let releaser = {
             let pool = pool.clone();
             thread::spawn(move || {
-                pool.release(Token::mint(0));
-                pool.release(Token::mint(1));
+                pool.release(mint(0));
+                pool.release(mint(1));
             })
         };
         let _token = pool.acquire();
@@ -148,7 +150,7 @@ fn one_token_serves_two_waiters_one_after_the_other() {
             let token = theirs.acquire();
             theirs.release(token);
         });
-        pool.release(Token::mint(0));
+        pool.release(mint(0));
         let token = pool.acquire();
         pool.release(token);
         waiter.join().unwrap();
@@ -166,7 +168,7 @@ fn a_waiter_that_leaves_passes_its_wake_up_on() {
         };
         let releaser = {
             let pool = pool.clone();
-            thread::spawn(move || pool.release(Token::mint(0)))
+            thread::spawn(move || pool.release(mint(0)))
         };
         let token = pool.acquire();
         leaver.join().unwrap();
@@ -185,7 +187,7 @@ fn a_waiter_polled_again_before_it_leaves_strands_nobody() {
         };
         let releaser = {
             let pool = pool.clone();
-            thread::spawn(move || pool.release(Token::mint(0)))
+            thread::spawn(move || pool.release(mint(0)))
         };
         let token = pool.acquire();
         leaver.join().unwrap();
@@ -199,7 +201,7 @@ fn a_thread_that_waits_is_unparked_for_a_token_that_comes_back() {
     in_full(|| {
         let pool = Pool::of(1);
         let theirs = pool.clone();
-        let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
+        let releaser = thread::spawn(move || theirs.release(mint(0)));
         park_on(Kept::new(pool.acquiring(&Cell::new(None)))).unwrap();
         releaser.join().unwrap();
     });
@@ -216,7 +218,7 @@ fn a_waiter_that_goes_to_another_task_is_woken_there() {
             unreachable!("there is no token yet");
         }
         let theirs = pool.clone();
-        let releaser = thread::spawn(move || theirs.release(Token::mint(0)));
+        let releaser = thread::spawn(move || theirs.release(mint(0)));
         Sleeper::new().run(waiting).unwrap();
         releaser.join().unwrap();
     });
@@ -239,7 +241,7 @@ impl Lanes {
             lanes: [(); 3].map(|()| Stack::new()),
             slab,
             shared: Shared::new(),
-            seat: Arc::new(Seat::new(1, "seat".into())),
+            seat: Arc::new(Seat::new(1, "seat".into(), Arc::default())),
         })
     }
 
@@ -254,7 +256,7 @@ impl Lanes {
                 .find_map(|other| own.steal(links, other))?;
             let room = &self.shared.pool.room;
             if room.any() {
-                room.wake(1);
+                room.wake(1, &Arc::default());
             }
             Some(token)
         })?;

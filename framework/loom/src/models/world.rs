@@ -8,6 +8,8 @@ use std::task::Waker;
 use loom::thread::{self, JoinHandle};
 
 use super::{Kept, Slab, Sleeper};
+use crate::clock::Due;
+use crate::envelope::mint;
 use crate::error::{Room, SendError};
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
@@ -41,7 +43,7 @@ pub(super) enum Sent {
 impl World {
     /// An open seat.
     pub(super) fn with(envelopes: usize, capacity: u32, overflow: Overflow) -> Arc<Self> {
-        let seat = Arc::new(Seat::new(1, "seat".into()));
+        let seat = Arc::new(Seat::new(1, "seat".into(), Arc::default()));
         seat.open(TABLE, Limits { capacity, overflow });
         Arc::new(World {
             slab: Slab::new(envelopes),
@@ -61,7 +63,7 @@ impl World {
         if seat.is_full(capacity) {
             return Err(Refusal::Full);
         }
-        let token = Token::mint(envelope);
+        let token = mint(envelope);
         self.slab.put(&token, u64::from(envelope) + 100);
         match seat.push(&self.slab.links, token, priority, capacity) {
             Ok(is_asleep) => {
@@ -145,6 +147,10 @@ struct Sends<'w> {
 impl Attempt<u32> for Sends<'_> {
     fn shared(&self) -> &Arc<Shared> {
         &self.world.shared
+    }
+
+    fn due(&mut self) -> Option<Due> {
+        Some(Due::NEVER)
     }
 
     fn attempt(&mut self, message: &mut Option<u32>) -> Result<(), Failed> {
