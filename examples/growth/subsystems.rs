@@ -1,0 +1,152 @@
+//! What the scenes are played with.
+
+use std::time::Duration;
+
+use futures_util::stream;
+use mycelia::prelude::*;
+use mycelia::{OrLater, Restart, later};
+
+use crate::common::silence::ON_PURPOSE;
+
+/// Items of a stream.
+pub(crate) const ITEMS: u64 = 100;
+
+#[derive(Message)]
+#[message(reply = u64)]
+pub(crate) struct Get;
+
+#[derive(Message)]
+pub(crate) struct Put(pub(crate) u64);
+
+/// Waits a moment.
+#[derive(Message)]
+#[message(reply = u64)]
+pub(crate) struct Rest;
+
+/// Sets timers, or begins streams, so many.
+#[derive(Message)]
+pub(crate) struct Begin(pub(crate) u64);
+
+#[derive(Message)]
+pub(crate) struct Tick;
+
+/// How a subsystem is to end.
+#[derive(Message, Clone, Copy)]
+pub(crate) enum End {
+    Stop,
+    Panic,
+}
+
+#[derive(Subsystem, Default)]
+#[subsystem(name = "worker")]
+pub(crate) struct Worker {
+    handled: u64,
+    is_open: bool,
+}
+
+#[routes]
+impl Worker {
+    #[route("get")]
+    fn get(&mut self, _: Get) -> u64 {
+        self.handled += 1;
+        self.handled
+    }
+
+    #[route("put")]
+    fn put(&mut self, Put(n): Put) {
+        self.handled += n;
+    }
+
+    #[route("items/{n}")]
+    fn item(&mut self, Put(n): Put, Path(_): Path<u64>) {
+        self.handled += n;
+    }
+
+    #[route("names/{name}")]
+    fn name(&mut self, Put(n): Put, Path(name): Path<String>) {
+        self.handled += n + name.len() as u64;
+    }
+
+    #[route("rest")]
+    async fn rest(&mut self, _: Rest) -> u64 {
+        tokio::task::yield_now().await;
+        self.handled
+    }
+
+    #[route("blocking", blocking)]
+    fn blocking(&mut self, _: Get) -> u64 {
+        self.handled
+    }
+
+    /// Every second message is kept until the next one.
+    #[route("later")]
+    fn later(&mut self, put: Put) -> OrLater<(), Put> {
+        self.is_open = !self.is_open;
+        match self.is_open {
+            true => later(put),
+            false => OrLater::Reply(()),
+        }
+    }
+
+    #[route("timers")]
+    fn timers(&mut self, Begin(count): Begin, ctx: Context) -> anyhow::Result<()> {
+        for _ in 0..count {
+            ctx.after(Duration::ZERO, "tick", Tick)?;
+        }
+        Ok(())
+    }
+
+    #[route("cancelled")]
+    fn cancelled(&mut self, Begin(count): Begin, ctx: Context) -> anyhow::Result<()> {
+        for n in 0..count {
+            let hour = Duration::from_secs(3600);
+            let task = match n % 2 {
+                0 => ctx.after(hour, "tick", Tick)?,
+                _ => ctx.every(hour, mycelia::Missed::Skip, "tick", || Tick)?,
+            };
+            task.cancel();
+        }
+        Ok(())
+    }
+
+    #[route("streams")]
+    fn streams(&mut self, Begin(count): Begin, ctx: Context) -> anyhow::Result<()> {
+        for _ in 0..count.div_ceil(ITEMS) {
+            ctx.stream("tick", stream::iter((0..ITEMS).map(|_| Tick)))?;
+        }
+        Ok(())
+    }
+
+    #[route("tick")]
+    fn tick(&mut self, _: Tick) {
+        self.handled += 1;
+    }
+
+    #[route("end")]
+    fn end(&mut self, end: End, ctx: Context) {
+        match end {
+            End::Stop => ctx.stop(),
+            End::Panic => panic!("a handler panics {ON_PURPOSE}"),
+        }
+    }
+
+    /// Mounts a child, and has it end.
+    #[route("child/{n}")]
+    async fn child(
+        &mut self,
+        _: Get,
+        Path(n): Path<u64>,
+        ctx: Context,
+        system: System,
+    ) -> anyhow::Result<u64> {
+        let options = MountOptions::new().name("child").restart(Restart::Never);
+        ctx.mount_with(options, Worker::default).await?;
+        let child = format!("{}/child", ctx.name());
+        match n % 3 {
+            0 => system.tell(format!("{child}://end"), End::Stop).await?,
+            1 => system.tell(format!("{child}://end"), End::Panic).await?,
+            _ => drop(ctx.unmount("child").await?),
+        }
+        Ok(n)
+    }
+}
