@@ -109,7 +109,7 @@ async fn a_send_that_is_refused_says_why() {
     }
     assert_eq!(
         refused("work://hang"),
-        "no envelope is free for `work`, all are in flight; try later, use `tell`, which waits, or enlarge the pool"
+        "no envelope is free for `work`, all that it may have are in flight; try later, use `tell`, which waits, or enlarge the pool"
     );
 
     let _ = system.stop_within(SOON).await;

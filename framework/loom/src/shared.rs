@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::mailbox::SeatId;
+use crate::pool::reserve::Reserve;
 use crate::pool::waiters::Waiters;
 use crate::waits::Waits;
 
@@ -17,16 +18,24 @@ pub(crate) struct Shared {
 /// The models keep the envelopes.
 pub(crate) struct Pool {
     pub(crate) room: Arc<Waiters>,
+    pub(crate) reserve: Reserve,
 }
 
 /// Knows no names.
 pub(crate) struct Directory;
 
 impl Shared {
+    /// Of a system whose pool has no reserve.
     pub(crate) fn new() -> Arc<Self> {
+        Self::with(0)
+    }
+
+    /// Of a system whose pool has the reserve of that capacity.
+    pub(crate) fn with(capacity: u32) -> Arc<Self> {
         Arc::new(Shared {
             pool: Arc::new(Pool {
                 room: Arc::new(Waiters::new()),
+                reserve: Reserve::of(capacity),
             }),
             waits: Arc::default(),
             directory: Directory,
@@ -46,12 +55,6 @@ impl Shared {
 
     pub(crate) fn current(&self) -> SeatId {
         self.me
-    }
-}
-
-impl Pool {
-    pub(crate) fn capacity(&self) -> u32 {
-        0
     }
 }
 

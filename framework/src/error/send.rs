@@ -10,7 +10,8 @@ use sync_wrapper::SyncWrapper;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Room {
-    /// Every envelope of the system's pool is in flight.
+    /// Every envelope of the system's pool that the receiver may have is in flight. The last sixteenth
+    /// is kept for subsystems that hold fewer messages than are left of it.
     Pool,
     /// The subsystem's own mailbox is at its capacity.
     Mailbox,
@@ -106,7 +107,7 @@ impl fmt::Display for SendError {
                 room: Room::Pool,
             } => write!(
                 f,
-                "no envelope is free for `{subsystem}`, all are in flight; try later, use `tell`, which waits, or enlarge the pool"
+                "no envelope is free for `{subsystem}`, all that it may have are in flight; try later, use `tell`, which waits, or enlarge the pool"
             ),
             SendError::Full {
                 subsystem,

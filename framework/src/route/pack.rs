@@ -167,7 +167,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         }
         let pool = post.pool;
         let lane = &*post.local.lane;
-        let Some(mut envelope) = pool.acquire(lane) else {
+        let Some(mut envelope) = pool.acquire(lane, post.seat) else {
             return Err(Refused::NoEnvelope);
         };
         if !Stored::<Parcel<M, A::Packed>>::INLINE {

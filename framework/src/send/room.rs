@@ -9,6 +9,7 @@ use super::{Failed, begin_wait};
 use crate::error::{Room, SendError, Undelivered};
 use crate::fate::{self, Point};
 use crate::mailbox::Seat;
+use crate::pool::reserve::Seeking;
 use crate::pool::waiters::{Place, Waiters};
 use crate::shared::Shared;
 use crate::sync::thread;
@@ -191,6 +192,8 @@ struct Queued {
     room: Room,
     seat: Arc<Seat>,
     place: Option<Place>,
+    /// Its place among those who wait for an envelope of the reserve.
+    seeking: Option<Seeking>,
     wait: Option<Wait>,
     /// It has been in a queue before, and so goes to the front.
     again: bool,
@@ -212,11 +215,16 @@ impl Queued {
             0 => None,
             me => Some(begin_wait(shared, me, what)?),
         };
+        let seeking = match room {
+            Room::Pool => shared.pool.reserve.join(&seat),
+            Room::Mailbox => None,
+        };
         Ok(Queued {
             shared: shared.clone(),
             room,
             seat,
             place: None,
+            seeking,
             wait,
             again,
             has_slept: false,
@@ -232,10 +240,12 @@ impl Queued {
 
     /// Makes sure of a place in the queue; true if it is a new one, so that there may be room.
     fn register(&mut self, waker: &Waker) -> bool {
+        let again = self.again;
+        let seeks = (self.seeking.as_mut()).is_some_and(|seeking| seeking.register(waker, again));
         if let Some(place) = self.place
             && self.waiters().renew(place, waker)
         {
-            return false;
+            return seeks;
         }
         let place = self.waiters().register(waker, self.again);
         self.place = Some(place);
@@ -256,8 +266,8 @@ impl Queued {
             .name_of(shared.current())
             .unwrap_or_else(|| "a subsystem".into());
         format!(
-            "`{me}` waits for an envelope, and all {} are with subsystems that wait for one too",
-            shared.pool.capacity()
+            "`{me}` waits for an envelope, and all that `{}` may have are with subsystems that wait for one too",
+            self.seat.name
         )
         .into()
     }
@@ -270,6 +280,9 @@ impl Drop for Queued {
         {
             // Woken, and perhaps without need of it: the wake-up is passed on.
             self.waiters().wake(1);
+        }
+        if let Some(seeking) = self.seeking.take() {
+            self.shared.pool.reserve.leave(seeking);
         }
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait.id);
