@@ -147,7 +147,7 @@ impl fmt::Display for StartError {
             StartError::BadSetting { setting, must_be } => {
                 write!(f, "`{setting}` must be {must_be}")
             }
-            StartError::Thread(error) => write!(f, "a thread could not be started: {error}"),
+            StartError::Thread(_) => write!(f, "a thread could not be started"),
         }
     }
 }
