@@ -306,23 +306,23 @@ async fn a_mount_or_an_unmount_that_is_refused_says_why() {
             system
                 .mount_with(named("far").thread(7), Work::default)
                 .await,
-            "there is no thread 7; the system has 1",
+            "`far`: there is no thread 7; the system has 1",
         ),
         (
             system
                 .mount_as("broken", || -> Work { panic!("{ON_PURPOSE}") })
                 .await,
-            "the subsystem could not be started: on purpose",
+            "`broken` could not be started: on purpose",
         ),
         (
             system.mount_with(below("nobody"), Work::default).await,
-            "no subsystem `nobody` is mounted to be the parent; mount it first (replicas have children one by one)",
+            "`work`: no subsystem `nobody` is mounted to be the parent; mount it first (replicas have children one by one)",
         ),
         (
             system
                 .mount_replicas_with(replicas, named("several"), Work::default)
                 .await,
-            "replicas are to be chosen by `{name}`, and no route has that capture",
+            "`several`: replicas are to be chosen by `{name}`, and no route has that capture",
         ),
         (
             system

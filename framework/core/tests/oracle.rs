@@ -7,7 +7,8 @@
 mod common;
 
 use mycelia_core::{
-    MAX_CAPTURES, MAX_NAME_LEN, MAX_PATH_LEN, MAX_SEGMENTS, PathRef, Pattern, Router, decode,
+    MAX_CAPTURES, MAX_FULL_NAME_LEN, MAX_NAME_LEN, MAX_PATH_LEN, MAX_SEGMENTS, PathRef, Pattern,
+    Router, decode,
 };
 use proptest::prelude::*;
 
@@ -58,12 +59,12 @@ fn naive_decode(segment: &str) -> Option<String> {
 
 fn is_name(name: &str) -> bool {
     let is_part = |part: &str| {
-        !part.is_empty()
+        (1..=MAX_NAME_LEN).contains(&part.len())
             && part
                 .chars()
                 .all(|char| char.is_ascii_alphanumeric() || "_.-".contains(char))
     };
-    name.len() <= MAX_NAME_LEN && name.split('/').all(is_part)
+    name.len() <= MAX_FULL_NAME_LEN && name.split('/').all(is_part)
 }
 
 /// The pieces of a path.

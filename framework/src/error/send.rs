@@ -61,6 +61,13 @@ pub enum SendError {
         /// The receiver.
         subsystem: Arc<str>,
     },
+    /// A setting was to be given a value that it can't have; nothing was sent.
+    BadSetting {
+        /// The setting.
+        setting: &'static str,
+        /// What it must be.
+        must_be: &'static str,
+    },
     /// The system has stopped, or is stopping.
     Stopped,
     /// Waiting would never have ended: everyone who could make room, or reply, waits for the sender.
@@ -121,6 +128,9 @@ impl fmt::Display for SendError {
                     f,
                     "`{subsystem}` is closed: it was unmounted or has stopped"
                 )
+            }
+            SendError::BadSetting { setting, must_be } => {
+                write!(f, "`{setting}` must be {must_be}")
             }
             SendError::Stopped => write!(f, "the system has stopped or is stopping"),
             SendError::WaitCycle { cycle } => write!(
