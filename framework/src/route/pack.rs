@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Due, Stamp};
 use crate::envelope::{Envelope, Parcel, Stored};
+use crate::error::CaptureError;
 use crate::extract::{Address, Extract};
 use crate::local::Local;
 use crate::mailbox::Seat;
@@ -23,6 +24,9 @@ pub(crate) trait Pack<M>: Send + Sync {
         address: &mut Address<'_>,
         post: &Post<'_>,
     ) -> Result<Posted, Refused>;
+
+    /// Parses the captures, and does nothing with them.
+    fn check(&self, address: &mut Address<'_>) -> Result<(), CaptureError>;
 
     /// How many captures the pattern has.
     fn captures(&self) -> usize;
@@ -212,6 +216,10 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
                 Err(Refused::Mailbox)
             }
         }
+    }
+
+    fn check(&self, address: &mut Address<'_>) -> Result<(), CaptureError> {
+        A::pack(address).map(drop)
     }
 
     fn captures(&self) -> usize {
