@@ -88,7 +88,7 @@ async fn main() -> anyhow::Result<()> {
 
     // An error of the handler reaches the asker as it is.
     let error = system.ask("bank://account", Withdraw(9)).await.unwrap_err();
-    println!("error:    {error}");
+    println!("error:    {error:#}");
     assert!(matches!(&error, AskError::Failed(e) if e.to_string() == "only 4 left"));
 
     // A panic fails that message alone; the factory makes the subsystem anew.
@@ -109,7 +109,7 @@ async fn main() -> anyhow::Result<()> {
     // bank asks branch, branch asks bank: the ask that would close the circle is refused.
     let error = anyhow::Error::from(system.ask("bank://total", Total).await.unwrap_err());
     println!("circle:   {}", error.root_cause());
-    assert!(error.to_string().contains("branch -> bank -> branch"));
+    assert!(format!("{error:#}").contains("branch -> bank -> branch"));
 
     let total = system.snapshot().total;
     println!("{total:?}");

@@ -166,7 +166,7 @@ impl Customers {
     async fn next(&mut self, _: Next, system: System) {
         match system.ask("orders://of/ada", Order { item: "tea" }).await {
             Ok(number) => println!("ada has order {number}"),
-            Err(error) => println!("ada has none: {error}"),
+            Err(error) => println!("ada has none: {error:#}"),
         }
     }
 }
@@ -190,8 +190,8 @@ async fn demo(system: &System) -> anyhow::Result<()> {
                 assert_eq!(*number, expected);
             }
             (Err(error), Err(expected)) => {
-                println!("{customer} has none: {error}");
-                assert!(error.to_string().ends_with(expected));
+                println!("{customer} has none: {error:#}");
+                assert!(format!("{error:#}").ends_with(expected));
             }
             _ => anyhow::bail!("{answered:?} instead of {answer:?}"),
         }

@@ -99,8 +99,9 @@ impl Context {
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
         let system = self.system.upgrade().ok_or(MountError::Stopped)?;
-        let kind = system.kind::<S>()?;
         let parent = Some(self.mounted.clone());
+        let kind = system.kind::<S>();
+        let kind = kind.map_err(|error| error.of(&options.name_below::<S>(parent.as_deref())))?;
         system.mount_below(parent, options, &kind, factory).await
     }
 

@@ -95,7 +95,9 @@ impl System {
         actor: Addr<A>,
         routes: impl FnOnce(&mut ActorRoutes<'_, A>),
     ) -> Result<(), MountError> {
-        let kind = self.new_kind(|table| routes(&mut ActorRoutes { table }))?;
+        let name: Arc<str> = name.into();
+        let kind = self.new_kind(|table| routes(&mut ActorRoutes { table }));
+        let kind = kind.map_err(|error| error.of(&name))?;
         let factory = move || Bridge {
             actor: actor.clone(),
         };

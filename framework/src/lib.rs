@@ -101,7 +101,7 @@ mod interop;
 #[cfg(feature = "test")]
 pub mod test;
 
-pub use address::AsPath;
+pub use address::{AsPath, Encoded, encode};
 pub use clock::{Clock, ClockHand, Stamp};
 pub use context::Context;
 pub use dead_letters::{DeadLetter, DeadLetterStream, DeadReason};

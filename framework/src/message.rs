@@ -4,6 +4,13 @@ use crate::priority::Priority;
 
 /// A typed message with the type of its reply. Derive it.
 ///
+/// A handler returns the reply, or a `Result` of it and any error type that converts into
+/// [`anyhow::Error`]: every `std::error::Error` that is `Send + Sync + 'static`, and `anyhow::Error`
+/// itself. The asker gets such an error as [`AskError::Failed`](crate::AskError::Failed) with its type
+/// kept; see [`AskError::failure`](crate::AskError::failure). Where a failure is an answer that every
+/// asker must deal with, make the `Result` the reply: `#[message(reply = Result<u64, Broke>)]`. That
+/// error counts as handled, and may be of any type that is `Send + 'static`.
+///
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;

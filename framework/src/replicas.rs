@@ -66,7 +66,7 @@ enum Spread {
 }
 
 impl Replicas {
-    /// `count` replicas, at least 1, that get messages in turn.
+    /// `count` replicas that get messages in turn. With none the mount is refused.
     pub fn round_robin(count: usize) -> Self {
         Self::new(count, Spread::RoundRobin)
     }
@@ -85,10 +85,7 @@ impl Replicas {
     }
 
     fn new(count: usize, spread: Spread) -> Self {
-        Replicas {
-            count: count.max(1),
-            spread,
-        }
+        Replicas { count, spread }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -110,7 +107,10 @@ impl Replicas {
             .map(|route| route.pattern.capture_names().position(|one| *one == **name))
             .collect();
         if keys.iter().all(Option::is_none) {
-            return Err(MountError::NoCapture { name: name.clone() });
+            return Err(MountError::NoCapture {
+                subsystem: Box::default(),
+                name: name.clone(),
+            });
         }
         Ok(Choice {
             by_load: false,

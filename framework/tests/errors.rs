@@ -109,7 +109,7 @@ async fn a_send_that_is_refused_says_why() {
     }
     assert_eq!(
         refused("work://hang"),
-        "no envelope is free for `work`, all are in flight; try later, use `tell`, which waits, or enlarge the pool"
+        "no envelope is free for `work`, all that it may have are in flight; try later, use `tell`, which waits, or enlarge the pool"
     );
 
     let _ = system.stop_within(SOON).await;
@@ -135,7 +135,7 @@ async fn an_ask_without_a_reply_says_why_and_whether_to_ask_again() {
         ),
         (
             system.ask("work://fail", Job).await,
-            "the handler of `errors::Job` failed: no paper",
+            "the handler of `errors::Job` failed",
             "Failed(no paper)",
             false,
         ),
@@ -180,6 +180,112 @@ async fn an_ask_without_a_reply_says_why_and_whether_to_ask_again() {
     }
 }
 
+/// An error of a handler's own.
+#[derive(Debug)]
+struct NoPaper {
+    tray: u8,
+}
+
+impl std::fmt::Display for NoPaper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tray {} is empty", self.tray)
+    }
+}
+
+impl Error for NoPaper {}
+
+/// Asks so many others first.
+#[derive(Message)]
+#[message(reply = u64)]
+struct Hop(usize);
+
+#[derive(Message)]
+#[message(reply = Result<u64, NoPaper>)]
+struct Print;
+
+#[derive(Subsystem)]
+struct Office(usize);
+
+#[routes]
+impl Office {
+    #[route("typed")]
+    fn typed(&mut self, _: Job) -> Result<u64, NoPaper> {
+        Err(NoPaper { tray: 3 })
+    }
+
+    #[route("reply")]
+    fn reply(&mut self, _: Print) -> Result<u64, NoPaper> {
+        Err(NoPaper { tray: 4 })
+    }
+
+    #[route("hop")]
+    async fn hop(&mut self, Hop(more): Hop, system: System) -> anyhow::Result<u64> {
+        let next = self.0 + 1;
+        Ok(match more {
+            0 => system.ask(format!("office-{next}://typed"), Job).await?,
+            _ => {
+                let path = format!("office-{next}://hop");
+                system.ask(path, Hop(more - 1)).await?
+            }
+        })
+    }
+}
+
+#[mycelia::test]
+async fn a_handler_s_error_keeps_its_type_through_any_number_of_hops() {
+    let _watch = watchdog();
+    let system = system(&Faults::with_seed(1), 64).await;
+    for number in 0..5 {
+        let name = format!("office-{number}");
+        system.mount_as(name, move || Office(number)).await.unwrap();
+    }
+    let direct = system.ask("office-0://typed", Job).await.unwrap_err();
+    assert_eq!(direct.failure::<NoPaper>().unwrap().tray, 3);
+    assert!(direct.failure::<std::fmt::Error>().is_none());
+    let source = direct.source().unwrap();
+    assert_eq!(source.downcast_ref::<NoPaper>().unwrap().tray, 3);
+    assert_eq!(
+        format!("{direct:#}"),
+        "the handler of `errors::Job` failed: tray 3 is empty"
+    );
+    for hops in 1..=3 {
+        let error = system.ask("office-0://hop", Hop(hops - 1)).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.failure::<NoPaper>().unwrap().tray, 3);
+        let whole = format!(
+            "{}the handler of `errors::Job` failed: tray 3 is empty",
+            "the handler of `errors::Hop` failed: ".repeat(hops)
+        );
+        assert_eq!(format!("{error:#}"), whole);
+
+        let error = anyhow::Error::from(error);
+        let found = error.chain().find_map(|cause| cause.downcast_ref());
+        let NoPaper { tray: 3 } = found.unwrap() else {
+            panic!("{error:?}");
+        };
+        // Each part is told once, from the outside in.
+        assert_eq!(format!("{error:#}"), whole);
+        assert_eq!(error.chain().count(), hops + 2);
+        let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
+        assert_eq!(causes.join(": "), whole);
+    }
+    // What nobody asked for is told once too.
+    system.tell("office-0://hop", Hop(0)).await.unwrap();
+    until("it is a dead letter", || {
+        system.snapshot().dead_letters == 1
+    })
+    .await;
+    let letter = system.snapshot().last_dead_letters[0].to_string();
+    assert!(
+        letter.contains(" failed: the handler of `errors::Job` failed: tray 3 is empty (trace"),
+        "{letter}"
+    );
+    // An error that is the reply is an answer.
+    let replied = system.ask("office-0://reply", Print).await.unwrap();
+    assert_eq!(replied.unwrap_err().tray, 4);
+    system.stop().await.unwrap();
+}
+
 #[mycelia::test]
 async fn a_mount_or_an_unmount_that_is_refused_says_why() {
     let _watch = watchdog();
@@ -200,23 +306,23 @@ async fn a_mount_or_an_unmount_that_is_refused_says_why() {
             system
                 .mount_with(named("far").thread(7), Work::default)
                 .await,
-            "there is no thread 7; the system has 1",
+            "`far`: there is no thread 7; the system has 1",
         ),
         (
             system
                 .mount_as("broken", || -> Work { panic!("{ON_PURPOSE}") })
                 .await,
-            "the subsystem could not be started: on purpose",
+            "`broken` could not be started: on purpose",
         ),
         (
             system.mount_with(below("nobody"), Work::default).await,
-            "no subsystem `nobody` is mounted to be the parent; mount it first (replicas have children one by one)",
+            "`work`: no subsystem `nobody` is mounted to be the parent; mount it first (replicas have children one by one)",
         ),
         (
             system
                 .mount_replicas_with(replicas, named("several"), Work::default)
                 .await,
-            "replicas are to be chosen by `{name}`, and no route has that capture",
+            "`several`: replicas are to be chosen by `{name}`, and no route has that capture",
         ),
         (
             system

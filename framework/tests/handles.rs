@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{quiet, watchdog};
+use common::{ON_PURPOSE, quiet, quiet_panics, watchdog};
 use mycelia::prelude::*;
 use mycelia::{AskError, OWN_BOOKS, SendError};
 
@@ -63,6 +63,96 @@ async fn a_handle_to_a_path_keeps_its_captures_and_its_query_over_a_mount_of_ano
     system.mount(OtherShop::default).await.unwrap();
     let shown = item.ask(Show).await.unwrap();
     assert_eq!(shown.as_deref(), Some("other color=red"));
+    system.stop().await.unwrap();
+}
+
+/// A capture whose parser is up to something.
+struct Sly;
+
+impl std::str::FromStr for Sly {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "panic" => panic!("{ON_PURPOSE}"),
+            "again" => {
+                // Back into the system, on whose behalf it runs.
+                let system = SYSTEM.with_borrow(|system| system.clone().unwrap());
+                system.route::<Show>("sly://it/7").unwrap();
+                system.try_tell("sly://it/7", Show).unwrap();
+                Ok(Sly)
+            }
+            text => text.parse::<u64>().map(|_| Sly),
+        }
+    }
+}
+
+thread_local! {
+    static SYSTEM: std::cell::RefCell<Option<System>> = const { std::cell::RefCell::new(None) };
+}
+
+#[derive(Subsystem, Default)]
+#[subsystem(name = "sly")]
+struct SlyShop;
+
+#[routes]
+impl SlyShop {
+    #[route("it/{id}")]
+    fn it(&mut self, _: Show, Path(_): Path<Sly>) -> Option<String> {
+        None
+    }
+}
+
+#[mycelia::test]
+async fn a_path_whose_capture_does_not_parse_resolves_to_no_handle() {
+    let _watch = watchdog();
+    let system = system().await;
+    system.mount(Shop::default).await.unwrap();
+    let replicas = mycelia::Replicas::round_robin(2);
+    let options = MountOptions::new().name("shops");
+    system
+        .mount_replicas_with(replicas, options, Shop::default)
+        .await
+        .unwrap();
+    for name in ["shop", "shops", "shops/1"] {
+        let refused = system.route::<Show>(format!("{name}://items/seven"));
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(&refused, SendError::BadCapture { .. }),
+            "{refused:?}"
+        );
+        let text =
+            "://items/{id}`: capture 0, `seven`, is not a `u64`: invalid digit found in string";
+        assert_eq!(refused.to_string(), format!("`{name}{text}"));
+        system.route::<Show>(format!("{name}://items/7")).unwrap();
+        // Captures that are given later are looked at later.
+        system
+            .route::<Show>(format!("{name}://items/{{id}}"))
+            .unwrap();
+    }
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_parser_that_panics_or_comes_back_while_a_handle_is_resolved_hurts_nobody() {
+    quiet_panics();
+    let _watch = watchdog();
+    let system = system().await;
+    system.mount(SlyShop::default).await.unwrap();
+    let resolve = |path: &str| {
+        let call = std::panic::AssertUnwindSafe(|| system.route::<Show>(path).map(drop));
+        std::panic::catch_unwind(call)
+    };
+    for _ in 0..3 {
+        assert!(resolve("sly://it/panic").is_err());
+        SYSTEM.set(Some(system.clone()));
+        assert_eq!(resolve("sly://it/again").unwrap(), Ok(()));
+        SYSTEM.set(None);
+        assert_eq!(resolve("sly://it/7").unwrap(), Ok(()));
+    }
+    let total = quiet(&system).await;
+    assert_eq!((total.sent, total.handled), (3, 3));
+    system.unmount("sly").await.unwrap();
     system.stop().await.unwrap();
 }
 

@@ -122,7 +122,7 @@ async fn a_start_that_panics_at_once_or_later_fails_the_mount() {
         system.mount(move || Plain(plain.clone())).await,
         system.mount(move || Waiting(waiting.clone())).await,
     ] {
-        let Err(MountError::StartFailed { message }) = mounted else {
+        let Err(MountError::StartFailed { message, .. }) = mounted else {
             panic!("{mounted:?}");
         };
         assert!(message.contains(ON_PURPOSE), "{message}");
@@ -197,7 +197,7 @@ async fn start_fails<S: Routes>(
     factory: impl Fn() -> S + Send + 'static,
 ) -> String {
     let mounted = system.mount(factory).await;
-    let Err(MountError::StartFailed { message }) = mounted else {
+    let Err(MountError::StartFailed { message, .. }) = mounted else {
         panic!("{mounted:?}");
     };
     assert!(system.snapshot().subsystems.is_empty());

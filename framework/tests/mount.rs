@@ -253,6 +253,123 @@ async fn a_name_that_can_t_be_in_a_path_is_refused() {
 }
 
 #[mycelia::test]
+async fn each_part_of_a_child_s_name_may_have_64_bytes_and_the_text_says_which_limit_is_broken() {
+    let _watch = watchdog();
+    let (system, _) = system(1).await;
+    let part = |letter: &str| letter.repeat(64);
+    let mut parent = part("a");
+    system.mount_as(&*parent, First::default).await.unwrap();
+    for letter in ["b", "c", "d", "e", "f", "g"] {
+        let below = MountOptions::new().parent(&*parent).name(part(letter));
+        system.mount_with(below, First::default).await.unwrap();
+        parent = format!("{parent}/{}", part(letter));
+    }
+    let path = format!("{parent}://who/1");
+    assert_eq!(system.ask(path, Who).await.unwrap(), "first");
+    let texts = [
+        (
+            MountOptions::new().name("x".repeat(65)),
+            format!("`{0}` can't be the name of a subsystem; `{0}` has 65 bytes, at most 64 are allowed", "x".repeat(65)),
+        ),
+        (
+            MountOptions::new().parent(part("a")).name("x".repeat(65)),
+            format!("`{1}/{0}` can't be the name of a subsystem; `{0}` has 65 bytes, at most 64 are allowed", "x".repeat(65), part("a")),
+        ),
+        (
+            MountOptions::new().parent(&*parent).name(part("h")),
+            format!("`{parent}/{}` can't be the name of a subsystem; with its parents' names it has 519 bytes, at most 512 are allowed", part("h")),
+        ),
+        (
+            MountOptions::new().name("a/b"),
+            "`a/b` can't be the name of a subsystem; leave out the `/`, and mount it below its parent with `MountOptions::parent`".to_owned(),
+        ),
+        (
+            MountOptions::new().name("a b"),
+            "`a b` can't be the name of a subsystem; use 1 to 64 of the characters A-Z a-z 0-9 _ . -".to_owned(),
+        ),
+    ];
+    for (options, text) in texts {
+        let refused = system.mount_with(options, First::default).await;
+        assert_eq!(refused.unwrap_err().to_string(), text);
+    }
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn what_was_not_mounted_is_named_in_the_error() {
+    let _watch = watchdog();
+    let (system, _) = system(1).await;
+    system.mount_as("top", First::default).await.unwrap();
+    let below = |name: &str| MountOptions::new().parent("top").name(name);
+    let refused = |result: Result<(), MountError>| {
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains("`top/it`"), "{error}");
+        error
+    };
+    let stateful = system.mount_with(below("it"), Stateful::default).await;
+    refused(stateful);
+    let all = [below("one"), below("it")];
+    let made = Arc::new(AtomicU64::new(0));
+    let second_panics = move || match made.fetch_add(1, Ordering::Relaxed) {
+        0 => First,
+        _ => panic!("{ON_PURPOSE}"),
+    };
+    let panics = system.mount_all(all, second_panics).await;
+    assert!(matches!(refused(panics), MountError::StartFailed { .. }));
+    let far = system
+        .mount_with(below("it").thread(9), First::default)
+        .await;
+    refused(far);
+    let replicas = mycelia::Replicas::by_capture(2, "nothing");
+    let lost = system
+        .mount_replicas_with(replicas, below("it"), First::default)
+        .await;
+    refused(lost);
+    let own = MountOptions::new().parent("nobody").name("it");
+    let orphan = system.mount_with(own, First::default).await.unwrap_err();
+    assert!(orphan.to_string().contains("`it`"), "{orphan}");
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn options_that_can_t_be_are_refused_and_not_changed_in_silence() {
+    let _watch = watchdog();
+    let (system, _) = system(1).await;
+    let bad = |setting| {
+        Err(MountError::BadSetting {
+            subsystem: "it".into(),
+            setting,
+            must_be: "at least 1",
+        })
+    };
+    let it = || MountOptions::new().name("it");
+    for (options, setting) in [(it().capacity(0), "capacity"), (it().weight(0), "weight")] {
+        let mounted = system.mount_with(options.clone(), First::default).await;
+        assert_eq!(mounted, bad(setting));
+        let all = system.mount_all([options.clone()], First::default).await;
+        assert_eq!(all, bad(setting));
+        let replicas = mycelia::Replicas::round_robin(2);
+        let several = system
+            .mount_replicas_with(replicas, options, First::default)
+            .await;
+        assert_eq!(several, bad(setting));
+    }
+    let none = mycelia::Replicas::least_loaded(0);
+    let several = system.mount_replicas_with(none, it(), First::default).await;
+    assert_eq!(several, bad("replicas"));
+    assert!(system.snapshot().subsystems.is_empty());
+    system
+        .mount_with(it().capacity(1), First::default)
+        .await
+        .unwrap();
+    let refused = system.set_capacity("it", 0).unwrap_err();
+    assert_eq!(refused.to_string(), "`capacity` must be at least 1");
+    assert!(!refused.is_retryable());
+    assert_eq!(system.ask("it://who/1", Who).await.unwrap(), "first");
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
 async fn a_factory_that_panics_mounts_nothing() {
     let _watch = watchdog();
     let (system, _) = system(1).await;
@@ -261,7 +378,8 @@ async fn a_factory_that_panics_mounts_nothing() {
             .mount(|| -> First { panic!("not made {ON_PURPOSE}") })
             .await;
         let message = format!("not made {ON_PURPOSE}").into();
-        assert_eq!(refused, Err(MountError::StartFailed { message }));
+        let subsystem = "service".into();
+        assert_eq!(refused, Err(MountError::StartFailed { subsystem, message }));
         assert!(system.snapshot().subsystems.is_empty());
     }
     // The name is free, the thread alive.
@@ -278,6 +396,7 @@ async fn a_thread_that_the_system_does_not_have_is_refused() {
     assert_eq!(
         refused,
         Err(MountError::NoThread {
+            subsystem: "service".into(),
             thread: 2,
             threads: 2
         })
@@ -334,7 +453,10 @@ async fn a_subsystem_whose_state_is_missing_is_refused_when_it_is_mounted() {
     let _watch = watchdog();
     let (system, _) = system(1).await;
     match system.mount(Stateful::default).await {
-        Err(MountError::NoState { state }) => assert!(state.ends_with("Missing")),
+        Err(MountError::NoState { subsystem, state }) => {
+            assert_eq!(&*subsystem, "stateful");
+            assert!(state.ends_with("Missing"));
+        }
         other => panic!("{other:?}"),
     }
     system.stop().await.unwrap();

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 
 use common::{quiet, watchdog};
+use mycelia::encode;
 use mycelia::prelude::*;
 
 #[derive(Message)]
@@ -127,6 +128,91 @@ async fn more_paths_than_are_remembered_all_lead_where_they_say() {
             }
         }
     }
+    system.stop().await.unwrap();
+}
+
+/// Answers with all that it knows of its path.
+#[derive(Subsystem, Default)]
+struct Users;
+
+#[routes]
+impl Users {
+    #[route("by/{id}")]
+    fn by(&mut self, _: Read, Path(id): Path<String>, Query(query): Query) -> String {
+        format!("{id:?} {query:?}")
+    }
+
+    #[route("by/{id}/of/{other}")]
+    fn of(
+        &mut self,
+        _: Read,
+        Path(id): Path<String>,
+        Path(other): Path<String>,
+        Query(query): Query,
+    ) -> String {
+        format!("{id:?} {other:?} {query:?}")
+    }
+
+    #[route("number/{id}")]
+    fn number(&mut self, _: Read, Path(id): Path<u64>, Query(query): Query) -> String {
+        format!("{id} {query:?}")
+    }
+}
+
+/// What comes from outside, well meant or not.
+const FROM_OUTSIDE: [&str; 16] = [
+    "7",
+    "007",
+    "+7",
+    "7?x",
+    "7%3Fx",
+    "7%253Fx",
+    "7/x",
+    "7%2Fx",
+    "../7",
+    "{id}",
+    "{*id}",
+    "%",
+    "a b#c",
+    "://",
+    "é🦀\u{0}\n",
+    "7&y=1",
+];
+
+#[mycelia::test]
+async fn text_from_outside_is_one_capture_and_nothing_else() {
+    let _watch = watchdog();
+    let system = System::builder().threads(1).start().await.unwrap();
+    system.mount(Users::default).await.unwrap();
+    let by = system.route::<Read>("users://by/{id}").unwrap();
+    for text in FROM_OUTSIDE {
+        let expected = format!("{text:?} None");
+        let path = format!("users://by/{}", encode(text));
+        // Twice: the second time the thread remembers the path.
+        for _ in 0..2 {
+            assert_eq!(system.ask(&*path, Read).await.unwrap(), expected, "{path}");
+        }
+        let fixed = system.route::<Read>(&*path).unwrap();
+        assert_eq!(fixed.ask(Read).await.unwrap(), expected, "{path}");
+        assert_eq!(by.at(text).ask(Read).await.unwrap(), expected);
+        for other in FROM_OUTSIDE {
+            let path = format!("users://by/{}/of/{}?q", encode(text), encode(other));
+            let expected = format!("{text:?} {other:?} Some(\"q\")");
+            assert_eq!(system.ask(&*path, Read).await.unwrap(), expected, "{path}");
+        }
+        // A number is what it says, or the send fails; no part of a text is a number.
+        let path = format!("users://number/{}", encode(text));
+        let asked = system.ask(&*path, Read).await;
+        match text.parse::<u64>() {
+            Ok(number) => assert_eq!(asked.unwrap(), format!("{number} None")),
+            Err(_) => assert!(asked.is_err(), "{path}: {asked:?}"),
+        }
+    }
+    // What was encoded already is not decoded twice.
+    let asked = system.ask("users://number/7%3Fx", Read).await;
+    assert!(asked.is_err(), "{asked:?}");
+    let text = system.ask("users://by/7%3Fx", Read).await.unwrap();
+    assert_eq!(text, "\"7?x\" None");
     system.stop().await.unwrap();
 }
 

@@ -174,7 +174,7 @@ async fn a_start_that_fails_fails_the_mount_and_leaves_the_name_free() {
     } = fixture().await;
     orders.good_starts.store(0, Ordering::Relaxed);
     let failed = system.mount(Node::default).await;
-    let Err(MountError::StartFailed { message }) = failed else {
+    let Err(MountError::StartFailed { message, .. }) = failed else {
         panic!("{failed:?}");
     };
     assert_eq!(&*message, "no more starts");

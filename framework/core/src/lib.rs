@@ -29,7 +29,7 @@ mod literals;
 mod router;
 
 pub use captures::{Captures, Spans};
-pub use path::{MAX_NAME_LEN, PathError, PathRef, Segments, check_name};
+pub use path::{MAX_FULL_NAME_LEN, MAX_NAME_LEN, PathError, PathRef, Segments, check_name};
 pub use pattern::{MAX_CAPTURES, Pattern, PatternError, Segment};
 pub use router::{Ambiguous, Match, Router};
 pub use text::{MAX_PATH_LEN, MAX_SEGMENTS, decode, encode};

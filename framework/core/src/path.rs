@@ -10,8 +10,11 @@ use std::fmt;
 
 use crate::text::{self, MAX_PATH_LEN, MAX_SEGMENTS};
 
-/// The most bytes the name of a subsystem may have.
+/// The most bytes the own name of a subsystem may have.
 pub const MAX_NAME_LEN: usize = 64;
+
+/// The most bytes the name of a subsystem may have with the names of its parents before it.
+pub const MAX_FULL_NAME_LEN: usize = 512;
 
 const SEPARATOR: &[u8] = b"://";
 
@@ -29,10 +32,20 @@ pub enum PathError {
     },
     /// The text holds no `://`.
     NoScheme,
-    /// The name is empty, too long, or holds a byte that no name may hold.
+    /// The name is empty, or holds a byte that no name may hold.
     BadName {
         /// Where the name stops being one.
         at: usize,
+    },
+    /// A part of the name is longer than [`MAX_NAME_LEN`] bytes.
+    LongName {
+        /// Where the part starts.
+        at: usize,
+    },
+    /// All parts of the name together are longer than [`MAX_FULL_NAME_LEN`] bytes.
+    LongFullName {
+        /// The length in bytes.
+        len: usize,
     },
     /// Two `/` follow each other, or one stands first or last.
     EmptySegment {
@@ -71,6 +84,16 @@ impl fmt::Display for PathError {
                 f,
                 "the subsystem's name ends wrongly at byte {at}, use 1 to {MAX_NAME_LEN} ASCII \
                  letters, digits, `_`, `.` and `-`, with single `/` between parts"
+            ),
+            Self::LongName { at } => write!(
+                f,
+                "the part of the subsystem's name at byte {at} is longer than {MAX_NAME_LEN} bytes, \
+                 shorten it"
+            ),
+            Self::LongFullName { len } => write!(
+                f,
+                "the subsystem's name has {len} bytes with its parents' names, at most \
+                 {MAX_FULL_NAME_LEN} are allowed"
             ),
             Self::EmptySegment { at } => {
                 write!(f, "the segment at byte {at} is empty, remove a `/`")
@@ -141,7 +164,8 @@ impl<'a> PathRef<'a> {
         }
         let name_end = match scan_name(bytes) {
             Ok(end) if bytes[end..].starts_with(SEPARATOR) => end,
-            Ok(at) | Err(at) => return Err(name_error(text, at)),
+            Ok(at) => return Err(name_error(text, PathError::BadName { at })),
+            Err(error) => return Err(name_error(text, error)),
         };
 
         let start = name_end + SEPARATOR.len();
@@ -310,11 +334,13 @@ impl std::iter::FusedIterator for Segments<'_> {}
 
 /// Checks a text that shall be the name of a subsystem.
 ///
-/// A name has 1 to [`MAX_NAME_LEN`] bytes: ASCII letters, digits, `_`, `.` and
-/// `-`, in parts with a single `/` between them.
+/// A name has parts of 1 to [`MAX_NAME_LEN`] bytes, the own name and before it
+/// those of the parents: ASCII letters, digits, `_`, `.` and `-`, with a single
+/// `/` between the parts. The whole has at most [`MAX_FULL_NAME_LEN`] bytes.
 ///
 /// # Errors
-/// [`PathError::BadName`] with the byte at which the text stops being a name.
+/// [`PathError::BadName`] with the byte at which the text stops being a name;
+/// [`PathError::LongName`] or [`PathError::LongFullName`] if it is too long.
 ///
 /// # Examples
 /// ```
@@ -327,13 +353,14 @@ impl std::iter::FusedIterator for Segments<'_> {}
 pub fn check_name(name: &str) -> Result<(), PathError> {
     match scan_name(name.as_bytes()) {
         Ok(end) if end == name.len() => Ok(()),
-        Ok(at) | Err(at) => Err(PathError::BadName { at }),
+        Ok(at) => Err(PathError::BadName { at }),
+        Err(error) => Err(error),
     }
 }
 
-/// Finds the end of the name that the bytes start with, or where it goes wrong.
+/// Finds the end of the name that the bytes start with.
 #[inline]
-fn scan_name(bytes: &[u8]) -> Result<usize, usize> {
+fn scan_name(bytes: &[u8]) -> Result<usize, PathError> {
     let mut part = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -341,23 +368,36 @@ fn scan_name(bytes: &[u8]) -> Result<usize, usize> {
             if byte != b'/' {
                 break;
             }
-            if at == part {
-                return Err(at);
+            if at == part || at - part > MAX_NAME_LEN {
+                return Err(part_error(part, at));
             }
             part = at + 1;
         }
         at += 1;
     }
-    if at > MAX_NAME_LEN {
-        return Err(MAX_NAME_LEN);
+    if at == part || at - part > MAX_NAME_LEN {
+        return Err(part_error(part, at));
     }
-    if at == part { Err(at) } else { Ok(at) }
+    if at > MAX_FULL_NAME_LEN {
+        return Err(PathError::LongFullName { len: at });
+    }
+    Ok(at)
+}
+
+/// What is wrong with the part of a name that starts and ends there.
+#[cold]
+fn part_error(part: usize, end: usize) -> PathError {
+    if end == part {
+        PathError::BadName { at: part }
+    } else {
+        PathError::LongName { at: part }
+    }
 }
 
 #[cold]
-fn name_error(text: &str, at: usize) -> PathError {
+fn name_error(text: &str, error: PathError) -> PathError {
     if text.contains("://") {
-        PathError::BadName { at }
+        error
     } else {
         PathError::NoScheme
     }

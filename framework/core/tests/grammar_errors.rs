@@ -93,7 +93,7 @@ fn a_malformed_name_is_refused() {
     path_fails("a?b://x", PathError::BadName { at: 1 });
     path_fails(
         &format!("{}://x", "n".repeat(65)),
-        PathError::BadName { at: 64 },
+        PathError::LongName { at: 0 },
     );
     assert!(PathRef::parse(&format!("{}://x", "n".repeat(64))).is_ok());
 }
@@ -104,7 +104,23 @@ fn a_name_alone_follows_the_same_rules() {
     assert_eq!(check_name(&"n".repeat(64)), Ok(()));
     assert_eq!(
         check_name(&"n".repeat(65)),
-        Err(PathError::BadName { at: 64 })
+        Err(PathError::LongName { at: 0 })
+    );
+    let nested = |parts: usize| vec!["n".repeat(64); parts].join("/");
+    assert_eq!(check_name(&nested(7)), Ok(()));
+    assert_eq!(
+        check_name(&format!("{}/{}", nested(2), "n".repeat(65))),
+        Err(PathError::LongName { at: 130 })
+    );
+    assert_eq!(
+        check_name(&nested(8)),
+        Err(PathError::LongFullName { len: 519 })
+    );
+    assert_eq!(check_name(&nested(8)[..512]), Ok(()));
+    // Any characters after a part that is too long: the first fault is told.
+    assert_eq!(
+        check_name(&format!("{}/a b", "n".repeat(65))),
+        Err(PathError::LongName { at: 0 })
     );
     for (name, at) in [("", 0), ("a/", 2), ("a//b", 2), ("/a", 0), ("a://", 1)] {
         assert_eq!(check_name(name), Err(PathError::BadName { at }), "{name:?}");

@@ -7,7 +7,8 @@
 mod common;
 
 use mycelia_core::{
-    MAX_CAPTURES, MAX_NAME_LEN, MAX_PATH_LEN, MAX_SEGMENTS, PathRef, Pattern, Router, decode,
+    MAX_CAPTURES, MAX_FULL_NAME_LEN, MAX_NAME_LEN, MAX_PATH_LEN, MAX_SEGMENTS, PathRef, Pattern,
+    Router, decode, encode,
 };
 use proptest::prelude::*;
 
@@ -58,12 +59,12 @@ fn naive_decode(segment: &str) -> Option<String> {
 
 fn is_name(name: &str) -> bool {
     let is_part = |part: &str| {
-        !part.is_empty()
+        (1..=MAX_NAME_LEN).contains(&part.len())
             && part
                 .chars()
                 .all(|char| char.is_ascii_alphanumeric() || "_.-".contains(char))
     };
-    name.len() <= MAX_NAME_LEN && name.split('/').all(is_part)
+    name.len() <= MAX_FULL_NAME_LEN && name.split('/').all(is_part)
 }
 
 /// The pieces of a path.
@@ -220,6 +221,43 @@ fn check_path(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Encoded, a text is one segment, and creates no name, no other segment and no query; beside others too.
+fn check_encoded(text: &str) -> Result<(), TestCaseError> {
+    let encoded = encode(text);
+    prop_assert_eq!(decode(&encoded), text);
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut router = Router::new();
+    router
+        .insert(Pattern::parse("users/{id}").unwrap(), 1)
+        .unwrap();
+    router
+        .insert(Pattern::parse("users/{id}/{*more}").unwrap(), 2)
+        .unwrap();
+    router
+        .insert(Pattern::parse("users/7").unwrap(), 3)
+        .unwrap();
+    for (before, after, value, query) in [
+        ("api://users/", "", 1, None),
+        ("api://users/", "?x=1", 1, Some("x=1")),
+        ("api://users/", "/a/b", 2, None),
+    ] {
+        let path = format!("{before}{encoded}{after}");
+        let path = PathRef::parse(&path).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(path.name(), "api");
+        prop_assert_eq!(path.query(), query);
+        let found = router.find(&path).expect("it has that many segments");
+        let value = if text == "7" && value == 1 { 3 } else { value };
+        prop_assert_eq!(*found.value, value);
+        if value != 3 {
+            let capture = found.captures.get(0);
+            prop_assert_eq!(capture.as_deref(), Some(text));
+        }
+    }
+    Ok(())
+}
+
 fn check_pattern(text: &str) -> Result<(), TestCaseError> {
     let expected = naive_pattern(text);
     let Ok(pattern) = Pattern::parse(text) else {
@@ -322,6 +360,13 @@ proptest! {
         let patterns: Vec<String> = table.iter().map(pattern).collect();
         let steps = text_of(&steps, STEPS);
         check_routes(&patterns, &format!("a://{}", steps.trim_start_matches('/')))?;
+    }
+
+    /// Texts made of what has a meaning in a path, and any others.
+    #[test]
+    fn any_text_encoded_is_one_segment_that_means_the_text(choices in choices(12), any in ".{0,20}") {
+        check_encoded(&text_of(&choices, PIECES))?;
+        check_encoded(&any)?;
     }
 }
 

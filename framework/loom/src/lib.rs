@@ -59,6 +59,7 @@ mod word;
 #[path = "../../src/pool"]
 mod pool {
     pub(crate) mod lane;
+    pub(crate) mod reserve;
     pub(crate) mod stack;
     pub(crate) mod waiters;
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::deferred::DeferredWakes;
 use crate::mailbox::SeatId;
+use crate::pool::reserve::Reserve;
 use crate::pool::waiters::Waiters;
 use crate::waits::Waits;
 
@@ -19,17 +20,25 @@ pub(crate) struct Shared {
 pub(crate) struct Pool {
     pub(crate) room: Arc<Waiters>,
     pub(crate) deferred: Arc<DeferredWakes>,
+    pub(crate) reserve: Reserve,
 }
 
 /// Knows no names.
 pub(crate) struct Directory;
 
 impl Shared {
+    /// Of a system whose pool has no reserve.
     pub(crate) fn new() -> Arc<Self> {
+        Self::with(0)
+    }
+
+    /// Of a system whose pool has the reserve of that capacity.
+    pub(crate) fn with(capacity: u32) -> Arc<Self> {
         Arc::new(Shared {
             pool: Arc::new(Pool {
                 room: Arc::new(Waiters::new()),
                 deferred: Arc::default(),
+                reserve: Reserve::of(capacity, Arc::default()),
             }),
             waits: Arc::default(),
             directory: Directory,
@@ -60,10 +69,6 @@ impl Shared {
 impl Pool {
     pub(crate) fn wake_next(&self) {
         self.room.wake(1, &self.deferred);
-    }
-
-    pub(crate) fn capacity(&self) -> u32 {
-        0
     }
 }
 

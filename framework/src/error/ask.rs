@@ -7,11 +7,14 @@ use std::time::Duration;
 use super::Undelivered;
 
 /// Why an ask has no reply.
+///
+/// The handler's own error is the [`source`](std::error::Error::source), and is not in the text: `{error:#}`
+/// writes the text with all its causes. [`failure`](Self::failure) finds an error of a given type there.
 #[non_exhaustive]
 pub enum AskError<M> {
     /// The message was not accepted; it is handed back.
     Undelivered(Undelivered<M>),
-    /// The handler returned an error.
+    /// The handler returned an error; here it is.
     Failed(anyhow::Error),
     /// The handler panicked; its subsystem has been restarted.
     Panicked {
@@ -49,6 +52,64 @@ impl<M> AskError<M> {
             AskError::Dropped { .. } => true,
             _ => false,
         }
+    }
+
+    /// The error of type `E` among the causes of a handler's failure. It is found through any number of
+    /// handlers that asked each other and passed the error on with `?`.
+    ///
+    /// In an [`anyhow::Error`] look through its [`chain`](anyhow::Error::chain) for it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use mycelia::prelude::*;
+    /// #[derive(Debug)]
+    /// struct Broke {
+    ///     left: u64,
+    /// }
+    /// # impl std::fmt::Display for Broke {
+    /// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// #         write!(f, "only {} left", self.left)
+    /// #     }
+    /// # }
+    ///
+    /// impl std::error::Error for Broke {}
+    ///
+    /// #[derive(Message)]
+    /// #[message(reply = u64)]
+    /// struct Withdraw(u64);
+    ///
+    /// #[derive(Subsystem, Default)]
+    /// struct Bank;
+    ///
+    /// #[routes]
+    /// impl Bank {
+    ///     #[route("withdraw")]
+    ///     fn withdraw(&mut self, _: Withdraw) -> Result<u64, Broke> {
+    ///         Err(Broke { left: 4 })
+    ///     }
+    /// }
+    ///
+    /// # #[mycelia::main]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let system = System::builder().threads(1).start().await?;
+    /// # system.mount(Bank::default).await?;
+    /// let error = system.ask("bank://withdraw", Withdraw(9)).await.unwrap_err();
+    /// assert_eq!(error.failure::<Broke>().unwrap().left, 4);
+    /// assert!(format!("{error:#}").ends_with("Withdraw` failed: only 4 left"));
+    ///
+    /// // The same after it has become an `anyhow::Error`, perhaps in the handler of another subsystem.
+    /// let error = anyhow::Error::from(error);
+    /// let broke = error.chain().find_map(|cause| cause.downcast_ref::<Broke>());
+    /// assert_eq!(broke.unwrap().left, 4);
+    /// # Ok(()) }
+    /// ```
+    pub fn failure<E: std::error::Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        let AskError::Failed(error) = self else {
+            return None;
+        };
+        let in_chain = || error.chain().find_map(|cause| cause.downcast_ref());
+        // What was given as a context is no link of the chain.
+        error.downcast_ref().or_else(in_chain)
     }
 }
 
@@ -93,7 +154,10 @@ impl<M> fmt::Display for AskError<M> {
         let name = std::any::type_name::<M>();
         match self {
             AskError::Undelivered(undelivered) => undelivered.fmt(f),
-            AskError::Failed(error) => write!(f, "the handler of `{name}` failed: {error}"),
+            AskError::Failed(error) if f.alternate() => {
+                write!(f, "the handler of `{name}` failed: {error:#}")
+            }
+            AskError::Failed(_) => write!(f, "the handler of `{name}` failed"),
             AskError::Panicked { subsystem, message } => write!(
                 f,
                 "the handler of `{name}` in `{subsystem}` panicked: {message}"
@@ -120,8 +184,7 @@ impl<M> fmt::Display for AskError<M> {
 impl<M> std::error::Error for AskError<M> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // The text of the handler's own error stands in ours; its causes do not.
-            AskError::Failed(error) => error.source(),
+            AskError::Failed(error) => Some(error.as_ref()),
             _ => None,
         }
     }

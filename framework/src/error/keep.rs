@@ -2,9 +2,14 @@
 
 use std::fmt;
 
-use mycelia_core::{Ambiguous, PatternError};
+use mycelia_core::{
+    Ambiguous, MAX_FULL_NAME_LEN, MAX_NAME_LEN, PathError, PatternError, check_name,
+};
 
 /// Why a subsystem was not mounted.
+///
+/// It names the subsystem, with its parents' names before its own; of several that were to be mounted
+/// at once the first that is at fault, or what they share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MountError {
@@ -13,22 +18,41 @@ pub enum MountError {
         /// The name.
         name: Box<str>,
     },
-    /// The name can't be the scheme of a path.
+    /// The name can't be the scheme of a path: it has a character that no name may have, or it is too
+    /// long. The text says which.
     BadName {
         /// The name.
         name: Box<str>,
     },
+    /// An option has a value that it can't have.
+    BadSetting {
+        /// The subsystem.
+        subsystem: Box<str>,
+        /// The option.
+        setting: &'static str,
+        /// What it must be.
+        must_be: &'static str,
+    },
     /// A pattern has a mistake.
     BadPattern {
+        /// The subsystem.
+        subsystem: Box<str>,
         /// The pattern.
         pattern: Box<str>,
         /// What is wrong with it.
         error: PatternError,
     },
     /// Two patterns match the same paths.
-    Ambiguous(Ambiguous),
+    Ambiguous {
+        /// The subsystem.
+        subsystem: Box<str>,
+        /// Which two.
+        error: Ambiguous,
+    },
     /// Two handlers take the same message on the same pattern.
     DuplicateRoute {
+        /// The subsystem.
+        subsystem: Box<str>,
         /// The pattern.
         pattern: Box<str>,
         /// The message's type.
@@ -36,11 +60,15 @@ pub enum MountError {
     },
     /// A handler wants shared state that the system was not built with.
     NoState {
+        /// The subsystem.
+        subsystem: Box<str>,
         /// The type of the state.
         state: &'static str,
     },
     /// The system has no such thread.
     NoThread {
+        /// The subsystem.
+        subsystem: Box<str>,
         /// The thread that was asked for.
         thread: usize,
         /// How many there are.
@@ -48,16 +76,22 @@ pub enum MountError {
     },
     /// The factory panicked, or a hook of the start failed.
     StartFailed {
+        /// The subsystem.
+        subsystem: Box<str>,
         /// The panic's message, or the error's.
         message: Box<str>,
     },
     /// No subsystem of that name is mounted to be the parent.
     NoParent {
-        /// The name.
+        /// The parent's name.
         name: Box<str>,
+        /// The own name of the subsystem.
+        subsystem: Box<str>,
     },
     /// Replicas are to be chosen by a capture that no route has.
     NoCapture {
+        /// The subsystem.
+        subsystem: Box<str>,
         /// The capture's name.
         name: Box<str>,
     },
@@ -80,34 +114,48 @@ impl fmt::Display for MountError {
                 f,
                 "a subsystem `{name}` is mounted already; unmount it, or use `mount_as` with another name"
             ),
-            MountError::BadName { name } => write!(
+            MountError::BadName { name } => fmt_bad_name(name, f),
+            MountError::BadSetting {
+                subsystem,
+                setting,
+                must_be,
+            } => write!(f, "`{subsystem}`: `{setting}` must be {must_be}"),
+            MountError::BadPattern {
+                subsystem,
+                pattern,
+                error,
+            } => write!(f, "`{subsystem}`: pattern `{pattern}`: {error}"),
+            MountError::Ambiguous { subsystem, error } => write!(f, "`{subsystem}`: {error}"),
+            MountError::DuplicateRoute {
+                subsystem,
+                pattern,
+                message,
+            } => write!(
                 f,
-                "`{name}` can't be the name of a subsystem; use 1 to 64 of the characters A-Z a-z 0-9 _ . -"
+                "`{subsystem}`: two handlers take `{message}` on `{pattern}`"
             ),
-            MountError::BadPattern { pattern, error } => {
-                write!(f, "pattern `{pattern}`: {error}")
-            }
-            MountError::Ambiguous(ambiguous) => ambiguous.fmt(f),
-            MountError::DuplicateRoute { pattern, message } => {
-                write!(f, "two handlers take `{message}` on `{pattern}`")
-            }
-            MountError::NoState { state } => write!(
+            MountError::NoState { subsystem, state } => write!(
                 f,
-                "a handler takes `State<{state}>`; give it with `System::builder().state(…)`"
+                "`{subsystem}`: a handler takes `State<{state}>`; give it with `System::builder().state(…)`"
             ),
-            MountError::NoThread { thread, threads } => {
-                write!(f, "there is no thread {thread}; the system has {threads}")
-            }
-            MountError::StartFailed { message } => {
-                write!(f, "the subsystem could not be started: {message}")
-            }
-            MountError::NoParent { name } => write!(
+            MountError::NoThread {
+                subsystem,
+                thread,
+                threads,
+            } => write!(
                 f,
-                "no subsystem `{name}` is mounted to be the parent; mount it first (replicas have children one by one)"
+                "`{subsystem}`: there is no thread {thread}; the system has {threads}"
             ),
-            MountError::NoCapture { name } => write!(
+            MountError::StartFailed { subsystem, message } => {
+                write!(f, "`{subsystem}` could not be started: {message}")
+            }
+            MountError::NoParent { name, subsystem } => write!(
                 f,
-                "replicas are to be chosen by `{{{name}}}`, and no route has that capture"
+                "`{subsystem}`: no subsystem `{name}` is mounted to be the parent; mount it first (replicas have children one by one)"
+            ),
+            MountError::NoCapture { subsystem, name } => write!(
+                f,
+                "`{subsystem}`: replicas are to be chosen by `{{{name}}}`, and no route has that capture"
             ),
             MountError::SeveralParents => write!(
                 f,
@@ -125,6 +173,53 @@ impl fmt::Display for MountError {
 }
 
 impl std::error::Error for MountError {}
+
+fn fmt_bad_name(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "`{name}` can't be the name of a subsystem; ")?;
+    match check_name(name) {
+        Err(PathError::LongName { at }) => {
+            let part = name[at..].split('/').next().unwrap_or_default();
+            let len = part.len();
+            write!(
+                f,
+                "`{part}` has {len} bytes, at most {MAX_NAME_LEN} are allowed"
+            )
+        }
+        Err(PathError::LongFullName { len }) => write!(
+            f,
+            "with its parents' names it has {len} bytes, at most {MAX_FULL_NAME_LEN} are allowed"
+        ),
+        // The names of its parents come before it by themselves.
+        Ok(()) => write!(
+            f,
+            "leave out the `/`, and mount it below its parent with `MountOptions::parent`"
+        ),
+        Err(_) => write!(
+            f,
+            "use 1 to {MAX_NAME_LEN} of the characters A-Z a-z 0-9 _ . -"
+        ),
+    }
+}
+
+impl MountError {
+    /// Says of which subsystem it tells, where that was not known.
+    #[must_use]
+    pub(crate) fn of(mut self, name: &str) -> Self {
+        match &mut self {
+            MountError::BadPattern { subsystem, .. }
+            | MountError::Ambiguous { subsystem, .. }
+            | MountError::DuplicateRoute { subsystem, .. }
+            | MountError::NoState { subsystem, .. }
+            | MountError::NoCapture { subsystem, .. }
+                if subsystem.is_empty() =>
+            {
+                *subsystem = name.into();
+            }
+            _ => {}
+        }
+        self
+    }
+}
 
 /// Why a system did not start.
 #[derive(Debug)]
@@ -147,7 +242,7 @@ impl fmt::Display for StartError {
             StartError::BadSetting { setting, must_be } => {
                 write!(f, "`{setting}` must be {must_be}")
             }
-            StartError::Thread(error) => write!(f, "a thread could not be started: {error}"),
+            StartError::Thread(_) => write!(f, "a thread could not be started"),
         }
     }
 }

@@ -10,7 +10,8 @@ use sync_wrapper::SyncWrapper;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Room {
-    /// Every envelope of the system's pool is in flight.
+    /// Every envelope of the system's pool that the receiver may have is in flight. The last sixteenth
+    /// is kept for subsystems that hold fewer messages than are left of it.
     Pool,
     /// The subsystem's own mailbox is at its capacity.
     Mailbox,
@@ -59,6 +60,13 @@ pub enum SendError {
     Closed {
         /// The receiver.
         subsystem: Arc<str>,
+    },
+    /// A setting was to be given a value that it can't have; nothing was sent.
+    BadSetting {
+        /// The setting.
+        setting: &'static str,
+        /// What it must be.
+        must_be: &'static str,
     },
     /// The system has stopped, or is stopping.
     Stopped,
@@ -112,7 +120,7 @@ impl fmt::Display for SendError {
                 room: Room::Pool,
             } => write!(
                 f,
-                "no envelope is free for `{subsystem}`, all are in flight; try later, use `tell`, which waits, or enlarge the pool"
+                "no envelope is free for `{subsystem}`, all that it may have are in flight; try later, use `tell`, which waits, or enlarge the pool"
             ),
             SendError::Full {
                 subsystem,
@@ -126,6 +134,9 @@ impl fmt::Display for SendError {
                     f,
                     "`{subsystem}` is closed: it was unmounted or has stopped"
                 )
+            }
+            SendError::BadSetting { setting, must_be } => {
+                write!(f, "`{setting}` must be {must_be}")
             }
             SendError::Stopped => write!(f, "the system has stopped or is stopping"),
             SendError::WouldBlock { subsystem } => write!(

@@ -155,6 +155,7 @@ impl<T: Send + Sync + 'static> Extractor for State<T> {
         match states.get::<T>() {
             Some(_) => Ok(()),
             None => Err(MountError::NoState {
+                subsystem: Box::default(),
                 state: type_name::<T>(),
             }),
         }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use mycelia_core::PathRef;
 
-use super::{Resolved, Route};
+use super::{Resolved, Route, with_texts};
 use crate::address::{mounted, pack_of};
 use crate::directory::Mounted;
 use crate::error::{CaptureError, SendError};
+use crate::extract::{Address, Source};
 use crate::mailbox::FOR_SEVERAL;
 use crate::memory::Memory;
 use crate::message::Message;
@@ -75,6 +76,17 @@ impl<M: Message> Route<M> {
         let route = &mounted.map.routes[usize::from(route)];
         let pack = pack_of::<M>(mounted, route)?;
         let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
+        // What it keeps is parsed for every message; one that never parses is told now. The parsers are
+        // the user's own, and nothing is held while they run.
+        let checked = with_texts(&texts, |captures| {
+            let source = Source::Values(captures);
+            pack.check(&mut Address::new(source, path.query()))
+        });
+        if let Err(error) = checked {
+            let route = format!("{}://{}", mounted.seat.name, route.pattern).into();
+            let error = Box::new(error);
+            return Err(SendError::BadCapture { route, error });
+        }
         let fixed = Some(texts).filter(|texts| !texts.is_empty());
         let pattern = route.pattern.as_str().into();
         let query = path.query().map(Into::into);

@@ -222,9 +222,9 @@ impl<'l> Gathered<'l> {
         }
         if !self.free.is_empty() {
             let free = std::mem::replace(&mut self.free, Chain::new());
+            let for_all = works.shared.pool.release(&self.local.lane, free);
             let owed = &self.local.owed;
-            owed.set(owed.get() + free.len() as usize);
-            works.shared.pool.release(&self.local.lane, free);
+            owed.set(owed.get() + for_all as usize);
         }
     }
 

@@ -241,7 +241,7 @@ impl<S: 'static> Resident<S> {
         match self.standing.take() {
             Some(standing) => {
                 // The mount fails; nobody restarts what never stood.
-                standing.tell_failure(text.into());
+                standing.tell_failure(works.mounted.seat.name.clone(), text.into());
                 self.drop_value(works);
                 self.order = Order::Abort;
                 self.affairs().reason = Some(EndReason::Failed(Failure::Start(text.into())));

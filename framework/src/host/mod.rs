@@ -164,8 +164,9 @@ impl<S: 'static> Host<S> {
         let (factory, state) = match made {
             Ok(made) => made,
             Err(panic) => {
+                let name = placed.mounted.as_ref().map(|one| one.seat.name.clone());
                 drop(placed);
-                return standing.tell_failure(user_code::text_of(panic));
+                return standing.tell_failure(name.unwrap_or_default(), user_code::text_of(panic));
             }
         };
         let Some(mounted) = placed.mounted.take() else {

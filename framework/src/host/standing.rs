@@ -8,8 +8,12 @@ use crate::sync::{Mutex, lock};
 
 /// Why not all stand.
 pub(crate) enum Fallen {
-    /// One failed at its start, with this text.
-    Failed(Box<str>),
+    /// One failed at its start.
+    Failed {
+        /// Its name.
+        name: Arc<str>,
+        text: Box<str>,
+    },
     /// One was ended before it stood, or its thread has gone.
     Lost,
 }
@@ -55,9 +59,9 @@ impl Standing {
     }
 
     /// It does not, for this reason.
-    pub(crate) fn tell_failure(mut self, text: Box<str>) {
+    pub(crate) fn tell_failure(mut self, name: Arc<str>, text: Box<str>) {
         if let Some(among) = self.0.take() {
-            lock(&among.fallen).get_or_insert(Fallen::Failed(text));
+            lock(&among.fallen).get_or_insert(Fallen::Failed { name, text });
         }
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Promise: there are never more than `capacity` envelopes; one goes back only when its owner, the
 //! holder of its token, returns it. `acquire` never waits and says when none is free; [`Room`] waits.
-//! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]).
+//! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]); the last ones
+//! are kept for subsystems that hold few (see [`reserve`]).
 #![allow(unsafe_code)]
 
 #[cfg(feature = "test")]
 mod custody;
 pub(crate) mod lane;
+pub(crate) mod reserve;
 pub(crate) mod stack;
 pub(crate) mod waiters;
 
@@ -19,10 +21,12 @@ use crate::clock::{Due, Stamp};
 use crate::deferred::DeferredWakes;
 use crate::envelope::{Envelope, Slab};
 use crate::fate::{self, Point, ThreadKey};
+use crate::mailbox::Seat;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::token::{Chain, Links, Token};
 use crate::user_code::contain;
 use lane::Lane;
+use reserve::Reserve;
 use waiters::Waiters;
 
 /// Most looks for envelopes that are free but lie in no lane at the moment.
@@ -38,7 +42,9 @@ pub(crate) struct Pool {
     roster: RwLock<Vec<Arc<Lane>>>,
     /// For threads whose local storage is gone, and for what ended threads leave behind.
     common: Lane,
+    pub(crate) reserve: Reserve,
     retired: Retired,
+    /// Those of the reserve not counted.
     created: AtomicU32,
     warmed: AtomicU32,
     high_water: AtomicU32,
@@ -70,7 +76,8 @@ pub struct PoolStats {
     pub reused: u64,
     /// Times an envelope came back.
     pub released: u64,
-    /// Envelopes that are free now.
+    /// Envelopes that are free now, those included that are kept for subsystems that hold few: a
+    /// sixteenth of the capacity.
     pub idle: u64,
     /// Envelopes that are not: with a message waiting, in a handler, or with an unread reply.
     pub in_flight: u64,
@@ -105,6 +112,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 impl Pool {
     pub(crate) fn new(capacity: u32) -> Self {
+        let deferred: Arc<DeferredWakes> = Arc::default();
         Pool {
             capacity,
             slab: Slab::new(capacity as usize),
@@ -112,12 +120,13 @@ impl Pool {
             lanes: DashMap::new(),
             roster: RwLock::default(),
             common: Lane::new(),
+            reserve: Reserve::of(capacity, deferred.clone()),
             retired: Retired::default(),
             created: AtomicU32::new(0),
             warmed: AtomicU32::new(0),
             high_water: AtomicU32::new(0),
             room: Waiters::new(),
-            deferred: Arc::default(),
+            deferred,
             #[cfg(feature = "test")]
             custody: custody::Custody::new(capacity),
         }
@@ -134,16 +143,18 @@ impl Pool {
             let Some(token) = self.create() else { break };
             chain.push_back(&self.links, token);
         }
-        self.warmed.fetch_add(chain.len(), Ordering::Relaxed);
+        let rest = count - chain.len();
+        let kept = (self.reserve).warm_up(&self.links, rest, |index| self.create_kept(index));
+        self.warmed.fetch_add(chain.len() + kept, Ordering::Relaxed);
         self.common.stack.push(&self.links, chain);
     }
 
-    /// Takes a free envelope; `None` if all are in flight.
+    /// Takes a free envelope for a message to `seat`; `None` if all that it may have are in flight.
     #[inline]
-    pub(crate) fn acquire(&self, hold: &Lane) -> Option<Envelope<'_>> {
+    pub(crate) fn acquire(&self, hold: &Lane, seat: &Seat) -> Option<Envelope<'_>> {
         let token = match hold.stack.pop(&self.links) {
             Some(token) => token,
-            None => self.fetch(hold)?,
+            None => self.fetch(hold, seat)?,
         };
         #[cfg(feature = "test")]
         self.custody.take(&token);
@@ -151,9 +162,9 @@ impl Pool {
         Some(Envelope::new(&self.slab, token))
     }
 
-    /// Fills an empty lane from the others, or creates an envelope.
+    /// Fills an empty lane from the others, creates an envelope, or takes one from the reserve.
     #[cold]
-    fn fetch(&self, to: &Lane) -> Option<Token> {
+    fn fetch(&self, to: &Lane, seat: &Seat) -> Option<Token> {
         for _ in 0..LOOKS {
             if let Some(token) = self.steal(to) {
                 self.note_in_flight(self.in_flight() + 1);
@@ -166,14 +177,26 @@ impl Pool {
                 self.note_in_flight(self.in_flight() + 1);
                 return Some(token);
             }
-            if self.in_flight() >= self.capacity {
+            if !self.has_free_in_lanes() {
                 break;
             }
             // Some are free: a thread that moves them from lane to lane has them in its hands.
             std::thread::yield_now();
         }
-        self.note_in_flight(self.capacity);
-        None
+        let create = |index| self.create_kept(index);
+        let token = self.reserve.take(&self.links, seat.waiting(), create);
+        self.note_in_flight(match token {
+            Some(_) => self.in_flight().saturating_add(1),
+            None => self.capacity - self.reserve.free(),
+        });
+        token
+    }
+
+    /// True if a free envelope lies in a lane, or is on its way to one, or is not created yet; those of
+    /// the reserve do not count.
+    pub(crate) fn has_free_in_lanes(&self) -> bool {
+        let elsewhere = self.in_flight().saturating_add(self.reserve.free());
+        elsewhere < self.capacity
     }
 
     fn steal(&self, to: &Lane) -> Option<Token> {
@@ -190,7 +213,7 @@ impl Pool {
         let index = self
             .created
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |created| {
-                (created < self.capacity).then_some(created + 1)
+                (created < self.common_capacity()).then_some(created + 1)
             })
             .ok()?;
         self.slab.create(index);
@@ -198,18 +221,40 @@ impl Pool {
         Some(unsafe { Token::mint(index) })
     }
 
-    /// Returns a chain of cleared envelopes to the caller's lane. Does not wake those who wait.
-    pub(crate) fn release(&self, to: &Lane, chain: Chain) {
+    /// Creates an envelope of the reserve; `index` is its number there, which is claimed once.
+    fn create_kept(&self, index: u32) -> Token {
+        let index = self.common_capacity() + index;
+        self.slab.create(index);
+        // SAFETY: the reserve claims each number once, and no other envelope has it.
+        unsafe { Token::mint(index) }
+    }
+
+    /// How many envelopes are for everyone. Those of the reserve have the numbers from there on, but
+    /// once created they all change places.
+    fn common_capacity(&self) -> u32 {
+        self.capacity - self.reserve.size()
+    }
+
+    /// Returns a chain of cleared envelopes: to the reserve those that it lacks, which wakes senders
+    /// that may have them, the others to the caller's lane. Returns how many those are; whoever waits
+    /// for them is not woken.
+    pub(crate) fn release(&self, to: &Lane, chain: Chain) -> u32 {
         #[cfg(feature = "test")]
         let chain = self.custody.give_back(&self.links, chain);
         #[cfg(feature = "test")]
         let (chain, again) = self.custody.perhaps_twice(&self.links, chain);
         to.released.add(u64::from(chain.len()));
+        let chain = match self.reserve.lacks() {
+            true => self.reserve.refill(&self.links, chain),
+            false => chain,
+        };
+        let for_all = chain.len();
         to.stack.push(&self.links, chain);
         #[cfg(feature = "test")]
         if let Some(again) = again {
             self.release(to, again);
         }
+        for_all
     }
 
     /// Returns one envelope to the caller's lane, and wakes one who waits for it.
@@ -220,9 +265,11 @@ impl Pool {
         }
         let mut chain = Chain::new();
         chain.push_back(&self.links, envelope.into_token());
-        self.release(to, chain);
+        let for_all = self.release(to, chain);
         fate::preempt(Point::Freed);
-        self.wake_waiters(1);
+        if for_all > 0 {
+            self.wake_waiters(1);
+        }
     }
 
     /// So many envelopes are free: wakes those who wait for one.
@@ -242,7 +289,7 @@ impl Pool {
     /// forgotten and not dropped.
     pub(crate) fn look_after_waiters(&self, now: Stamp) {
         self.room.remind(now, &self.deferred);
-        if self.in_flight() < self.capacity {
+        if self.has_free_in_lanes() {
             self.wake_waiters(1);
         }
     }
@@ -325,8 +372,9 @@ impl Pool {
     /// Wakes askers who keep no timer and whose deadline has passed. They are found here since an ask
     /// waits in an envelope.
     pub(crate) fn remind(&self, now: Stamp) {
-        let created = self.created.load(Ordering::Acquire);
-        for index in 0..created {
+        let common = self.created.load(Ordering::Acquire);
+        let kept = self.common_capacity()..self.common_capacity() + self.reserve.created();
+        for index in (0..common).chain(kept) {
             let Some(slot) = self.slab.created(index) else {
                 continue;
             };
@@ -346,7 +394,8 @@ impl Pool {
         let retired = &self.retired;
         let acquired =
             retired.acquired.load(Ordering::Relaxed) + self.sum(|lane| lane.acquired.get());
-        let created = u64::from(self.created.load(Ordering::Relaxed));
+        let created = self.created.load(Ordering::Relaxed) + self.reserve.created();
+        let created = u64::from(created);
         let warmed = u64::from(self.warmed.load(Ordering::Relaxed));
         let capacity = u64::from(self.capacity);
         PoolStats {

@@ -104,7 +104,11 @@ impl Registry {
         let threads = self.threads.len();
         for one in &mount.each {
             if let Some(thread) = one.thread.filter(|thread| *thread >= threads) {
-                return Err(MountError::NoThread { thread, threads });
+                return Err(MountError::NoThread {
+                    subsystem: (*one.name).into(),
+                    thread,
+                    threads,
+                });
             }
         }
         let bad = match &mount.front {
@@ -178,7 +182,10 @@ impl Registry {
                     self.vacate(mounted);
                 }
                 Err(match fallen {
-                    Fallen::Failed(message) => MountError::StartFailed { message },
+                    Fallen::Failed { name, text } => MountError::StartFailed {
+                        subsystem: (*name).into(),
+                        message: text,
+                    },
                     Fallen::Lost => self.ended_meanwhile(parent),
                 })
             }

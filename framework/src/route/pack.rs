@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Due, Stamp};
 use crate::envelope::{Envelope, Parcel, Stored};
+use crate::error::CaptureError;
 use crate::extract::{Address, Extract};
 use crate::local::Local;
 use crate::mailbox::Seat;
@@ -23,6 +24,9 @@ pub(crate) trait Pack<M>: Send + Sync {
         address: &mut Address<'_>,
         post: &Post<'_>,
     ) -> Result<Posted, Refused>;
+
+    /// Parses the captures, and does nothing with them.
+    fn check(&self, address: &mut Address<'_>) -> Result<(), CaptureError>;
 
     /// How many captures the pattern has.
     fn captures(&self) -> usize;
@@ -180,7 +184,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         }
         let pool = post.pool;
         let lane = &*post.local.lane;
-        let Some(mut envelope) = pool.acquire(lane) else {
+        let Some(mut envelope) = pool.acquire(lane, post.seat) else {
             return Err(Refused::NoEnvelope);
         };
         if !Stored::<Parcel<M, A::Packed>>::INLINE {
@@ -228,6 +232,10 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
                 Err(Refused::Mailbox)
             }
         }
+    }
+
+    fn check(&self, address: &mut Address<'_>) -> Result<(), CaptureError> {
+        A::pack(address).map(drop)
     }
 
     fn captures(&self) -> usize {

@@ -163,6 +163,7 @@ impl<S: 'static> RouteTable<S> {
         handler: Box<dyn Handler<S>>,
     ) -> Result<(), MountError> {
         let parsed = Pattern::parse(pattern).map_err(|error| MountError::BadPattern {
+            subsystem: Box::default(),
             pattern: pattern.into(),
             error,
         })?;
@@ -175,7 +176,10 @@ impl<S: 'static> RouteTable<S> {
                 let at = map.routes.len();
                 map.router
                     .insert(parsed.clone(), at as u16)
-                    .map_err(MountError::Ambiguous)?;
+                    .map_err(|error| MountError::Ambiguous {
+                        subsystem: Box::default(),
+                        error,
+                    })?;
                 map.routes.push(Route {
                     text: parsed.as_str().into(),
                     pattern: parsed,
@@ -187,6 +191,7 @@ impl<S: 'static> RouteTable<S> {
         let route = &mut map.routes[at];
         if route.messages.iter().any(|m| m.id == TypeId::of::<M>()) {
             return Err(MountError::DuplicateRoute {
+                subsystem: Box::default(),
                 pattern: pattern.into(),
                 message: type_name::<M>(),
             });

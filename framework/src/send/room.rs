@@ -11,6 +11,7 @@ use crate::clock::Due;
 use crate::error::{Room, SendError, Undelivered};
 use crate::fate::{self, Point};
 use crate::mailbox::Seat;
+use crate::pool::reserve::Seeking;
 use crate::pool::waiters::{Place, Waiters};
 use crate::shared::Shared;
 use crate::sync::Parker;
@@ -204,6 +205,8 @@ struct Queued {
     room: Room,
     seat: Arc<Seat>,
     place: Option<Place>,
+    /// Its place among those who wait for an envelope of the reserve.
+    seeking: Option<Seeking>,
     wait: Option<Wait>,
     /// When it gives up.
     due: Due,
@@ -229,11 +232,16 @@ impl Queued {
             0 => None,
             me => Some(begin_wait(shared, me, what)?),
         };
+        let seeking = match room {
+            Room::Pool => shared.pool.reserve.join(&seat),
+            Room::Mailbox => None,
+        };
         Ok(Queued {
             shared: shared.clone(),
             room,
             seat,
             place: None,
+            seeking,
             wait,
             due,
             timer: Timer::default(),
@@ -251,10 +259,12 @@ impl Queued {
 
     /// Makes sure of a place in the queue; true if it is a new one, so that there may be room.
     fn register(&mut self, waker: &Waker) -> bool {
+        let again = self.again;
+        let seeks = (self.seeking.as_mut()).is_some_and(|seeking| seeking.register(waker, again));
         if let Some(place) = self.place
             && self.waiters().renew(place, waker)
         {
-            return false;
+            return seeks;
         }
         let due = match self.due.is_rough() {
             true => self.due,
@@ -292,8 +302,8 @@ impl Queued {
             .name_of(shared.current())
             .unwrap_or_else(|| "a subsystem".into());
         format!(
-            "`{me}` waits for an envelope, and all {} are with subsystems that wait for one too",
-            shared.pool.capacity()
+            "`{me}` waits for an envelope, and all that `{}` may have are with subsystems that wait for one too",
+            self.seat.name
         )
         .into()
     }
@@ -302,6 +312,9 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         let left = self.place.map(|place| self.waiters().leave(place));
+        if let Some(seeking) = self.seeking.take() {
+            self.shared.pool.reserve.leave(seeking);
+        }
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait.id);
         }

@@ -198,13 +198,15 @@ impl Supervisor {
         });
     }
 
-    /// Ends a wait for an envelope that was found hopeless at two ticks, between which nothing moved;
-    /// true if anyone waits so.
+    /// Wakes senders that wait for an envelope and may have one of the reserve, and ends a wait for an
+    /// envelope that was found hopeless at two ticks, between which nothing moved; true if anyone waits
+    /// for an envelope.
     fn end_hopeless_waits(&mut self) -> bool {
         let shared = &self.shared;
+        let some_go_on = shared.pool.reserve.tick();
         if !shared.waits.any_for_envelope() {
             self.suspect = None;
-            return false;
+            return shared.pool.room.any();
         }
         let all = shared.directory.all_alive();
         let waiting = |seat| {
@@ -215,8 +217,9 @@ impl Supervisor {
         let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
         fate::preempt(Point::Keeper);
         let in_flight = u64::from(shared.pool.in_flight());
-        let found = if in_flight < u64::from(shared.pool.capacity()) {
-            // One is free: whoever waits is about to be woken.
+        let found = if some_go_on || shared.pool.has_free_in_lanes() {
+            // One is free for a sender that waits, and that is about to be woken. What else is free lies
+            // in the reserve, and those who wait may not have it: they are as stuck as if it were gone.
             None
         } else {
             shared.waits.deadlocked(in_flight, waiting)

@@ -110,6 +110,9 @@ impl Builder {
 
     /// The most envelopes, that is messages in flight, at once: 1 to about 16 million, 256 bytes
     /// each. Default: 4096.
+    ///
+    /// A pool of 8 or more keeps a sixteenth of them, and at least one, for subsystems that hold fewer
+    /// messages than are left of it: however many others are flooded, one that is idle can be reached.
     pub fn pool(mut self, envelopes: usize) -> Self {
         self.pool = envelopes;
         self

@@ -51,7 +51,6 @@ impl MountOptions {
     }
 
     /// The name in a system of what is mounted so, under its own name `name`.
-    #[cfg(feature = "test")]
     pub(crate) fn full_name(&self, name: &str) -> Box<str> {
         match &self.parent {
             Some(parent) => format!("{parent}/{name}").into(),
@@ -72,9 +71,9 @@ impl MountOptions {
     }
 
     /// The most messages accepted and not ended at once; `tell` waits for room, `try_tell` says
-    /// `Full`. At least 1. Default: as many as the pool has.
+    /// `Full`. At least 1, or the mount is refused. Default: as many as the pool has.
     pub fn capacity(mut self, messages: u32) -> Self {
-        self.capacity = Some(messages.max(1));
+        self.capacity = Some(messages);
         self
     }
 
@@ -84,9 +83,10 @@ impl MountOptions {
         self
     }
 
-    /// Its weight for the strategy [`Weighted`](crate::Weighted), at least 1. Default: 1.
+    /// Its weight for the strategy [`Weighted`](crate::Weighted). At least 1, or the mount is refused.
+    /// Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
-        self.weight = Some(weight.max(1));
+        self.weight = Some(weight);
         self
     }
 
@@ -163,12 +163,29 @@ impl MountOptions {
         self.parent.as_deref()
     }
 
-    /// Takes out the name, with its parent's before it.
-    pub(super) fn take_name<S: Subsystem>(&mut self, parent: Option<&Mounted>) -> Arc<str> {
-        let own_name = self.name.take().unwrap_or_else(|| S::NAME.into());
+    /// The name, with its parent's before it.
+    pub(crate) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Arc<str> {
+        let own_name = self.own_name::<S>();
         match parent {
             Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
             None => own_name,
+        }
+    }
+
+    pub(super) fn own_name<S: Subsystem>(&self) -> Arc<str> {
+        self.name.clone().unwrap_or_else(|| S::NAME.into())
+    }
+
+    /// Looks for values that can't be; `name` is the subsystem's.
+    pub(super) fn check(&self, name: &str) -> Result<(), MountError> {
+        let refused = [("capacity", self.capacity), ("weight", self.weight)];
+        match refused.iter().find(|(_, value)| *value == Some(0)) {
+            None => Ok(()),
+            Some((setting, _)) => Err(MountError::BadSetting {
+                subsystem: name.into(),
+                setting,
+                must_be: "at least 1",
+            }),
         }
     }
 }
@@ -227,7 +244,8 @@ impl System {
         options: MountOptions,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let kind = self.kind::<S>()?;
+        let kind = self.kind::<S>();
+        let kind = kind.map_err(|error| error.of(&options.full_name(&options.own_name::<S>())))?;
         self.mount_kind(options, &kind, factory).await
     }
 
@@ -237,18 +255,19 @@ impl System {
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let parent = self.parent(&options)?;
+        let parent = self.parent::<S>(&options)?;
         self.mount_below(parent, options, kind, factory).await
     }
 
     pub(crate) async fn mount_below<S: Subsystem>(
         &self,
         parent: Option<Arc<Mounted>>,
-        mut options: MountOptions,
+        options: MountOptions,
         kind: &Kind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
-        let name = options.take_name::<S>(parent.as_deref());
+        let name = options.name_below::<S>(parent.as_deref());
+        options.check(&name)?;
         self.send_mount(Mount {
             parent: parent.map(Below::new),
             front: None,
@@ -260,7 +279,7 @@ impl System {
     }
 
     /// The subsystem below which the options want it.
-    pub(super) fn parent(
+    pub(super) fn parent<S: Subsystem>(
         &self,
         options: &MountOptions,
     ) -> Result<Option<Arc<Mounted>>, MountError> {
@@ -271,7 +290,10 @@ impl System {
             Some(parent) if parent.group().is_none() => Ok(Some(parent)),
             // Nothing is mounted any more, and nothing will be.
             _ if self.0.shared.phase() != Phase::Open => Err(MountError::Stopped),
-            _ => Err(MountError::NoParent { name: name.clone() }),
+            _ => Err(MountError::NoParent {
+                name: name.clone(),
+                subsystem: (*options.own_name::<S>()).into(),
+            }),
         }
     }
 
@@ -286,13 +308,19 @@ impl System {
     /// pool has. What was accepted before stays.
     ///
     /// # Errors
-    /// No subsystem of that name is mounted.
+    /// No subsystem of that name is mounted; or `messages` is 0: [`SendError::BadSetting`].
     pub fn set_capacity(
         &self,
         name: &str,
         messages: impl Into<Option<u32>>,
     ) -> Result<(), SendError> {
-        let capacity = messages.into().map_or(u32::MAX, |messages| messages.max(1));
+        let capacity = messages.into().unwrap_or(u32::MAX);
+        if capacity == 0 {
+            return Err(SendError::BadSetting {
+                setting: "capacity",
+                must_be: "at least 1",
+            });
+        }
         self.for_seats(name, |seat| seat.set_capacity(capacity))
     }
 

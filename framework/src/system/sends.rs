@@ -160,7 +160,8 @@ impl System {
     /// `M`.
     ///
     /// # Errors
-    /// No such subsystem, no such route, or it takes other messages.
+    /// No such subsystem, no such route, or it takes other messages; or a capture of the path is not of
+    /// the type that the handler wants.
     pub fn route<M: Message>(&self, text: impl AsRef<str>) -> Result<Route<M>, SendError> {
         Route::resolve(&self.0.shared, text.as_ref())
     }

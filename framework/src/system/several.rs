@@ -34,20 +34,27 @@ impl System {
     pub async fn mount_replicas_with<S: Routes>(
         &self,
         replicas: Replicas,
-        mut options: MountOptions,
+        options: MountOptions,
         factory: impl Fn() -> S + Clone + Send + 'static,
     ) -> Result<(), MountError> {
-        let kind = self.kind::<S>()?;
-        let parent = self.parent(&options)?;
-        let name = options.take_name::<S>(parent.as_deref());
+        let parent = self.parent::<S>(&options)?;
+        let name = options.name_below::<S>(parent.as_deref());
+        let kind = self.kind::<S>().map_err(|error| error.of(&name))?;
+        options.check(&name)?;
+        if replicas.count() == 0 {
+            return Err(MountError::BadSetting {
+                subsystem: (*name).into(),
+                setting: "replicas",
+                must_be: "at least 1",
+            });
+        }
+        let choice = replicas.choice(kind.map());
+        let choice = choice.map_err(|error| error.of(&name))?;
         let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
         let mount = Mount {
             parent: parent.map(Below::new),
             each: each.collect(),
-            front: Some(Front {
-                name,
-                choice: replicas.choice(kind.map())?,
-            }),
+            front: Some(Front { name, choice }),
             map: kind.map().clone(),
             launches: kind.launches(replicas.count(), self.0.threads, factory),
         };
@@ -85,19 +92,21 @@ impl System {
         each: impl IntoIterator<Item = MountOptions>,
         factory: impl Fn() -> S + Clone + Send + 'static,
     ) -> Result<(), MountError> {
-        let kind = self.kind::<S>()?;
         let mut each = each.into_iter().peekable();
         let Some(first) = each.peek() else {
             return Ok(());
         };
-        let parent = self.parent(first)?;
+        let parent = self.parent::<S>(first)?;
+        let kind = self.kind::<S>();
+        let kind = kind.map_err(|error| error.of(&first.name_below::<S>(parent.as_deref())))?;
         let wanted: Option<Box<str>> = first.parent_name().map(Into::into);
         let mut ones = Vec::with_capacity(each.size_hint().0);
-        for mut options in each {
+        for options in each {
             if options.parent_name() != wanted.as_deref() {
                 return Err(MountError::SeveralParents);
             }
-            let name = options.take_name::<S>(parent.as_deref());
+            let name = options.name_below::<S>(parent.as_deref());
+            options.check(&name)?;
             ones.push(options.one(name));
         }
         self.send_mount(Mount {

@@ -207,7 +207,8 @@ impl ProbeBuilder {
             for enter in self.enter {
                 enter(table, &face);
             }
-        })?;
+        });
+        let kind = kind.map_err(|error| error.of(&face.name))?;
         let options = self.options.name(self.name);
         system.mount_kind(options, &kind, || Seated).await?;
         Ok(Probe(face))

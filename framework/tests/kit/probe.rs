@@ -306,7 +306,7 @@ async fn a_probe_is_a_subsystem_like_others() {
         .mount(&system)
         .await;
     assert!(
-        matches!(wrong, Err(MountError::BadPattern { .. })),
+        matches!(&wrong, Err(MountError::BadPattern { subsystem, .. }) if &**subsystem == "wrong"),
         "{wrong:?}"
     );
     system.stop().await.unwrap();

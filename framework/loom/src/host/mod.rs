@@ -52,9 +52,11 @@ impl Pool {
         64
     }
 
-    fn release(&self, to: &Lane, chain: Chain) {
-        to.released.add(u64::from(chain.len()));
+    fn release(&self, to: &Lane, chain: Chain) -> u32 {
+        let count = chain.len();
+        to.released.add(u64::from(count));
         to.stack.push(&self.links, chain);
+        count
     }
 }
 

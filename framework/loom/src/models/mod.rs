@@ -6,6 +6,7 @@ mod directory;
 mod gathered;
 mod inbox;
 mod reply;
+mod reserve;
 mod room;
 mod seat;
 mod stack;

@@ -1,0 +1,190 @@
+//! The envelopes that are kept for those who hold few, and the senders that wait for them.
+
+use loom::thread;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::{Kept, Slab, Sleeper, in_full, up_to};
+use crate::error::Room;
+use crate::mailbox::Seat;
+use crate::pool::reserve::Reserve;
+use crate::pool::stack::Stack;
+use crate::send::Failed;
+use crate::send::room::{Attempt, Sending, until_room};
+use crate::shared::Shared;
+use crate::token::Token;
+
+/// The smallest pool with a reserve: of one envelope, number 0.
+const CAPACITY: u32 = 8;
+
+/// A pool whose other envelopes are all out, and two subsystems that hold none.
+struct Pool {
+    slab: Slab,
+    /// For everyone.
+    common: Stack,
+    shared: Arc<Shared>,
+    seats: [Arc<Seat>; 2],
+}
+
+impl Pool {
+    fn of(envelopes: usize) -> Arc<Self> {
+        Arc::new(Pool {
+            slab: Slab::new(envelopes),
+            common: Stack::new(),
+            shared: Shared::with(CAPACITY),
+            seats: [1, 2].map(|id| Arc::new(Seat::new(id, "seat".into()))),
+        })
+    }
+
+    fn reserve(&self) -> &Reserve {
+        &self.shared.pool.reserve
+    }
+
+    /// Takes the envelope that is kept, for a subsystem that holds none.
+    fn take(&self) -> Option<Token> {
+        let token = self.reserve().take(&self.slab.links, 0, Token::mint)?;
+        self.slab.touch(&token);
+        Some(token)
+    }
+
+    /// `Pool::release`: how many are for everyone.
+    fn release(&self, tokens: impl IntoIterator<Item = Token>) -> u32 {
+        let chain = self.slab.chain(tokens);
+        let rest = match self.reserve().lacks() {
+            true => self.reserve().refill(&self.slab.links, chain),
+            false => chain,
+        };
+        let for_all = rest.len();
+        self.common.push(&self.slab.links, rest);
+        for_all
+    }
+
+    /// A send to one of the subsystems, for which only the kept envelope may be there.
+    fn sending<'m>(&'m self, to: usize, found: &'m Cell<Option<Token>>) -> Sending<(), Taking<'m>> {
+        let pool = self;
+        until_room((), Taking { pool, to, found })
+    }
+
+    fn send(&self, to: usize) -> Token {
+        let found = Cell::new(None);
+        Sleeper::new().run(self.sending(to, &found)).unwrap();
+        found.take().unwrap()
+    }
+}
+
+struct Taking<'m> {
+    pool: &'m Pool,
+    to: usize,
+    found: &'m Cell<Option<Token>>,
+}
+
+impl Attempt<()> for Taking<'_> {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.pool.shared
+    }
+
+    fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
+        let seat = &self.pool.seats[self.to];
+        let full = || Failed::Full(Room::Pool, seat.clone());
+        self.found.set(Some(self.pool.take().ok_or_else(full)?));
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_taken_is_put_back_before_others_have_it() {
+    in_full(|| {
+        let pool = Pool::of(3);
+        let theirs = pool.clone();
+        // Two envelopes that are out come back while the kept one is taken.
+        let releaser = thread::spawn(move || theirs.release([1, 2].map(Token::mint)));
+        let token = pool.take().expect("it is kept for this");
+        let for_all = releaser.join().unwrap();
+        // The one that was taken is replaced by what came back after that, or by itself.
+        let replaced = for_all == 1;
+        assert_eq!(pool.reserve().free(), u32::from(replaced));
+        assert_eq!(pool.release([token]), u32::from(replaced));
+        assert_eq!(pool.reserve().free(), 1);
+        assert!(!pool.reserve().lacks());
+        let kept = pool.take().unwrap();
+        pool.slab.push(&pool.common, kept);
+        pool.slab.assert_whole(&[&pool.common]);
+    });
+}
+
+#[test]
+fn two_that_take_and_return_at_once_lose_and_double_nothing() {
+    up_to(3, || {
+        let pool = Pool::of(2);
+        let theirs = pool.clone();
+        let use_one = |pool: &Pool| {
+            if let Some(token) = pool.take() {
+                pool.release([token]);
+            }
+        };
+        let other = thread::spawn(move || use_one(&theirs));
+        pool.release([Token::mint(1)]);
+        use_one(&pool);
+        other.join().unwrap();
+        assert_eq!(pool.reserve().free(), 1);
+        assert!(!pool.reserve().lacks());
+        let kept = pool.take().unwrap();
+        pool.slab.push(&pool.common, kept);
+        pool.slab.assert_whole(&[&pool.common]);
+    });
+}
+
+#[test]
+fn a_sender_that_may_have_an_envelope_is_woken_when_one_is_kept_again() {
+    in_full(|| {
+        let pool = Pool::of(1);
+        let token = pool.take().unwrap();
+        let theirs = pool.clone();
+        let releaser = thread::spawn(move || theirs.release([token]));
+        let _token = pool.send(0);
+        releaser.join().unwrap();
+    });
+}
+
+#[test]
+fn one_kept_envelope_serves_senders_to_two_subsystems_one_after_the_other() {
+    up_to(2, || {
+        let pool = Pool::of(1);
+        let token = pool.take().unwrap();
+        let theirs = pool.clone();
+        let other = thread::spawn(move || {
+            let token = theirs.send(1);
+            theirs.release([token]);
+        });
+        pool.release([token]);
+        let token = pool.send(0);
+        pool.release([token]);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sender_that_leaves_passes_the_kept_envelope_on() {
+    up_to(3, || {
+        let pool = Pool::of(1);
+        let token = pool.take().unwrap();
+        let leaver = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let sleeper = Sleeper::new();
+                let found = Cell::new(None);
+                let mut sending = Kept::new(pool.sending(0, &found));
+                if sending.poll_with(&sleeper.waker()).is_some() {
+                    pool.release(found.take());
+                }
+            })
+        };
+        let releaser = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.release([token]))
+        };
+        let _token = pool.send(1);
+        leaver.join().unwrap();
+        releaser.join().unwrap();
+    });
+}
