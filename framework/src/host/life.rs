@@ -4,7 +4,6 @@
 //! What happens after a failure the host decides itself, by its policy, if nobody else is concerned;
 //! else it halts and reports to the registry.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
@@ -18,11 +17,10 @@ use crate::events::{Change, EndReason};
 use crate::extract::Delivery;
 use crate::handler::Called;
 use crate::handler::hooks::Hook;
-use crate::handler::runner::Runner;
 use crate::mailbox::orders::{Control, Order, Reported};
 use crate::supervision::{Decision, Failure, Restart};
 use crate::sync::Ordering;
-use crate::user_code::text_of;
+use crate::user_code::{contain, discard};
 
 /// Where a subsystem is in its life.
 pub(super) enum Life {
@@ -200,7 +198,7 @@ impl<S: 'static> Resident<S> {
             Called::Handled => None,
             Called::Panicked => {
                 let panic = self.desk.panic.take();
-                Some(panic.map_or("a panic".into(), text_of))
+                Some(panic.unwrap_or_else(|| "a panic".into()))
             }
             // There is no more that a hook may say.
             Called::Failed | Called::Running | Called::Later | Called::WrongParcel => {
@@ -296,7 +294,7 @@ impl<S: 'static> Resident<S> {
 
     /// Makes the subsystem anew.
     fn remake(&mut self, works: &Works<S>) {
-        match catch_unwind(AssertUnwindSafe(|| Box::new((self.factory)()))) {
+        match contain(|| Box::new(self.factory.get()())) {
             Ok(state) => {
                 self.desk.state = Some(state);
                 let mounted = &works.mounted;
@@ -309,21 +307,17 @@ impl<S: 'static> Resident<S> {
                     self.life = Life::Starting(Hook::Restarting);
                 }
             }
-            Err(panic) => {
-                self.fail(works, Failure::Start((*text_of(panic)).into()));
-            }
+            Err(text) => self.fail(works, Failure::Start((*text).into())),
         }
     }
 
     /// Drops the subsystem's value, whose drop may panic, and ends its tasks.
     fn drop_value(&mut self, works: &Works<S>) {
         works.mounted.end_tasks();
-        let value = (
-            self.desk.state.take(),
-            std::mem::replace(&mut self.desk.runner, Runner::new()),
-        );
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            let text = text_of(panic);
+        let (state, runner) = (self.desk.state.take(), &mut self.desk.runner);
+        // A handler under way first: it has borrowed the value, or has it.
+        let handler = contain(|| runner.clear());
+        if let Err(text) = handler.and(contain(|| drop(state))) {
             let text = format!("the subsystem panicked while it was dropped: {text}");
             works.mounted.note_failure(text.into());
         }
@@ -369,6 +363,7 @@ impl<S: 'static> Resident<S> {
     /// The last step: drops the value, and tells those who wait for that.
     pub(super) fn finish_life(&mut self, works: &Works<S>) {
         self.drop_value(works);
+        discard(self.factory.take());
         let mounted = &works.mounted;
         let mut affairs = self.affairs.take().unwrap_or_default();
         let was_ordered = !affairs.ended.is_empty();

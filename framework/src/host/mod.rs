@@ -18,7 +18,6 @@ mod turn;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -39,7 +38,7 @@ use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::supervision::{Failure, History};
 use crate::token::Chain;
-use crate::user_code;
+use crate::user_code::{Contained, contain, discard};
 use life::Life;
 use share::Share;
 use standing::Standing;
@@ -127,7 +126,7 @@ struct Resident<S: 'static> {
     share: Share,
     /// Told when it stands for the first time.
     standing: Option<Standing>,
-    factory: Box<dyn Fn() -> S>,
+    factory: Contained<Box<dyn Fn() -> S>>,
 }
 
 /// What a subsystem has around its failures and its end only: made when it is first needed.
@@ -156,20 +155,20 @@ impl<S: 'static> Host<S> {
         factory: impl FnOnce() -> Box<dyn Fn() -> S>,
         standing: Standing,
     ) {
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            let factory = factory();
-            let state = Box::new(factory());
+        let made = contain(|| {
+            let factory = Contained::new(factory());
+            let state = Box::new(factory.get()());
             (factory, state)
-        }));
+        });
         let (factory, state) = match made {
             Ok(made) => made,
-            Err(panic) => {
+            Err(text) => {
                 drop(placed);
-                return standing.tell_failure(user_code::text_of(panic));
+                return standing.tell_failure(text);
             }
         };
         let Some(mounted) = placed.mounted.take() else {
-            return;
+            return discard(state);
         };
         // With nothing to call before its first message it stands when it is there.
         let (life, waiting, stands) = match &handlers.hooks.started {

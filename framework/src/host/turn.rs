@@ -4,10 +4,9 @@
 //! caught, read the clock, note how it ended, return the envelope. The last three go through
 //! [`Gathered`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 
-use super::ends::{bury, expire, failed, reject};
+use super::ends::{bury, expire, failed, put_failure, reject};
 use super::gathered::Gathered;
 #[cfg(feature = "test")]
 use super::injected::{Met, blow_up};
@@ -26,7 +25,7 @@ use crate::local::stamps::Stamps;
 use crate::mailbox::orders::Order;
 use crate::supervision::Failure;
 use crate::token::Token;
-use crate::user_code::text_of;
+use crate::user_code::contain;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -127,7 +126,7 @@ impl<S: 'static> Resident<S> {
             }
             let mut at_hand = None;
             let run = || self.run(works, cx, gathered, &mut at_hand, &mut left);
-            match catch_unwind(AssertUnwindSafe(run)) {
+            match contain(run) {
                 Ok(Ran::Slice) => return Turn::Again,
                 Ok(Ran::Waiting) => {}
                 Ok(Ran::Dry) if self.order == Order::Drain => return self.over(works, cx),
@@ -136,10 +135,9 @@ impl<S: 'static> Resident<S> {
                         return turn;
                     }
                 }
-                Err(panic) => {
+                Err(message) => {
                     works.local.in_sync_handler.set(false);
                     if let Some((envelope, started)) = at_hand {
-                        let message = text_of(panic);
                         self.panicked(works, envelope, started, message, gathered);
                     }
                 }
@@ -297,10 +295,10 @@ impl<S: 'static> Resident<S> {
         let mut envelope = Envelope::new(&works.shared.pool.slab, token);
         works.local.take_up(envelope.head().due, envelope.trace().0);
         let poll = || self.desk.poll(cx, Some(&mut envelope));
-        match catch_unwind(AssertUnwindSafe(poll)) {
+        match contain(poll) {
             Ok(Called::Running) => return Some(Service::Message(envelope.into_token(), started)),
             Ok(called) => self.finish(works, envelope, started, called, gathered),
-            Err(panic) => self.panicked(works, envelope, started, text_of(panic), gathered),
+            Err(message) => self.panicked(works, envelope, started, message, gathered),
         }
         None
     }
@@ -336,7 +334,7 @@ impl<S: 'static> Resident<S> {
             }
             Called::Panicked => {
                 let panic = self.desk.panic.take();
-                let message = panic.map_or("a panic".into(), text_of);
+                let message = panic.unwrap_or_else(|| "a panic".into());
                 self.panicked(works, envelope, started, message, gathered);
             }
             Called::WrongParcel | Called::Running => reject(works, envelope, gathered),
@@ -356,7 +354,7 @@ impl<S: 'static> Resident<S> {
         // Unless its policy says otherwise, the subsystem is there again before the asker hears of it.
         self.fail(works, Failure::Panic((*message).into()));
         if envelope.head().is_ask {
-            envelope.put(Unanswered::Panicked(message));
+            put_failure(&mut envelope, Unanswered::Panicked(message));
         } else {
             bury(works, &envelope, DeadReason::Panicked((*message).into()));
         }
