@@ -87,6 +87,16 @@ impl<S: 'static> Resident<S> {
         gathered: &mut Gathered<'_>,
     ) {
         let _ = contain(|| self.desk.runner.clear());
+        self.end_cut_off(works, service, gathered);
+    }
+
+    /// Ends the message that was under way; its handler has been dropped, or nobody waits for it.
+    pub(super) fn end_cut_off(
+        &mut self,
+        works: &Works<S>,
+        service: Service,
+        gathered: &mut Gathered<'_>,
+    ) {
         #[cfg(feature = "test")]
         let service = without_delay(works, service);
         let Service::Message(token, started) = service else {

@@ -14,7 +14,6 @@ use crate::latency::Sample;
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
 use crate::token::Chain;
-use crate::user_code::contain;
 
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;

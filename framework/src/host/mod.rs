@@ -9,9 +9,11 @@ mod backlog;
 mod context;
 mod ends;
 mod gathered;
+mod hooks;
 #[cfg(feature = "test")]
 mod injected;
 mod life;
+mod obey;
 mod share;
 pub(crate) mod standing;
 mod turn;

@@ -35,6 +35,8 @@ pub(super) enum Service {
     /// A message, in its handler since then.
     Message(Token, Stamp),
     Hook(Hook),
+    /// A blocking call whose message has ended: the subsystem's value is to come back from there.
+    Returning,
     /// A message that is held back by a fault.
     #[cfg(feature = "test")]
     Delayed(super::injected::Delayed),
@@ -287,6 +289,15 @@ impl<S: 'static> Resident<S> {
             Service::Message(token, started) => (token, started),
             #[cfg(feature = "test")]
             Service::Delayed(delayed) => return self.go_on_delaying(works, cx, delayed),
+            Service::Returning => {
+                if self.desk.catch(|desk| desk.poll(cx, None)) == Called::Running {
+                    return Some(Service::Returning);
+                }
+                self.desk.panic = None;
+                // What was put off until now.
+                self.obey(works, gathered);
+                return None;
+            }
             Service::Hook(hook) => {
                 let ended = self.go_on_with_hook(works, cx, hook);
                 return (!ended).then_some(Service::Hook(hook));
