@@ -73,6 +73,7 @@ mod mailbox;
 mod handler;
 mod route;
 mod subsystem;
+mod task_list;
 mod directory;
 mod replicas;
 mod memory;

@@ -57,6 +57,8 @@ impl Executor {
         self.runtime.enter()
     }
 
+    /// Runs something beside the keepers.
+    #[cfg(feature = "test")]
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         #[cfg(feature = "test")]
         if let Some(jobs) = &self.simulated {

@@ -21,8 +21,9 @@
 //! | `AsPath`, `Captures` of the sender's own types | the sender's thread | unwinds to the sender; nothing was sent |
 //! | waker of a sender or an asker: wake | the thread that makes room, or that answers | is contained |
 //! | waker: clone and drop | the sender's thread | unwinds to the sender |
-//! | stream | the subsystem's thread | fails the subsystem, under its policy |
-//! | closure of a timer | the keepers' thread | fails the subsystem, under its policy |
+//! | stream, closure of a timer: call and drop | the subsystem's thread | fails the subsystem, under its policy |
+//! | drop of a message that a timer or a stream did not send | the subsystem's thread | the same |
+//! | call, unpacking, drop of an extractor's value | the subsystem's thread | fails the message, as a panic |
 //! | strategy | the keepers' thread | round-robin takes the strategy's place |
 //! | drop of a factory, a strategy or a shared state | the thread that lets go of it last | is contained on the framework's own threads |
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use common::{ON_PURPOSE, figures, quiet, quiet_panics, watchdog};
+use common::{ON_PURPOSE, figures, quiet, quiet_panics, quiet_threads, watchdog};
 use mycelia::prelude::*;
 use mycelia::{Address, CaptureError, Delivery, Extractor, MountError, OrLater, States, later};
 
@@ -179,7 +179,7 @@ impl Careless {
 
 async fn system() -> (System, Arc<Lives>) {
     // All panics of these tests are on purpose, and few have a text.
-    std::panic::set_hook(Box::new(|_| {}));
+    quiet_threads();
     let system = System::builder().threads(1).pool(64).start().await.unwrap();
     let lives = Arc::new(Lives::default());
     let counted = lives.clone();

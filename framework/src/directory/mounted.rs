@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
 
 use super::Directory;
@@ -18,6 +17,7 @@ use crate::route::RouteMap;
 use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
+use crate::task_list::TaskList;
 
 pub(super) const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.
@@ -75,7 +75,7 @@ pub(crate) struct Mounted {
 #[derive(Default)]
 struct Extras {
     /// Its timers and streams.
-    tasks: Mutex<Vec<AbortHandle>>,
+    tasks: TaskList,
     /// In the order in which they were started. Written by the registry.
     children: Mutex<Vec<Arc<Mounted>>>,
     last_failure: Mutex<Option<Box<str>>>,
@@ -234,23 +234,15 @@ impl Mounted {
         }
     }
 
-    /// Has a task end with the subsystem's value.
-    pub(crate) fn enlist(&self, task: AbortHandle) {
-        let mut tasks = lock(&self.extras().tasks);
-        if tasks.len() == tasks.capacity() {
-            // Before there is more memory: those that are over need none.
-            tasks.retain(|task| !task.is_aborted());
-        }
-        tasks.push(task);
+    /// Its timers and streams.
+    pub(crate) fn tasks(&self) -> &TaskList {
+        &self.extras().tasks
     }
 
     /// Ends its tasks.
     pub(crate) fn end_tasks(&self) {
-        let Some(extras) = self.extras.get() else {
-            return;
-        };
-        for task in std::mem::take(&mut *lock(&extras.tasks)) {
-            task.abort();
+        if let Some(extras) = self.extras.get() {
+            extras.tasks.cancel_all();
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Resident, Works};
 use crate::events::EndReason;
 use crate::mailbox::orders::{Control, Order};
 use crate::supervision::{Failure, Restart};
+use crate::sync::Ordering;
 
 impl<S: 'static> Resident<S> {
     /// Does what has been ordered, as far as that goes now.
@@ -30,6 +31,7 @@ impl<S: 'static> Resident<S> {
     fn ends_value(&self, works: &Works<S>, control: &Control) -> bool {
         match control {
             Control::Fail(_) | Control::Halt(_) => true,
+            Control::TaskPanicked { life, .. } => self.has_task_of(works, *life),
             Control::Stop => works.mounted.policy().restart == Restart::Permanent,
             Control::End { .. } | Control::Revive { .. } | Control::Spawn(_) => false,
         }
@@ -66,6 +68,17 @@ impl<S: 'static> Resident<S> {
                 self.fail(works, failure);
             }
             Control::Fail(_) => {}
+            Control::TaskPanicked { life, text } if self.has_task_of(works, life) => {
+                self.interrupt(works, gathered);
+                match self.standing {
+                    Some(_) => self.start_failed(works, &text),
+                    None => self.fail(works, Failure::Task((*text).into())),
+                }
+            }
+            Control::TaskPanicked { text, .. } => {
+                let text = format!("a timer or a stream of an earlier value panicked: {text}");
+                works.mounted.note_failure(text.into());
+            }
             Control::Halt(done) => {
                 self.interrupt(works, gathered);
                 if !matches!(self.life, Life::Halted) {
@@ -85,6 +98,13 @@ impl<S: 'static> Resident<S> {
                 }
             }
         }
+    }
+
+    /// True if the subsystem has the value that `life` restarts had been before.
+    fn has_task_of(&self, works: &Works<S>, life: u32) -> bool {
+        matches!(self.life, Life::Running | Life::Starting(_))
+            && self.order != Order::Abort
+            && works.mounted.restarts.load(Ordering::Relaxed) == life
     }
 
     fn stop_itself(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {

@@ -124,6 +124,8 @@ pub enum Failure {
     /// A handler returned an error, with this text, and the subsystem is mounted with
     /// [`restart_on_error`](crate::MountOptions::restart_on_error).
     Error(Arc<str>),
+    /// One of its timers or streams panicked, with this text.
+    Task(Arc<str>),
     /// Its factory panicked, or a hook of its start failed, with this text.
     Start(Arc<str>),
     /// A child failed too often.
@@ -142,6 +144,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Panic(text) => write!(f, "a handler panicked: {text}"),
             Failure::Error(text) => write!(f, "a handler failed: {text}"),
+            Failure::Task(text) => write!(f, "a timer or a stream panicked: {text}"),
             Failure::Start(text) => write!(f, "it could not be started: {text}"),
             Failure::Child { name, failure } => {
                 write!(f, "its child `{name}` failed too often, last: {failure}")
