@@ -16,6 +16,7 @@ mod life;
 mod obey;
 mod share;
 pub(crate) mod standing;
+mod sweep;
 mod turn;
 
 use std::cell::RefCell;
@@ -44,6 +45,7 @@ use crate::user_code::{Contained, contain, discard};
 use life::Life;
 use share::Share;
 use standing::Standing;
+use sweep::Sweeping;
 use turn::Service;
 
 /// A subsystem that has its place, and is to be started there.
@@ -131,7 +133,7 @@ struct Resident<S: 'static> {
     factory: Contained<Box<dyn Fn() -> S>>,
 }
 
-/// What a subsystem has around its failures and its end only: made when it is first needed.
+/// What a subsystem has around its failures, its end and messages that expire only: made when it is first needed.
 #[derive(Default)]
 struct Affairs {
     /// Orders that came and were not obeyed yet.
@@ -143,6 +145,7 @@ struct Affairs {
     revived: Vec<oneshot::Sender<()>>,
     /// Why it ends.
     reason: Option<EndReason>,
+    sweeping: Sweeping,
     /// Told when the host has ended its last message.
     ended: Vec<oneshot::Sender<()>>,
 }

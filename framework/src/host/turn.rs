@@ -111,19 +111,26 @@ impl<S: 'static> Resident<S> {
         if self.has_orders() {
             self.obey(works, gathered);
         }
+        if works.mounted.seat.has_expired() {
+            self.sweep(works, gathered);
+        }
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {
                     self.cut_off(works, service, gathered);
                 } else if let Some(waiting) = self.go_on(works, cx, service, gathered) {
                     self.in_service = Some(waiting);
+                    self.open_room(works);
                     return Turn::Sleep;
                 }
                 continue;
             }
             match self.get_ready(works, cx) {
                 Ready::Yes => {}
-                Ready::Not => return Turn::Sleep,
+                Ready::Not => {
+                    self.open_room(works);
+                    return Turn::Sleep;
+                }
                 Ready::Over => return self.over(works, cx),
             }
             let mut at_hand = None;
