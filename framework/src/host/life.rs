@@ -16,6 +16,7 @@ use crate::events::{Change, EndReason};
 use crate::handler::Called;
 use crate::handler::hooks::Hook;
 use crate::mailbox::orders::{Order, Reported};
+use crate::shared::Phase;
 use crate::supervision::{Decision, Failure};
 use crate::sync::Ordering;
 use crate::user_code::{contain, discard};
@@ -60,8 +61,11 @@ impl<S: 'static> Resident<S> {
                 Life::Running => return Ready::Yes,
                 Life::Halted => return Ready::Not,
                 Life::Pausing(until) => {
-                    // Who is to drain first handles what waits: it does not wait for the pause.
-                    if self.order == Order::Serve && until.as_mut().poll(cx).is_pending() {
+                    // Who is to drain first handles what waits: it does not wait for the pause. Nor does
+                    // anyone when the system stops, which waits for what waits here.
+                    let may_wait =
+                        self.order == Order::Serve && works.shared.phase() == Phase::Open;
+                    if may_wait && until.as_mut().poll(cx).is_pending() {
                         return Ready::Not;
                     }
                     self.remake(works);

@@ -195,6 +195,10 @@ impl Handler<EndAll> for Registry {
 /// Ends all, the youngest first, so that every one finds those still there that were there before it.
 async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, Ended) {
     let time_is_up = time_is_up(shared.clone(), deadline).boxed_local().shared();
+    // None pauses before a restart any longer.
+    for mounted in shared.directory.all_alive() {
+        mounted.seat.wake();
+    }
     select(pin!(until_quiet(&shared)), time_is_up.clone()).await;
     let all = shared.directory.all_alive();
     let mut late = Vec::new();

@@ -49,6 +49,8 @@ pub struct Intensity {
 
 /// The pause before a restart: it grows with each restart that follows soon on the last.
 ///
+/// An unmount and a stop do not wait for it: the subsystem is restarted at once for what waits there.
+///
 /// # Examples
 /// ```
 /// use mycelia::Backoff;
