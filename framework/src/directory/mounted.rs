@@ -6,7 +6,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::Directory;
-use crate::error::MountError;
+use crate::error::{HookFailure, MountError};
 use crate::latency::{self, Book, Recent, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::Seat;
@@ -79,6 +79,8 @@ struct Extras {
     /// In the order in which they were started. Written by the registry.
     children: Mutex<Vec<Arc<Mounted>>>,
     last_failure: Mutex<Option<Box<str>>>,
+    /// What its last hook said, if that failed.
+    hook_failure: Mutex<Option<Arc<str>>>,
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
@@ -317,6 +319,17 @@ impl Mounted {
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {
         *lock(&self.extras().last_failure) = Some(failure);
+    }
+
+    pub(crate) fn note_hook_failure(&self, message: Arc<str>) {
+        *lock(&self.extras().hook_failure) = Some(message);
+    }
+
+    /// What its last hook said, if that failed.
+    pub(crate) fn hook_failure(&self) -> Option<HookFailure> {
+        let message = lock(&self.extras.get()?.hook_failure).clone()?;
+        let subsystem = self.seat.name.clone();
+        Some(HookFailure { subsystem, message })
     }
 
     pub(crate) fn last_failure(&self) -> Option<Box<str>> {

@@ -1,6 +1,7 @@
 //! The other ends of a message than being handled. `turn → `**`ends`**` → gathered, dead letters`
 
 use super::gathered::Gathered;
+use super::hooks::NO_TIME;
 #[cfg(feature = "test")]
 use super::injected::without_delay;
 use super::turn::Service;
@@ -10,6 +11,7 @@ use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::fate::{self, Point};
 use crate::handler::Unanswered;
+use crate::handler::hooks::Hook;
 use crate::ledger::Ending;
 use crate::mailbox::orders::Order;
 use crate::shared::Letter;
@@ -99,8 +101,10 @@ impl<S: 'static> Resident<S> {
     ) {
         #[cfg(feature = "test")]
         let service = without_delay(works, service);
-        let Service::Message(token, started) = service else {
-            return;
+        let (token, started) = match service {
+            Service::Message(token, started) => (token, started),
+            Service::Hook(Hook::Stopped) => return self.last_hook_failed(works, NO_TIME),
+            _ => return,
         };
         let mut envelope = Envelope::new(&works.shared.pool.slab, token);
         gathered.sample(works, &envelope, started);

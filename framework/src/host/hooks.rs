@@ -1,16 +1,21 @@
 //! The hooks of a subsystem, as its host calls them. `life → `**`hooks`**` → handler`
 
+use std::sync::Arc;
 use std::task::Context;
 
 use super::life::Life;
 use super::turn::Service;
 use super::{Resident, Works};
 use crate::clock::Stamp;
-use crate::events::EndReason;
+use crate::events::{Change, EndReason};
 use crate::extract::Delivery;
 use crate::handler::Called;
 use crate::handler::hooks::Hook;
 use crate::mailbox::orders::Order;
+use crate::supervision::Failure;
+
+/// Of a last hook that waits for something.
+pub(super) const NO_TIME: &str = "it did not come to its end in time";
 
 impl<S: 'static> Resident<S> {
     /// Goes on with a hook; false if it still waits.
@@ -80,11 +85,19 @@ impl<S: 'static> Resident<S> {
             (Hook::Started, None) => self.is_there(works),
             (Hook::Restarting | Hook::Started, Some(text)) => self.start_failed(works, &text),
             (Hook::Stopped, None) => {}
-            (Hook::Stopped, Some(text)) => {
-                let text = format!("the subsystem failed when it was stopped: {text}");
-                works.mounted.note_failure(text.into());
-            }
+            (Hook::Stopped, Some(text)) => self.last_hook_failed(works, &text),
         }
+    }
+
+    /// The last hook failed, which is told; it changes nothing else.
+    #[cold]
+    pub(super) fn last_hook_failed(&mut self, works: &Works<S>, text: &str) {
+        let (mounted, text) = (&works.mounted, Arc::<str>::from(text));
+        mounted.note_hook_failure(text.clone());
+        let failure = Failure::LastHook(text);
+        mounted.note_failure(failure.to_string().into());
+        let change = Change::Failed(failure);
+        works.shared.events.tell(&mounted.seat.name, change);
     }
 
     /// Calls the last hook, if the value is there; one that has to wait is given up.
@@ -96,8 +109,9 @@ impl<S: 'static> Resident<S> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let called = self.call(works, Hook::Stopped, &mut cx);
         self.affairs().reason = before;
-        if called != Called::Running {
-            self.hook_ended(works, Hook::Stopped, called);
+        match called {
+            Called::Running => self.last_hook_failed(works, NO_TIME),
+            called => self.hook_ended(works, Hook::Stopped, called),
         }
     }
 
@@ -115,8 +129,10 @@ impl<S: 'static> Resident<S> {
                 self.in_service = Some(Service::Hook(Hook::Stopped));
                 false
             }
-            // There is no more time.
-            Called::Running => true,
+            Called::Running => {
+                self.last_hook_failed(works, NO_TIME);
+                true
+            }
             called => {
                 self.hook_ended(works, Hook::Stopped, called);
                 true

@@ -139,6 +139,9 @@ pub enum Failure {
     },
     /// It stopped itself, and is mounted to be there always.
     Stopped,
+    /// Its last hook, [`#[stopped]`](crate::routes), failed or panicked with this text, or did not come to its
+    /// end. It ends, or is restarted, as it would have been.
+    LastHook(Arc<str>),
 }
 
 impl fmt::Display for Failure {
@@ -151,6 +154,7 @@ impl fmt::Display for Failure {
             Failure::Child { name, failure } => {
                 write!(f, "its child `{name}` failed too often, last: {failure}")
             }
+            Failure::LastHook(text) => write!(f, "it failed when it was stopped: {text}"),
             Failure::Stopped => write!(f, "it stopped itself"),
         }
     }

@@ -322,7 +322,8 @@ impl System {
     /// again.
     ///
     /// # Errors
-    /// No subsystem of that name is mounted.
+    /// No subsystem of that name is mounted; or it was unmounted, and its last hook failed, or that of one
+    /// below it.
     ///
     /// # Cancel safety
     /// Dropped before its end, the unmount goes on.
