@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use common::{ON_PURPOSE, figures, quiet, quiet_panics, quiet_threads, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Address, CaptureError, Delivery, Extractor, MountError, OrLater, States, later};
+use mycelia::{
+    Address, CaptureError, Change, Delivery, EndReason, Extractor, Failure, MountError, OrLater,
+    States, later,
+};
 
 /// Panics when it is dropped; so does what that panic leaves, twice.
 struct Bomb(u32);
@@ -329,5 +332,27 @@ async fn a_factory_that_panics_when_it_is_dropped_ends_with_its_subsystem_and_no
         "before the unmount returns"
     );
     assert_eq!(system.ask("careless://get", GET).await.unwrap(), 1);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_value_that_panics_when_it_is_dropped_is_told_of_at_its_restart_and_at_its_end() {
+    let _watch = watchdog();
+    let (system, _) = system().await;
+    let mut watch = system.watch("careless");
+    let asked = system.ask("careless://sync", GET).await;
+    assert!(matches!(asked, Err(AskError::Panicked { .. })), "{asked:?}");
+    system.unmount("careless").await.unwrap();
+    let text = "a panic without a text";
+    let told = [
+        Change::Failed(Failure::Drop(text.into())),
+        Change::Failed(Failure::Panic(text.into())),
+        Change::Restarted,
+        Change::Failed(Failure::Drop(text.into())),
+        Change::Ended(EndReason::Unmounted),
+    ];
+    for change in told {
+        assert_eq!(watch.next().await.unwrap().change, change);
+    }
     system.stop().await.unwrap();
 }

@@ -7,7 +7,7 @@ use super::life::Life;
 use super::turn::Service;
 use super::{Resident, Works};
 use crate::clock::Stamp;
-use crate::events::{Change, EndReason};
+use crate::events::EndReason;
 use crate::extract::Delivery;
 use crate::handler::Called;
 use crate::handler::hooks::Hook;
@@ -92,12 +92,9 @@ impl<S: 'static> Resident<S> {
     /// The last hook failed, which is told; it changes nothing else.
     #[cold]
     pub(super) fn last_hook_failed(&mut self, works: &Works<S>, text: &str) {
-        let (mounted, text) = (&works.mounted, Arc::<str>::from(text));
-        mounted.note_hook_failure(text.clone());
-        let failure = Failure::LastHook(text);
-        mounted.note_failure(failure.to_string().into());
-        let change = Change::Failed(failure);
-        works.shared.events.tell(&mounted.seat.name, change);
+        let text = Arc::<str>::from(text);
+        works.mounted.note_hook_failure(text.clone());
+        self.tell_failure(works, Failure::LastHook(text));
     }
 
     /// Calls the last hook, if the value is there; one that has to wait is given up.

@@ -185,9 +185,17 @@ impl<S: 'static> Resident<S> {
         // A handler under way first: it has borrowed the value, or has it.
         let handler = contain(|| runner.clear());
         if let Err(text) = handler.and(contain(|| drop(state))) {
-            let text = format!("the subsystem panicked while it was dropped: {text}");
-            works.mounted.note_failure(text.into());
+            self.tell_failure(works, Failure::Drop((*text).into()));
         }
+    }
+
+    /// Tells of a failure that changes nothing: the value is on its way out.
+    #[cold]
+    pub(super) fn tell_failure(&self, works: &Works<S>, failure: Failure) {
+        let mounted = &works.mounted;
+        mounted.note_failure(failure.to_string().into());
+        let change = Change::Failed(failure);
+        works.shared.events.tell(&mounted.seat.name, change);
     }
 
     /// The last step: drops the value, and tells those who wait for that.

@@ -139,6 +139,8 @@ pub enum Failure {
     },
     /// It stopped itself, and is mounted to be there always.
     Stopped,
+    /// Its value panicked when it was dropped, with this text. It ends, or is restarted, as it would have been.
+    Drop(Arc<str>),
     /// Its last hook, [`#[stopped]`](crate::routes), failed or panicked with this text, or did not come to its
     /// end. It ends, or is restarted, as it would have been.
     LastHook(Arc<str>),
@@ -154,6 +156,7 @@ impl fmt::Display for Failure {
             Failure::Child { name, failure } => {
                 write!(f, "its child `{name}` failed too often, last: {failure}")
             }
+            Failure::Drop(text) => write!(f, "it panicked when it was dropped: {text}"),
             Failure::LastHook(text) => write!(f, "it failed when it was stopped: {text}"),
             Failure::Stopped => write!(f, "it stopped itself"),
         }
