@@ -58,7 +58,6 @@ impl Executor {
     }
 
     /// Runs something beside the keepers.
-    #[cfg(feature = "test")]
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         #[cfg(feature = "test")]
         if let Some(jobs) = &self.simulated {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::detached::Detached;
 use super::{Exit, System};
 use crate::error::HookFailure;
 use crate::ledger::Ledger;
@@ -150,7 +151,7 @@ impl System {
         let Ended {
             stuck,
             failed_hooks,
-        } = ended.await.unwrap_or_default();
+        } = Detached::new(shared, ended).await.unwrap_or_default();
         if stuck.is_empty() {
             core.keeper.quit();
             // A few milliseconds at most: all subsystems have ended.
