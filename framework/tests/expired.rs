@@ -109,9 +109,7 @@ async fn it(pool: usize) -> It {
 /// Asks as often as there are envelopes left, in vain; then the neighbour can be reached.
 async fn expire(system: &System, path: &str, asks: u32) {
     let handle = system.route::<Get>(path).unwrap();
-    let all: Vec<_> = (0..asks)
-        .map(|_| handle.ask_within(Get, 30 * MS))
-        .collect();
+    let all: Vec<_> = (0..asks).map(|_| handle.ask_within(Get, 30 * MS)).collect();
     for asked in futures_util::future::join_all(all).await {
         assert!(
             matches!(asked, Err(AskError::DeadlineExceeded { .. })),
