@@ -52,6 +52,7 @@ mod deferred;
 mod waker_slot;
 
 // The words.
+mod ledger;
 mod error;
 mod message;
 mod trace;
@@ -68,11 +69,11 @@ mod envelope;
 mod latency;
 mod pool;
 mod local;
-mod ledger;
 mod mailbox;
 mod handler;
 mod route;
 mod subsystem;
+mod task_list;
 mod directory;
 mod replicas;
 mod memory;
@@ -107,7 +108,8 @@ pub use context::Context;
 pub use dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
 pub use envelope::{INLINE_ALIGN, INLINE_BYTES};
 pub use error::{
-    AskError, CaptureError, MountError, Room, SendError, StartError, Undelivered, UnmountError,
+    AskError, CaptureError, HookFailure, MountError, Room, SendError, StartError, Undelivered,
+    UnmountError,
 };
 pub use events::{Change, EndReason, Event, Watch};
 pub use extract::{

@@ -57,6 +57,7 @@ impl Executor {
         self.runtime.enter()
     }
 
+    /// Runs something beside the keepers.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         #[cfg(feature = "test")]
         if let Some(jobs) = &self.simulated {

@@ -1,39 +1,48 @@
 //! Tasks of a subsystem: timers and streams, which send it messages and end with it.
 //!
-//! Timers run on the keepers' thread, so that they fire whatever is going on elsewhere; streams on the
-//! subsystem's own. What they send goes the way of all messages: it has an envelope, waits for room, is
-//! accounted for. They wait for room under a policy that rejects, too: nothing could be handed back to them.
+//! They run on the subsystem's own thread: what they call is its code, and holds up nobody else's timers. The
+//! time itself is kept on the keepers' thread, so that a busy thread is woken in time. What they send goes the
+//! way of all messages: it has an envelope, waits for room, is accounted for. They wait for room under a
+//! policy that rejects, too: nothing could be handed back to them. One that panics is a failure of its
+//! subsystem, see [`Failure::Task`](crate::Failure::Task).
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable};
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::context::Context;
 use crate::dead_letters::DeadReason;
+use crate::directory::Mounted;
 use crate::error::{AskError, SendError};
 use crate::handle::Route;
 use crate::mailbox::orders::Control;
 use crate::message::Message;
 use crate::priority::Priority;
+use crate::shared::Shared;
+use crate::sync::Ordering;
+use crate::task_list::Cancel;
+use crate::user_code::contain;
 
 /// A timer or a stream of a subsystem. It goes on when this value is dropped; it ends when it is
 /// cancelled, and when its subsystem ends or is made anew.
 #[derive(Debug, Clone)]
-pub struct Task(AbortHandle);
+pub struct Task(Arc<Cancel>);
 
 impl Task {
     /// Ends it: it sends nothing more. A message that it has sent, or is sending on another thread at this
     /// very moment, is handled all the same.
     pub fn cancel(&self) {
-        self.0.abort();
+        self.0.cancel();
     }
 
-    /// True if it was cancelled.
+    /// True if it was cancelled, or its subsystem has ended or was made anew.
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_aborted()
+        self.0.is_cancelled()
     }
 }
 
@@ -50,7 +59,8 @@ pub enum Missed {
 
 impl Context {
     /// Sends this subsystem a message after `delay`, to a path within it: `"tick"` is
-    /// `name://tick`. It is urgent ([`Priority::High`]), so that it comes in time though many wait.
+    /// `name://tick`. It is urgent ([`Priority::High`]), so that it comes in time though many wait. A delay
+    /// that no clock can show, as `Duration::MAX`, never ends.
     ///
     /// # Errors
     /// The subsystem has no such route, or it takes other messages.
@@ -85,22 +95,22 @@ impl Context {
         message: M,
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?;
+        let shared = self.shared().ok_or(SendError::Stopped)?;
+        let until = Instant::now().checked_add(delay);
         let message = sync_wrapper::SyncWrapper::new(message);
-        Ok(self.keep_time(|_| async move {
-            sleep(delay).await;
+        Ok(self.run(|_| async move {
+            wait_until(&shared, until).await;
             // It is closed: there is nobody to remind.
             let _ = route.insisting().tell(message.into_inner()).await;
         }))
     }
 
     /// Sends this subsystem a message that `make` makes every `period`, the first after one. As
-    /// [`after`](Self::after) otherwise.
+    /// [`after`](Self::after) otherwise. `make` is called on the subsystem's thread; if it panics, the
+    /// subsystem fails.
     ///
     /// # Errors
-    /// As [`after`](Self::after).
-    ///
-    /// # Panics
-    /// If `period` is zero.
+    /// As [`after`](Self::after); or `period` is zero.
     pub fn every<M: Message>(
         &self,
         period: Duration,
@@ -108,13 +118,17 @@ impl Context {
         path: &str,
         mut make: impl FnMut() -> M + Send + 'static,
     ) -> Result<Task, SendError> {
-        assert!(!period.is_zero(), "a period is longer than nothing");
+        if period.is_zero() {
+            return Err(SendError::ZeroPeriod);
+        }
         let route = self.own_route::<M>(path)?;
+        let shared = self.shared().ok_or(SendError::Stopped)?;
         let context = self.clone();
-        Ok(self.keep_time(|task| async move {
-            let mut next = Instant::now() + period;
+        let first = Instant::now().checked_add(period);
+        Ok(self.run(|task| async move {
+            let mut next = first;
             loop {
-                sleep_until(next).await;
+                wait_until(&shared, next).await;
                 if task.is_cancelled() {
                     return;
                 }
@@ -125,12 +139,7 @@ impl Context {
                 if !is_there {
                     return;
                 }
-                next += period;
-                if missed == Missed::Skip {
-                    let late = Instant::now().saturating_duration_since(next);
-                    let periods = late.as_nanos().div_ceil(period.as_nanos());
-                    next += period.saturating_mul(u32::try_from(periods).unwrap_or(u32::MAX));
-                }
+                next = next.and_then(|last| following(last, period, missed, Instant::now()));
             }
         }))
     }
@@ -186,7 +195,7 @@ impl Context {
         stream: impl Stream<Item = M> + Send + 'static,
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?.with_priority(M::PRIORITY);
-        let (sending, task) = self.enlisted(|task| async move {
+        Ok(self.run(|task| async move {
             let mut stream = std::pin::pin!(stream);
             while let Some(message) = stream.next().await {
                 if route.insisting().tell(message).await.is_err() {
@@ -199,11 +208,7 @@ impl Context {
                     return;
                 }
             }
-        });
-        self.order(Control::Spawn(Box::pin(async move {
-            let _ = sending.await;
-        })));
-        Ok(task)
+        }))
     }
 
     fn own_route<M: Message>(&self, path: &str) -> Result<Route<M>, SendError> {
@@ -215,29 +220,124 @@ impl Context {
         }))
     }
 
-    /// Makes a task that ends with this subsystem.
-    fn enlisted<F: Future<Output = ()>>(
-        &self,
-        work: impl FnOnce(Task) -> F,
-    ) -> (Abortable<F>, Task) {
-        let (abort, registration) = AbortHandle::new_pair();
-        let task = Task(abort.clone());
-        let work = Abortable::new(work(task.clone()), registration);
-        self.mounted().enlist(abort);
-        (work, task)
+    /// Runs a task of this subsystem on its thread.
+    fn run<F: Future<Output = ()> + Send + 'static>(&self, work: impl FnOnce(Task) -> F) -> Task {
+        let task = Task(Arc::default());
+        let mounted = self.mounted();
+        let work = Supervised {
+            work: Some(work(task.clone())),
+            number: mounted.tasks().enter(task.0.clone()),
+            life: mounted.restarts.load(Ordering::Relaxed),
+            mounted: mounted.clone(),
+            cancel: task.0.clone(),
+        };
+        self.order(Control::Spawn(Box::pin(work)));
+        task
+    }
+}
+
+/// When a timer that was due at `last` is due next; `None` for never.
+fn following(last: Instant, period: Duration, missed: Missed, now: Instant) -> Option<Instant> {
+    let next = last.checked_add(period)?;
+    if missed == Missed::Burst {
+        return Some(next);
+    }
+    let late = now.saturating_duration_since(next);
+    let periods = late.as_nanos().div_ceil(period.as_nanos());
+    let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+    next.checked_add(period.saturating_mul(periods))
+}
+
+/// Waits until then; for ever if no clock can show it.
+async fn wait_until(shared: &Shared, until: Option<Instant>) {
+    match until {
+        Some(until) => timer(shared, until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A timer that the keepers' thread keeps.
+fn timer(shared: &Shared, until: Instant) -> Sleep {
+    let _keepers = shared.keepers.enter();
+    sleep_until(until)
+}
+
+pin_project_lite::pin_project! {
+    /// A task as its thread runs it: all that it calls is the user's.
+    struct Supervised<F> {
+        // None once it is over.
+        #[pin]
+        work: Option<F>,
+        number: u64,
+        life: u32,
+        mounted: Arc<Mounted>,
+        cancel: Arc<Cancel>,
     }
 
-    /// Runs a task on the keepers' thread.
-    fn keep_time<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        work: impl FnOnce(Task) -> F,
-    ) -> Task {
-        let (work, task) = self.enlisted(work);
-        if let Some(shared) = self.shared() {
-            shared.keepers.spawn(async move {
-                let _ = work.await;
-            });
+    impl<F> PinnedDrop for Supervised<F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.end(None);
         }
-        task
+    }
+}
+
+impl<F> Supervised<F> {
+    /// Ends it, for this panic if for one; what it still has may panic when it is dropped, too.
+    fn end(self: Pin<&mut Self>, panic: Option<Box<str>>) {
+        let mut this = self.project();
+        if this.work.is_none() {
+            return;
+        }
+        let dropped = contain(|| this.work.set(None));
+        this.mounted.tasks().leave(*this.number);
+        this.cancel.retire();
+        if let Some(text) = panic.or(dropped.err()) {
+            let life = *this.life;
+            this.mounted.order(Control::TaskPanicked { life, text });
+        }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Supervised<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
+        if this.cancel.poll(cx) {
+            self.end(None);
+            return Poll::Ready(());
+        }
+        let polled = contain(|| match this.work.as_pin_mut() {
+            Some(work) => work.poll(cx),
+            None => Poll::Ready(()),
+        });
+        match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => self.end(None),
+            Err(text) => self.end(Some(text)),
+        }
+        Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_late_skips_or_makes_up_and_the_longest_period_is_never() {
+        const MS: Duration = Duration::from_millis(1);
+        let begun = Instant::now();
+        let at = |ms| begun + ms * MS;
+        let next = |missed, now| following(begun, 10 * MS, missed, at(now));
+        assert_eq!(next(Missed::Skip, 3), Some(at(10)));
+        assert_eq!(next(Missed::Skip, 10), Some(at(10)));
+        assert_eq!(next(Missed::Skip, 25), Some(at(30)));
+        assert_eq!(next(Missed::Burst, 25), Some(at(10)));
+        for missed in [Missed::Skip, Missed::Burst] {
+            assert_eq!(following(begun, Duration::MAX, missed, at(1)), None);
+            let nano = Duration::from_nanos(1);
+            assert!(following(begun, nano, missed, at(100_000)) > Some(begun));
+        }
     }
 }

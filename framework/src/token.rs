@@ -132,6 +132,21 @@ impl Chain {
         }
     }
 
+    /// Moves the tokens of which `is_chosen` says so to the end of `chosen`; the others keep their order.
+    pub(crate) fn split_off(
+        &mut self,
+        links: &Links,
+        chosen: &mut Chain,
+        mut is_chosen: impl FnMut(Token) -> (Token, bool),
+    ) {
+        let mut all = std::mem::replace(self, Chain::new());
+        while let Some(token) = all.pop_front(links) {
+            let (token, is_chosen) = is_chosen(token);
+            let chain = if is_chosen { &mut *chosen } else { &mut *self };
+            chain.push_back(links, token);
+        }
+    }
+
     /// Gives up all tokens: the numbers of the first and the last.
     pub(crate) fn surrender(self) -> Option<(u32, u32)> {
         (self.len > 0).then_some((self.first, self.last))

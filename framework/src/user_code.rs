@@ -21,8 +21,9 @@
 //! | `AsPath`, `Captures` of the sender's own types | the sender's thread | unwinds to the sender; nothing was sent |
 //! | waker of a sender or an asker: wake | the thread that makes room, or that answers | is contained |
 //! | waker: clone and drop | the sender's thread | unwinds to the sender |
-//! | stream | the subsystem's thread | fails the subsystem, under its policy |
-//! | closure of a timer | the keepers' thread | fails the subsystem, under its policy |
+//! | stream, closure of a timer: call and drop | the subsystem's thread | fails the subsystem, under its policy |
+//! | drop of a message that a timer or a stream did not send | the subsystem's thread | the same |
+//! | call, unpacking, drop of an extractor's value | the subsystem's thread | fails the message, as a panic |
 //! | strategy | the keepers' thread | round-robin takes the strategy's place |
 //! | drop of a factory, a strategy or a shared state | the thread that lets go of it last | is contained on the framework's own threads |
 
@@ -42,8 +43,59 @@ pub(crate) fn contain<T>(call: impl FnOnce() -> T) -> Result<T, Box<str>> {
 /// Drops a value of the user's; a panic ends here.
 #[inline]
 pub(crate) fn discard<T>(value: T) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         discard_payload(payload);
+    }
+}
+
+/// A value of the user's in the hands of the framework. If it is dropped there, because something beside it
+/// unwinds or because nobody takes it, a panic of its drop ends here: two panics at once abort the process.
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    #[inline(always)]
+    pub(crate) fn new(value: T) -> Self {
+        Contained(Some(value))
+    }
+
+    /// The value.
+    ///
+    /// # Panics
+    /// If it was taken.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("a contained value is not taken yet")
+    }
+
+    /// The value, to be changed.
+    ///
+    /// # Panics
+    /// If it was taken.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("a contained value is not taken yet")
+    }
+
+    /// Takes the value out.
+    ///
+    /// # Panics
+    /// If it was taken before.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> T {
+        self.0.take().expect("a contained value is taken once")
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<T>()
+            && let Some(value) = self.0.take()
+        {
+            discard(value);
+        }
     }
 }
 
@@ -98,6 +150,17 @@ mod tests {
         let text: Result<(), _> = contain(|| panic_any(Bomb));
         assert_eq!(&*text.unwrap_err(), "a panic without a text");
         discard(Bomb);
+        drop(Contained::new(Bomb));
+    }
+
+    #[test]
+    fn a_contained_value_is_dropped_without_harm_while_another_panic_unwinds() {
+        let unwound: Result<(), _> = contain(|| {
+            let _contained = Contained::new(Bomb);
+            panic!("the first");
+        });
+        assert_eq!(&*unwound.unwrap_err(), "the first");
+        std::mem::forget(Contained::new(Bomb).take());
     }
 
     #[test]

@@ -287,3 +287,82 @@ fn a_warm_ask_allocates_at_most_once() {
     assert!(by_handle <= 2_000, "{by_handle} in 2,000 asks");
     on_no_executor(it.system.stop()).unwrap();
 }
+
+#[repr(align(64))]
+struct Line(u64);
+
+#[repr(align(256))]
+struct Lines([u64; 64]);
+
+/// Handlers whose futures differ in size and in alignment.
+#[derive(Subsystem, Default)]
+struct Shapes;
+
+#[routes]
+impl Shapes {
+    #[route("part")]
+    fn part(&mut self, _: TakePart) {
+        TAKES_PART.set(true);
+    }
+
+    #[route("small")]
+    async fn small(&mut self, Add(n): Add) -> u64 {
+        tokio::task::yield_now().await;
+        n
+    }
+
+    #[route("large")]
+    async fn large(&mut self, Add(n): Add) -> u64 {
+        let large = std::hint::black_box([n; 5_000]);
+        tokio::task::yield_now().await;
+        large[7]
+    }
+
+    #[route("line")]
+    async fn line(&mut self, Add(n): Add) -> u64 {
+        let line = std::hint::black_box(Line(n));
+        tokio::task::yield_now().await;
+        std::hint::black_box(&line).0
+    }
+
+    #[route("lines")]
+    async fn lines(&mut self, Add(n): Add) -> u64 {
+        let lines = std::hint::black_box(Lines([n; 64]));
+        tokio::task::yield_now().await;
+        std::hint::black_box(&lines).0[1]
+    }
+}
+
+#[test]
+fn handlers_of_all_sizes_and_alignments_take_turns_and_allocate_nothing() {
+    let (_alone, _watch) = (alone(), watchdog());
+    let system = on_no_executor(async {
+        let system = System::builder().threads(1).start().await.unwrap();
+        system.mount(Shapes::default).await.unwrap();
+        system.mount_as("other", Shapes::default).await.unwrap();
+        system
+    });
+    system.tell_blocking("shapes://part", TakePart).unwrap();
+    let paths = ["small", "line", "large", "lines", "large", "line"];
+    let run = || {
+        for n in 0..600 {
+            let path = paths[n % paths.len()];
+            // Two at once: each has its own memory.
+            let (shapes, other) = (format!("shapes://{path}"), format!("other://{path}"));
+            system.tell_blocking(&*shapes, Add(1)).unwrap();
+            system.tell_blocking(&*other, Add(1)).unwrap();
+        }
+        while !system.snapshot().total.is_quiet() {
+            std::thread::yield_now();
+        }
+    };
+    run();
+    // Histograms grow too, as long as latencies come that were not there before.
+    let allocations = |_| {
+        let before = COUNT.load(Ordering::Relaxed);
+        run();
+        COUNT.load(Ordering::Relaxed) - before
+    };
+    assert!((0..50).map(allocations).any(|allocated| allocated == 0));
+    on_no_executor(system.stop()).unwrap();
+}

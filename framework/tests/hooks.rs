@@ -11,6 +11,7 @@ use mycelia::prelude::*;
 use mycelia::test::Faults;
 use mycelia::{
     Address, CaptureError, Delivery, EndReason, Extractor, MountError, Restart, StopError,
+    UnmountError,
 };
 
 #[derive(Message)]
@@ -143,8 +144,16 @@ async fn a_last_hook_that_panics_later_ends_the_subsystem_as_one_that_has_nothin
         let stops = plan.stops.clone();
         system.mount(move || Waiting(plan.clone())).await.unwrap();
         system.ask("waiting://ping", Ping).await.unwrap();
-        system.unmount("waiting").await.unwrap();
+        let unmounted = system.unmount("waiting").await;
+        match stop {
+            None => assert_eq!(unmounted.unwrap().handled, 1),
+            Some(_) => assert!(
+                matches!(unmounted, Err(UnmountError::HooksFailed { .. })),
+                "{unmounted:?}"
+            ),
+        }
         assert_eq!(stops.load(Ordering::Relaxed), 1);
+        assert!(system.snapshot().subsystems.is_empty());
     }
     system.stop().await.unwrap();
 }

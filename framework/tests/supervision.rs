@@ -218,9 +218,10 @@ async fn a_panic_in_a_hook_or_two_at_once_abort_nothing() {
     system.mount(|| Mine { starts: true }).await.unwrap();
     system.tell("mine://panic", Panic).await.unwrap();
     assert_eq!(figures(&quiet(&system).await), [1, 0, 1, 0, 0, 0]);
-    system.unmount("mine").await.unwrap();
+    let unmounted = system.unmount("mine").await;
+    assert!(matches!(unmounted, Err(UnmountError::HooksFailed { .. })));
     system.mount(|| Mine { starts: true }).await.unwrap();
-    system.stop().await.unwrap();
+    assert_eq!(system.stop().await.unwrap().failed_hooks.len(), 1);
 }
 
 #[mycelia::test]

@@ -3,11 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::AbortHandle;
 use once_cell::sync::OnceCell;
 
 use super::Directory;
-use crate::error::MountError;
+use crate::error::{HookFailure, MountError};
 use crate::latency::{self, Book, Recent, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::Seat;
@@ -18,6 +17,7 @@ use crate::route::RouteMap;
 use crate::slice::{Slice, SliceCell};
 use crate::supervision::{Policy, Together};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
+use crate::task_list::TaskList;
 
 pub(super) const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.
@@ -75,10 +75,12 @@ pub(crate) struct Mounted {
 #[derive(Default)]
 struct Extras {
     /// Its timers and streams.
-    tasks: Mutex<Vec<AbortHandle>>,
+    tasks: TaskList,
     /// In the order in which they were started. Written by the registry.
     children: Mutex<Vec<Arc<Mounted>>>,
     last_failure: Mutex<Option<Box<str>>>,
+    /// What its last hook said, if that failed.
+    hook_failure: Mutex<Option<Arc<str>>>,
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
@@ -234,23 +236,15 @@ impl Mounted {
         }
     }
 
-    /// Has a task end with the subsystem's value.
-    pub(crate) fn enlist(&self, task: AbortHandle) {
-        let mut tasks = lock(&self.extras().tasks);
-        if tasks.len() == tasks.capacity() {
-            // Before there is more memory: those that are over need none.
-            tasks.retain(|task| !task.is_aborted());
-        }
-        tasks.push(task);
+    /// Its timers and streams.
+    pub(crate) fn tasks(&self) -> &TaskList {
+        &self.extras().tasks
     }
 
     /// Ends its tasks.
     pub(crate) fn end_tasks(&self) {
-        let Some(extras) = self.extras.get() else {
-            return;
-        };
-        for task in std::mem::take(&mut *lock(&extras.tasks)) {
-            task.abort();
+        if let Some(extras) = self.extras.get() {
+            extras.tasks.cancel_all();
         }
     }
 
@@ -325,6 +319,17 @@ impl Mounted {
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {
         *lock(&self.extras().last_failure) = Some(failure);
+    }
+
+    pub(crate) fn note_hook_failure(&self, message: Arc<str>) {
+        *lock(&self.extras().hook_failure) = Some(message);
+    }
+
+    /// What its last hook said, if that failed.
+    pub(crate) fn hook_failure(&self) -> Option<HookFailure> {
+        let message = lock(&self.extras.get()?.hook_failure).clone()?;
+        let subsystem = self.seat.name.clone();
+        Some(HookFailure { subsystem, message })
     }
 
     pub(crate) fn last_failure(&self) -> Option<Box<str>> {

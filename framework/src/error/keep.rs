@@ -1,10 +1,13 @@
 //! Why the keepers did not start, mount or unmount.
 
 use std::fmt;
+use std::sync::Arc;
 
 use mycelia_core::{
     Ambiguous, MAX_FULL_NAME_LEN, MAX_NAME_LEN, PathError, PatternError, check_name,
 };
+
+use crate::ledger::Ledger;
 
 /// Why a subsystem was not mounted.
 ///
@@ -256,7 +259,23 @@ impl std::error::Error for StartError {
     }
 }
 
-/// Why a subsystem was not unmounted.
+/// A last hook, [`#[stopped]`](crate::routes), that failed: what it was to save may be lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HookFailure {
+    /// The subsystem whose hook it was.
+    pub subsystem: Arc<str>,
+    /// Its error, or its panic, or that it did not come to its end.
+    pub message: Arc<str>,
+}
+
+impl fmt::Display for HookFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.subsystem, self.message)
+    }
+}
+
+/// Why a subsystem was not unmounted, or not well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnmountError {
@@ -264,6 +283,13 @@ pub enum UnmountError {
     NoSubsystem {
         /// The name.
         name: Box<str>,
+    },
+    /// It was unmounted, with its children; but last hooks of theirs failed.
+    HooksFailed {
+        /// Whose, and how: the children before their parents, the youngest first.
+        failed: Vec<HookFailure>,
+        /// The final account, as an unmount without failure returns it.
+        ledger: Ledger,
     },
     /// The system has stopped, or is stopping.
     Stopped,
@@ -273,6 +299,14 @@ impl fmt::Display for UnmountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UnmountError::NoSubsystem { name } => write!(f, "no subsystem `{name}` is mounted"),
+            UnmountError::HooksFailed { failed, .. } => {
+                write!(f, "it was unmounted, but its last hook failed: ")?;
+                for (n, failure) in failed.iter().enumerate() {
+                    let comma = if n == 0 { "" } else { ", " };
+                    write!(f, "{comma}{failure}")?;
+                }
+                Ok(())
+            }
             UnmountError::Stopped => write!(f, "the system has stopped or is stopping"),
         }
     }

@@ -11,5 +11,5 @@ mod keep;
 mod send;
 
 pub use ask::AskError;
-pub use keep::{MountError, StartError, UnmountError};
+pub use keep::{HookFailure, MountError, StartError, UnmountError};
 pub use send::{CaptureError, Room, SendError, Undelivered};

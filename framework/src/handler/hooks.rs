@@ -1,11 +1,10 @@
 //! Hooks: what a subsystem wants called when it starts, is made anew, or stops.
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::runner::{Outcome, Panic, Run, begin};
+use super::runner::{Ended, Outcome, Panic, Run, begin};
 use super::{Called, Desk};
 use crate::envelope::Envelope;
 use crate::error::CaptureError;
@@ -13,6 +12,7 @@ use crate::events::EndReason;
 use crate::extract::{Address, Captures as _, Delivery, Extract, Source};
 use crate::message::{IntoReply, Nothing};
 use crate::supervision::Failure;
+use crate::user_code::{Contained, contain};
 
 /// Which hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,17 +112,16 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         _: Option<&mut Envelope<'_>>,
-    ) -> Poll<(Box<S>, Outcome)> {
+    ) -> Poll<Ended<S>> {
         self.project().future.poll(cx).map(|(state, ended)| {
             // Caught here too: an error of the user's is put in words by the user's code.
-            let ended =
-                ended.and_then(|reply| catch_unwind(AssertUnwindSafe(|| error_of::<R>(reply))));
+            let ended = ended.and_then(|reply| contain(|| error_of::<R>(reply)));
             let outcome = match ended {
                 Ok(None) => Outcome::Handled,
                 Ok(Some(error)) => Outcome::Failed(error),
                 Err(panic) => Outcome::Panicked(panic),
             };
-            (state, outcome)
+            (Some(state), outcome)
         })
     }
 }
@@ -136,5 +135,6 @@ fn arguments<A: Extract>(delivery: &Delivery<'_>) -> Result<A, CaptureError> {
 /// The text of the error that a hook returned, if it did.
 fn error_of<R: IntoReply<(), Later = Nothing>>(reply: R) -> Option<String> {
     let Ok(reply) = reply.into_reply();
-    reply.err().map(|error| format!("{error:#}"))
+    let error = Contained::new(reply.err()?);
+    Some(format!("{:#}", error.get()))
 }

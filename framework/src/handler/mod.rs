@@ -12,14 +12,14 @@ pub(crate) mod runner;
 mod tests;
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::envelope::{Envelope, Parcel};
 use crate::extract::{Delivery, Extract};
 use crate::message::{GiveBack, IntoReply, Message};
-use runner::{Outcome, Panic, Run, Runner};
+use crate::user_code::{Contained, contain, discard};
+use runner::{Ended, Outcome, Panic, Run, Runner};
 
 /// One route's way to the user's method.
 pub(crate) trait Handler<S>: Send + Sync {
@@ -56,20 +56,6 @@ impl<S> Desk<S> {
         }
     }
 
-    /// Takes out the subsystem's value and the parcel, for a handler that runs elsewhere; nothing is taken
-    /// from the desk if the envelope holds something else.
-    #[inline]
-    fn hand_out<P: Send + 'static>(&mut self, envelope: &mut Envelope<'_>) -> Option<(Box<S>, P)> {
-        let state = self.state.take()?;
-        match envelope.take::<P>() {
-            Some(parcel) => Some((state, parcel)),
-            None => {
-                self.state = Some(state);
-                None
-            }
-        }
-    }
-
     /// Leaves what a handler says that fails.
     fn fail(&mut self, text: String) -> Called {
         self.failure = text;
@@ -78,7 +64,7 @@ impl<S> Desk<S> {
 
     /// Does something with the desk; if that panics, what is left of it lies there too.
     pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
-        match catch_unwind(AssertUnwindSafe(|| f(&mut *self))) {
+        match contain(|| f(&mut *self)) {
             Ok(called) => called,
             Err(panic) => {
                 self.panic = Some(panic);
@@ -96,7 +82,7 @@ impl<S> Desk<S> {
         match self.runner.poll(cx, envelope) {
             Poll::Pending => Called::Running,
             Poll::Ready((state, outcome)) => {
-                self.state = Some(state);
+                self.state = state;
                 match outcome {
                     Outcome::Handled => Called::Handled,
                     Outcome::Later => Called::Later,
@@ -147,6 +133,48 @@ enum End<L> {
     Later(L),
 }
 
+/// A message and its handler's arguments, as they come out of an envelope.
+struct Unpacked<M, A, K> {
+    message: Contained<M>,
+    arguments: Contained<A>,
+    /// What the message is given back with if it is for later.
+    kept: Contained<K>,
+}
+
+/// What the handlers of a route take out of its parcels.
+type UnpackedFor<M, A, R> = Unpacked<
+    M,
+    A,
+    <<R as IntoReply<<M as Message>::Reply>>::Later as GiveBack<M, <A as Extract>::Packed>>::Kept,
+>;
+
+/// Takes a parcel out of an envelope and unpacks it; `None` if the envelope holds something else.
+///
+/// # Panics
+/// Where the user's extractors do; the parcel is gone then.
+#[inline(always)]
+fn unpack<M, A, R>(
+    envelope: &mut Envelope<'_>,
+    delivery: &Delivery<'_>,
+) -> Option<UnpackedFor<M, A, R>>
+where
+    M: Message,
+    A: Extract,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, A::Packed>,
+{
+    let Parcel { message, packed } = envelope.take::<Parcel<M, A::Packed>>()?;
+    let message = Contained::new(message);
+    let mut packed = Contained::new(packed);
+    let kept = Contained::new(R::Later::keep(packed.get()));
+    let arguments = Contained::new(A::unpack(packed.take(), delivery));
+    Some(Unpacked {
+        message,
+        arguments,
+        kept,
+    })
+}
+
 /// Writes the reply, or the error, for whoever asked.
 #[inline]
 fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R) -> End<R::Later> {
@@ -155,13 +183,16 @@ fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R
         Ok(Ok(reply)) => {
             if is_ask {
                 envelope.put(reply);
+            } else {
+                discard(reply);
             }
             End::Handled
         }
         Ok(Err(error)) => {
-            let text = format!("{error:#}");
+            let mut error = Contained::new(error);
+            let text = format!("{:#}", error.get());
             if is_ask {
-                envelope.put(Unanswered::Failed(error));
+                envelope.put(Unanswered::Failed(error.take()));
             }
             End::Failed(text)
         }
@@ -214,20 +245,19 @@ where
         let Some(state) = desk.state.as_mut() else {
             return Called::WrongParcel;
         };
-        let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() else {
+        let Some(mut unpacked) = unpack::<M, A, R>(envelope, delivery) else {
             return Called::WrongParcel;
         };
-        let kept = R::Later::keep(&parcel.packed);
-        let arguments = A::unpack(parcel.packed, delivery);
+        let (message, arguments) = (unpacked.message.take(), unpacked.arguments.take());
         // If it panics, the host resets this.
         delivery.in_sync_handler.set(true);
-        let reply = (self.method)(state, parcel.message, arguments);
+        let reply = (self.method)(state, message, arguments);
         delivery.in_sync_handler.set(false);
         match end::<M, R>(envelope, reply) {
             End::Handled => Called::Handled,
             End::Failed(text) => desk.fail(text),
             End::Later(later) => {
-                put_back(envelope, later, kept);
+                put_back(envelope, later, unpacked.kept.take());
                 Called::Later
             }
         }
@@ -265,14 +295,24 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let Some((state, parcel)) = desk.hand_out::<Parcel<M, A::Packed>>(envelope) else {
+        if desk.state.is_none() {
+            return Called::WrongParcel;
+        }
+        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
             return Called::WrongParcel;
         };
-        let kept = R::Later::keep(&parcel.packed);
-        let arguments = A::unpack(parcel.packed, delivery);
+        // Not before: the extractors may panic.
+        let Some(state) = desk.state.take() else {
+            return Called::WrongParcel;
+        };
+        let Unpacked {
+            mut message,
+            mut arguments,
+            kept,
+        } = unpacked;
         desk.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
-            future: runner::begin(state, &self.method, parcel.message, arguments),
-            kept: Some(kept),
+            future: runner::begin(state, &self.method, message.take(), arguments.take()),
+            kept,
             types: PhantomData,
         });
         desk.poll(cx, Some(envelope))
@@ -280,12 +320,12 @@ where
 }
 
 pin_project_lite::pin_project! {
-    pub(super) struct AsyncRun<F, M, P, R, K> {
+    struct AsyncRun<F, M, P, R, K> {
         #[pin]
-        pub(super) future: F,
+        future: F,
         // What the message is given back with.
-        pub(super) kept: Option<K>,
-        pub(super) types: PhantomData<fn(M, P) -> R>,
+        kept: Contained<K>,
+        types: PhantomData<fn(M, P) -> R>,
     }
 }
 
@@ -301,23 +341,36 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<(Box<S>, Outcome)> {
+    ) -> Poll<Ended<S>> {
         let this = self.project();
         this.future.poll(cx).map(|(state, reply)| {
             let envelope = envelope.expect("a message is polled with its envelope");
-            let ended = reply
-                .and_then(|reply| catch_unwind(AssertUnwindSafe(|| end::<M, R>(envelope, reply))));
-            let outcome = match ended {
-                Ok(End::Handled) => Outcome::Handled,
-                Ok(End::Failed(text)) => Outcome::Failed(text),
-                Ok(End::Later(later)) => {
-                    let kept = this.kept.take().expect("a future ends once");
-                    put_back(envelope, later, kept);
-                    Outcome::Later
-                }
-                Err(panic) => Outcome::Panicked(panic),
-            };
-            (state, outcome)
+            let outcome = outcome_of::<M, P, R>(envelope, reply, this.kept);
+            (Some(state), outcome)
         })
+    }
+}
+
+/// Ends a message whose method has come to its end elsewhere than on the stack of its call. What of that is
+/// the user's code is contained here: it must not unwind through the subsystem.
+fn outcome_of<M, P, R>(
+    envelope: &mut Envelope<'_>,
+    reply: Result<R, Panic>,
+    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
+) -> Outcome
+where
+    M: Message,
+    P: Send + 'static,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, P>,
+{
+    match reply.and_then(|reply| contain(|| end::<M, R>(envelope, reply))) {
+        Ok(End::Handled) => Outcome::Handled,
+        Ok(End::Failed(text)) => Outcome::Failed(text),
+        Ok(End::Later(later)) => {
+            put_back(envelope, later, kept.take());
+            Outcome::Later
+        }
+        Err(panic) => Outcome::Panicked(panic),
     }
 }

@@ -16,18 +16,17 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use crate::envelope::Envelope;
+use crate::user_code::{contain, discard};
 
-/// What a panic left.
-pub(crate) type Panic = Box<dyn Any + Send>;
+/// The text of a panic.
+pub(crate) type Panic = Box<str>;
 
 /// How a handler ended.
 pub(crate) enum Outcome {
@@ -40,14 +39,22 @@ pub(crate) enum Outcome {
     Panicked(Panic),
 }
 
+/// What is left of a handler that has ended: the subsystem, and how it ended. None if the subsystem was lost
+/// with the thread that had it.
+pub(crate) type Ended<S> = (Option<Box<S>>, Outcome);
+
 /// A handler under way.
 pub(crate) trait Run<S> {
-    /// Goes on; at the end gives the subsystem back, the reply lying in `envelope`. A hook has none.
+    /// It runs on another thread, and goes on there when it is dropped.
+    const BLOCKS: bool = false;
+
+    /// Goes on; at the end gives the subsystem back, the reply lying in `envelope`. A hook has none, nor has
+    /// a handler that blocks once its message has ended.
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<(Box<S>, Outcome)>;
+    ) -> Poll<Ended<S>>;
 }
 
 /// A subsystem's value while a method has borrowed it; a `Box` would claim to be the only way there.
@@ -67,8 +74,8 @@ impl<S> Drop for Lender<S> {
     fn drop(&mut self) {
         let state = self.take();
         if std::thread::panicking() {
-            // Its borrower's drop did; a second panic would abort.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+            // Its borrower did; a second panic would abort.
+            discard(state);
         }
     }
 }
@@ -103,12 +110,14 @@ where
     }
     let method: &'static F = Box::leak(Box::new(method.clone()));
     let mut state = NonNull::from(Box::leak(state));
+    // Before the method is called, which may panic before there is a future.
+    let lender = Lender(Some(state));
     // SAFETY: the value stays where it is until `Method` takes it back, and the future is gone by then. That
     // the borrow is said to be `'static` gives nothing away: the method must take any lifetime.
     let borrowed: &'static mut S = unsafe { state.as_mut() };
     Method {
         future: Some(method(borrowed, message, arguments)),
-        lender: Lender(Some(state)),
+        lender,
     }
 }
 
@@ -118,12 +127,10 @@ impl<S, F: Future> Future for Method<S, F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            match this.future.as_mut().as_pin_mut() {
-                Some(future) => future.poll(cx),
-                None => Poll::Pending,
-            }
-        }));
+        let polled = contain(|| match this.future.as_mut().as_pin_mut() {
+            Some(future) => future.poll(cx),
+            None => Poll::Pending,
+        });
         // A panic is caught here: it must not unwind through the subsystem, whose own drop may panic too,
         // and two panics at once abort the process.
         let reply = match polled {
@@ -132,24 +139,37 @@ impl<S, F: Future> Future for Method<S, F> {
             Err(panic) => Err(panic),
         };
         // First the borrower goes, whatever its own drop does.
-        let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
+        let reply = match (contain(|| this.future.set(None)), reply) {
+            (Ok(()), reply) => reply,
+            (Err(panic), Err(_)) => Err(panic),
+            (Err(panic), Ok(reply)) => {
+                discard(reply);
+                Err(panic)
+            }
+        };
         match this.lender.take() {
-            Some(state) => Poll::Ready((state, dropped.and(reply))),
+            Some(state) => Poll::Ready((state, reply)),
             None => Poll::Pending,
         }
     }
 }
 
 type PollFn<S> =
-    unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<(Box<S>, Outcome)>;
+    unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<Ended<S>>;
+
+/// What is to be known of a type of handlers under way.
+struct RunType<S> {
+    poll: PollFn<S>,
+    drop: unsafe fn(NonNull<u8>),
+    blocks: bool,
+}
 
 /// Where a subsystem's async handler runs; nothing at all while none is under way.
 pub(crate) struct Runner<S>(Option<Running<S>>);
 
-/// A handler under way: a live value of the type that `poll` and `drop` are for lies in its place.
+/// A handler under way: a live value of the type that `of` describes lies in its place.
 struct Running<S> {
-    poll: PollFn<S>,
-    drop: unsafe fn(NonNull<u8>),
+    of: RunType<S>,
     place: Box<Place>,
 }
 
@@ -180,7 +200,7 @@ unsafe fn poll<S, R: Run<S>>(
     place: NonNull<u8>,
     cx: &mut Context<'_>,
     envelope: Option<&mut Envelope<'_>>,
-) -> Poll<(Box<S>, Outcome)> {
+) -> Poll<Ended<S>> {
     // SAFETY: the caller's promise.
     let run = unsafe { Pin::new_unchecked(place.cast::<R>().as_mut()) };
     run.poll(cx, envelope)
@@ -207,11 +227,17 @@ impl<S> Runner<S> {
         place.reserve(Layout::new::<R>());
         // SAFETY: nothing lives in a place that was taken, and it is large and aligned enough.
         unsafe { place.memory.cast::<R>().write(make()) };
-        self.0 = Some(Running {
+        let of = RunType {
             poll: poll::<S, R>,
             drop: drop_run::<R>,
-            place,
-        });
+            blocks: R::BLOCKS,
+        };
+        self.0 = Some(Running { of, place });
+    }
+
+    /// True if a handler is under way that goes on elsewhere if it is dropped.
+    pub(crate) fn blocks(&self) -> bool {
+        self.0.as_ref().is_some_and(|running| running.of.blocks)
     }
 
     /// Polls the handler under way.
@@ -219,12 +245,12 @@ impl<S> Runner<S> {
         &mut self,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<(Box<S>, Outcome)> {
+    ) -> Poll<Ended<S>> {
         let Some(running) = &self.0 else {
             return Poll::Pending;
         };
         // SAFETY: a live value of its type lies in the place, and is never moved.
-        let polled = unsafe { (running.poll)(running.place.memory, cx, envelope) };
+        let polled = unsafe { (running.of.poll)(running.place.memory, cx, envelope) };
         if polled.is_ready() {
             self.clear();
         }
@@ -234,9 +260,9 @@ impl<S> Runner<S> {
     /// Drops the handler under way, if there is one.
     #[inline]
     pub(crate) fn clear(&mut self) {
-        if let Some(Running { drop, place, .. }) = self.0.take() {
+        if let Some(Running { of, place }) = self.0.take() {
             // SAFETY: as in `poll`; nobody else knows of the value any more, even if its drop panics.
-            unsafe { drop(place.memory) };
+            unsafe { (of.drop)(place.memory) };
             place.give_back();
         }
     }
@@ -298,16 +324,10 @@ impl Place {
 
     #[cold]
     fn grow(&mut self, wanted: Layout) {
+        // Before what is there is forgotten: it grows in size and in alignment and shrinks in neither, so
+        // that futures which take turns do not make it again and again.
+        let layout = enlarged(self.layout, wanted);
         self.free();
-        let layout = Layout::from_size_align(
-            wanted
-                .size()
-                .max(self.layout.size())
-                .max(64)
-                .next_power_of_two(),
-            wanted.align().max(self.layout.align()).max(16),
-        )
-        .expect("the layout of a future, rounded up");
         // SAFETY: the size is not zero.
         let memory = unsafe { alloc(layout) };
         self.memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
@@ -321,6 +341,17 @@ impl Place {
             self.layout = Layout::new::<()>();
         }
     }
+}
+
+/// A layout for what either of two is for, rounded up.
+fn enlarged(known: Layout, wanted: Layout) -> Layout {
+    let align = wanted.align().max(known.align()).max(16);
+    let size = wanted.size().max(known.size()).max(64);
+    let rounded = size.checked_next_power_of_two();
+    rounded
+        .and_then(|size| Layout::from_size_align(size, align).ok())
+        // Larger than half of all memory.
+        .unwrap_or(wanted)
 }
 
 impl Drop for Place {

@@ -141,15 +141,16 @@ fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
 }
 
 #[test]
-fn a_blocking_handler_whose_threads_are_gone_neither_answers_nor_lets_go() {
+fn a_blocking_handler_whose_threads_are_gone_fails_its_message_and_loses_the_subsystem() {
     let [_, _, blocking] = handlers();
     with_host(|envelope, delivery, cx| {
         let mut desk = Desk::new(Box::new(7));
         envelope.head_mut().is_ask = true;
         envelope.put(parcel(1));
         let called = blocking.call(&mut desk, envelope, delivery, cx);
-        assert_eq!(called, Called::Running);
-        assert_eq!(desk.poll(cx, Some(envelope)), Called::Running);
+        assert_eq!(called, Called::Panicked);
+        let text = desk.panic.as_deref();
+        assert_eq!(text, Some("there are no threads for blocking handlers"));
         assert!(!envelope.is_loaded() && desk.state.is_none());
     });
 }

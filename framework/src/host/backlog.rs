@@ -56,7 +56,7 @@ impl<S: 'static> Resident<S> {
     }
 
     /// Whoever waits until nothing is going on need not wait for them.
-    fn tell_kept(&self, works: &Works<S>) {
+    pub(super) fn tell_kept(&self, works: &Works<S>) {
         let kept = self.kept.len() + self.again.len();
         works.mounted.kept.store(kept, Ordering::Release);
     }
@@ -95,13 +95,18 @@ impl<S: 'static> Resident<S> {
         if looked.has_opened {
             seat.recall();
         }
-        if looked.off != 0 {
-            seat.endings.tear(looked.off);
-        }
-        if looked.taken > 0 {
-            works.shared.pool.note_in_flight(looked.taken);
-        }
+        self.note_taken(works, looked.taken, looked.off);
         looked.next
+    }
+
+    /// Notes how many messages were taken out of the lanes, and how far that was off.
+    pub(super) fn note_taken(&self, works: &Works<S>, taken: u32, off: u64) {
+        if off != 0 {
+            works.mounted.seat.endings.tear(off);
+        }
+        if taken > 0 {
+            works.shared.pool.note_in_flight(taken);
+        }
     }
 
     /// Fills the backlog from the inbox.
@@ -135,7 +140,7 @@ impl<S: 'static> Resident<S> {
         }
         self.ticket = taken.ticket;
         works.shared.pool.note_in_flight(taken.chain.len());
-        self.backlog = taken.chain;
+        self.backlog.append(&works.shared.pool.links, taken.chain);
         #[cfg(feature = "test")]
         if crate::fate::plants(crate::fate::Plant::Reorder) {
             self.swap_first_two(&works.shared.pool.links);

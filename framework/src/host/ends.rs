@@ -1,8 +1,7 @@
 //! The other ends of a message than being handled. `turn → `**`ends`**` → gathered, dead letters`
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::gathered::Gathered;
+use super::hooks::NO_TIME;
 #[cfg(feature = "test")]
 use super::injected::without_delay;
 use super::turn::Service;
@@ -12,16 +11,24 @@ use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::fate::{self, Point};
 use crate::handler::Unanswered;
+use crate::handler::hooks::Hook;
 use crate::ledger::Ending;
 use crate::mailbox::orders::Order;
 use crate::shared::Letter;
+use crate::user_code::contain;
+
+/// Drops what lies in an envelope, which is the user's: a message that no handler took, or a reply that is not
+/// to be given.
+pub(super) fn empty(envelope: &mut Envelope<'_>) {
+    // It counts as gone before its drop, which may panic, is called.
+    let _ = contain(|| envelope.clear());
+}
 
 /// Puts in, instead of a message that no handler took, what its asker is to find.
 #[cold]
 pub(super) fn put_failure(envelope: &mut Envelope<'_>, failure: Unanswered) {
-    // The message's own drop may panic.
-    let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
-    envelope.put(failure);
+    empty(envelope);
+    envelope.fill(failure);
 }
 
 pub(super) fn bury<S>(works: &Works<S>, envelope: &Envelope<'_>, reason: DeadReason) {
@@ -81,16 +88,28 @@ impl<S: 'static> Resident<S> {
         service: Service,
         gathered: &mut Gathered<'_>,
     ) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.desk.runner.clear()));
+        let _ = contain(|| self.desk.runner.clear());
+        self.end_cut_off(works, service, gathered);
+    }
+
+    /// Ends the message that was under way; its handler has been dropped, or nobody waits for it.
+    pub(super) fn end_cut_off(
+        &mut self,
+        works: &Works<S>,
+        service: Service,
+        gathered: &mut Gathered<'_>,
+    ) {
         #[cfg(feature = "test")]
         let service = without_delay(works, service);
-        let Service::Message(token, started) = service else {
-            return;
+        let (token, started) = match service {
+            Service::Message(token, started) => (token, started),
+            Service::Hook(Hook::Stopped) => return self.last_hook_failed(works, NO_TIME),
+            _ => return,
         };
         let mut envelope = Envelope::new(&works.shared.pool.slab, token);
         gathered.sample(works, &envelope, started);
         if envelope.head().is_ask {
-            envelope.put(Unanswered::Unhandled);
+            put_failure(&mut envelope, Unanswered::Unhandled);
         } else {
             bury(works, &envelope, DeadReason::Undeliverable);
         }

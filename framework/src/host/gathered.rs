@@ -6,6 +6,7 @@
 
 use super::Works;
 use super::alike::Alike;
+use super::ends::empty;
 use crate::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::fate::{self, Point};
@@ -13,7 +14,6 @@ use crate::latency::Sample;
 use crate::ledger::{Ending, Tally};
 use crate::local::Local;
 use crate::token::Chain;
-use crate::user_code::contain;
 
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;
@@ -71,8 +71,7 @@ impl<'l> Gathered<'l> {
     #[inline(always)]
     fn free<S>(&mut self, works: &Works<S>, mut envelope: Envelope<'_>) {
         if envelope.is_loaded() {
-            // A message that no handler took; its own drop may panic.
-            let _ = contain(|| envelope.clear());
+            empty(&mut envelope);
         }
         self.free
             .push_back(&works.shared.pool.links, envelope.into_token());

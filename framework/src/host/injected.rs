@@ -2,11 +2,10 @@
 //!
 //! Compiled with the feature `test` only.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Context;
 
-use super::ends::{bury, put_failure};
+use super::ends::{bury, empty, put_failure};
 use super::gathered::Gathered;
 use super::turn::Service;
 use super::{Resident, Works};
@@ -94,8 +93,7 @@ fn end_dropped<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut G
 /// Panics as a handler would that has taken its message.
 #[cold]
 pub(super) fn blow_up(envelope: &mut Envelope<'_>, text: String) {
-    // The message's own drop may panic.
-    let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+    empty(envelope);
     std::panic::panic_any(text);
 }
 
@@ -104,7 +102,7 @@ pub(super) fn without_delay<S>(works: &Works<S>, service: Service) -> Service {
     match service {
         Service::Delayed(Delayed { token, since, .. }) => {
             let mut envelope = Envelope::new(&works.shared.pool.slab, token);
-            let _ = catch_unwind(AssertUnwindSafe(|| envelope.clear()));
+            empty(&mut envelope);
             Service::Message(envelope.into_token(), since)
         }
         other => other,

@@ -4,25 +4,22 @@
 //! What happens after a failure the host decides itself, by its policy, if nobody else is concerned;
 //! else it halts and reports to the registry.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use super::gathered::Gathered;
 use super::standing::Standing;
 use super::turn::Service;
 use super::{Resident, Works};
 use crate::clock::Stamp;
 use crate::events::{Change, EndReason};
-use crate::extract::Delivery;
 use crate::handler::Called;
 use crate::handler::hooks::Hook;
-use crate::handler::runner::Runner;
-use crate::mailbox::orders::{Control, Order, Reported};
-use crate::supervision::{Decision, Failure, Restart};
+use crate::mailbox::orders::{Order, Reported};
+use crate::shared::Phase;
+use crate::supervision::{Decision, Failure};
 use crate::sync::Ordering;
-use crate::user_code::text_of;
+use crate::user_code::{contain, discard};
 
 /// Where a subsystem is in its life.
 pub(super) enum Life {
@@ -45,67 +42,6 @@ pub(super) enum Ready {
 }
 
 impl<S: 'static> Resident<S> {
-    /// Does what has been ordered.
-    pub(super) fn obey(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        while let Some(control) = self.affairs().controls.pop_front() {
-            match control {
-                Control::End {
-                    order,
-                    reason,
-                    ended,
-                } => {
-                    self.order = self.order.max(order);
-                    let affairs = self.affairs();
-                    affairs.reason.get_or_insert(reason);
-                    affairs.ended.extend(ended);
-                }
-                Control::Stop => self.stop_itself(works, gathered),
-                Control::Spawn(_) => unreachable!("it is spawned when it comes"),
-                Control::Fail(failure) if self.order != Order::Abort => {
-                    self.interrupt(works, gathered);
-                    self.fail(works, failure);
-                }
-                Control::Fail(_) => {}
-                Control::Halt(done) => {
-                    self.interrupt(works, gathered);
-                    if !matches!(self.life, Life::Halted) {
-                        works.mounted.set_down(true);
-                        self.call_stopped(works, EndReason::Stopped);
-                        self.drop_value(works);
-                        self.life = Life::Halted;
-                    }
-                    let _ = done.send(());
-                }
-                Control::Revive { failure, done } => {
-                    if matches!(self.life, Life::Halted) && self.order != Order::Abort {
-                        let affairs = self.affairs();
-                        affairs.revived.push(done);
-                        affairs.cause = Some(failure);
-                        self.remake(works);
-                    }
-                }
-            }
-        }
-    }
-
-    fn stop_itself(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        if works.mounted.policy().restart == Restart::Permanent {
-            self.interrupt(works, gathered);
-            self.call_stopped(works, EndReason::Stopped);
-            self.fail(works, Failure::Stopped);
-        } else {
-            self.order = self.order.max(Order::Drain);
-            self.affairs().reason.get_or_insert(EndReason::Stopped);
-        }
-    }
-
-    /// Ends what is under way, if anything is.
-    fn interrupt(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        if let Some(service) = self.in_service.take() {
-            self.cut_off(works, service, gathered);
-        }
-    }
-
     /// Brings the subsystem to where it handles messages, as far as that goes now.
     #[inline]
     pub(super) fn get_ready(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> Ready {
@@ -125,8 +61,11 @@ impl<S: 'static> Resident<S> {
                 Life::Running => return Ready::Yes,
                 Life::Halted => return Ready::Not,
                 Life::Pausing(until) => {
-                    // Who is to drain first handles what waits: it does not wait for the pause.
-                    if self.order == Order::Serve && until.as_mut().poll(cx).is_pending() {
+                    // Who is to drain first handles what waits: it does not wait for the pause. Nor does
+                    // anyone when the system stops, which waits for what waits here.
+                    let may_wait =
+                        self.order == Order::Serve && works.shared.phase() == Phase::Open;
+                    if may_wait && until.as_mut().poll(cx).is_pending() {
                         return Ready::Not;
                     }
                     self.remake(works);
@@ -145,82 +84,8 @@ impl<S: 'static> Resident<S> {
         }
     }
 
-    /// Goes on with a hook; false if it still waits.
-    pub(super) fn go_on_with_hook(
-        &mut self,
-        works: &Works<S>,
-        cx: &mut Context<'_>,
-        hook: Hook,
-    ) -> bool {
-        match self.desk.catch(|desk| desk.poll(cx, None)) {
-            Called::Running => false,
-            called => {
-                self.hook_ended(works, hook, called);
-                true
-            }
-        }
-    }
-
-    /// Calls a hook, if there is such a one.
-    fn call(&mut self, works: &Works<S>, hook: Hook, cx: &mut Context<'_>) -> Called {
-        let hooks = &works.handlers.hooks;
-        let delivery = Delivery {
-            receiver: works.mounted.seat.id,
-            sender: 0,
-            due: crate::clock::Due::NEVER,
-            trace: 0,
-            started: Stamp(0),
-            surroundings: &*works.shared,
-            in_sync_handler: &works.local.in_sync_handler,
-        };
-        let affairs = self.affairs.as_deref();
-        let cause = affairs.and_then(|affairs| affairs.cause.as_ref());
-        let reason = affairs.and_then(|affairs| affairs.reason.as_ref());
-        self.desk.catch(|desk| match hook {
-            Hook::Restarting => match (&hooks.restarting, cause) {
-                (Some(hook), Some(cause)) => hook.call(desk, cause.clone(), &delivery, cx),
-                _ => Called::Handled,
-            },
-            Hook::Started => match &hooks.started {
-                Some(hook) => hook.call(desk, (), &delivery, cx),
-                None => Called::Handled,
-            },
-            Hook::Stopped => match &hooks.stopped {
-                Some(hook) => {
-                    let reason = reason.cloned().unwrap_or(EndReason::Stopped);
-                    hook.call(desk, reason, &delivery, cx)
-                }
-                None => Called::Handled,
-            },
-        })
-    }
-
-    fn hook_ended(&mut self, works: &Works<S>, hook: Hook, called: Called) {
-        let failed = match called {
-            Called::Handled => None,
-            Called::Panicked => {
-                let panic = self.desk.panic.take();
-                Some(panic.map_or("a panic".into(), text_of))
-            }
-            // There is no more that a hook may say.
-            Called::Failed | Called::Running | Called::Later | Called::WrongParcel => {
-                Some(std::mem::take(&mut self.desk.failure).into_boxed_str())
-            }
-        };
-        match (hook, failed) {
-            (Hook::Restarting, None) => self.life = Life::Starting(Hook::Started),
-            (Hook::Started, None) => self.is_there(works),
-            (Hook::Restarting | Hook::Started, Some(text)) => self.start_failed(works, &text),
-            (Hook::Stopped, None) => {}
-            (Hook::Stopped, Some(text)) => {
-                let text = format!("the subsystem failed when it was stopped: {text}");
-                works.mounted.note_failure(text.into());
-            }
-        }
-    }
-
     /// It handles messages from now on.
-    fn is_there(&mut self, works: &Works<S>) {
+    pub(super) fn is_there(&mut self, works: &Works<S>) {
         self.life = Life::Running;
         // A new value is a change too.
         self.change();
@@ -237,7 +102,7 @@ impl<S: 'static> Resident<S> {
         }
     }
 
-    fn start_failed(&mut self, works: &Works<S>, text: &str) {
+    pub(super) fn start_failed(&mut self, works: &Works<S>, text: &str) {
         match self.standing.take() {
             Some(standing) => {
                 // The mount fails; nobody restarts what never stood.
@@ -295,8 +160,8 @@ impl<S: 'static> Resident<S> {
     }
 
     /// Makes the subsystem anew.
-    fn remake(&mut self, works: &Works<S>) {
-        match catch_unwind(AssertUnwindSafe(|| Box::new((self.factory)()))) {
+    pub(super) fn remake(&mut self, works: &Works<S>) {
+        match contain(|| Box::new(self.factory.get()())) {
             Ok(state) => {
                 self.desk.state = Some(state);
                 let mounted = &works.mounted;
@@ -309,66 +174,34 @@ impl<S: 'static> Resident<S> {
                     self.life = Life::Starting(Hook::Restarting);
                 }
             }
-            Err(panic) => {
-                self.fail(works, Failure::Start((*text_of(panic)).into()));
-            }
+            Err(text) => self.fail(works, Failure::Start((*text).into())),
         }
     }
 
     /// Drops the subsystem's value, whose drop may panic, and ends its tasks.
-    fn drop_value(&mut self, works: &Works<S>) {
+    pub(super) fn drop_value(&mut self, works: &Works<S>) {
         works.mounted.end_tasks();
-        let value = (
-            self.desk.state.take(),
-            std::mem::replace(&mut self.desk.runner, Runner::new()),
-        );
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            let text = text_of(panic);
-            let text = format!("the subsystem panicked while it was dropped: {text}");
-            works.mounted.note_failure(text.into());
+        let (state, runner) = (self.desk.state.take(), &mut self.desk.runner);
+        // A handler under way first: it has borrowed the value, or has it.
+        let handler = contain(|| runner.clear());
+        if let Err(text) = handler.and(contain(|| drop(state))) {
+            self.tell_failure(works, Failure::Drop((*text).into()));
         }
     }
 
-    /// Calls the last hook, if the value is there; one that has to wait is given up.
-    fn call_stopped(&mut self, works: &Works<S>, reason: EndReason) {
-        if self.desk.state.is_none() || works.handlers.hooks.stopped.is_none() {
-            return;
-        }
-        let before = self.affairs().reason.replace(reason);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let called = self.call(works, Hook::Stopped, &mut cx);
-        self.affairs().reason = before;
-        if called != Called::Running {
-            self.hook_ended(works, Hook::Stopped, called);
-        }
-    }
-
-    /// Calls the last hook, once, after the last message; false if it still waits. What never stood has none.
-    pub(super) fn is_stopped(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> bool {
-        if std::mem::replace(&mut self.stopped_called, true)
-            || self.standing.is_some()
-            || self.desk.state.is_none()
-            || works.handlers.hooks.stopped.is_none()
-        {
-            return true;
-        }
-        match self.call(works, Hook::Stopped, cx) {
-            Called::Running if self.order != Order::Abort => {
-                self.in_service = Some(Service::Hook(Hook::Stopped));
-                false
-            }
-            // There is no more time.
-            Called::Running => true,
-            called => {
-                self.hook_ended(works, Hook::Stopped, called);
-                true
-            }
-        }
+    /// Tells of a failure that changes nothing: the value is on its way out.
+    #[cold]
+    pub(super) fn tell_failure(&self, works: &Works<S>, failure: Failure) {
+        let mounted = &works.mounted;
+        mounted.note_failure(failure.to_string().into());
+        let change = Change::Failed(failure);
+        works.shared.events.tell(&mounted.seat.name, change);
     }
 
     /// The last step: drops the value, and tells those who wait for that.
     pub(super) fn finish_life(&mut self, works: &Works<S>) {
         self.drop_value(works);
+        discard(self.factory.take());
         let mounted = &works.mounted;
         let mut affairs = self.affairs.take().unwrap_or_default();
         let was_ordered = !affairs.ended.is_empty();

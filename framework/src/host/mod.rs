@@ -9,16 +9,18 @@ mod backlog;
 mod context;
 mod ends;
 mod gathered;
+mod hooks;
 #[cfg(feature = "test")]
 mod injected;
 mod life;
+mod obey;
 mod share;
 pub(crate) mod standing;
+mod sweep;
 mod turn;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -39,10 +41,11 @@ use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::supervision::{Failure, History};
 use crate::token::Chain;
-use crate::user_code;
+use crate::user_code::{Contained, contain, discard};
 use life::Life;
 use share::Share;
 use standing::Standing;
+use sweep::Sweeping;
 use turn::Service;
 
 /// A subsystem that has its place, and is to be started there.
@@ -127,10 +130,10 @@ struct Resident<S: 'static> {
     share: Share,
     /// Told when it stands for the first time.
     standing: Option<Standing>,
-    factory: Box<dyn Fn() -> S>,
+    factory: Contained<Box<dyn Fn() -> S>>,
 }
 
-/// What a subsystem has around its failures and its end only: made when it is first needed.
+/// What a subsystem has around its failures, its end and messages that expire only: made when it is first needed.
 #[derive(Default)]
 struct Affairs {
     /// Orders that came and were not obeyed yet.
@@ -142,6 +145,7 @@ struct Affairs {
     revived: Vec<oneshot::Sender<()>>,
     /// Why it ends.
     reason: Option<EndReason>,
+    sweeping: Sweeping,
     /// Told when the host has ended its last message.
     ended: Vec<oneshot::Sender<()>>,
 }
@@ -156,21 +160,21 @@ impl<S: 'static> Host<S> {
         factory: impl FnOnce() -> Box<dyn Fn() -> S>,
         standing: Standing,
     ) {
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            let factory = factory();
-            let state = Box::new(factory());
+        let made = contain(|| {
+            let factory = Contained::new(factory());
+            let state = Box::new(factory.get()());
             (factory, state)
-        }));
+        });
         let (factory, state) = match made {
             Ok(made) => made,
-            Err(panic) => {
+            Err(text) => {
                 let name = placed.mounted.as_ref().map(|one| one.seat.name.clone());
                 drop(placed);
-                return standing.tell_failure(name.unwrap_or_default(), user_code::text_of(panic));
+                return standing.tell_failure(name.unwrap_or_default(), text);
             }
         };
         let Some(mounted) = placed.mounted.take() else {
-            return;
+            return discard(state);
         };
         // With nothing to call before its first message it stands when it is there.
         let (life, waiting, stands) = match &handlers.hooks.started {

@@ -4,10 +4,9 @@
 //! caught, read the clock, note how it ended, return the envelope. The last three go through
 //! [`Gathered`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 
-use super::ends::{bury, expire, failed, reject};
+use super::ends::{bury, expire, failed, put_failure, reject};
 use super::gathered::Gathered;
 #[cfg(feature = "test")]
 use super::injected::{Met, blow_up};
@@ -26,7 +25,7 @@ use crate::local::stamps::Stamps;
 use crate::mailbox::orders::Order;
 use crate::supervision::Failure;
 use crate::token::Token;
-use crate::user_code::text_of;
+use crate::user_code::contain;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -36,6 +35,8 @@ pub(super) enum Service {
     /// A message, in its handler since then.
     Message(Token, Stamp),
     Hook(Hook),
+    /// A blocking call whose message has ended: the subsystem's value is to come back from there.
+    Returning,
     /// A message that is held back by a fault.
     #[cfg(feature = "test")]
     Delayed(super::injected::Delayed),
@@ -110,24 +111,31 @@ impl<S: 'static> Resident<S> {
         if self.has_orders() {
             self.obey(works, gathered);
         }
+        if works.mounted.seat.has_expired() {
+            self.sweep(works, gathered);
+        }
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {
                     self.cut_off(works, service, gathered);
                 } else if let Some(waiting) = self.go_on(works, cx, service, gathered) {
                     self.in_service = Some(waiting);
+                    self.open_room(works);
                     return Turn::Sleep;
                 }
                 continue;
             }
             match self.get_ready(works, cx) {
                 Ready::Yes => {}
-                Ready::Not => return Turn::Sleep,
+                Ready::Not => {
+                    self.open_room(works);
+                    return Turn::Sleep;
+                }
                 Ready::Over => return self.over(works, cx),
             }
             let mut at_hand = None;
             let run = || self.run(works, cx, gathered, &mut at_hand, &mut left);
-            match catch_unwind(AssertUnwindSafe(run)) {
+            match contain(run) {
                 Ok(Ran::Slice) => return Turn::Again,
                 Ok(Ran::Waiting) => {}
                 Ok(Ran::Dry) if self.order == Order::Drain => return self.over(works, cx),
@@ -136,10 +144,9 @@ impl<S: 'static> Resident<S> {
                         return turn;
                     }
                 }
-                Err(panic) => {
+                Err(message) => {
                     works.local.in_sync_handler.set(false);
                     if let Some((envelope, started)) = at_hand {
-                        let message = text_of(panic);
                         self.panicked(works, envelope, started, message, gathered);
                     }
                 }
@@ -289,6 +296,15 @@ impl<S: 'static> Resident<S> {
             Service::Message(token, started) => (token, started),
             #[cfg(feature = "test")]
             Service::Delayed(delayed) => return self.go_on_delaying(works, cx, delayed),
+            Service::Returning => {
+                if self.desk.catch(|desk| desk.poll(cx, None)) == Called::Running {
+                    return Some(Service::Returning);
+                }
+                self.desk.panic = None;
+                // What was put off until now.
+                self.obey(works, gathered);
+                return None;
+            }
             Service::Hook(hook) => {
                 let ended = self.go_on_with_hook(works, cx, hook);
                 return (!ended).then_some(Service::Hook(hook));
@@ -297,10 +313,10 @@ impl<S: 'static> Resident<S> {
         let mut envelope = Envelope::new(&works.shared.pool.slab, token);
         works.local.take_up(envelope.head().due, envelope.trace().0);
         let poll = || self.desk.poll(cx, Some(&mut envelope));
-        match catch_unwind(AssertUnwindSafe(poll)) {
+        match contain(poll) {
             Ok(Called::Running) => return Some(Service::Message(envelope.into_token(), started)),
             Ok(called) => self.finish(works, envelope, started, called, gathered),
-            Err(panic) => self.panicked(works, envelope, started, text_of(panic), gathered),
+            Err(message) => self.panicked(works, envelope, started, message, gathered),
         }
         None
     }
@@ -336,7 +352,7 @@ impl<S: 'static> Resident<S> {
             }
             Called::Panicked => {
                 let panic = self.desk.panic.take();
-                let message = panic.map_or("a panic".into(), text_of);
+                let message = panic.unwrap_or_else(|| "a panic".into());
                 self.panicked(works, envelope, started, message, gathered);
             }
             Called::WrongParcel | Called::Running => reject(works, envelope, gathered),
@@ -356,7 +372,7 @@ impl<S: 'static> Resident<S> {
         // Unless its policy says otherwise, the subsystem is there again before the asker hears of it.
         self.fail(works, Failure::Panic((*message).into()));
         if envelope.head().is_ask {
-            envelope.put(Unanswered::Panicked(message));
+            put_failure(&mut envelope, Unanswered::Panicked(message));
         } else {
             bury(works, &envelope, DeadReason::Panicked((*message).into()));
         }

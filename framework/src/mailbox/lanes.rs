@@ -36,6 +36,22 @@ struct Room {
     passed: Passed,
 }
 
+impl Room {
+    /// Puts what the host has taken out of the main list by itself, up to that ticket, where senders reach
+    /// it; true if the room was not open before.
+    fn open(&mut self, links: &Links, backlog: &mut Chain, ticket: u64) -> bool {
+        if std::mem::replace(&mut self.is_open, true) {
+            return false;
+        }
+        self.tickets[Priority::Normal as usize] = ticket;
+        // Older than anything here.
+        let chain = &mut self.chains[Priority::Normal as usize];
+        let newer = std::mem::replace(chain, std::mem::replace(backlog, Chain::new()));
+        chain.append(links, newer);
+        true
+    }
+}
+
 /// What the host found when it looked for a message.
 #[derive(Debug)]
 pub(crate) struct Looked {
@@ -46,6 +62,15 @@ pub(crate) struct Looked {
     pub(crate) off: u64,
     /// Senders may drop messages from now on: those who wait for room must try again.
     pub(crate) has_opened: bool,
+}
+
+/// What the host found when it looked for messages that have expired.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    pub(crate) over: Chain,
+    /// As [`Looked`] has them.
+    pub(crate) taken: u32,
+    pub(crate) off: u64,
 }
 
 /// What a sender found that wants to drop the oldest message.
@@ -142,16 +167,7 @@ impl Lanes {
         (backlog, ticket): (&mut Chain, u64),
     ) -> Looked {
         let mut room = lock(&self.room);
-        let has_opened = !std::mem::replace(&mut room.is_open, true);
-        if has_opened {
-            room.tickets[Priority::Normal as usize] = ticket;
-            // Older than anything here.
-            let newer = std::mem::replace(
-                &mut room.chains[Priority::Normal as usize],
-                std::mem::replace(backlog, Chain::new()),
-            );
-            room.chains[Priority::Normal as usize].append(links, newer);
-        }
+        let has_opened = room.open(links, backlog, ticket);
         let (taken, off) = self.fill(&mut room, main, links, look);
         let waits = std::array::from_fn(|at| !room.chains[at].is_empty());
         let next = room
@@ -164,6 +180,29 @@ impl Lanes {
             off,
             has_opened,
         }
+    }
+
+    /// Lets senders drop what the host has taken out of the main list, though it takes no message now; true if
+    /// they could not before.
+    pub(crate) fn open(&self, links: &Links, (backlog, ticket): (&mut Chain, u64)) -> bool {
+        lock(&self.room).open(links, backlog, ticket)
+    }
+
+    /// Takes those that `is_over` out of all that wait; the others keep their order. The host has opened the
+    /// room before.
+    pub(crate) fn sweep(
+        &self,
+        main: &Inbox,
+        links: &Links,
+        mut is_over: impl FnMut(Token) -> (Token, bool),
+    ) -> Swept {
+        let mut room = lock(&self.room);
+        let (taken, off) = self.fill(&mut room, main, links, Look::ByProxy);
+        let mut over = Chain::new();
+        for chain in &mut room.chains {
+            chain.split_off(links, &mut over, &mut is_over);
+        }
+        Swept { over, taken, off }
     }
 
     /// Takes all that lies in the lanes into the room.

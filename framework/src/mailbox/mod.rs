@@ -76,6 +76,8 @@ pub(crate) struct Seat {
     pub(crate) name: Arc<str>,
     /// Where wakes go that can't be made here.
     deferred: Arc<DeferredWakes>,
+    /// Messages whose asker has given up since the host last swept; see [`note_expired`](Self::note_expired).
+    expired: AtomicU32,
     /// None while all messages have the same priority and none is dropped for a newer one. The host looks
     /// here for every message: beside the inbox it would wait for senders on other threads each time.
     lanes: OnceCell<Box<Lanes>>,
@@ -103,6 +105,7 @@ impl Seat {
             room: OnceCell::new(),
             lanes: OnceCell::new(),
             turned_away: AtomicU64::new(0),
+            expired: AtomicU32::new(0),
             endings: Endings::default(),
         }
     }
@@ -140,6 +143,10 @@ impl Seat {
         }
         self.overflow.store(overflow as u8, Ordering::Relaxed);
         self.recall();
+        if overflow == Overflow::DropOldest {
+            // A host that waits for something has messages yet that senders don't reach.
+            self.wake();
+        }
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -273,6 +280,26 @@ impl Seat {
         }
     }
 
+    /// A message that may wait here has an end before its handler begins: its asker has given up, or its
+    /// deadline has passed. The host ends it in its next turn, whatever else it does.
+    #[cold]
+    pub(crate) fn note_expired(&self) {
+        self.expired.fetch_add(1, Ordering::Release);
+        self.wake();
+    }
+
+    /// True if messages may wait here that have expired.
+    #[inline]
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.load(Ordering::Relaxed) != 0
+    }
+
+    /// The host looks for those that have expired.
+    pub(crate) fn begin_sweep(&self) {
+        // Acquire: it sees that they have.
+        self.expired.swap(0, Ordering::Acquire);
+    }
+
     /// As [`ring`](Self::ring) for an asker, who will only wait: lends it the caller's turn if it lives on this thread.
     pub(crate) fn lend(&self, local: &Local) {
         match self.number_on(local) {
@@ -317,9 +344,6 @@ impl Seat {
             room.wake(usize::MAX, &self.deferred);
         }
     }
-
-    /// An ask that waits here may have been given up: its envelope is to go back at once.
-    pub(crate) fn note_expired(&self) {}
 
     /// One who waits for room may look: there may be some that another has left.
     pub(crate) fn wake_next(&self) {

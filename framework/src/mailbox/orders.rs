@@ -41,6 +41,12 @@ pub(crate) enum Control {
     },
     /// Fail, because of a child.
     Fail(Failure),
+    /// Fail, because of one of its tasks, unless the value that had it is gone.
+    TaskPanicked {
+        /// The restarts before that value.
+        life: u32,
+        text: Box<str>,
+    },
     /// Stop by itself.
     Stop,
     /// Run this beside it on its thread.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Moving, Registry};
 use crate::directory::Mounted;
-use crate::error::UnmountError;
+use crate::error::{HookFailure, UnmountError};
 use crate::events::{Change, EndReason};
 use crate::fate::{self, Point};
 use crate::ledger::Ledger;
@@ -40,6 +40,20 @@ pub(crate) struct EndAll {
 pub(crate) struct Ended {
     /// The subsystems whose handlers do not return.
     pub(crate) stuck: Vec<Box<str>>,
+    /// The last hooks that failed.
+    pub(crate) failed_hooks: Vec<HookFailure>,
+}
+
+/// The last hooks that failed, of a subsystem and of those that were below it when it ended.
+fn hook_failures(mounted: &Mounted) -> Vec<HookFailure> {
+    let children = mounted.children();
+    let mut failed: Vec<_> = children
+        .iter()
+        .rev()
+        .flat_map(|child| hook_failures(child))
+        .collect();
+    failed.extend(mounted.hook_failure());
+    failed
 }
 
 /// Tells a subsystem to end; the receiver hears when it has, or had before.
@@ -136,6 +150,7 @@ impl Handler<Unmount> for Registry {
         self.close_tree(&mounted, &left);
         let ended = end_tree(mounted.clone(), None);
         Box::pin(ended.into_actor(self).map(move |(), registry, _| {
+            let failed = hook_failures(&mounted);
             registry.forget_children(&mounted);
             let ledger = mounted.ledger();
             registry.vacate(&mounted);
@@ -144,7 +159,10 @@ impl Handler<Unmount> for Registry {
                 registry.shared.events.tell(&mounted.seat.name, change);
             }
             drop(leave);
-            Ok(ledger)
+            match failed.is_empty() {
+                true => Ok(ledger),
+                false => Err(UnmountError::HooksFailed { failed, ledger }),
+            }
         }))
     }
 }
@@ -195,6 +213,10 @@ impl Handler<EndAll> for Registry {
 /// Ends all, the youngest first, so that every one finds those still there that were there before it.
 async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, Ended) {
     let time_is_up = time_is_up(shared.clone(), deadline).boxed_local().shared();
+    // None pauses before a restart any longer.
+    for mounted in shared.directory.all_alive() {
+        mounted.seat.wake();
+    }
     select(pin!(until_quiet(&shared)), time_is_up.clone()).await;
     let all = shared.directory.all_alive();
     let mut late = Vec::new();
@@ -225,7 +247,13 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
     };
     before(grace, pin!(none_blocks)).await;
     stuck.extend(shared.blocking.running().iter().map(|name| (**name).into()));
-    (all, Ended { stuck })
+    let failed_hooks = all.iter().rev().filter_map(|one| one.hook_failure());
+    let failed_hooks = failed_hooks.collect();
+    let ended = Ended {
+        stuck,
+        failed_hooks,
+    };
+    (all, ended)
 }
 
 /// Waits for the [`GRACE`], slice by slice, each counted from when this thread was awake: a machine that

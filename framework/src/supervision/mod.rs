@@ -49,6 +49,8 @@ pub struct Intensity {
 
 /// The pause before a restart: it grows with each restart that follows soon on the last.
 ///
+/// An unmount and a stop do not wait for it: the subsystem is restarted at once for what waits there.
+///
 /// # Examples
 /// ```
 /// use mycelia::Backoff;
@@ -124,6 +126,8 @@ pub enum Failure {
     /// A handler returned an error, with this text, and the subsystem is mounted with
     /// [`restart_on_error`](crate::MountOptions::restart_on_error).
     Error(Arc<str>),
+    /// One of its timers or streams panicked, with this text.
+    Task(Arc<str>),
     /// Its factory panicked, or a hook of its start failed, with this text.
     Start(Arc<str>),
     /// A child failed too often.
@@ -135,6 +139,11 @@ pub enum Failure {
     },
     /// It stopped itself, and is mounted to be there always.
     Stopped,
+    /// Its value panicked when it was dropped, with this text. It ends, or is restarted, as it would have been.
+    Drop(Arc<str>),
+    /// Its last hook, [`#[stopped]`](crate::routes), failed or panicked with this text, or did not come to its
+    /// end. It ends, or is restarted, as it would have been.
+    LastHook(Arc<str>),
 }
 
 impl fmt::Display for Failure {
@@ -142,10 +151,13 @@ impl fmt::Display for Failure {
         match self {
             Failure::Panic(text) => write!(f, "a handler panicked: {text}"),
             Failure::Error(text) => write!(f, "a handler failed: {text}"),
+            Failure::Task(text) => write!(f, "a timer or a stream panicked: {text}"),
             Failure::Start(text) => write!(f, "it could not be started: {text}"),
             Failure::Child { name, failure } => {
                 write!(f, "its child `{name}` failed too often, last: {failure}")
             }
+            Failure::Drop(text) => write!(f, "it panicked when it was dropped: {text}"),
+            Failure::LastHook(text) => write!(f, "it failed when it was stopped: {text}"),
             Failure::Stopped => write!(f, "it stopped itself"),
         }
     }

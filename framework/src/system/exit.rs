@@ -95,7 +95,11 @@ impl fmt::Display for StopReport {
             reason => write!(f, "stopped in {took:?} ({reason})")?,
         }
         let (handled, sent) = (ledger.handled, ledger.sent);
-        write!(f, ": {handled} of {sent} messages handled")
+        write!(f, ": {handled} of {sent} messages handled")?;
+        for failure in &self.failed_hooks {
+            write!(f, "; the last hook of {failure}")?;
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +123,7 @@ mod tests {
             ledger,
             took: Duration::from_millis(20),
             reason,
+            failed_hooks: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
 
 mod builder;
+mod detached;
 mod exit;
 mod kind;
 mod mount;

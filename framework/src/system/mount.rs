@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::System;
+use super::detached::Detached;
 use super::kind::Kind;
 use crate::directory::{Below, Mounted};
 use crate::error::{MountError, SendError, UnmountError};
@@ -350,12 +351,14 @@ impl System {
     /// again.
     ///
     /// # Errors
-    /// No subsystem of that name is mounted.
+    /// No subsystem of that name is mounted; or it was unmounted, and its last hook failed, or that of one
+    /// below it.
     ///
     /// # Cancel safety
     /// Dropped before its end, the unmount goes on.
     pub async fn unmount(&self, name: &str) -> Result<Ledger, UnmountError> {
-        match self.0.registry.send(Unmount(name.into())).await {
+        let request = self.0.registry.send(Unmount(name.into()));
+        match Detached::new(&self.0.shared, request).await {
             Ok(unmounted) => unmounted,
             Err(_) => Err(UnmountError::Stopped),
         }

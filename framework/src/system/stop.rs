@@ -5,7 +5,9 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::detached::Detached;
 use super::{Exit, System};
+use crate::error::HookFailure;
 use crate::ledger::Ledger;
 use crate::registry::ending::{EndAll, Ended};
 use crate::shared::{Phase, StopReason};
@@ -21,6 +23,8 @@ pub struct StopReport {
     pub took: Duration,
     /// Why the system stopped.
     pub reason: StopReason,
+    /// The last hooks that failed, of those subsystems that the stop ended: the youngest first.
+    pub failed_hooks: Vec<HookFailure>,
 }
 
 /// A stop that could not end everything in time.
@@ -144,7 +148,10 @@ impl System {
         let ended = core.registry.send(EndAll {
             deadline: begun.at.checked_add(deadline).unwrap_or(begun.at + FAR),
         });
-        let Ended { stuck } = ended.await.unwrap_or_default();
+        let Ended {
+            stuck,
+            failed_hooks,
+        } = Detached::new(shared, ended).await.unwrap_or_default();
         if stuck.is_empty() {
             core.keeper.quit();
             // A few milliseconds at most: all subsystems have ended.
@@ -153,12 +160,15 @@ impl System {
             core.keeper.simulated_end().await;
         }
         // Else the keepers stay: askers of the stuck handlers still have timers with them.
-        let ended = core.stop.ended.get_or_init(|| self.exit(begun, stuck));
+        let ended = core
+            .stop
+            .ended
+            .get_or_init(|| self.exit(begun, stuck, failed_hooks));
         ended.clone().result()
     }
 
     /// How a stop went that has come to its end.
-    fn exit(&self, begun: &Begun, stuck: Vec<Box<str>>) -> Exit {
+    fn exit(&self, begun: &Begun, stuck: Vec<Box<str>>, failed_hooks: Vec<HookFailure>) -> Exit {
         let shared = &self.0.shared;
         let Begun {
             at,
@@ -174,6 +184,7 @@ impl System {
             ledger,
             took: at.elapsed(),
             reason: shared.stop_reason().unwrap_or(StopReason::Requested),
+            failed_hooks,
         };
         if matches!(report.reason, StopReason::Escalated { .. }) {
             return Err(StopError::Escalated(report)).into();

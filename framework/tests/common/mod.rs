@@ -82,6 +82,24 @@ pub(crate) fn quiet_panics() {
     });
 }
 
+/// Keeps all panics on threads of systems out of the output, whatever their payload.
+pub(crate) fn quiet_threads() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // A test's thread is named after it.
+            let thread = std::thread::current();
+            if thread
+                .name()
+                .is_some_and(|name| name.matches('_').count() > 2)
+            {
+                before(panic);
+            }
+        }));
+    });
+}
+
 /// Runs a future on the calling thread, on no executor at all.
 pub(crate) fn on_no_executor<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);

@@ -1,0 +1,139 @@
+//! The hooks of a subsystem, as its host calls them. `life → `**`hooks`**` → handler`
+
+use std::sync::Arc;
+use std::task::Context;
+
+use super::life::Life;
+use super::turn::Service;
+use super::{Resident, Works};
+use crate::clock::Stamp;
+use crate::events::EndReason;
+use crate::extract::Delivery;
+use crate::handler::Called;
+use crate::handler::hooks::Hook;
+use crate::mailbox::orders::Order;
+use crate::supervision::Failure;
+
+/// Of a last hook that waits for something.
+pub(super) const NO_TIME: &str = "it did not come to its end in time";
+
+impl<S: 'static> Resident<S> {
+    /// Goes on with a hook; false if it still waits.
+    pub(super) fn go_on_with_hook(
+        &mut self,
+        works: &Works<S>,
+        cx: &mut Context<'_>,
+        hook: Hook,
+    ) -> bool {
+        match self.desk.catch(|desk| desk.poll(cx, None)) {
+            Called::Running => false,
+            called => {
+                self.hook_ended(works, hook, called);
+                true
+            }
+        }
+    }
+
+    /// Calls a hook, if there is such a one.
+    pub(super) fn call(&mut self, works: &Works<S>, hook: Hook, cx: &mut Context<'_>) -> Called {
+        let hooks = &works.handlers.hooks;
+        let delivery = Delivery {
+            receiver: works.mounted.seat.id,
+            sender: 0,
+            due: crate::clock::Due::NEVER,
+            trace: 0,
+            started: Stamp(0),
+            surroundings: &*works.shared,
+            in_sync_handler: &works.local.in_sync_handler,
+        };
+        let affairs = self.affairs.as_deref();
+        let cause = affairs.and_then(|affairs| affairs.cause.as_ref());
+        let reason = affairs.and_then(|affairs| affairs.reason.as_ref());
+        self.desk.catch(|desk| match hook {
+            Hook::Restarting => match (&hooks.restarting, cause) {
+                (Some(hook), Some(cause)) => hook.call(desk, cause.clone(), &delivery, cx),
+                _ => Called::Handled,
+            },
+            Hook::Started => match &hooks.started {
+                Some(hook) => hook.call(desk, (), &delivery, cx),
+                None => Called::Handled,
+            },
+            Hook::Stopped => match &hooks.stopped {
+                Some(hook) => {
+                    let reason = reason.cloned().unwrap_or(EndReason::Stopped);
+                    hook.call(desk, reason, &delivery, cx)
+                }
+                None => Called::Handled,
+            },
+        })
+    }
+
+    pub(super) fn hook_ended(&mut self, works: &Works<S>, hook: Hook, called: Called) {
+        let failed = match called {
+            Called::Handled => None,
+            Called::Panicked => {
+                let panic = self.desk.panic.take();
+                Some(panic.unwrap_or_else(|| "a panic".into()))
+            }
+            // There is no more that a hook may say.
+            Called::Failed | Called::Running | Called::Later | Called::WrongParcel => {
+                Some(std::mem::take(&mut self.desk.failure).into_boxed_str())
+            }
+        };
+        match (hook, failed) {
+            (Hook::Restarting, None) => self.life = Life::Starting(Hook::Started),
+            (Hook::Started, None) => self.is_there(works),
+            (Hook::Restarting | Hook::Started, Some(text)) => self.start_failed(works, &text),
+            (Hook::Stopped, None) => {}
+            (Hook::Stopped, Some(text)) => self.last_hook_failed(works, &text),
+        }
+    }
+
+    /// The last hook failed, which is told; it changes nothing else.
+    #[cold]
+    pub(super) fn last_hook_failed(&mut self, works: &Works<S>, text: &str) {
+        let text = Arc::<str>::from(text);
+        works.mounted.note_hook_failure(text.clone());
+        self.tell_failure(works, Failure::LastHook(text));
+    }
+
+    /// Calls the last hook, if the value is there; one that has to wait is given up.
+    pub(super) fn call_stopped(&mut self, works: &Works<S>, reason: EndReason) {
+        if self.desk.state.is_none() || works.handlers.hooks.stopped.is_none() {
+            return;
+        }
+        let before = self.affairs().reason.replace(reason);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let called = self.call(works, Hook::Stopped, &mut cx);
+        self.affairs().reason = before;
+        match called {
+            Called::Running => self.last_hook_failed(works, NO_TIME),
+            called => self.hook_ended(works, Hook::Stopped, called),
+        }
+    }
+
+    /// Calls the last hook, once, after the last message; false if it still waits. What never stood has none.
+    pub(super) fn is_stopped(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> bool {
+        if std::mem::replace(&mut self.stopped_called, true)
+            || self.standing.is_some()
+            || self.desk.state.is_none()
+            || works.handlers.hooks.stopped.is_none()
+        {
+            return true;
+        }
+        match self.call(works, Hook::Stopped, cx) {
+            Called::Running if self.order != Order::Abort => {
+                self.in_service = Some(Service::Hook(Hook::Stopped));
+                false
+            }
+            Called::Running => {
+                self.last_hook_failed(works, NO_TIME);
+                true
+            }
+            called => {
+                self.hook_ended(works, Hook::Stopped, called);
+                true
+            }
+        }
+    }
+}
