@@ -67,7 +67,7 @@ async fn grow(options: &Options) -> anyhow::Result<Verdict> {
         let begun = Instant::now();
         let mut scene = Scene::set(feature).await?;
         // What is made once, and kept.
-        scene.play(feature, quarter.div_ceil(4)).await?;
+        scene.play(feature, quarter / 4).await?;
         let base = scene.quiet_bytes().await?;
         let mut bytes = [0; 4];
         for after in &mut bytes {
@@ -77,7 +77,7 @@ async fn grow(options: &Options) -> anyhow::Result<Verdict> {
         scene.end().await?;
         let growth = bytes[3] - bytes[0];
         let after: Vec<String> = bytes.iter().map(|bytes| format!("{bytes:+}")).collect();
-        let operations = 4 * quarter + quarter.div_ceil(4);
+        let operations = 4 * quarter + quarter / 4;
         say!(
             "{:<12} {:>12} {:>36} {growth:>+10} {:>8.1}s",
             feature.name(),

@@ -48,6 +48,7 @@ impl Options {
             true => self.operations,
             false => (self.operations / feature.weight()).max(200),
         };
-        all.div_ceil(4)
+        // A message that is kept for later needs another one.
+        all.div_ceil(4).next_multiple_of(8)
     }
 }
