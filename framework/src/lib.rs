@@ -138,7 +138,9 @@ pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
 pub use supervisor::adaptive::Adaptive;
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Load, LoadBased, RoundRobin, Strategy, Weighted};
-pub use system::{Builder, Exit, MountOptions, StopError, StopReport, System, WeakSystem};
+pub use system::{
+    Builder, Exit, MountOptions, Mounting, StopError, StopReport, System, WeakSystem,
+};
 pub use tasks::{Missed, Task};
 pub use trace::TraceId;
 
