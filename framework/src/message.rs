@@ -41,11 +41,11 @@ pub trait Message: Send + 'static {
     const PRIORITY: Priority = Priority::Normal;
 }
 
-/// The most bytes of a message and of a reply, without what they own on the heap: 32 KiB.
+/// The most bytes of a message and of a reply, without what they own on the heap: 16 KiB.
 ///
 /// In a debug build every move of a value is a copy on the stack, and some forty of them are on it at a
-/// time. A thread has 2 MiB of stack; with messages and replies of 64 KiB it overflows.
-pub const MESSAGE_BYTES_MAX: usize = 32 * 1024;
+/// time. A thread has 2 MiB of stack; with messages and replies of 32 KiB a handler that asks on overflows it.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// Whether a message and its reply are small enough for turns to be nested on the stack.
 pub(crate) const fn may_nest<M: Message>() -> bool {

@@ -36,7 +36,7 @@ use proc_macro::TokenStream;
 /// - `crate = path`: where `mycelia` is found, if not at `::mycelia`.
 ///
 /// A message crosses threads, so every type parameter is bounded by `Send + 'static`. A message or a
-/// reply of more than 32 KiB is an error: put what is large into a `Box` or a `Vec`.
+/// reply of more than 16 KiB is an error: put what is large into a `Box` or a `Vec`.
 ///
 /// # Examples
 /// ```

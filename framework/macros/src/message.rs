@@ -49,7 +49,7 @@ fn sizes(krate: &CratePath, input: &DeriveInput, reply: &Type) -> TokenStream {
     let name = &input.ident;
     let check = |at, ty: TokenStream, what| {
         let text = format!(
-            "{what} has at most 32 KiB, for it is moved on the stack: \
+            "{what} has at most 16 KiB, for it is moved on the stack: \
              put what is large into a `Box` or a `Vec`"
         );
         quote_spanned! {at=>

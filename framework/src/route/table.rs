@@ -154,7 +154,7 @@ impl<S: 'static> RouteTable<S> {
         const {
             assert!(
                 size_of::<M>() <= MESSAGE_BYTES_MAX && size_of::<M::Reply>() <= MESSAGE_BYTES_MAX,
-                "a message has at most 32 KiB, and so has its reply: put what is large into a `Box`"
+                "a message has at most 16 KiB, and so has its reply: put what is large into a `Box`"
             );
         }
         if self.error.is_none()
