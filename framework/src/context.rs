@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
 use crate::shared::Shared;
 use crate::subsystem::Routes;
-use crate::system::{MountOptions, OnceWeak, WeakSystem};
+use crate::system::{MountOptions, Mounting, OnceWeak, WeakSystem};
 
 /// The subsystem itself, as an argument of its handlers and hooks: its name, its children, its end.
 ///
@@ -79,11 +79,8 @@ impl Context {
     /// # Errors
     /// As [`System::mount`](crate::System::mount); or `Stopped`, if this subsystem has ended; or
     /// `Restarting`, while it is being made anew.
-    pub async fn mount<S: Routes>(
-        &self,
-        factory: impl Fn() -> S + Send + 'static,
-    ) -> Result<(), MountError> {
-        self.mount_with(MountOptions::new(), factory).await
+    pub fn mount<S: Routes>(&self, factory: impl Fn() -> S + Send + 'static) -> Mounting<'_> {
+        self.mount_with(MountOptions::new(), factory)
     }
 
     /// Mounts a child with options.
@@ -93,16 +90,19 @@ impl Context {
     ///
     /// # Cancel safety
     /// Dropped before its end, the child may or may not be mounted.
-    pub async fn mount_with<S: Routes>(
+    pub fn mount_with<S: Routes>(
         &self,
         options: MountOptions,
         factory: impl Fn() -> S + Send + 'static,
-    ) -> Result<(), MountError> {
-        let system = self.system.upgrade().ok_or(MountError::Stopped)?;
-        let parent = Some(self.mounted.clone());
-        let kind = system.kind::<S>();
-        let kind = kind.map_err(|error| error.of(&options.name_below::<S>(parent.as_deref())))?;
-        system.mount_below(parent, options, &kind, factory).await
+    ) -> Mounting<'_> {
+        Mounting::new(async move {
+            let system = self.system.upgrade().ok_or(MountError::Stopped)?;
+            let parent = Some(self.mounted.clone());
+            let kind = system.kind::<S>();
+            let kind =
+                kind.map_err(|error| error.of(&options.name_below::<S>(parent.as_deref())))?;
+            system.mount_below(parent, options, &kind, factory).await
+        })
     }
 
     /// Unmounts a child, by its own name, as [`System::unmount`](crate::System::unmount) does.

@@ -2,7 +2,9 @@
 //! questions that put the compiler's answer at the user's token.
 
 use crate::extract::Extractor;
-use crate::message::{IntoReply, Message, Nothing};
+use crate::message::{HandlerError, IntoReply, Message};
+use crate::route::RouteTable;
+use crate::subsystem::Subsystem;
 
 /// Runs a future on this thread, in an actix system of its own.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -18,12 +20,15 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 pub trait Payload: Sized {
     /// The type itself.
     type Type: Message;
+    /// What answers it.
+    type Reply;
     /// Itself.
     fn give(this: Self::Type) -> Self;
 }
 
 impl<M: Message> Payload for M {
     type Type = M;
+    type Reply = M::Reply;
 
     #[inline]
     fn give(this: M) -> M {
@@ -70,25 +75,76 @@ impl<Cause> Told<Cause> for Cause {
     }
 }
 
+/// The routes of a subsystem as `#[routes]` writes them: all from one block. The name is for rustc's
+/// error where a type has a second one, which says that there are two implementations of this trait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no routes",
+    label = "no routes",
+    note = "put `#[routes]` on an `impl` block of the subsystem"
+)]
+pub trait AllRoutesInOneBlock: Subsystem {
+    /// Enters every handler into the table.
+    fn routes(table: &mut RouteTable<Self>);
+}
+
+/// What a handler may return where the reply is `Q`. It is made one type, whatever the handler's own
+/// is, so that a wrong one is reported here alone.
+pub trait Answer<Q>: Sized {
+    /// What it becomes.
+    type Type;
+    /// Becomes it.
+    fn give(this: Self) -> Self::Type;
+}
+
+impl<Q, R: IntoReply<Q>> Answer<Q> for R {
+    type Type = Answered<Q, R::Later>;
+
+    #[inline(always)]
+    fn give(this: R) -> Self::Type {
+        Answered(this.into_reply())
+    }
+}
+
+/// What a handler has returned: a reply, an error, or its message for later.
+pub struct Answered<Q, L>(Result<Result<Q, anyhow::Error>, L>);
+
+#[diagnostic::do_not_recommend]
+impl<Q, L> IntoReply<Q> for Answered<Q, L> {
+    type Later = L;
+
+    #[inline(always)]
+    fn into_reply(self) -> Result<Result<Q, anyhow::Error>, L> {
+        self.0
+    }
+}
+
 /// What a hook may return.
 #[diagnostic::on_unimplemented(
     message = "a hook can't return `{Self}`",
-    label = "nobody takes this",
+    label = "not what a hook returns",
     note = "a hook returns nothing, or a `Result<(), E>` with any error that `anyhow` takes"
 )]
-pub trait HookReply: IntoReply<(), Later = Nothing> {}
+pub trait HookReply: Sized {
+    /// Becomes what all hooks return.
+    fn give(this: Self) -> HookResult;
+}
 
-impl HookReply for () {}
+/// What all hooks return.
+pub type HookResult = Result<(), anyhow::Error>;
 
-impl<E: Into<anyhow::Error>> HookReply for Result<(), E> {}
+impl HookReply for () {
+    fn give((): ()) -> HookResult {
+        Ok(())
+    }
+}
 
-/// Asks the compiler whether `R` is what a hook may return.
-pub fn is_hook_reply<R: HookReply>() {}
+impl<E: HandlerError> HookReply for Result<(), E> {
+    fn give(this: Self) -> HookResult {
+        this.map_err(Into::into)
+    }
+}
 
 /// How many captures an extractor takes.
 pub const fn captures<E: Extractor>() -> usize {
     E::CAPTURES
 }
-
-/// Asks the compiler whether `R` answers `M`.
-pub fn is_reply<M: Message, R: IntoReply<M::Reply>>() {}

@@ -121,7 +121,7 @@ pub use interop::ActorRoutes;
 pub use latency::{Latency, OWN_BOOKS, RouteLatency};
 pub use ledger::Ledger;
 pub use local::stamps::Stamps;
-pub use message::{IntoReply, Message, OrLater, later};
+pub use message::{IntoReply, MESSAGE_BYTES_MAX, Message, OrLater, later};
 pub use mycelia_core::{Ambiguous, PathError, PatternError};
 pub use mycelia_macros::{
     Message, Subsystem, main, restarting, route, routes, started, stopped, test,
@@ -138,7 +138,9 @@ pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
 pub use supervisor::adaptive::Adaptive;
 pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
 pub use supervisor::strategy::{Load, LoadBased, RoundRobin, Strategy, Weighted};
-pub use system::{Builder, Exit, MountOptions, StopError, StopReport, System, WeakSystem};
+pub use system::{
+    Builder, Exit, MountOptions, Mounting, StopError, StopReport, System, WeakSystem,
+};
 pub use tasks::{Missed, Task};
 pub use trace::TraceId;
 
@@ -154,6 +156,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::entry::{
-        Argument, HookReply, Payload, Told, block_on, captures, is_hook_reply, is_reply,
+        AllRoutesInOneBlock, Answer, Answered, Argument, HookReply, HookResult, Payload, Told,
+        block_on, captures,
     };
 }

@@ -11,6 +11,10 @@ use crate::priority::Priority;
 /// asker must deal with, make the `Result` the reply: `#[message(reply = Result<u64, Broke>)]`. That
 /// error counts as handled, and may be of any type that is `Send + 'static`.
 ///
+/// A message is moved on the stack, into its envelope and out of it. So neither it nor its reply may
+/// be larger than [`MESSAGE_BYTES_MAX`], which the compiler checks; what is large goes into a `Box` or
+/// a `Vec`, of which only the pointer moves.
+///
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
@@ -37,6 +41,17 @@ pub trait Message: Send + 'static {
     const PRIORITY: Priority = Priority::Normal;
 }
 
+/// The most bytes of a message and of a reply, without what they own on the heap: 16 KiB.
+///
+/// In a debug build every move of a value is a copy on the stack, and some forty of them are on it at a
+/// time. A thread has 2 MiB of stack; with messages and replies of 32 KiB a handler that asks on overflows it.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Whether a message and its reply are small enough for turns to be nested on the stack.
+pub(crate) const fn may_nest<M: Message>() -> bool {
+    size_of::<M>() + size_of::<M::Reply>() <= 2048
+}
+
 /// What a handler may return for a message whose reply is `R`: `R` itself, a `Result<R, E>` with any
 /// error that `anyhow` takes, or [`OrLater`] of either.
 #[diagnostic::on_unimplemented(
@@ -53,6 +68,18 @@ pub trait IntoReply<R> {
     #[doc(hidden)]
     fn into_reply(self) -> Result<Result<R, anyhow::Error>, Self::Later>;
 }
+
+/// What a handler's error may be: all that `anyhow` takes.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the error of a handler",
+    label = "its error is not one that `anyhow` takes",
+    note = "the error type must be one that `anyhow` takes (`std::error::Error + Send + Sync + 'static`): use `anyhow::Error`, or `.map_err(anyhow::Error::msg)` for a text"
+)]
+pub trait HandlerError: Into<anyhow::Error> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<anyhow::Error>> HandlerError for E {}
 
 /// What never is.
 #[doc(hidden)]
@@ -109,7 +136,7 @@ impl<R> IntoReply<R> for R {
     }
 }
 
-impl<R, E: Into<anyhow::Error>> IntoReply<R> for Result<R, E> {
+impl<R, E: HandlerError> IntoReply<R> for Result<R, E> {
     type Later = Nothing;
 
     #[inline]
@@ -195,7 +222,7 @@ impl<R, M> IntoReply<R> for OrLater<R, M> {
     }
 }
 
-impl<R, M, E: Into<anyhow::Error>> IntoReply<R> for Result<OrLater<R, M>, E> {
+impl<R, M, E: HandlerError> IntoReply<R> for Result<OrLater<R, M>, E> {
     type Later = Held<M>;
 
     fn into_reply(self) -> Result<Result<R, anyhow::Error>, Held<M>> {

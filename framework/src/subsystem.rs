@@ -1,5 +1,6 @@
 //! Subsystems: the user's actors.
 
+use crate::entry::AllRoutesInOneBlock;
 use crate::route::RouteTable;
 
 /// A user's actor: state with a name. Derive it.
@@ -33,9 +34,17 @@ pub trait Subsystem: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no routes",
     label = "no routes",
-    note = "put `#[routes]` on an `impl {Self}` block with a `#[route(\"…\")]` handler in it"
+    note = "a subsystem has routes by `#[routes]` on one `impl` block of it, with a `#[route(\"…\")]` handler in it",
+    note = "a factory returns the subsystem itself: what can fail in it belongs in a `#[started]` method, which may return a `Result`"
 )]
 pub trait Routes: Subsystem {
     /// Enters every handler into the table.
     fn routes(table: &mut RouteTable<Self>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: AllRoutesInOneBlock> Routes for S {
+    fn routes(table: &mut RouteTable<Self>) {
+        <S as AllRoutesInOneBlock>::routes(table);
+    }
 }

@@ -79,7 +79,7 @@ struct Third;
 
 #[routes]
 impl Third {
-    #[route("who/{n}")]
+    #[route("who/{_n}")]
     fn who(&mut self, _: Numbered) {}
 }
 

@@ -7,6 +7,8 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, ItemFn};
 
+use crate::crate_path::CratePath;
+
 /// Which attribute was written.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Entry {
@@ -32,10 +34,10 @@ pub(crate) fn expand(entry: Entry, args: TokenStream, item: TokenStream) -> Toke
             return Error::new(error.span(), message).into_compile_error();
         }
     };
-    let errors: TokenStream = faults(entry, args, &function)
-        .iter()
-        .map(Error::to_compile_error)
-        .collect();
+    let mut errors = Vec::new();
+    let krate = CratePath::read(args, entry.attribute(), &mut errors);
+    errors.extend(faults(entry, &function));
+    let errors: TokenStream = errors.iter().map(Error::to_compile_error).collect();
     let ItemFn {
         attrs,
         vis,
@@ -57,21 +59,15 @@ pub(crate) fn expand(entry: Entry, args: TokenStream, item: TokenStream) -> Toke
         #vis fn #name() #output {
             #[allow(clippy::unused_async)]
             async fn #name() #output #block
-            ::mycelia::__private::block_on(#name())
+            #krate::__private::block_on(#name())
         }
     }
 }
 
-fn faults(entry: Entry, args: TokenStream, function: &ItemFn) -> Vec<Error> {
+fn faults(entry: Entry, function: &ItemFn) -> Vec<Error> {
     let attribute = entry.attribute();
     let sig = &function.sig;
     let mut errors = Vec::new();
-    if !args.is_empty() {
-        errors.push(Error::new_spanned(
-            args,
-            format!("`{attribute}` takes no arguments"),
-        ));
-    }
     if sig.asyncness.is_none() {
         errors.push(Error::new_spanned(
             sig.fn_token,
@@ -116,9 +112,9 @@ fn faults(entry: Entry, args: TokenStream, function: &ItemFn) -> Vec<Error> {
 mod tests {
     use super::*;
 
-    fn fault(entry: Entry, args: TokenStream, item: TokenStream) -> String {
+    fn fault(entry: Entry, item: TokenStream) -> String {
         let function = syn::parse2(item).unwrap();
-        let errors = faults(entry, args, &function);
+        let errors = faults(entry, &function);
         assert_eq!(errors.len(), 1, "{errors:?}");
         errors[0].to_string()
     }
@@ -165,7 +161,6 @@ mod tests {
         assert_eq!(
             fault(
                 main,
-                quote!(),
                 quote!(
                     fn main() {}
                 )
@@ -175,27 +170,27 @@ mod tests {
         assert_eq!(
             fault(
                 test,
-                quote!(),
                 quote!(
                     async fn it(a: u8) {}
                 )
             ),
             "a function under `#[mycelia::test]` takes no arguments"
         );
-        assert_eq!(
-            fault(
-                main,
-                quote!(threads = 2),
-                quote!(
-                    async fn main() {}
-                )
+        let threads = expand(
+            main,
+            quote!(threads = 2),
+            quote!(
+                async fn main() {}
             ),
-            "`#[mycelia::main]` takes no arguments"
+        )
+        .to_string();
+        assert!(
+            threads.contains("`#[mycelia::main]` takes no arguments"),
+            "{threads}"
         );
         assert!(
             fault(
                 main,
-                quote!(),
                 quote!(
                     async unsafe fn main() {}
                 )
@@ -205,7 +200,6 @@ mod tests {
         assert!(
             fault(
                 main,
-                quote!(),
                 quote!(
                     async fn main<T>() {}
                 )
@@ -215,7 +209,6 @@ mod tests {
         assert!(
             fault(
                 test,
-                quote!(),
                 quote!(
                     #[test]
                     async fn it() {}

@@ -5,12 +5,21 @@
 //! own: a message's type, a subsystem's name and a table of handlers, nothing else. A mistake is
 //! reported at the token that has to change, and says how.
 //!
+//! # Another name for the crate
+//!
+//! Where `mycelia` has another name, or comes through another crate, each macro is told its path:
+//! `#[message(crate = my::actors)]`, `#[subsystem(crate = my::actors)]`, `#[routes(crate = my::actors)]`,
+//! `#[my::actors::main(crate = my::actors)]`, and `test` likewise. In a `macro_rules!` of a library it is
+//! `crate = $crate::…`.
+//!
 //! # Layout
 //!
 //! - `message`, `subsystem`: the two derives.
 //! - `routes`: the attribute on an `impl` block; its handlers are read by `routes::handler`.
 //! - `entry`: `main` and `test`.
+//! - `crate_path`: what is given as `crate = …`.
 
+mod crate_path;
 mod entry;
 mod message;
 mod routes;
@@ -20,12 +29,21 @@ use proc_macro::TokenStream;
 
 /// Makes a type a message.
 ///
-/// `#[message(reply = Type)]` names the type of the reply; without it the reply is `()`. A message
-/// crosses threads, so every type parameter is bounded by `Send + 'static`.
+/// Options, all in one `#[message(…)]` or in several:
 ///
-/// ```text
+/// - `reply = Type`: the type of the reply; without it the reply is `()`.
+/// - `priority = high`: `control`, `high`, `normal` or `low`; without it `normal`.
+/// - `crate = path`: where `mycelia` is found, if not at `::mycelia`.
+///
+/// A message crosses threads, so every type parameter is bounded by `Send + 'static`. A message or a
+/// reply of more than 16 KiB is an error: put what is large into a `Box` or a `Vec`.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+///
 /// #[derive(Message)]
-/// #[message(reply = String)]
+/// #[message(reply = String, priority = high)]
 /// struct Greet {
 ///     greeting: String,
 /// }
@@ -39,9 +57,13 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 ///
 /// The name is the scheme of the subsystem's paths: `api` in `api://users/42`. It has 1 to 64
 /// characters out of `A-Z a-z 0-9 _ . -`. Without `#[subsystem(name = "...")]` it is the type's
-/// name in kebab-case: `HttpGateway` becomes `http-gateway`.
+/// name in kebab-case: `HttpGateway` becomes `http-gateway`. `crate = path` says where `mycelia` is
+/// found, if not at `::mycelia`.
 ///
-/// ```text
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+///
 /// #[derive(Subsystem, Default)]
 /// #[subsystem(name = "api")]
 /// struct Api {
@@ -62,12 +84,28 @@ pub fn derive_subsystem(input: TokenStream) -> TokenStream {
 /// - it returns the message's reply, a `Result` of it, or nothing where the reply is `()`;
 /// - repeating `#[route]` gives it several patterns;
 /// - `#[route("...", blocking)]` on a sync method runs it on a thread that may be blocked;
-/// - `#[cfg]` on it applies to its routes as well.
+/// - `#[cfg]` on it applies to its routes as well, and `#[cfg_attr(…, route("…"))]` makes it a handler
+///   where the condition holds; extractors may have a `#[cfg]` too.
 ///
 /// Methods without `#[route]` stay what they are. Two handlers may share a pattern if their
 /// messages differ. Patterns, duplicates and the number of captures are checked at compile time.
 ///
-/// ```text
+/// A handler takes all captures of its patterns or none. If it takes none, the pattern only says which
+/// paths are meant, and the names of its captures start with `_`, as in `"users/{_id}"`: any other name
+/// gives a warning, as an unused variable does. The pattern `""` is the path without segments, `api://`.
+///
+/// A subsystem has one such block; other `impl` blocks of it have no attribute. `#[routes(crate = path)]`
+/// says where `mycelia` is found, if not at `::mycelia`.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// # #[derive(Message)]
+/// # #[message(reply = String)]
+/// # struct Greet { greeting: String }
+/// # #[derive(Subsystem, Default)]
+/// # struct Api { visits: u64 }
+///
 /// #[routes]
 /// impl Api {
 ///     #[route("users/{id}")]
@@ -84,14 +122,12 @@ pub fn routes(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Marks a handler inside an `impl` block under [`macro@routes`].
 ///
-/// `#[routes]` reads and removes it, so that it need not be imported; on its own it is an error.
-///
-/// ```text
-/// #[route("users/{id}")]
-/// ```
+/// `#[routes]` reads and removes it, so that it need not be imported; on its own it is an error, and so
+/// it is in a trait or an `impl` of one. It takes a pattern, and `blocking` after it for a method that
+/// blocks its thread: `#[route("users/{id}", blocking)]`.
 #[proc_macro_attribute]
 pub fn route(_args: TokenStream, item: TokenStream) -> TokenStream {
-    routes::expand_stray(item.into()).into()
+    routes::expand_stray("route", item.into()).into()
 }
 
 /// Marks the method that is called before the first message, inside an `impl` block under
@@ -100,47 +136,100 @@ pub fn route(_args: TokenStream, item: TokenStream) -> TokenStream {
 /// It takes `&mut self`, then up to eight extractors, and returns nothing or a `Result`; an error fails
 /// the mount, or the restart.
 ///
-/// ```text
-/// #[started]
-/// async fn open(&mut self, ctx: Context) -> anyhow::Result<()> { .. }
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// # #[derive(Message)]
+/// # struct Ping;
+/// # #[derive(Subsystem, Default)]
+/// # struct Shop { prices: String }
+///
+/// #[routes]
+/// impl Shop {
+///     #[started]
+///     async fn open(&mut self, ctx: Context) -> anyhow::Result<()> {
+///         self.prices = std::fs::read_to_string(format!("{}.prices", ctx.name()))?;
+///         Ok(())
+///     }
+/// #   #[route("ping")]
+/// #   fn ping(&mut self, _: Ping) {}
+/// }
 /// ```
 #[proc_macro_attribute]
 pub fn started(_args: TokenStream, item: TokenStream) -> TokenStream {
-    routes::expand_stray_hook("started", item.into()).into()
+    routes::expand_stray("started", item.into()).into()
 }
 
 /// Marks the method that is called on the new value after a failure, before the one under
 /// [`macro@started`]. It takes `&mut self`, the `Failure`, then up to eight extractors.
 ///
-/// ```text
-/// #[restarting]
-/// fn learn(&mut self, failure: Failure) { .. }
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// use mycelia::Failure;
+/// # #[derive(Message)]
+/// # struct Ping;
+/// # #[derive(Subsystem, Default)]
+/// # struct Shop { restarts: u64 }
+///
+/// #[routes]
+/// impl Shop {
+///     #[restarting]
+///     fn count(&mut self, failure: Failure) {
+///         eprintln!("{failure}");
+///         self.restarts += 1;
+///     }
+/// #   #[route("ping")]
+/// #   fn ping(&mut self, _: Ping) {}
+/// }
 /// ```
 #[proc_macro_attribute]
 pub fn restarting(_args: TokenStream, item: TokenStream) -> TokenStream {
-    routes::expand_stray_hook("restarting", item.into()).into()
+    routes::expand_stray("restarting", item.into()).into()
 }
 
 /// Marks the method that is called after the last message, unless the subsystem failed. It takes
 /// `&mut self`, the `EndReason`, then up to eight extractors. It may still send: those who were mounted
 /// before are there.
 ///
-/// ```text
-/// #[stopped]
-/// async fn close(&mut self, reason: EndReason) { .. }
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// use mycelia::EndReason;
+/// # #[derive(Message)]
+/// # struct Ping;
+/// # #[derive(Subsystem, Default)]
+/// # struct Shop { sales: u64 }
+///
+/// #[routes]
+/// impl Shop {
+///     #[stopped]
+///     async fn close(&mut self, reason: EndReason) -> anyhow::Result<()> {
+///         std::fs::write("sales", format!("{} until {reason:?}", self.sales))?;
+///         Ok(())
+///     }
+/// #   #[route("ping")]
+/// #   fn ping(&mut self, _: Ping) {}
+/// }
 /// ```
 #[proc_macro_attribute]
 pub fn stopped(_args: TokenStream, item: TokenStream) -> TokenStream {
-    routes::expand_stray_hook("stopped", item.into()).into()
+    routes::expand_stray("stopped", item.into()).into()
 }
 
-/// Runs an `async fn main` on a fresh runtime of the calling thread.
+/// Runs an `async fn main` in an actix system of the calling thread.
 ///
-/// ```text
+/// `#[mycelia::main(crate = path)]` says where `mycelia` is found, if not at `::mycelia`.
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+///
 /// #[mycelia::main]
 /// async fn main() -> anyhow::Result<()> {
 ///     let system = System::builder().start().await?;
-///     system.stop().await
+///     system.stop().await?;
+///     Ok(())
 /// }
 /// ```
 #[proc_macro_attribute]
@@ -148,15 +237,20 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(entry::Entry::Main, args.into(), item.into()).into()
 }
 
-/// Makes an `async fn` a test that runs on a fresh runtime of its thread.
+/// Makes an `async fn` a test that runs in an actix system of its thread.
 ///
 /// Other attributes of tests, `#[should_panic]` and `#[ignore]`, work as usual.
+/// `#[mycelia::test(crate = path)]` says where `mycelia` is found, if not at `::mycelia`.
 ///
-/// ```text
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+///
 /// #[mycelia::test]
-/// async fn a_message_is_answered() -> anyhow::Result<()> {
+/// async fn a_system_starts_and_stops() -> anyhow::Result<()> {
 ///     let system = System::builder().start().await?;
-///     system.stop().await
+///     system.stop().await?;
+///     Ok(())
 /// }
 /// ```
 #[proc_macro_attribute]

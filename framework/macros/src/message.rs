@@ -1,8 +1,11 @@
 //! `#[derive(Message)]`: the type of the reply, and the priority.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Expr, Generics, Ident, Result, Type, parse_quote};
+
+use crate::crate_path::CratePath;
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     syn::parse2(input)
@@ -12,7 +15,15 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     owned(&input.generics, "a message")?;
-    let Options { reply, priority } = options(&input)?;
+    let Options {
+        krate,
+        reply,
+        priority,
+    } = options(&input)?;
+    let priority = priority
+        .map(|variant| quote!(const PRIORITY: #krate::Priority = #krate::Priority::#variant;));
+    let reply = reply.unwrap_or_else(|| parse_quote!(()));
+    let sizes = sizes(&krate, &input, &reply);
     for param in input.generics.type_params_mut() {
         param.bounds.push(parse_quote!(::core::marker::Send));
         param.bounds.push(parse_quote!('static));
@@ -21,22 +32,49 @@ fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
-        impl #impl_generics ::mycelia::Message for #name #type_generics #where_clause {
+        impl #impl_generics #krate::Message for #name #type_generics #where_clause {
             type Reply = #reply;
             #priority
         }
+        #sizes
     })
 }
 
-struct Options {
-    reply: Type,
-    /// The constant, if it is not the default.
-    priority: Option<TokenStream>,
+/// Refuses a message, or a reply, that is too large to be moved about on the stack. Those of a
+/// generic type are known only where they are handled: the table of routes looks at them.
+fn sizes(krate: &CratePath, input: &DeriveInput, reply: &Type) -> TokenStream {
+    if input.generics.params.iter().next().is_some() {
+        return TokenStream::new();
+    }
+    let name = &input.ident;
+    let check = |at, ty: TokenStream, what| {
+        let text = format!(
+            "{what} has at most 16 KiB, for it is moved on the stack: \
+             put what is large into a `Box` or a `Vec`"
+        );
+        quote_spanned! {at=>
+            const _: () = ::core::assert!(
+                ::core::mem::size_of::<#ty>() <= #krate::MESSAGE_BYTES_MAX,
+                #text
+            );
+        }
+    };
+    let message = check(name.span(), quote!(#name), "a message");
+    let is_nothing = matches!(reply, Type::Tuple(tuple) if tuple.elems.is_empty());
+    let reply = (!is_nothing).then(|| check(reply.span(), quote!(#reply), "a reply"));
+    quote!(#message #reply)
 }
 
-/// Reads `#[message(reply = Type, priority = name)]`.
+struct Options {
+    krate: CratePath,
+    reply: Option<Type>,
+    /// The name of the variant, if it is not the default.
+    priority: Option<Ident>,
+}
+
+/// Reads `#[message(reply = Type, priority = name, crate = path)]`.
 fn options(input: &DeriveInput) -> Result<Options> {
-    let (mut reply, mut priority) = (None, None);
+    let (mut krate, mut reply, mut priority) = (CratePath::default(), None, None);
     for attr in input
         .attrs
         .iter()
@@ -61,32 +99,37 @@ fn options(input: &DeriveInput) -> Result<Options> {
                     return twice("priority");
                 }
                 priority = Some(priority_named(&meta.value()?.parse()?)?);
+            } else if meta.path.is_ident("crate") {
+                krate.set(&meta)?;
             } else {
                 return Err(Error::new_spanned(
                     &meta.path,
-                    "not an option of a message: write `reply = Type` or `priority = high`",
+                    "not an option of a message: write `reply = Type`, `priority = high` or `crate = path`",
                 ));
             }
             Ok(())
         })?;
     }
     Ok(Options {
-        reply: reply.unwrap_or_else(|| parse_quote!(())),
+        krate,
+        reply,
         priority,
     })
 }
 
-/// Takes whatever stands there, so that a mistake is told where it is.
-fn priority_named(word: &Expr) -> Result<TokenStream> {
+/// The variant of a priority's name. Any expression is taken, so that a mistake is told where it is.
+fn priority_named(word: &Expr) -> Result<Ident> {
     let name = match word {
+        // What a `macro_rules!` has as `$priority:expr` comes in a group.
+        Expr::Group(group) => return priority_named(&group.expr),
         Expr::Path(path) => path.path.get_ident().map(Ident::to_string),
         _ => None,
     };
     let variant = match name.as_deref() {
-        Some("control") => quote!(Control),
-        Some("high") => quote!(High),
-        Some("normal") => quote!(Normal),
-        Some("low") => quote!(Low),
+        Some("control") => "Control",
+        Some("high") => "High",
+        Some("normal") => "Normal",
+        Some("low") => "Low",
         _ => {
             return Err(Error::new_spanned(
                 word,
@@ -94,9 +137,7 @@ fn priority_named(word: &Expr) -> Result<TokenStream> {
             ));
         }
     };
-    Ok(quote! {
-        const PRIORITY: ::mycelia::Priority = ::mycelia::Priority::#variant;
-    })
+    Ok(Ident::new(variant, word.span()))
 }
 
 /// Refuses a type with lifetimes: nothing that travels or stays mounted borrows.
@@ -114,8 +155,10 @@ pub(crate) fn owned(generics: &Generics, what: &str) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// Compares the impl, which comes first.
     fn check(input: TokenStream, expected: TokenStream) {
-        assert_eq!(expand(input).to_string(), expected.to_string());
+        let (written, expected) = (expand(input).to_string(), expected.to_string());
+        assert_eq!(written.split(" const _").next().unwrap(), expected);
     }
 
     fn error(input: TokenStream) -> String {
@@ -173,6 +216,54 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_checked_where_they_are_known() {
+        let checks = |input| {
+            expand(input)
+                .to_string()
+                .matches("MESSAGE_BYTES_MAX")
+                .count()
+        };
+        assert_eq!(
+            checks(quote!(
+                struct Ping;
+            )),
+            1
+        );
+        assert_eq!(
+            checks(quote!(
+                #[message(reply = u8)]
+                struct Ping;
+            )),
+            2
+        );
+        assert_eq!(
+            checks(quote!(
+                #[message(reply = T)]
+                struct Ping<T>(T);
+            )),
+            0
+        );
+    }
+
+    #[test]
+    fn the_crate_is_found_where_it_is_said_to_be() {
+        check(
+            quote!(
+                #[message(crate = crate::framework::m, priority = low)]
+                struct Ping;
+            ),
+            quote! {
+                #[automatically_derived]
+                impl crate::framework::m::Message for Ping {
+                    type Reply = ();
+                    const PRIORITY: crate::framework::m::Priority =
+                        crate::framework::m::Priority::Low;
+                }
+            },
+        );
+    }
+
+    #[test]
     fn a_mistake_says_what_is_allowed() {
         let unknown = error(quote!(
             #[message(response = u8)]
@@ -180,7 +271,7 @@ mod tests {
         ));
         assert_eq!(
             unknown,
-            "not an option of a message: write `reply = Type` or `priority = high`"
+            "not an option of a message: write `reply = Type`, `priority = high` or `crate = path`"
         );
         let urgent = error(quote!(
             #[message(priority = urgent)]

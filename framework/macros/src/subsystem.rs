@@ -5,6 +5,7 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::{DeriveInput, Error, LitStr, Result, parse_quote};
 
+use crate::crate_path::CratePath;
 use crate::message::owned;
 
 /// Longest name, in bytes.
@@ -19,7 +20,8 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     owned(&input.generics, "a subsystem")?;
     // The impl is written even without a name, so that the mistake is the only error.
-    let (name, error) = match name(&input) {
+    let mut krate = CratePath::default();
+    let (name, error) = match name(&input, &mut krate) {
         Ok(name) => (name, None),
         Err(error) => (String::new(), Some(error.into_compile_error())),
     };
@@ -30,15 +32,15 @@ fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
-        impl #impl_generics ::mycelia::Subsystem for #ident #type_generics #where_clause {
+        impl #impl_generics #krate::Subsystem for #ident #type_generics #where_clause {
             const NAME: &'static str = #name;
         }
         #error
     })
 }
 
-/// Reads `#[subsystem(name = "api")]`, or takes the name of the type.
-fn name(input: &DeriveInput) -> Result<String> {
+/// Reads `#[subsystem(name = "api", crate = path)]`; without a name takes that of the type.
+fn name(input: &DeriveInput, krate: &mut CratePath) -> Result<String> {
     let mut name: Option<LitStr> = None;
     for attr in input
         .attrs
@@ -50,6 +52,9 @@ fn name(input: &DeriveInput) -> Result<String> {
             return Err(Error::new_spanned(&attr.meta, example));
         }
         attr.parse_nested_meta(|meta| {
+            if meta.path.is_ident("crate") {
+                return krate.set(&meta);
+            }
             if !meta.path.is_ident("name") {
                 return Err(Error::new_spanned(
                     &meta.path,
@@ -136,7 +141,9 @@ mod tests {
 
     fn error(input: TokenStream) -> String {
         let input = syn::parse2(input).unwrap();
-        name(&input).unwrap_err().to_string()
+        name(&input, &mut CratePath::default())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]

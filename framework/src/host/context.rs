@@ -1,10 +1,11 @@
 //! The context of a host: actix's own without what no host uses. `orders → `**`context`**` → life, turn`
 //!
-//! actix's `Context` has room in place for futures that an actor spawns, waits for and cancels: with it
-//! the task of a subsystem takes 512 bytes, and its start moves them about and makes three addresses. A
-//! host has one future, which gives the subsystem its turns, and takes one kind of message, the keepers'
-//! orders; its task holds nothing else and takes 128 bytes. Mailbox, addresses and envelopes are actix's;
-//! the mailbox is made when the first order comes: see [`door`](crate::mailbox::door).
+//! actix's `Context` has room in place for futures that an actor spawns, waits for and cancels, and a
+//! mailbox from the start. A host needs none of it: its [`Task`] is a future of ours, spawned on the thread's
+//! arbiter, that takes the keepers' orders and then gives the subsystem its turns. So nothing is spawned on
+//! this context, and `Actor::started`, `stopping` and `stopped` are not called. What stays actix's is the
+//! queue of orders with its addresses and envelopes, made when the first order comes: see
+//! [`door`](crate::mailbox::door). The guide has the figures, in "Speed".
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -22,7 +23,7 @@ use crate::mailbox::orders::Control;
 /// The orders that wait at a host before actix counts it as full, which no order asks about.
 const CAPACITY: usize = 16;
 
-/// See the module. Nobody stops a host through it: a host ends when its subsystem has.
+/// See the module. A host is not stopped through it: it ends when its subsystem has.
 pub(crate) struct Context;
 
 impl ActorContext for Context {

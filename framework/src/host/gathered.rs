@@ -1,8 +1,8 @@
 //! What a turn gathers: samples, endings, free envelopes. `turn → `**`gathered`**` → latency, ledger, pool`
 //!
 //! They are entered at the turn's end in one go, and before every reply, so that an asker who looks
-//! finds its own message in the books. (To record each message at once was measured too: 9 ns more,
-//! for the processor must then wait for each reading of the clock.)
+//! finds its own message in the books. (To record each message at once was measured too, and is
+//! slower, for the processor must then wait for each reading of the clock.)
 
 use super::Works;
 use super::alike::Alike;

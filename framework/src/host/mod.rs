@@ -1,7 +1,7 @@
 //! The host: the actix actor that a subsystem lives in. `mailbox → `**`host`**` → latency`
 //!
-//! The host owns the user's value. Its task gives the subsystem its turns; actix's own mailbox carries
-//! the keepers' orders. Promise: a panic in a handler fails that message alone. The subsystem is made
+//! The host owns the user's value. Its task takes the keepers' orders out of actix's queue and gives the
+//! subsystem its turns. Promise: a panic in a handler fails that message alone. The subsystem is made
 //! anew by its factory; what waits in the mailbox stays.
 
 mod alike;

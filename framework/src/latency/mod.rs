@@ -9,7 +9,7 @@
 //! counts, in the buckets of hdrhistogram, which reads them; 270 bytes for every doubling of the value that
 //! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A subsystem has none until its
 //! first message. The first [`OWN_BOOKS`] active subsystems of a system have books of their own; those beyond
-//! share one by kind, that is by Rust type, and thread. 10,000 active subsystems of one kind so stay under 50 MB.
+//! share one by kind, that is by Rust type, and thread.
 
 mod counts;
 

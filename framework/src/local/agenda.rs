@@ -1,7 +1,7 @@
 //! The agenda of a thread: which of its hosts have a turn coming. `mailbox → `**`agenda`**` → host`
 //!
-//! A host that has slept is woken through its executor: the task is queued, comes round, polls the actix
-//! context and that the host; some 500 instructions. But whoever sends to a neighbour on its own thread,
+//! A host that has slept is woken through its executor: the task is queued, comes round, looks for
+//! orders and gives the host its turn; some 500 instructions. But whoever sends to a neighbour on its own thread,
 //! from within a handler, knows that the thread will come by: it notes the neighbour on the agenda, and
 //! the host whose task runs gives those noted their turns, one after the other, before it returns to the
 //! executor. An asker goes further and *lends* its turn to the one it asks, since it would only wait.

@@ -1,12 +1,11 @@
 //! The mailbox of a subsystem. `envelope → `**`mailbox`**` → host`
 //!
-//! A subsystem is an actix actor, and what wakes it is its actix context: the list of envelopes in
-//! front of it, the [`inbox`], hangs on that context as the one future that the host spawns there. A
-//! sender links its envelope into the inbox and, only if the subsystem sleeps, wakes the actor's task.
-//! actix's own queue stays the door for control. Why not send the envelopes, or a bell, through that
-//! queue: each of its messages costs two allocations, however small (measured: 2.0 for a bell, 0 for a
-//! wake-up; one at a time 430 ns against 405, of which 310 are the executor's), and its capacity is
-//! soft and counted per sender. Promise: order per sender, nothing lost, room as stated.
+//! Messages of users do not go through actix's queue. A sender links its envelope into the [`inbox`], a
+//! list beside the actor, and wakes the actor's task, only if it sleeps; that task empties the list when
+//! it is polled. actix's queue carries the keepers' orders alone: see [`door`]. Why not the envelopes, or
+//! a bell for them: each message in it costs two allocations, however small; and its capacity binds
+//! nobody, for `do_send` passes it over, and `send` lets each sender exceed it by one. The guide has the
+//! figures, in "How a message travels". Promise: order per sender, nothing lost, room as stated.
 
 #[cfg(not(loom))]
 pub(crate) mod door;

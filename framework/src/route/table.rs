@@ -14,7 +14,7 @@ use crate::extract::{Extract, States};
 use crate::handler::blocking::BlockingHandler;
 use crate::handler::hooks::{AsyncHook, Hooks};
 use crate::handler::{AsyncHandler, Handler, SyncHandler};
-use crate::message::{GiveBack, IntoReply, Message, Nothing};
+use crate::message::{GiveBack, IntoReply, MESSAGE_BYTES_MAX, Message, Nothing};
 use crate::supervision::Failure;
 
 /// The routes of a subsystem while they are being entered.
@@ -150,6 +150,13 @@ impl<S: 'static> RouteTable<S> {
     }
 
     fn enter<M: Message, A: Extract>(&mut self, pattern: &str, handler: Box<dyn Handler<S>>) {
+        // For messages of generic types, and those without the derive.
+        const {
+            assert!(
+                size_of::<M>() <= MESSAGE_BYTES_MAX && size_of::<M::Reply>() <= MESSAGE_BYTES_MAX,
+                "a message has at most 16 KiB, and so has its reply: put what is large into a `Box`"
+            );
+        }
         if self.error.is_none()
             && let Err(error) = self.try_enter::<M, A>(pattern, handler)
         {

@@ -27,7 +27,7 @@ use crate::extract::Address;
 use crate::local::Local;
 use crate::local::stamps::Stamps;
 use crate::mailbox::{Seat, SeatId};
-use crate::message::Message;
+use crate::message::{Message, may_nest};
 use crate::priority::Priority;
 use crate::route::{Pack, Patience, Post, Posted, Refused, RouteMap};
 use crate::shared::Shared;
@@ -202,7 +202,11 @@ impl<M: Message> Target<'_, M> {
         // SAFETY: it was posted as an ask, just now.
         question.claim = Some(unsafe { Claim::new(posted.index()) });
         if posted.is_asleep() {
-            self.seat.lend(&local);
+            // Turns that are lent one within the other share the stack.
+            match const { may_nest::<M>() } {
+                true => self.seat.lend(&local),
+                false => self.seat.ring(&local),
+            }
         }
         Ok(())
     }

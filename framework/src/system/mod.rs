@@ -5,6 +5,7 @@ mod detached;
 mod exit;
 mod kind;
 mod mount;
+mod mounting;
 mod sends;
 mod several;
 #[cfg(feature = "signal")]
@@ -21,6 +22,7 @@ use dashmap::DashMap;
 pub use builder::Builder;
 pub use exit::Exit;
 pub use mount::MountOptions;
+pub use mounting::Mounting;
 pub use stop::{StopError, StopReport};
 
 use crate::dead_letters::DeadLetterStream;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::System;
 use super::detached::Detached;
 use super::kind::Kind;
+use super::mounting::Mounting;
 use crate::directory::{Below, Mounted};
 use crate::error::{MountError, SendError, UnmountError};
 use crate::ledger::Ledger;
@@ -198,37 +199,32 @@ impl System {
     /// # Errors
     /// The name is taken, a route has a mistake, a handler wants state that the system does not have, or
     /// the subsystem could not be started: its factory panicked, or a hook of its start failed.
-    pub async fn mount<S: Routes>(
-        &self,
-        factory: impl Fn() -> S + Send + 'static,
-    ) -> Result<(), MountError> {
-        self.mount_with(MountOptions::new(), factory).await
+    pub fn mount<S: Routes>(&self, factory: impl Fn() -> S + Send + 'static) -> Mounting<'_> {
+        self.mount_with(MountOptions::new(), factory)
     }
 
     /// Mounts a subsystem under another name.
     ///
     /// # Errors
     /// As [`mount`](Self::mount).
-    pub async fn mount_as<S: Routes>(
+    pub fn mount_as<S: Routes>(
         &self,
         name: impl Into<Arc<str>>,
         factory: impl Fn() -> S + Send + 'static,
-    ) -> Result<(), MountError> {
+    ) -> Mounting<'_> {
         self.mount_with(MountOptions::new().name(name), factory)
-            .await
     }
 
     /// Mounts a subsystem on a thread of the system, counted from 0.
     ///
     /// # Errors
     /// As [`mount`](Self::mount), or the system has no such thread.
-    pub async fn mount_on<S: Routes>(
+    pub fn mount_on<S: Routes>(
         &self,
         thread: usize,
         factory: impl Fn() -> S + Send + 'static,
-    ) -> Result<(), MountError> {
+    ) -> Mounting<'_> {
         self.mount_with(MountOptions::new().thread(thread), factory)
-            .await
     }
 
     /// Mounts a subsystem with options.
@@ -240,14 +236,17 @@ impl System {
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.
-    pub async fn mount_with<S: Routes>(
+    pub fn mount_with<S: Routes>(
         &self,
         options: MountOptions,
         factory: impl Fn() -> S + Send + 'static,
-    ) -> Result<(), MountError> {
-        let kind = self.kind::<S>();
-        let kind = kind.map_err(|error| error.of(&options.full_name(&options.own_name::<S>())))?;
-        self.mount_kind(options, &kind, factory).await
+    ) -> Mounting<'_> {
+        Mounting::new(async move {
+            let kind = self.kind::<S>();
+            let kind =
+                kind.map_err(|error| error.of(&options.full_name(&options.own_name::<S>())))?;
+            self.mount_kind(options, &kind, factory).await
+        })
     }
 
     pub(crate) async fn mount_kind<S: Subsystem>(

@@ -1,6 +1,6 @@
 //! Mounting several at once: replicas that share a name, and any number under names of their own.
 
-use super::{MountOptions, System};
+use super::{MountOptions, Mounting, System};
 use crate::directory::Below;
 use crate::error::MountError;
 use crate::registry::mounting::{Front, Mount};
@@ -15,13 +15,13 @@ impl System {
     ///
     /// # Errors
     /// As [`mount`](Self::mount), or no route has the capture by which they are to be chosen.
-    pub async fn mount_replicas<S: Routes>(
+    pub fn mount_replicas<S: Routes>(
         &self,
         replicas: Replicas,
         factory: impl Fn() -> S + Clone + Send + 'static,
-    ) -> Result<(), MountError> {
+    ) -> Mounting<'_> {
         let options = MountOptions::new();
-        self.mount_replicas_with(replicas, options, factory).await
+        self.mount_replicas_with(replicas, options, factory)
     }
 
     /// Mounts replicas with options: the name is the one that they share, all else is meant for each.
@@ -31,34 +31,36 @@ impl System {
     ///
     /// # Cancel safety
     /// Dropped before its end, all or none may be mounted.
-    pub async fn mount_replicas_with<S: Routes>(
+    pub fn mount_replicas_with<S: Routes>(
         &self,
         replicas: Replicas,
         options: MountOptions,
         factory: impl Fn() -> S + Clone + Send + 'static,
-    ) -> Result<(), MountError> {
-        let parent = self.parent::<S>(&options)?;
-        let name = options.name_below::<S>(parent.as_deref());
-        let kind = self.kind::<S>().map_err(|error| error.of(&name))?;
-        options.check(&name)?;
-        if replicas.count() == 0 {
-            return Err(MountError::BadSetting {
-                subsystem: (*name).into(),
-                setting: "replicas",
-                must_be: "at least 1",
-            });
-        }
-        let choice = replicas.choice(kind.map());
-        let choice = choice.map_err(|error| error.of(&name))?;
-        let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
-        let mount = Mount {
-            parent: parent.map(Below::new),
-            each: each.collect(),
-            front: Some(Front { name, choice }),
-            map: kind.map().clone(),
-            launches: kind.launches(replicas.count(), self.0.threads, factory),
-        };
-        self.send_mount(mount).await
+    ) -> Mounting<'_> {
+        Mounting::new(async move {
+            let parent = self.parent::<S>(&options)?;
+            let name = options.name_below::<S>(parent.as_deref());
+            let kind = self.kind::<S>().map_err(|error| error.of(&name))?;
+            options.check(&name)?;
+            if replicas.count() == 0 {
+                return Err(MountError::BadSetting {
+                    subsystem: (*name).into(),
+                    setting: "replicas",
+                    must_be: "at least 1",
+                });
+            }
+            let choice = replicas.choice(kind.map());
+            let choice = choice.map_err(|error| error.of(&name))?;
+            let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
+            let mount = Mount {
+                parent: parent.map(Below::new),
+                each: each.collect(),
+                front: Some(Front { name, choice }),
+                map: kind.map().clone(),
+                launches: kind.launches(replicas.count(), self.0.threads, factory),
+            };
+            self.send_mount(mount).await
+        })
     }
 
     /// Mounts many subsystems of one type at once, each with options of its own, much faster than one by
@@ -87,35 +89,37 @@ impl System {
     /// # system.stop().await?;
     /// # Ok(()) }
     /// ```
-    pub async fn mount_all<S: Routes>(
+    pub fn mount_all<S: Routes>(
         &self,
         each: impl IntoIterator<Item = MountOptions>,
         factory: impl Fn() -> S + Clone + Send + 'static,
-    ) -> Result<(), MountError> {
-        let mut each = each.into_iter().peekable();
-        let Some(first) = each.peek() else {
-            return Ok(());
-        };
-        let parent = self.parent::<S>(first)?;
-        let kind = self.kind::<S>();
-        let kind = kind.map_err(|error| error.of(&first.name_below::<S>(parent.as_deref())))?;
-        let wanted: Option<Box<str>> = first.parent_name().map(Into::into);
-        let mut ones = Vec::with_capacity(each.size_hint().0);
-        for options in each {
-            if options.parent_name() != wanted.as_deref() {
-                return Err(MountError::SeveralParents);
+    ) -> Mounting<'_> {
+        let each: Vec<MountOptions> = each.into_iter().collect();
+        Mounting::new(async move {
+            let Some(first) = each.first() else {
+                return Ok(());
+            };
+            let parent = self.parent::<S>(first)?;
+            let kind = self.kind::<S>();
+            let kind = kind.map_err(|error| error.of(&first.name_below::<S>(parent.as_deref())))?;
+            let wanted: Option<Box<str>> = first.parent_name().map(Into::into);
+            let mut ones = Vec::with_capacity(each.len());
+            for options in each {
+                if options.parent_name() != wanted.as_deref() {
+                    return Err(MountError::SeveralParents);
+                }
+                let name = options.name_below::<S>(parent.as_deref());
+                options.check(&name)?;
+                ones.push(options.one(name));
             }
-            let name = options.name_below::<S>(parent.as_deref());
-            options.check(&name)?;
-            ones.push(options.one(name));
-        }
-        self.send_mount(Mount {
-            parent: parent.map(Below::new),
-            front: None,
-            launches: kind.launches(ones.len(), self.0.threads, factory),
-            each: ones,
-            map: kind.map().clone(),
+            self.send_mount(Mount {
+                parent: parent.map(Below::new),
+                front: None,
+                launches: kind.launches(ones.len(), self.0.threads, factory),
+                each: ones,
+                map: kind.map().clone(),
+            })
+            .await
         })
-        .await
     }
 }

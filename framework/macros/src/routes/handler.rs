@@ -5,21 +5,20 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, Error, FnArg, GenericParam, Ident, ImplItemFn, LitStr, Receiver, ReturnType,
-    Signature, Token, Type,
-};
+use syn::{Error, Ident, ImplItemFn, LitStr, Meta, ReturnType, Token, Type};
 
+use super::arguments::{self, EXTRACTORS_MAX, Variant};
 use super::borrow::borrowed;
-
-/// As many as the tuples that `Extract` is implemented for.
-const EXTRACTORS_MAX: usize = 8;
+use super::condition::{Mark, Predicate, conditions};
 
 /// One `#[route("pattern")]`, or `#[route("pattern", blocking)]`.
+#[derive(Clone)]
 pub(super) struct Route {
     pub(super) literal: LitStr,
     pub(super) pattern: Pattern,
     pub(super) is_blocking: bool,
+    /// Those of a `#[cfg_attr]` around it.
+    pub(super) conditions: Vec<Predicate>,
 }
 
 impl Route {
@@ -27,41 +26,51 @@ impl Route {
         self.literal.value()
     }
 
-    fn read(attr: &Attribute) -> syn::Result<Route> {
+    fn read(mark: &Mark) -> syn::Result<Route> {
         let read = |input: ParseStream<'_>| -> syn::Result<(LitStr, bool)> {
             let literal = input.parse()?;
-            let is_blocking = !input.is_empty();
-            if is_blocking {
+            let mut is_blocking = false;
+            if !input.is_empty() {
                 input.parse::<Token![,]>()?;
+            }
+            if !input.is_empty() {
                 let option: Ident = input.parse()?;
                 if option != "blocking" {
                     return Err(Error::new_spanned(option, "not an option of a route"));
                 }
+                is_blocking = true;
+                input.parse::<Option<Token![,]>>()?;
             }
             Ok((literal, is_blocking))
         };
-        let (literal, is_blocking) = attr.parse_args_with(read).map_err(|_| {
-            Error::new_spanned(
-                &attr.meta,
+        let list = match &mark.meta {
+            Meta::List(list) => list.parse_args_with(read).ok(),
+            _ => None,
+        };
+        let Some((literal, is_blocking)) = list else {
+            return Err(Error::new_spanned(
+                &mark.meta,
                 "a route takes one pattern: `#[route(\"users/{id}\")]`; for a method that blocks its \
                  thread write `#[route(\"users/{id}\", blocking)]`",
-            )
-        })?;
+            ));
+        };
         match Pattern::parse(&literal.value()) {
             Ok(pattern) => Ok(Route {
                 literal,
                 pattern,
                 is_blocking,
+                conditions: mark.conditions.clone(),
             }),
             Err(error) => Err(Error::new(literal.span(), error)),
         }
     }
 }
 
-/// One method under `#[route]`.
+/// One method under `#[route]`; if arguments of it stand under conditions, what it is under one
+/// choice of them.
 pub(super) struct Handler {
     pub(super) name: Ident,
-    pub(super) cfgs: Vec<Attribute>,
+    pub(super) conditions: Vec<Predicate>,
     pub(super) routes: Vec<Route>,
     pub(super) is_async: bool,
     pub(super) message: Type,
@@ -73,16 +82,17 @@ impl Handler {
     /// Reads a method, or adds to `errors` why it is no handler.
     pub(super) fn read(
         method: &ImplItemFn,
-        routes: &[Attribute],
+        marks: &[Mark],
         errors: &mut Vec<Error>,
-    ) -> Option<Handler> {
-        let routes: Vec<Route> = routes
+    ) -> Vec<Handler> {
+        let routes: Vec<Route> = marks
             .iter()
-            .filter_map(|attr| kept(Route::read(attr), errors))
+            .filter_map(|mark| kept(Route::read(mark), errors))
             .collect();
         let sig = &method.sig;
         let before = errors.len();
-        errors.extend(unfit(sig));
+        let arguments = arguments::arguments(sig);
+        errors.extend(arguments::check(sig, &arguments));
         if let (Some(token), Some(route)) = (sig.asyncness, routes.iter().find(|r| r.is_blocking)) {
             let text =
                 "a blocking handler is not async: remove `async`, or `blocking` from its route";
@@ -90,118 +100,44 @@ impl Handler {
             error.combine(Error::new(route.literal.span(), "here it is said to block"));
             errors.push(error);
         }
-        let arguments = kept(arguments(sig), errors)?;
-        for (i, argument) in arguments.iter().enumerate() {
-            let what = if i == 0 { "a message" } else { "an extractor" };
-            errors.extend(borrowed(argument, what));
-        }
         if let ReturnType::Type(_, reply) = &sig.output {
             errors.extend(borrowed(reply, "a reply"));
         }
+        let variants = kept(arguments::variants(&arguments), errors).unwrap_or_default();
+        let most = variants.iter().max_by_key(|variant| variant.types.len());
+        errors.extend(most.and_then(too_many));
         if errors.len() > before {
-            return None;
+            return Vec::new();
         }
-        let (message, extractors) = arguments.split_first()?;
-        Some(Handler {
-            name: sig.ident.clone(),
-            cfgs: method
-                .attrs
-                .iter()
-                .filter(|attr| attr.path().is_ident("cfg"))
-                .cloned()
-                .collect(),
-            routes,
-            is_async: sig.asyncness.is_some(),
-            message: message.clone(),
-            extractors: extractors.to_vec(),
-            reply: sig.output.clone(),
-        })
+        let mut handlers = Vec::new();
+        for variant in variants {
+            let Some((message, extractors)) = variant.types.split_first() else {
+                continue;
+            };
+            handlers.push(Handler {
+                name: sig.ident.clone(),
+                conditions: [conditions(&method.attrs), variant.conditions].concat(),
+                routes: routes.clone(),
+                is_async: sig.asyncness.is_some(),
+                message: message.clone(),
+                extractors: extractors.to_vec(),
+                reply: sig.output.clone(),
+            });
+        }
+        handlers
     }
+}
+
+fn too_many(variant: &Variant) -> Option<Error> {
+    let extra = variant.types.get(EXTRACTORS_MAX + 1)?;
+    Some(Error::new_spanned(
+        extra,
+        format!("a route handler takes at most {EXTRACTORS_MAX} extractors after its message"),
+    ))
 }
 
 fn kept<T>(result: syn::Result<T>, errors: &mut Vec<Error>) -> Option<T> {
     result.map_err(|error| errors.push(error)).ok()
-}
-
-/// Qualifiers and generics that no handler has.
-fn unfit(sig: &Signature) -> Option<Error> {
-    let parameter = |param: &&GenericParam| !matches!(param, GenericParam::Lifetime(_));
-    if let Some(param) = sig.generics.params.iter().find(parameter) {
-        return Some(Error::new_spanned(
-            param,
-            "a route handler has no type parameters: its message is one type; \
-             put the parameter on the impl block or name the type",
-        ));
-    }
-    if let Some(token) = sig.unsafety {
-        return Some(Error::new_spanned(
-            token,
-            "a route handler cannot be unsafe: any message may reach it; remove `unsafe`",
-        ));
-    }
-    let abi = sig.abi.as_ref()?;
-    Some(Error::new_spanned(
-        abi,
-        "a route handler has no abi of its own: remove this",
-    ))
-}
-
-/// The types after the receiver: at least the message.
-fn arguments(sig: &Signature) -> syn::Result<Vec<Type>> {
-    let name = &sig.ident;
-    let asyncness = if sig.asyncness.is_some() {
-        "async "
-    } else {
-        ""
-    };
-    let mut inputs = sig.inputs.iter();
-    match inputs.next() {
-        Some(FnArg::Receiver(receiver)) if is_borrowed(receiver) => {}
-        Some(FnArg::Receiver(receiver)) => {
-            return Err(Error::new_spanned(
-                receiver,
-                "a route handler takes `&mut self` or `&self`: the subsystem lives on after it",
-            ));
-        }
-        first => {
-            let at = first.map_or_else(|| name.to_token_stream(), ToTokens::to_token_stream);
-            return Err(Error::new_spanned(
-                at,
-                format!(
-                    "a route handler takes `&mut self` first: \
-                     `{asyncness}fn {name}(&mut self, msg: YourMessage)`"
-                ),
-            ));
-        }
-    }
-    let types: Vec<Type> = inputs
-        .filter_map(|input| match input {
-            FnArg::Typed(input) => Some((*input.ty).clone()),
-            FnArg::Receiver(_) => None,
-        })
-        .collect();
-    if types.is_empty() {
-        return Err(Error::new_spanned(
-            name,
-            format!(
-                "a route handler takes a message after `&mut self`: \
-                 `{asyncness}fn {name}(&mut self, msg: YourMessage)`"
-            ),
-        ));
-    }
-    match types.get(EXTRACTORS_MAX + 1) {
-        Some(extra) => Err(Error::new_spanned(
-            extra,
-            format!("a route handler takes at most {EXTRACTORS_MAX} extractors after its message"),
-        )),
-        None => Ok(types),
-    }
-}
-
-fn is_borrowed(receiver: &Receiver) -> bool {
-    let is_self = |ty: &Type| ty.to_token_stream().to_string() == "Self";
-    receiver.reference.is_some()
-        || matches!(&*receiver.ty, Type::Reference(reference) if is_self(&reference.elem))
 }
 
 /// First and last token of a type: stable rustc cannot join them into one span.

@@ -1,13 +1,15 @@
 //! What is read off one method that is called at the start, at a restart, or at the end.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, Error, FnArg, Ident, ImplItemFn, ReturnType, Type};
+use quote::{quote, quote_spanned};
+use syn::{Error, FnArg, Ident, ImplItemFn, ReturnType, Type};
 
+use super::arguments::{arguments, variants};
 use super::borrow::borrowed;
+use super::condition::{Mark, Predicate, cfg, conditions, take};
 use super::handler::ends;
-use super::is_named;
-use super::table::{Known, known};
+use super::table::{Known, Table, local};
+use crate::crate_path::CratePath;
 
 /// The names of the hooks, each with what its method takes after `&mut self`.
 const HOOKS: [(&str, Option<&str>); 3] = [
@@ -16,11 +18,12 @@ const HOOKS: [(&str, Option<&str>); 3] = [
     ("stopped", Some("reason: EndReason")),
 ];
 
-/// One method under `#[started]`, `#[restarting]` or `#[stopped]`.
+/// One method under `#[started]`, `#[restarting]` or `#[stopped]`; if arguments of it stand under
+/// conditions, what it is under one choice of them.
 pub(super) struct Hook {
     kind: &'static str,
     name: Ident,
-    cfgs: Vec<Attribute>,
+    conditions: Vec<Predicate>,
     is_async: bool,
     /// What it takes to be told of the cause, unless it is called at the start.
     cause: Option<Type>,
@@ -30,14 +33,19 @@ pub(super) struct Hook {
 
 impl Hook {
     /// Takes the attributes of hooks off a method, or adds to `errors` why it is none.
-    pub(super) fn take(method: &mut ImplItemFn, errors: &mut Vec<Error>) -> Vec<Hook> {
+    pub(super) fn take(
+        method: &mut ImplItemFn,
+        krate: &CratePath,
+        errors: &mut Vec<Error>,
+    ) -> Vec<Hook> {
         let mut hooks = Vec::new();
         for (kind, cause) in HOOKS {
-            let before = method.attrs.len();
-            method.attrs.retain(|attr| !is_named(attr, kind));
-            if method.attrs.len() < before {
-                match Hook::read(method, kind, cause) {
-                    Ok(hook) => hooks.push(hook),
+            let marks = take(&mut method.attrs, &|path| {
+                super::is_named(path, kind, krate)
+            });
+            if let Some(mark) = marks.first() {
+                match Hook::read(method, kind, cause, mark) {
+                    Ok(read) => hooks.extend(read),
                     Err(error) => errors.push(error),
                 }
             }
@@ -45,14 +53,18 @@ impl Hook {
         hooks
     }
 
-    fn read(method: &ImplItemFn, kind: &'static str, cause: Option<&str>) -> syn::Result<Hook> {
+    fn read(
+        method: &ImplItemFn,
+        kind: &'static str,
+        cause: Option<&str>,
+        mark: &Mark,
+    ) -> syn::Result<Vec<Hook>> {
         let sig = &method.sig;
         let example = match cause {
             None => format!("`async fn {}(&mut self)`", sig.ident),
             Some(cause) => format!("`async fn {}(&mut self, {cause})`", sig.ident),
         };
-        let mut inputs = sig.inputs.iter();
-        match inputs.next() {
+        match sig.inputs.first() {
             Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() => {}
             first => {
                 let text = format!("`#[{kind}]` takes `&mut self` first: {example}");
@@ -62,72 +74,80 @@ impl Hook {
                 });
             }
         }
-        let mut types: Vec<Type> = inputs
-            .filter_map(|input| match input {
-                FnArg::Typed(input) => Some((*input.ty).clone()),
-                FnArg::Receiver(_) => None,
-            })
-            .collect();
-        let cause = match cause {
-            None => None,
-            Some(_) if types.is_empty() => {
-                let text = format!("`#[{kind}]` is told why: {example}");
-                return Err(Error::new_spanned(&sig.ident, text));
+        let arguments = arguments(sig);
+        for (i, argument) in arguments.iter().enumerate() {
+            let what = match (i, cause) {
+                (0, Some(_)) => "what a hook is told",
+                _ => "an extractor",
+            };
+            if let Some(error) = borrowed(&argument.ty, what) {
+                return Err(error);
             }
-            Some(_) => Some(types.remove(0)),
-        };
-        let borrows = types.iter().find_map(|ty| borrowed(ty, "an extractor"));
-        let borrows = borrows.or_else(|| borrowed(cause.as_ref()?, "what a hook is told"));
-        if let Some(error) = borrows {
-            return Err(error);
         }
-        Ok(Hook {
-            kind,
-            name: sig.ident.clone(),
-            cfgs: method
-                .attrs
-                .iter()
-                .filter(|attr| attr.path().is_ident("cfg"))
-                .cloned()
-                .collect(),
-            is_async: sig.asyncness.is_some(),
-            cause,
-            extractors: types,
-            reply: sig.output.clone(),
-        })
+        let mut hooks = Vec::new();
+        for variant in variants(&arguments)? {
+            let mut types = variant.types;
+            let cause = match cause {
+                None => None,
+                Some(_) if types.is_empty() => {
+                    let text = format!("`#[{kind}]` is told why: {example}");
+                    return Err(Error::new_spanned(&sig.ident, text));
+                }
+                Some(_) => Some(types.remove(0)),
+            };
+            let conditions = [
+                conditions(&method.attrs),
+                mark.conditions.clone(),
+                variant.conditions,
+            ];
+            hooks.push(Hook {
+                kind,
+                name: sig.ident.clone(),
+                conditions: conditions.concat(),
+                is_async: sig.asyncness.is_some(),
+                cause,
+                extractors: types,
+                reply: sig.output.clone(),
+            });
+        }
+        Ok(hooks)
     }
 
     /// Writes its entry into the table.
-    pub(super) fn registration(&self) -> TokenStream {
+    pub(super) fn registration(&self, table: &Table<'_>) -> TokenStream {
         let Hook {
             kind,
             name,
-            cfgs,
             extractors,
             ..
         } = self;
+        let krate = table.krate;
+        let (entries, this, why) = (local("table"), local("this"), local("cause"));
+        let cfg = cfg(&self.conditions);
         let method = Ident::new(kind, name.span());
         let values: Vec<Ident> = (0..extractors.len())
-            .map(|i| format_ident!("__a{i}"))
+            .map(|i| local(&format!("argument{i}")))
             .collect();
-        let arguments: Vec<_> = extractors.iter().map(|ty| known(ty, "Argument")).collect();
+        let arguments: Vec<_> = extractors.iter().map(|ty| table.argument(ty)).collect();
         let argument_types: Vec<_> = arguments.iter().map(Known::ty).collect();
         let gives = arguments.iter().map(Known::give);
         let (cause, told) = match (&self.cause, *kind) {
             (None, _) => (quote!(()), TokenStream::new()),
-            (Some(ty), "restarting") => told(ty, quote!(::mycelia::Failure)),
-            (Some(ty), _) => told(ty, quote!(::mycelia::EndReason)),
+            (Some(ty), "restarting") => told(krate, ty, quote!(#krate::Failure)),
+            (Some(ty), _) => told(krate, ty, quote!(#krate::EndReason)),
         };
-        let call = quote!(Self::#name(__this, #told #(#gives(#values)),*));
+        let call = quote!(Self::#name(#this, #told #(#gives(#values)),*));
         let call = if self.is_async {
             quote!(#call.await)
         } else {
             call
         };
-        let reply = match &self.reply {
-            ReturnType::Type(_, ty) => quote!(#ty),
-            ReturnType::Default => quote_spanned!(name.span()=> ()),
-        };
+        let nothing = syn::parse_quote_spanned!(name.span()=> ());
+        let reply = table.hook_reply(match &self.reply {
+            ReturnType::Type(_, ty) => ty,
+            ReturnType::Default => &nothing,
+        });
+        let body = reply.given(call);
         let no_captures = extractors
             .iter()
             .zip(&argument_types)
@@ -135,23 +155,22 @@ impl Hook {
                 let text = format!("`#[{kind}]` has no captures: remove the `Path` argument");
                 quote_spanned! {ends(ty).0=>
                     const {
-                        ::core::assert!(::mycelia::__private::captures::<#argument>() == 0, #text);
+                        ::core::assert!(#krate::__private::captures::<#argument>() == 0, #text);
                     }
                 }
             });
         quote! {
-            #(#cfgs)*
+            #cfg
             {
-                ::mycelia::__private::is_hook_reply::<#reply>();
                 #(#no_captures)*
-                __table.#method::<(#(#argument_types,)*), #reply>(
+                #entries.#method::<(#(#argument_types,)*), #krate::__private::HookResult>(
                     async |
-                        __this: &mut Self,
-                        __cause: #cause,
+                        #this: &mut Self,
+                        #why: #cause,
                         (#(#values,)*): (#(#argument_types,)*)
                     | {
-                        let _ = &__cause;
-                        #call
+                        let _ = &#why;
+                        #body
                     },
                 );
             }
@@ -160,18 +179,26 @@ impl Hook {
 }
 
 /// The type of the cause, and how it is made what the method takes.
-fn told(ty: &Type, cause: TokenStream) -> (TokenStream, TokenStream) {
+fn told(krate: &CratePath, ty: &Type, cause: TokenStream) -> (TokenStream, TokenStream) {
     let (first, last) = ends(ty);
+    let why = local("cause");
     let open = quote_spanned!(first=> <);
-    let rest = quote_spanned!(last=> as ::mycelia::__private::Told<#cause>>::give);
-    (cause, quote!(#open #ty #rest(__cause),))
+    let rest = quote_spanned!(last=> as #krate::__private::Told<#cause>>::give);
+    (cause, quote!(#open #ty #rest(#why),))
 }
 
-/// Hooks that are given twice, reported at the later one.
+/// Hooks that are given twice, reported at the later one. Those under different conditions may never
+/// meet.
 pub(super) fn twice(hooks: &[Hook]) -> Vec<Error> {
-    let mut errors = Vec::new();
+    let mut errors: Vec<Error> = Vec::new();
     for (i, hook) in hooks.iter().enumerate() {
-        let same = |other: &&Hook| other.kind == hook.kind && other.cfgs.is_empty();
+        let same = |other: &&Hook| {
+            other.kind == hook.kind
+                && other.name != hook.name
+                && (other.conditions.is_empty()
+                    || hook.conditions.is_empty()
+                    || super::same(&other.conditions, &hook.conditions))
+        };
         if let Some(first) = hooks[..i].iter().find(same) {
             let text = format!("`#[{}]` stands on `{}` already", hook.kind, first.name);
             errors.push(Error::new_spanned(&hook.name, text));

@@ -4,27 +4,34 @@
 //! does not show as many. What the macro cannot see (is this type a message?) is asked of rustc at
 //! the user's own tokens: `table` says how.
 
+mod arguments;
 mod borrow;
+mod condition;
 mod handler;
 mod hook;
 mod table;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Attribute, Error, ImplItem, Item, ItemImpl};
+use syn::{Error, ImplItem, ImplItemFn, Item, ItemImpl, Path, TraitItem};
 
-use handler::Handler;
+use crate::crate_path::CratePath;
+use condition::Predicate;
+use handler::{Handler, Route};
 use hook::Hook;
+
+/// Our attributes on methods.
+const MARKS: [&str; 4] = ["route", "started", "restarting", "stopped"];
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Vec::new();
-    if !args.is_empty() {
-        errors.push(Error::new_spanned(args, "`#[routes]` takes no arguments"));
-    }
-    let code = match syn::parse2(item) {
-        Ok(Item::Impl(block)) if block.trait_.is_none() => routes(block, &mut errors),
-        Ok(item) => {
+    let krate = CratePath::read(args, "#[routes]", &mut errors);
+    let code = match syn::parse2(ungrouped(item)) {
+        Ok(Item::Impl(block)) if block.trait_.is_none() => routes(block, &krate, &mut errors),
+        Ok(mut item) => {
             errors.push(misplaced(&item));
+            // So that the mistake is the only error.
+            unmark(&mut item, &krate);
             quote!(#item)
         }
         Err(error) => {
@@ -36,21 +43,25 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#code #(#errors)*)
 }
 
-/// A `#[route]` that no `#[routes]` has removed.
-pub(crate) fn expand_stray(item: TokenStream) -> TokenStream {
-    let error = Error::new(
-        proc_macro2::Span::call_site(),
-        "`#[route]` marks a method: put `#[routes]` on the impl block around it",
-    )
-    .into_compile_error();
-    quote!(#item #error)
+/// What a `macro_rules!` has as `$block:item` comes in a group without delimiters.
+fn ungrouped(item: TokenStream) -> TokenStream {
+    let mut tokens = item.clone().into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => {
+            ungrouped(group.stream())
+        }
+        _ => item,
+    }
 }
 
-/// A hook that no `#[routes]` has removed.
-pub(crate) fn expand_stray_hook(name: &str, item: TokenStream) -> TokenStream {
+/// A `#[route]`, or a hook, that no `#[routes]` has removed.
+pub(crate) fn expand_stray(name: &str, item: TokenStream) -> TokenStream {
     let error = Error::new(
-        proc_macro2::Span::call_site(),
-        format!("`#[{name}]` marks a method: put `#[routes]` on the impl block around it"),
+        Span::call_site(),
+        format!(
+            "`#[{name}]` marks a method: put `#[routes]` on the impl block around it; \
+             a method of a trait can't be marked"
+        ),
     )
     .into_compile_error();
     quote!(#item #error)
@@ -62,22 +73,59 @@ fn misplaced(item: &Item) -> Error {
         Item::Impl(ItemImpl {
             trait_: Some((_, path, _)),
             ..
-        }) => Error::new_spanned(path, format!("{PLACE}, not of a trait")),
-        item => Error::new_spanned(item, format!("{PLACE}: `#[routes] impl Api {{ .. }}`")),
+        }) => Error::new_spanned(
+            path,
+            format!("{PLACE}, not of a trait: move the handlers to an `impl` without it"),
+        ),
+        _ => Error::new(
+            Span::call_site(),
+            format!("{PLACE}: `#[routes] impl Api {{ .. }}`"),
+        ),
     }
 }
 
-fn routes(mut block: ItemImpl, errors: &mut Vec<Error>) -> TokenStream {
+/// Removes our attributes from the methods of an item that can have none.
+fn unmark(item: &mut Item, krate: &CratePath) {
+    let is_ours = |path: &Path| MARKS.iter().any(|name| is_named(path, name, krate));
+    match item {
+        Item::Impl(block) => {
+            for item in &mut block.items {
+                if let ImplItem::Fn(method) = item {
+                    condition::take(&mut method.attrs, &is_ours);
+                }
+            }
+        }
+        Item::Trait(block) => {
+            for item in &mut block.items {
+                if let TraitItem::Fn(method) = item {
+                    condition::take(&mut method.attrs, &is_ours);
+                }
+            }
+        }
+        Item::Fn(function) => {
+            condition::take(&mut function.attrs, &is_ours);
+        }
+        _ => {}
+    }
+}
+
+fn routes(mut block: ItemImpl, krate: &CratePath, errors: &mut Vec<Error>) -> TokenStream {
     let (mut handlers, mut hooks) = (Vec::new(), Vec::new());
     let mut has_routes = false;
     for item in &mut block.items {
+        if let ImplItem::Verbatim(tokens) = item {
+            // What a `macro_rules!` has as `$method:item` comes in a group without delimiters.
+            match syn::parse2::<ImplItemFn>(ungrouped(tokens.clone())) {
+                Ok(method) => *item = ImplItem::Fn(method),
+                Err(_) => continue,
+            }
+        }
         let ImplItem::Fn(method) = item else { continue };
-        hooks.extend(Hook::take(method, errors));
-        let (routes, others): (Vec<_>, _) = method.attrs.drain(..).partition(is_route);
-        method.attrs = others;
-        if !routes.is_empty() {
+        hooks.extend(Hook::take(method, krate, errors));
+        let marks = condition::take(&mut method.attrs, &|path| is_named(path, "route", krate));
+        if !marks.is_empty() {
             has_routes = true;
-            handlers.extend(Handler::read(method, &routes, errors));
+            handlers.extend(Handler::read(method, &marks, errors));
         }
     }
     if !has_routes {
@@ -86,20 +134,14 @@ fn routes(mut block: ItemImpl, errors: &mut Vec<Error>) -> TokenStream {
     }
     errors.extend(clashes(&handlers));
     errors.extend(hook::twice(&hooks));
-    let table = table::write(&block, &handlers, &hooks);
+    let table = table::Table::new(krate, &block).write(&handlers, &hooks);
     quote!(#block #table)
 }
 
-/// `#[route]`, or `#[mycelia::route]` at whatever depth.
-fn is_route(attr: &Attribute) -> bool {
-    is_named(attr, "route")
-}
-
-/// Whether an attribute is this one of ours.
-fn is_named(attr: &Attribute, name: &str) -> bool {
-    let segments = &attr.path().segments;
-    segments.last().is_some_and(|last| last.ident == name)
-        && (segments.len() == 1 || segments[0].ident == "mycelia")
+/// Whether an attribute is this one of ours: `#[route]`, or `#[mycelia::route]` at whatever depth.
+fn is_named(path: &Path, name: &str, krate: &CratePath) -> bool {
+    let last = path.segments.last();
+    last.is_some_and(|last| last.ident == name) && krate.is_prefix_of(path)
 }
 
 /// Routes that stand in each other's way, reported at the later one.
@@ -113,7 +155,7 @@ fn clashes(handlers: &[Handler]) -> Vec<Error> {
     let mut errors = Vec::new();
     for (i, &(handler, route)) in routes.iter().enumerate() {
         let clash = routes[..i].iter().find(|(earlier, other)| {
-            same(&earlier.cfgs, &handler.cfgs)
+            same(&all(earlier, other), &all(handler, route))
                 && other.pattern.same_shape(&route.pattern)
                 && (same_message(earlier, handler) || other.text() != route.text())
         });
@@ -149,6 +191,11 @@ fn clashes(handlers: &[Handler]) -> Vec<Error> {
         errors.push(error);
     }
     errors
+}
+
+/// All conditions of a route.
+fn all(handler: &Handler, route: &Route) -> Vec<Predicate> {
+    [&handler.conditions[..], &route.conditions[..]].concat()
 }
 
 /// Whether two handlers take a message of the same type, as far as the tokens tell.

@@ -1,158 +1,243 @@
-//! Writes `impl Routes`.
+//! Writes `impl Routes`, by the name of a trait that says that there is one of it.
 //!
 //! rustc decides whether a type is a message, an extractor or a reply. Written plainly, a wrong one
 //! would be reported twice: at the user's type by an assertion, and at the call that registers the
-//! handler. Two rules make it once, at the user's type:
-//! - Message and extractors appear only as `<Type as Payload>::Type`. Of a type that does not
-//!   qualify rustc knows no projection, and what follows from an unknown type is not reported.
-//! - A reply appears in an assertion and in the call with the same span; rustc keeps the first.
+//! handler. So message, extractors and reply appear only as `<Type as Payload>::Type`: of a type that
+//! does not qualify rustc knows no projection, and what follows from an unknown type is not reported.
+//!
+//! Every name that is made here and used here is a [`local`], never one at the user's place: a
+//! `macro_rules!` gives the user's tokens a scope that ours are not in.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
 use syn::{Ident, ItemImpl, ReturnType, Type};
 
+use super::condition::{Predicate, cfg, conditions};
 use super::handler::{Handler, Route, ends};
 use super::hook::Hook;
+use crate::crate_path::CratePath;
 
-pub(super) fn write(block: &ItemImpl, handlers: &[Handler], hooks: &[Hook]) -> TokenStream {
-    let self_ty = &block.self_ty;
-    let cfgs: Vec<_> = block
-        .attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"))
-        .collect();
-    let (impl_generics, _, where_clause) = block.generics.split_for_impl();
-    let is_generic = !block.generics.params.is_empty();
-    let registrations = handlers
-        .iter()
-        .map(|handler| registration(handler, is_generic));
-    let hooks = hooks.iter().map(Hook::registration);
-    let checks = handlers.iter().map(|handler| {
-        let cfgs = cfgs.iter().copied().chain(&handler.cfgs);
-        let cfgs = quote!(#(#cfgs)*);
-        let routes = handler
-            .routes
-            .iter()
-            .filter(|_| Place::of(handler, is_generic) == Place::Item);
-        let checks = routes.map(|route| capture_check(handler, route));
-        quote!(#( #cfgs const _: () = #checks; )*)
-    });
-    quote! {
-        #(#cfgs)*
-        #[automatically_derived]
-        #[allow(clippy::all, deprecated, unused_qualifications)]
-        impl #impl_generics ::mycelia::Routes for #self_ty #where_clause {
-            fn routes(__table: &mut ::mycelia::RouteTable<Self>) {
-                let _ = &__table;
-                #(#registrations)*
-                #(#hooks)*
+/// A name of ours, in a scope of ours.
+pub(super) fn local(name: &str) -> Ident {
+    Ident::new(&format!("__{name}"), Span::mixed_site())
+}
+
+/// What the table of one block is written with.
+pub(super) struct Table<'a> {
+    pub(super) krate: &'a CratePath,
+    block: &'a ItemImpl,
+    is_generic: bool,
+    /// Those that the block stands under.
+    conditions: Vec<Predicate>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(krate: &'a CratePath, block: &'a ItemImpl) -> Self {
+        Table {
+            krate,
+            block,
+            is_generic: !block.generics.params.is_empty(),
+            conditions: conditions(&block.attrs),
+        }
+    }
+
+    pub(super) fn write(&self, handlers: &[Handler], hooks: &[Hook]) -> TokenStream {
+        let Table { krate, block, .. } = self;
+        let self_ty = &block.self_ty;
+        let (entries, cfg_block) = (local("table"), cfg(&self.conditions));
+        let (impl_generics, _, where_clause) = block.generics.split_for_impl();
+        let registrations = handlers.iter().map(|handler| self.registration(handler));
+        let hooks = hooks.iter().map(|hook| hook.registration(self));
+        let checks = handlers.iter().flat_map(|handler| {
+            let checks = handler.routes.iter().map(move |route| {
+                let of_route = [&self.conditions, &handler.conditions, &route.conditions];
+                let cfg = cfg(&of_route.map(|c| &c[..]).concat());
+                let unused = unused_capture(handler, route);
+                let unused = unused.map(|unused| quote!(#cfg const _: () = #unused;));
+                let check = (self.place_of(handler) == Place::Item).then(|| {
+                    let check = self.capture_check(handler, route);
+                    quote!(#cfg const _: () = #check;)
+                });
+                quote!(#check #unused)
+            });
+            checks.collect::<Vec<_>>()
+        });
+        // At the user's type: two blocks of one type are told there.
+        let (first, last) = ends(self_ty);
+        let implement = quote_spanned!(first=> impl);
+        let one = quote_spanned!(last=> #krate::__private::AllRoutesInOneBlock for);
+        quote! {
+            #cfg_block
+            #[automatically_derived]
+            #[allow(clippy::all, deprecated, unused_qualifications)]
+            #implement #impl_generics #one #self_ty #where_clause {
+                fn routes(#entries: &mut #krate::RouteTable<Self>) {
+                    let _ = &#entries;
+                    #(#registrations)*
+                    #(#hooks)*
+                }
+            }
+            #(#checks)*
+        }
+    }
+
+    fn registration(&self, handler: &Handler) -> TokenStream {
+        let Handler {
+            name,
+            message,
+            extractors,
+            ..
+        } = handler;
+        let (entries, this, msg) = (local("table"), local("this"), local("msg"));
+        let payload = self.known(message, quote!(Payload));
+        let (message_ty, message_give) = (payload.ty(), payload.give());
+        let answer = payload.item("Reply");
+        let nothing = syn::parse_quote_spanned!(name.span()=> ());
+        let reply = match &handler.reply {
+            ReturnType::Type(_, ty) => ty,
+            ReturnType::Default => &nothing,
+        };
+        let reply = self.known(reply, quote!(Answer<#answer>));
+        let reply_ty = reply.ty();
+        let values: Vec<Ident> = (0..extractors.len())
+            .map(|i| local(&format!("a{i}")))
+            .collect();
+        let arguments: Vec<_> = extractors.iter().map(|ty| self.argument(ty)).collect();
+        let argument_types: Vec<_> = arguments.iter().map(Known::ty).collect();
+        let gives = arguments.iter().map(Known::give);
+        // The tuple's pattern and type need a comma of their own each: `(a,)`.
+        let parameters =
+            quote!(#this: &mut Self, #msg: #message_ty, (#(#values,)*): (#(#argument_types,)*));
+        let call = quote!(Self::#name(#this, #message_give(#msg), #(#gives(#values)),*));
+        let (method, closure) = if handler.is_async {
+            let body = reply.given(quote!(#call.await));
+            let method = Ident::new("on_async", name.span());
+            (method, quote!(async |#parameters| #body))
+        } else {
+            let body = reply.given(call);
+            (Ident::new("on", name.span()), quote!(|#parameters| #body))
+        };
+        let types = quote!(#message_ty, (#(#argument_types,)*), #reply_ty);
+        let routes = handler.routes.iter().map(|route| {
+            let check = (self.place_of(handler) == Place::Function).then(|| {
+                let check = self.capture_check(handler, route);
+                quote!(const { #check };)
+            });
+            let literal = &route.literal;
+            let method = match route.is_blocking {
+                true => Ident::new("on_blocking", name.span()),
+                false => method.clone(),
+            };
+            let cfg = cfg(&route.conditions);
+            quote!(#cfg { #check #entries.#method::<#types>(#literal, #closure); })
+        });
+        let cfg = cfg(&handler.conditions);
+        quote!(#cfg { #(#routes)* })
+    }
+
+    /// Compares the captures of a pattern with those the extractors take; none taken is fine.
+    fn capture_check(&self, handler: &Handler, route: &Route) -> TokenStream {
+        let text = route.text();
+        let captures = route.pattern.capture_count();
+        let has = match captures {
+            0 => "no capture".to_owned(),
+            1 => "1 capture".to_owned(),
+            n => format!("{n} captures"),
+        };
+        let more = format!(
+            "route `{text}` has {has}, but the handler takes more: \
+             remove a `Path` argument, or put a `{{capture}}` into the pattern"
+        );
+        let fewer = format!(
+            "route `{text}` has {has}, but the handler takes fewer: \
+             give it a `Path` argument for each, in the same order"
+        );
+        // A comparison that cannot fail would be linted in the user's crate.
+        let taken = local("taken");
+        let at_most = match captures {
+            0 => quote!(#taken == 0),
+            n => quote!(#taken <= #n),
+        };
+        let at = route.literal.span();
+        let all_or_none = (captures > 1).then(|| {
+            quote_spanned! {at=>
+                ::core::assert!(#taken == 0 || #taken >= #captures, "{}", #fewer);
+            }
+        });
+        let types = handler.extractors.iter().map(|ty| self.argument(ty).ty());
+        let krate = self.krate;
+        let sum: TokenStream = types
+            .map(|ty| quote!(+ #krate::__private::captures::<#ty>()))
+            .collect();
+        quote_spanned! {at=>
+            {
+                let #taken: usize = 0 #sum;
+                ::core::assert!(#at_most, "{}", #more);
+                #all_or_none
             }
         }
-        #(#checks)*
     }
-}
 
-fn registration(handler: &Handler, is_generic: bool) -> TokenStream {
-    let Handler {
-        name,
-        cfgs,
-        message,
-        extractors,
-        ..
-    } = handler;
-    let payload = known(message, "Payload");
-    let (message_ty, message_give) = (payload.ty(), payload.give());
-    let reply = reply(handler);
-    let values: Vec<Ident> = (0..extractors.len())
-        .map(|i| format_ident!("__a{i}"))
-        .collect();
-    let arguments: Vec<_> = extractors.iter().map(|ty| known(ty, "Argument")).collect();
-    let argument_types: Vec<_> = arguments.iter().map(Known::ty).collect();
-    let gives = arguments.iter().map(Known::give);
-    // The tuple's pattern and type need a comma of their own each: `(a,)`.
-    let parameters =
-        quote!(__this: &mut Self, __msg: #message_ty, (#(#values,)*): (#(#argument_types,)*));
-    let call = quote!(Self::#name(__this, #message_give(__msg), #(#gives(#values)),*));
-    let (method, closure) = if handler.is_async {
-        (
-            Ident::new("on_async", name.span()),
-            quote!(async |#parameters| #call.await),
-        )
-    } else {
-        (Ident::new("on", name.span()), quote!(|#parameters| #call))
-    };
-    let types = quote!(#message_ty, (#(#argument_types,)*), #reply);
-    let routes = handler.routes.iter().map(|route| {
-        let check = (Place::of(handler, is_generic) == Place::Function).then(|| {
-            let check = capture_check(handler, route);
-            quote!(const { #check };)
-        });
-        let literal = &route.literal;
-        let method = match route.is_blocking {
-            true => Ident::new("on_blocking", name.span()),
-            false => method.clone(),
-        };
-        quote!(#check __table.#method::<#types>(#literal, #closure);)
-    });
-    quote! {
-        #(#cfgs)*
-        {
-            ::mycelia::__private::is_reply::<#message_ty, #reply>();
-            #(#routes)*
+    fn place_of(&self, handler: &Handler) -> Place {
+        let extractors = &handler.extractors;
+        if extractors.is_empty() {
+            Place::Nowhere
+        } else if self.is_generic || extractors.iter().any(|ty| mentions_self(quote!(#ty))) {
+            Place::Function
+        } else {
+            Place::Item
+        }
+    }
+
+    pub(super) fn argument<'t>(&self, ty: &'t Type) -> Known<'t> {
+        self.known(ty, quote!(Argument))
+    }
+
+    pub(super) fn hook_reply<'t>(&self, ty: &'t Type) -> Known<'t> {
+        self.known(ty, quote!(HookReply))
+    }
+
+    fn known<'t>(&self, ty: &'t Type, by: TokenStream) -> Known<'t> {
+        let krate = self.krate;
+        Known {
+            ty,
+            by: quote!(#krate::__private::#by),
         }
     }
 }
 
-/// The type a handler returns; of one that returns nothing, `()` at its name.
-fn reply(handler: &Handler) -> TokenStream {
-    match &handler.reply {
-        ReturnType::Type(_, ty) => quote!(#ty),
-        ReturnType::Default => quote_spanned!(handler.name.span()=> ()),
-    }
-}
-
-/// Compares the captures of a pattern with those the extractors take; none taken is fine.
-fn capture_check(handler: &Handler, route: &Route) -> TokenStream {
-    let text = route.text();
-    let captures = route.pattern.capture_count();
-    let has = match captures {
-        0 => "no capture".to_owned(),
-        1 => "1 capture".to_owned(),
-        n => format!("{n} captures"),
+/// A capture that no argument takes, unless its name starts with `_`: a warning at the pattern.
+///
+/// It is none where the arguments take all captures or some of them, which the type system tells;
+/// here it is known by their names that they take none.
+fn unused_capture(handler: &Handler, route: &Route) -> Option<TokenStream> {
+    const WITHOUT: [&str; 6] = ["Query", "Sender", "Deadline", "State", "Context", "System"];
+    let takes_none = |ty: &Type| match ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| WITHOUT.iter().any(|name| last.ident == name))
+        }
+        _ => false,
     };
-    let more = format!(
-        "route `{text}` has {has}, but the handler takes more: \
-         remove a `Path` argument, or put a `{{capture}}` into the pattern"
+    if !handler.extractors.iter().all(takes_none) {
+        return None;
+    }
+    let name = route
+        .pattern
+        .capture_names()
+        .find(|name| !name.starts_with('_'))?;
+    let text = format!(
+        "no argument takes the capture `{name}`: add a `Path` argument, or name it `_{name}`"
     );
-    let fewer = format!(
-        "route `{text}` has {has}, but the handler takes fewer: \
-         give it a `Path` argument for each, in the same order"
-    );
-    // A comparison that cannot fail would be linted in the user's crate.
-    let at_most = match captures {
-        0 => quote!(taken == 0),
-        n => quote!(taken <= #n),
-    };
-    let at = route.literal.span();
-    let all_or_none = (captures > 1).then(|| {
-        quote_spanned! {at=>
-            ::core::assert!(taken == 0 || taken >= #captures, "{}", #fewer);
-        }
-    });
-    let types = handler
-        .extractors
-        .iter()
-        .map(|ty| known(ty, "Argument").ty());
-    let taken: TokenStream = types
-        .map(|ty| quote!(+ ::mycelia::__private::captures::<#ty>()))
-        .collect();
-    quote_spanned! {at=>
+    let unused = Ident::new("unused_capture", route.literal.span());
+    Some(quote! {
         {
-            let taken: usize = 0 #taken;
-            ::core::assert!(#at_most, "{}", #more);
-            #all_or_none
+            #[deprecated(note = #text)]
+            #[allow(non_upper_case_globals)]
+            const #unused: () = ();
+            #unused
         }
-    }
+    })
 }
 
 /// Where the captures are compared.
@@ -166,19 +251,6 @@ enum Place {
     Function,
 }
 
-impl Place {
-    fn of(handler: &Handler, is_generic: bool) -> Place {
-        let extractors = &handler.extractors;
-        if extractors.is_empty() {
-            Place::Nowhere
-        } else if is_generic || extractors.iter().any(|ty| mentions_self(quote!(#ty))) {
-            Place::Function
-        } else {
-            Place::Item
-        }
-    }
-}
-
 fn mentions_self(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == "Self",
@@ -190,14 +262,7 @@ fn mentions_self(tokens: TokenStream) -> bool {
 /// A type of the user's behind the trait that it has to be known by.
 pub(super) struct Known<'a> {
     ty: &'a Type,
-    by: Ident,
-}
-
-pub(super) fn known<'a>(ty: &'a Type, by: &str) -> Known<'a> {
-    Known {
-        ty,
-        by: Ident::new(by, ends(ty).0),
-    }
+    by: TokenStream,
 }
 
 impl Known<'_> {
@@ -209,14 +274,20 @@ impl Known<'_> {
         self.item("give")
     }
 
+    /// `<Type as Trait>::give(value)`, told at the type.
+    pub(super) fn given(&self, value: TokenStream) -> TokenStream {
+        let give = self.give();
+        quote_spanned!(ends(self.ty).1=> #give(#value))
+    }
+
     /// `<Type as Trait>::name`, spanned from the type's first token to its last: that is where
     /// rustc points.
-    fn item(&self, name: &str) -> TokenStream {
+    pub(super) fn item(&self, name: &str) -> TokenStream {
         let Known { ty, by } = self;
         let (first, last) = ends(ty);
         let name = Ident::new(name, last);
         let open = quote_spanned!(first=> <);
-        let rest = quote_spanned!(last=> as ::mycelia::__private::#by>::#name);
+        let rest = quote_spanned!(last=> as #by>::#name);
         quote!(#open #ty #rest)
     }
 }

@@ -3,7 +3,8 @@ use super::*;
 /// The messages of all errors in reading a block, in order.
 pub(super) fn errors(block: TokenStream) -> Vec<String> {
     let mut errors = Vec::new();
-    routes(syn::parse2(block).unwrap(), &mut errors);
+    let krate = CratePath::default();
+    routes(syn::parse2(block).unwrap(), &krate, &mut errors);
     errors
         .iter()
         .flat_map(|error| error.clone().into_iter())
@@ -39,49 +40,53 @@ fn a_block_becomes_itself_and_a_table() {
         }
         #[automatically_derived]
         #[allow(clippy::all, deprecated, unused_qualifications)]
-        impl ::mycelia::Routes for Api {
+        impl ::mycelia::__private::AllRoutesInOneBlock for Api {
             fn routes(__table: &mut ::mycelia::RouteTable<Self>) {
                 let _ = &__table;
-                {
-                    ::mycelia::__private::is_reply::<
-                        <Greet as ::mycelia::__private::Payload>::Type, String>();
+                {{
                     __table.on_async::<
                         <Greet as ::mycelia::__private::Payload>::Type,
                         (<Path<u64> as ::mycelia::__private::Argument>::Type,),
-                        String
+                        <String as ::mycelia::__private::Answer<
+                            <Greet as ::mycelia::__private::Payload>::Reply> >::Type
                     >("users/{id}", async |
                         __this: &mut Self,
                         __msg: <Greet as ::mycelia::__private::Payload>::Type,
                         (__a0,): (<Path<u64> as ::mycelia::__private::Argument>::Type,)
-                    | Self::greet(
-                        __this,
-                        <Greet as ::mycelia::__private::Payload>::give(__msg),
-                        <Path<u64> as ::mycelia::__private::Argument>::give(__a0)
-                    ).await);
-                }
-                {
-                    ::mycelia::__private::is_reply::<
-                        <Ping as ::mycelia::__private::Payload>::Type, ()>();
-                    __table.on::<<Ping as ::mycelia::__private::Payload>::Type, (), ()>(
+                    | <String as ::mycelia::__private::Answer<
+                        <Greet as ::mycelia::__private::Payload>::Reply> >::give(Self::greet(
+                            __this,
+                            <Greet as ::mycelia::__private::Payload>::give(__msg),
+                            <Path<u64> as ::mycelia::__private::Argument>::give(__a0)
+                    ).await));
+                }}
+                {{
+                    __table.on::<
+                        <Ping as ::mycelia::__private::Payload>::Type,
+                        (),
+                        <() as ::mycelia::__private::Answer<
+                            <Ping as ::mycelia::__private::Payload>::Reply> >::Type
+                    >(
                         "ping",
                         |
                             __this: &mut Self,
                             __msg: <Ping as ::mycelia::__private::Payload>::Type,
                             (): ()
-                        | Self::ping(
-                            __this,
-                            <Ping as ::mycelia::__private::Payload>::give(__msg),
-                        )
+                        | <() as ::mycelia::__private::Answer<
+                            <Ping as ::mycelia::__private::Payload>::Reply> >::give(Self::ping(
+                                __this,
+                                <Ping as ::mycelia::__private::Payload>::give(__msg),
+                        ))
                     );
-                }
+                }}
             }
         }
         const _: () = {
-            let taken: usize = 0
+            let __taken: usize = 0
                 + ::mycelia::__private::captures::<
                     <Path<u64> as ::mycelia::__private::Argument>::Type>();
             ::core::assert!(
-                taken <= 1usize,
+                __taken <= 1usize,
                 "{}",
                 "route `users/{id}` has 1 capture, but the handler takes more: remove a `Path` argument, or put a `{capture}` into the pattern"
             );
@@ -108,10 +113,13 @@ fn a_generic_block_checks_captures_where_its_parameters_are_known() {
     .to_string();
     contains(
         &written,
-        quote!(impl<T> ::mycelia::Routes for Store<T> where T: Clone + Send + 'static),
+        quote!(
+            impl<T> ::mycelia::__private::AllRoutesInOneBlock for Store<T>
+            where T: Clone + Send + 'static
+        ),
     );
     assert!(
-        written.contains("const { { let taken : usize = 0"),
+        written.contains("const { { let __taken : usize = 0"),
         "{written}"
     );
     assert!(!written.contains("const _"), "{written}");
@@ -126,7 +134,7 @@ fn conditions_of_a_handler_are_those_of_its_routes() {
             impl Api {
                 #[cfg(test)]
                 #[route("a/{b}")]
-                #[mycelia::route("c/{d}")]
+                #[cfg_attr(debug_assertions, mycelia::route("c/{d}"))]
                 fn both(&mut self, msg: Ping, b: Path<u8>) {}
             }
         },
@@ -134,14 +142,22 @@ fn conditions_of_a_handler_are_those_of_its_routes() {
     .to_string();
     contains(&written, quote!(#[cfg(unix)] #[automatically_derived]));
     assert!(
-        written.contains("# [cfg (test)] { :: mycelia :: __private :: is_reply"),
+        written.contains("# [cfg (test)] { { __table . on ::"),
         "{written}"
     );
     assert_eq!(
         written
-            .matches(&quote!(#[cfg(unix)] #[cfg(test)] const _: ()).to_string())
+            .matches(&quote!(#[cfg(all(unix, test))] const _: ()).to_string())
             .count(),
-        2
+        1
+    );
+    contains(
+        &written,
+        quote!(#[cfg(all(unix, test, debug_assertions))] const _: ()),
+    );
+    assert!(
+        written.contains("# [cfg (debug_assertions)] { __table . on ::"),
+        "{written}"
     );
     assert_eq!(written.matches(". on ::").count(), 2, "{written}");
     assert!(
@@ -231,9 +247,12 @@ fn the_attribute_goes_on_an_inherent_block_with_handlers() {
         quote!(impl Api { #[route("a")] fn f(&self, m: A) {} }),
     );
     assert!(args.to_string().contains("takes no arguments"));
-    let stray = expand_stray(quote!(
-        fn f(&self) {}
-    ))
+    let stray = expand_stray(
+        "route",
+        quote!(
+            fn f(&self) {}
+        ),
+    )
     .to_string();
     assert!(stray.starts_with("fn f"), "{stray}");
     assert!(
@@ -255,7 +274,10 @@ fn a_mistake_leaves_the_block_and_an_impl_behind() {
             fn bad(&self) {}
         ),
     );
-    contains(&written, quote!(impl ::mycelia::Routes for Api));
+    contains(
+        &written,
+        quote!(impl ::mycelia::__private::AllRoutesInOneBlock for Api),
+    );
     contains(&written, quote!(Self::good));
     contains(&written, quote!(::core::compile_error!));
     assert!(!written.contains("Self :: bad"), "{written}");

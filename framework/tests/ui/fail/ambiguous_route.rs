@@ -14,12 +14,12 @@ struct Api;
 
 #[routes]
 impl Api {
-    #[route("users/{id}")]
+    #[route("users/{_id}")]
     fn greet(&mut self, _: Greet) -> String {
         String::new()
     }
 
-    #[route("users/{name}")]
+    #[route("users/{_name}")]
     fn forget(&mut self, _: Forget) {}
 }
 

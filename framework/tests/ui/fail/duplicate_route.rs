@@ -11,12 +11,12 @@ struct Api;
 
 #[routes]
 impl Api {
-    #[route("users/{id}")]
+    #[route("users/{_id}")]
     fn greet(&mut self, _: Greet) -> String {
         String::new()
     }
 
-    #[route("users/{id}")]
+    #[route("users/{_id}")]
     fn greet_again(&mut self, _: Greet) -> String {
         String::new()
     }

@@ -13,7 +13,7 @@ impl Api {
     #[started]
     fn open(&mut self, Path(_id): Path<u64>) {}
 
-    #[route("ping/{id}")]
+    #[route("ping/{_id}")]
     fn ping(&mut self, _: Ping) {}
 }
 

@@ -13,7 +13,7 @@ impl Api {
     #[started]
     fn open(&mut self, _: Context) {}
 
-    #[route("ping/{id}")]
+    #[route("ping/{_id}")]
     fn ping(&mut self, _: Ping, Path(_id): Path<u64>) {}
 }
 

@@ -1,0 +1,24 @@
+// `#[routes]` goes on a block of the subsystem itself.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Subsystem)]
+struct Api;
+
+trait Greeter {
+    fn greet(&mut self, _: Greet) -> String;
+}
+
+#[routes]
+impl Greeter for Api {
+    #[route("greet")]
+    fn greet(&mut self, _: Greet) -> String {
+        String::new()
+    }
+}
+
+fn main() {}

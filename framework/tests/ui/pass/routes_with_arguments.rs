@@ -1,0 +1,20 @@
+// `#[routes]` takes the path of the crate, and nothing else.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes(crate = mycelia)]
+impl Api {
+    #[route("greet")]
+    async fn greet(&mut self, _: Greet) -> String {
+        String::new()
+    }
+}
+
+fn main() {}

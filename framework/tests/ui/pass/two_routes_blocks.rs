@@ -1,0 +1,32 @@
+// The handlers of a subsystem stand in one block.
+
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Message)]
+struct Ping;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[route("greet")]
+    async fn greet(&mut self, _: Greet) -> String {
+        self.text()
+    }
+
+    #[route("ping")]
+    fn ping(&mut self, _: Ping) {}
+}
+
+impl Api {
+    fn text(&self) -> String {
+        String::new()
+    }
+}
+
+fn main() {}
