@@ -119,7 +119,10 @@ impl Context {
         mut make: impl FnMut() -> M + Send + 'static,
     ) -> Result<Task, SendError> {
         if period.is_zero() {
-            return Err(SendError::ZeroPeriod);
+            return Err(SendError::BadSetting {
+                setting: "period",
+                must_be: "longer than zero",
+            });
         }
         let route = self.own_route::<M>(path)?;
         let shared = self.shared().ok_or(SendError::Stopped)?;

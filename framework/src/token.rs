@@ -152,3 +152,38 @@ impl Chain {
         (self.len > 0).then_some((self.first, self.last))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn chain(links: &Links, indices: impl IntoIterator<Item = u32>) -> Chain {
+        let mut chain = Chain::new();
+        for index in indices {
+            // SAFETY: each number is one token's, in this chain only.
+            chain.push_back(links, unsafe { Token::mint(index) });
+        }
+        chain
+    }
+
+    fn indices(links: &Links, mut chain: Chain) -> Vec<u32> {
+        std::iter::from_fn(|| chain.pop_front(links).map(Token::surrender)).collect()
+    }
+
+    #[test]
+    fn what_is_split_off_and_what_stays_keep_their_order() {
+        let links = Links::new(16);
+        for chosen in [0_u32, 0b1111_1111, 0b0101_0101, 0b1000_0001, 0b0001_1000] {
+            let mut rest = chain(&links, 0..8);
+            let mut off = chain(&links, [9]);
+            rest.split_off(&links, &mut off, |token| {
+                let is_chosen = chosen >> token.index() & 1 == 1;
+                (token, is_chosen)
+            });
+            let (in_off, in_rest): (Vec<_>, Vec<_>) =
+                (0..8).partition(|index| chosen >> index & 1 == 1);
+            assert_eq!(indices(&links, off), [vec![9], in_off].concat());
+            assert_eq!(indices(&links, rest), in_rest);
+        }
+    }
+}

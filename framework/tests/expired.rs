@@ -244,7 +244,7 @@ async fn a_sweep_keeps_the_order_of_what_stays_in_all_lanes() {
 #[mycelia::test]
 async fn what_a_swept_message_does_when_it_is_dropped_hurts_nobody() {
     let _watch = watchdog();
-    let it = it(8).await;
+    let it = it(64).await;
     it.system.mount(Db::default).await.unwrap();
     it.system.tell("db://hold", Note(0)).await.unwrap();
     let all = (0..7).map(|_| it.system.ask_within("db://get", GetBomb(Bomb), 20 * MS));

@@ -76,8 +76,6 @@ pub enum SendError {
         /// The receiver.
         subsystem: Arc<str>,
     },
-    /// A timer's period is zero.
-    ZeroPeriod,
     /// Waiting would never have ended: everyone who could make room, or reply, waits for the sender.
     WaitCycle {
         /// Who waits for whom, as `a -> b -> a`.
@@ -131,9 +129,6 @@ impl fmt::Display for SendError {
                 f,
                 "the mailbox of `{subsystem}` is full; try later, or use `tell`, which waits"
             ),
-            SendError::ZeroPeriod => {
-                write!(f, "a timer's period must be longer than zero")
-            }
             SendError::Closed { subsystem } => {
                 write!(
                     f,

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::runner::{Ended, Outcome, Panic, Run, begin};
+use super::runner::{Ended, Outcome, Panic, Run, begin, lasting};
 use super::{Called, Desk};
 use crate::envelope::Envelope;
 use crate::error::CaptureError;
@@ -86,11 +86,12 @@ where
             Ok(arguments) => arguments,
             Err(error) => return desk.fail(format!("a hook has no captures: {error}")),
         };
+        let method = lasting(&self.method);
         let Some(state) = desk.state.take() else {
             return desk.fail("the subsystem was not there".into());
         };
         desk.runner.start(|| HookRun {
-            future: begin(state, &self.method, cause, arguments),
+            future: begin(state, method, cause, arguments),
         });
         desk.poll(cx, None)
     }

@@ -301,6 +301,7 @@ where
         let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
             return Called::WrongParcel;
         };
+        let method = runner::lasting(&self.method);
         // Not before: the extractors may panic.
         let Some(state) = desk.state.take() else {
             return Called::WrongParcel;
@@ -311,7 +312,7 @@ where
             kept,
         } = unpacked;
         desk.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
-            future: runner::begin(state, &self.method, message.take(), arguments.take()),
+            future: runner::begin(state, method, message.take(), arguments.take()),
             kept,
             types: PhantomData,
         });

@@ -90,11 +90,21 @@ pin_project_lite::pin_project! {
     }
 }
 
+/// A method for as long as any future of it lives: each borrows it too.
+#[inline(always)]
+pub(crate) fn lasting<F: Clone + 'static>(method: &F) -> &'static F {
+    const {
+        // Without size, one that lives for ever costs nothing.
+        assert!(size_of::<F>() == 0, "a method captures nothing");
+    }
+    Box::leak(Box::new(method.clone()))
+}
+
 /// Calls a method, and keeps the subsystem for as long as the future lives.
 #[inline(always)]
 pub(crate) fn begin<S, M, A, R, F>(
     state: Box<S>,
-    method: &F,
+    method: &'static F,
     message: M,
     arguments: A,
 ) -> Method<S, impl Future<Output = R> + use<S, M, A, R, F>>
@@ -102,13 +112,8 @@ where
     S: 'static,
     M: 'static,
     A: 'static,
-    F: AsyncFn(&mut S, M, A) -> R + Clone + 'static,
+    F: AsyncFn(&mut S, M, A) -> R + 'static,
 {
-    const {
-        // The future borrows it too. Without size, one that lives for ever costs nothing.
-        assert!(size_of::<F>() == 0, "a method captures nothing");
-    }
-    let method: &'static F = Box::leak(Box::new(method.clone()));
     let mut state = NonNull::from(Box::leak(state));
     // Before the method is called, which may panic before there is a future.
     let lender = Lender(Some(state));

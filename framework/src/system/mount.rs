@@ -324,7 +324,8 @@ impl System {
         self.for_seats(name, |seat| seat.set_capacity(capacity))
     }
 
-    /// Changes what becomes of messages for which a subsystem has no room.
+    /// Changes what becomes of messages for which a subsystem has no room: at once, also for senders that wait
+    /// already, and while a handler waits.
     ///
     /// # Errors
     /// No subsystem of that name is mounted.
