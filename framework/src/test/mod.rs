@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod expect;
+mod fit;
 mod probe;
 mod record;
 mod replay;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::fit;
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::system::System;
@@ -76,7 +77,8 @@ pub struct Recording {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The file could not be made or written, or a message could not be put in words.
+    /// The file could not be made or written, or a message could not be written so that it can be read
+    /// back.
     File {
         /// The file.
         file: PathBuf,
@@ -112,7 +114,7 @@ impl fmt::Display for RecordError {
 impl std::error::Error for RecordError {}
 
 fn json<M: Serialize + 'static>(message: &dyn Any) -> serde_json::Result<String> {
-    serde_json::to_string(&message.downcast_ref::<M>())
+    fit::json(&message.downcast_ref::<M>())
 }
 
 impl Recorder {
@@ -183,7 +185,9 @@ impl Recording {
     /// Ends the recording, and writes out the file.
     ///
     /// # Errors
-    /// The file could not be written, or a message could not be put in words: it is not whole then.
+    /// The file could not be written, or a message could not, which the error names: it is not whole then.
+    /// A message can't be written if its own `Serialize` fails, if it holds a float that is infinite or not
+    /// a number, or if it is nested too deeply to be read back.
     pub fn stop(self) -> Result<Taped, RecordError> {
         self.shared.taps.eject(&self.tape);
         self.tape.finish().map_err(|error| RecordError::File {

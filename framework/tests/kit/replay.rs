@@ -24,6 +24,11 @@ struct Relay(u64);
 #[derive(Message)]
 struct Secret;
 
+#[derive(Message, Serialize, Deserialize)]
+struct Reading {
+    at: Option<f64>,
+}
+
 /// Can't be put in words.
 #[derive(Message)]
 struct Garbled;
@@ -61,6 +66,9 @@ impl Desk {
 
     #[route("garbled")]
     fn garbled(&mut self, _: Garbled) {}
+
+    #[route("reading")]
+    fn reading(&mut self, _: Reading) {}
 }
 
 #[derive(Subsystem, Default)]
@@ -389,6 +397,37 @@ async fn a_recording_that_can_t_be_made_or_is_not_whole_says_which_and_why() {
     assert!(text.contains("it is garbled"), "{text}");
     // What could be written is there.
     assert!(file.lines()[1].contains("desk://notes/1"));
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_message_that_could_not_be_read_back_is_refused_by_name_when_it_is_recorded() {
+    let _watch = watchdog();
+    let (system, handled) = start().await;
+    for value in [f64::NAN, f64::INFINITY] {
+        let file = Temporary::new();
+        let recording = recorder(&file).message::<Reading>("reading");
+        let recording = recording.start(&system).unwrap();
+        let reading = Reading { at: Some(value) };
+        system.tell("desk://reading", reading).await.unwrap();
+        system.tell("desk://notes/1", note(1)).await.unwrap();
+        let text = recording.stop().unwrap_err().to_string();
+        let of =
+            format!("::Reading` can't be written: it holds the number {value}, which JSON has not");
+        assert!(text.contains(&of), "{text}");
+        // What is there can be replayed.
+        quiet(&system).await;
+        let before = handled.all().len();
+        replay(&file).run(&system).await.unwrap();
+        quiet(&system).await;
+        assert_eq!(handled.all().len(), before + 1);
+    }
+    let file = Temporary::new();
+    let recording = recorder(&file).message::<Reading>("reading");
+    let recording = recording.start(&system).unwrap();
+    let reading = Reading { at: Some(0.5) };
+    system.tell("desk://reading", reading).await.unwrap();
+    assert_eq!(recording.stop().unwrap().messages, 1);
     system.stop().await.unwrap();
 }
 
