@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::mailbox::SeatId;
-use crate::sync::{AtomicU8, AtomicWaker, Mutex, Ordering, lock};
+use crate::sync::{AtomicU8, Mutex, Ordering, lock};
+use crate::user_code;
+use crate::waker_slot::WakerSlot;
 
 /// What a handler waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ struct Edge {
 #[derive(Debug, Default)]
 struct Verdict {
     hopeless: AtomicU8,
-    waiter: AtomicWaker,
+    waiter: WakerSlot,
 }
 
 /// A wait that was begun.
@@ -63,7 +65,7 @@ impl Wait {
         let Some(verdict) = &self.verdict else {
             return false;
         };
-        verdict.waiter.register(waker);
+        verdict.waiter.set(waker);
         verdict.hopeless.load(Ordering::Acquire) != 0
     }
 }
@@ -162,7 +164,9 @@ impl Hopeless {
     /// Ends the wait with an error.
     pub(crate) fn declare(&self) {
         self.verdict.hopeless.store(1, Ordering::Release);
-        self.verdict.waiter.wake();
+        if let Some(waiter) = self.verdict.waiter.take() {
+            user_code::wake(waiter);
+        }
     }
 }
 

@@ -51,7 +51,6 @@ mod token;
 mod user_code;
 #[path = "../../src/waits.rs"]
 mod waits;
-mod waker;
 #[path = "../../src/waker_slot.rs"]
 mod waker_slot;
 mod word;

@@ -12,6 +12,8 @@ use loom::sync::Mutex;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use loom::sync::atomic::{AtomicPtr, AtomicU8};
 
+use crate::sync::lock;
+
 /// `once_cell::sync::OnceCell`: one initialises, the others wait for it.
 pub(crate) struct OnceCell<T> {
     is_there: AtomicU8,
@@ -41,11 +43,21 @@ impl<T> OnceCell<T> {
         })
     }
 
+    /// Puts the value there.
+    ///
+    /// # Errors
+    /// There is one; `value` comes back.
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        self.get_or_init(|| value.take().expect("used once"));
+        value.map_or(Ok(()), Err)
+    }
+
     pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
         if let Some(value) = self.get() {
             return value;
         }
-        let init_lock = self.init.lock().unwrap();
+        let init_lock = lock(&self.init);
         if self.is_there.load(Acquire) == 0 {
             let made = init();
             self.value.with_mut(|value| {
@@ -56,6 +68,12 @@ impl<T> OnceCell<T> {
         }
         drop(init_lock);
         self.get().expect("it was made")
+    }
+}
+
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        OnceCell::new()
     }
 }
 

@@ -9,7 +9,6 @@ pub(crate) use loom::thread;
 
 pub(crate) use crate::map::Map;
 pub(crate) use crate::once::{OnceBox, OnceCell};
-pub(crate) use crate::waker::AtomicWaker;
 pub(crate) use crate::word::AtomicU64;
 
 /// The shipped one spares itself the fence where the processor has one in every swap; loom has not.

@@ -14,7 +14,6 @@ use crate::overflow::Overflow;
 use crate::pool::lane::Lane;
 use crate::priority::Priority;
 use crate::sync::{AtomicU32, Ordering};
-use crate::token::Token;
 
 fn enter(endings: &Endings, how: impl IntoIterator<Item = Ending>) -> u32 {
     let mut tally = Tally::default();

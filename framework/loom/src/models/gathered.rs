@@ -4,6 +4,8 @@ use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
 use super::{Sleeper, in_full, up_to, with_loads_up_to};
+use crate::clock::Due;
+use crate::envelope::claim;
 use crate::error::Room;
 use crate::host::Works;
 use crate::latency;
@@ -25,6 +27,10 @@ struct Looking<'w>(&'w World);
 impl Attempt<()> for Looking<'_> {
     fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
+    }
+
+    fn due(&mut self) -> Option<Due> {
+        Some(Due::NEVER)
     }
 
     /// What it finds it keeps for ever.
@@ -142,7 +148,8 @@ fn an_asker_who_has_its_reply_finds_its_message_ended_and_in_the_book() {
         let world = World::with(1, true);
         let host = world.host();
         let slot = world.works.shared.pool.slab.reply_slot(0);
-        Sleeper::new().block_on(|waker| slot.poll(waker).then_some(()));
+        let mut claim = Some(claim(0));
+        let _token = Sleeper::new().block_on(|waker| slot.poll(waker, &mut claim));
         assert_eq!(world.seat().endings.finished(), 1);
         assert_eq!(world.recorded(), 1);
         host.join().unwrap();
@@ -156,7 +163,7 @@ fn the_envelope_of_an_asker_who_has_gone_comes_back_to_who_waits_for_one() {
         let world = World::with(1, true);
         let sender = world.sender();
         let slot = world.works.shared.pool.slab.reply_slot(0);
-        assert!(!slot.abandon());
+        assert!(slot.abandon(claim(0)).is_none());
         let thread = world.works.thread();
         world.works.turn(&thread, &[0], false, false);
         sender.join().unwrap();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Slab, Sleeper, in_full, up_to};
 use crate::envelope::mint;
 use crate::mailbox::inbox::{Inbox, Refusal, Taken};
-use crate::token::Token;
-use crate::waker::AtomicWaker;
+use crate::user_code;
+use crate::waker_slot::WakerSlot;
 
 /// How a receiver counts that is at work.
 const AWAKE: bool = false;
@@ -18,7 +18,7 @@ const ASLEEP: bool = true;
 struct Seat {
     slab: Slab,
     inbox: Inbox,
-    waker: AtomicWaker,
+    waker: WakerSlot,
     finished: AtomicU64,
     capacity: u32,
 }
@@ -68,7 +68,7 @@ impl Seat {
         Arc::new(Seat {
             slab: Slab::new(envelopes),
             inbox,
-            waker: AtomicWaker::new(),
+            waker: WakerSlot::new(),
             finished: AtomicU64::new(0),
             capacity,
         })
@@ -84,7 +84,7 @@ impl Seat {
         match pushed {
             Ok(asleep) => {
                 if asleep {
-                    self.waker.wake();
+                    self.wake();
                 }
                 Ok(())
             }
@@ -93,6 +93,12 @@ impl Seat {
                 self.slab.put(&token, 0);
                 Err(refusal)
             }
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(receiver) = self.waker.take() {
+            user_code::wake(receiver);
         }
     }
 
@@ -120,7 +126,7 @@ impl Seat {
         Sleeper::new().block_on(|waker| {
             loop {
                 if asleep {
-                    self.waker.register(waker);
+                    self.waker.set(waker);
                 }
                 match self.inbox.take(&self.slab.links, asleep) {
                     Some(taken) => received.enter(self, taken),
@@ -128,7 +134,7 @@ impl Seat {
                         if received.order.len() >= count {
                             return Some(());
                         }
-                        self.waker.register(waker);
+                        self.waker.set(waker);
                         if self.inbox.sleep() {
                             return None;
                         }
@@ -290,7 +296,7 @@ fn two_senders_against_closing_lose_nothing() {
 fn a_sleeping_inbox_that_is_closed_takes_no_more() {
     in_full(|| {
         let seat = Seat::open(1, u32::MAX);
-        seat.waker.register(&Sleeper::new().waker());
+        seat.waker.set(&Sleeper::new().waker());
         assert!(seat.inbox.sleep());
         let sender = seat.sender([0]);
         let mut received = Received::default();

@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
+use crate::envelope::mint;
 use crate::pool::stack::Stack;
 use crate::token::{Chain, Links, Token};
 use crate::word::heed_loads;

@@ -30,6 +30,10 @@ impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
         self.shared
     }
 
+    fn due(&mut self) -> Option<Due> {
+        Some(Due::NEVER)
+    }
+
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
         let full = || Failed::Full(Room::Pool, self.seat.clone());
         self.found.set(Some((self.look)().ok_or_else(full)?));
