@@ -6,20 +6,24 @@ use std::task::Context;
 
 use rustc_hash::FxHashMap;
 
-use crate::sync::{AtomicU8, AtomicWaker, Mutex, Ordering, lock};
+use crate::sync::{AtomicU8, Mutex, Ordering, lock};
+use crate::user_code::wake;
+use crate::waker_slot::WakerSlot;
 
 /// What ends a task; all who can hold a part of it.
 #[derive(Debug, Default)]
 pub(crate) struct Cancel {
     is_cancelled: AtomicU8,
     /// Wakes the task, while it runs.
-    task: AtomicWaker,
+    task: WakerSlot,
 }
 
 impl Cancel {
     pub(crate) fn cancel(&self) {
         self.is_cancelled.store(1, Ordering::Release);
-        self.task.wake();
+        if let Some(task) = self.task.take() {
+            wake(task);
+        }
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -31,7 +35,7 @@ impl Cancel {
         if self.is_cancelled() {
             return true;
         }
-        self.task.register(cx.waker());
+        self.task.set(cx.waker());
         self.is_cancelled()
     }
 
