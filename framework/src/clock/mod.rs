@@ -4,7 +4,14 @@
 //! through `quanta` where that is invariant and synchronised, else the monotonic clock. Stamps are the
 //! clock's raw values; they become nanoseconds only when a latency is recorded.
 
+#[cfg(not(loom))]
+mod timers;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+#[cfg(not(loom))]
+pub(crate) use timers::{after, sleep_for, sleep_until};
 
 /// The source of time of a system.
 ///
@@ -26,7 +33,11 @@ pub struct Clock {
 
 /// Turns a manual clock forward.
 #[derive(Debug, Clone)]
-pub struct ClockHand(std::sync::Arc<quanta::Mock>);
+pub struct ClockHand {
+    mock: Arc<quanta::Mock>,
+    /// Held while it is turned: two that turn it at once must not go past the last instant.
+    turning: Arc<Mutex<()>>,
+}
 
 /// An instant of one clock, as its raw value; only differences mean something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,7 +137,7 @@ impl Clock {
             is_manual: true,
             ..Clock::of(clock)
         };
-        (clock, ClockHand(mock))
+        (clock, ClockHand::of(mock))
     }
 
     /// A clock of a simulation, whose timers go by the same hand.
@@ -135,7 +146,7 @@ impl Clock {
         let (clock, mock) = quanta::Clock::mock();
         // As above.
         mock.increment(1_u64);
-        (Clock::of(clock), ClockHand(mock))
+        (Clock::of(clock), ClockHand::of(mock))
     }
 
     /// Reads the clock.
@@ -165,8 +176,38 @@ impl Clock {
 }
 
 impl ClockHand {
-    /// Turns the clock forward.
+    fn of(mock: Arc<quanta::Mock>) -> Self {
+        let turning = Arc::default();
+        ClockHand { mock, turning }
+    }
+
+    /// Turns the clock forward; at most to the last instant that it can show, 584 years after the first.
     pub fn advance(&self, by: Duration) {
-        self.0.increment(by);
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        // Nothing that is held may have been left in disorder: a poisoned lock is as good.
+        let _turning = self.turning.lock();
+        let left = u64::MAX.saturating_sub(self.mock.value());
+        self.mock.increment(by.min(left));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_interval_is_too_long_for_a_clock() {
+        let (clock, hand) = Clock::manual();
+        for interval in [
+            Duration::MAX,
+            Duration::from_nanos(u64::MAX),
+            Duration::ZERO,
+        ] {
+            let start = clock.now();
+            hand.advance(interval);
+            assert!(clock.now() >= start, "{interval:?}");
+            let _ = (clock.ticks(interval), Clock::default().ticks(interval));
+        }
+        assert_eq!(clock.now(), Stamp(u64::MAX));
     }
 }
