@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use crate::overflow::Overflow;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::trace::TraceId;
+use crate::user_code::shielded;
 
 /// Most dead letters that wait for a slow subscriber.
 const STREAM: usize = 1024;
@@ -154,7 +155,7 @@ impl DeadLetterStream {
     /// Dropped before its end, it has taken nothing.
     pub async fn next(&mut self) -> Option<DeadLetter> {
         loop {
-            match self.stream.recv().await {
+            match shielded(self.stream.recv()).await {
                 Ok(letter) => return Some(letter),
                 Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,
                 Err(broadcast::error::RecvError::Closed) => return None,

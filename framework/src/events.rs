@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::supervision::Failure;
+use crate::user_code::shielded;
 
 /// Most events that wait for a slow watcher.
 const STREAM: usize = 1024;
@@ -99,7 +100,7 @@ impl Watch {
     /// Dropped before its end, it has taken nothing that was to be returned.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            match self.events.recv().await {
+            match shielded(self.events.recv()).await {
                 Ok(event) if self.is_watched(&event) => return Some(event),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,

@@ -10,7 +10,6 @@ pub(crate) mod adaptive;
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::fate::{self, Point};
 use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::sync::{Ordering, lock};
+use crate::user_code::{Guarded, contain};
 use crate::waits::Hopeless;
 use strategy::{Load, RoundRobin, Strategy};
 
@@ -40,7 +40,7 @@ pub(crate) struct Supervisor {
     /// Between two looks for askers whose deadline has passed; `None` if asks have none by default.
     reminders: Option<Duration>,
     reminded: Instant,
-    strategy: Box<dyn Strategy>,
+    strategy: Guarded<Box<dyn Strategy>>,
     interval: Duration,
     slowest: Duration,
     loads: Vec<Load>,
@@ -51,10 +51,10 @@ pub(crate) struct Supervisor {
 /// Changes the strategy.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
-pub(crate) struct Use(pub(crate) Box<dyn Strategy>);
+pub(crate) struct Use(pub(crate) Guarded<Box<dyn Strategy>>);
 
 impl Supervisor {
-    pub(crate) fn new(shared: Arc<Shared>, strategy: Box<dyn Strategy>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, strategy: Guarded<Box<dyn Strategy>>) -> Self {
         let deadline = shared.patience.deadline;
         // A manual clock's hand may be turned at any time, and all deadlines hang on the reminders.
         let is_manual = shared.clock.is_manual();
@@ -66,7 +66,7 @@ impl Supervisor {
             shared,
             reminders,
             reminded: Instant::now(),
-            strategy: Box::new(RoundRobin::default()),
+            strategy: round_robin(),
             interval: TICK,
             slowest: if is_manual { TICK } else { SLOWEST },
             loads: Vec::new(),
@@ -78,11 +78,10 @@ impl Supervisor {
     }
 
     /// Follows another strategy from now on. It is the user's: what it does must not end the watch.
-    fn follow(&mut self, strategy: Box<dyn Strategy>) {
-        let name = catch_unwind(AssertUnwindSafe(|| strategy.name()));
+    fn follow(&mut self, strategy: Guarded<Box<dyn Strategy>>) {
+        let name = contain(|| strategy.name());
         *lock(&self.shared.strategy) = name.unwrap_or("nameless");
-        let before = std::mem::replace(&mut self.strategy, strategy);
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(before)));
+        self.strategy = strategy;
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -182,9 +181,8 @@ impl Supervisor {
             });
             slices.push(slice);
         });
-        let decide = AssertUnwindSafe(|| self.strategy.slices(loads, slices));
-        if catch_unwind(decide).is_err() {
-            return self.follow(Box::new(RoundRobin::default()));
+        if contain(|| self.strategy.slices(loads, slices)).is_err() {
+            return self.follow(round_robin());
         }
         let mut at = 0;
         self.shared.directory.for_each(|mounted| {
@@ -233,6 +231,11 @@ impl Supervisor {
         };
         true
     }
+}
+
+/// What stands in for a strategy that fails.
+fn round_robin() -> Guarded<Box<dyn Strategy>> {
+    Guarded::new(Box::new(RoundRobin::default()))
 }
 
 impl Actor for Supervisor {

@@ -21,6 +21,7 @@ use crate::sync::{AtomicU8, AtomicU32};
 #[cfg(feature = "test")]
 use crate::taps::Faults;
 use crate::token::MAX_ENVELOPES;
+use crate::user_code::Guarded;
 
 /// The settings of a system to be started.
 ///
@@ -48,7 +49,7 @@ pub struct Builder {
     threads: usize,
     pool: usize,
     warm_up: Option<usize>,
-    strategy: Box<dyn Strategy>,
+    strategy: Guarded<Box<dyn Strategy>>,
     clock: Option<Clock>,
     stamps: Stamps,
     stop_deadline: Duration,
@@ -68,7 +69,7 @@ impl Default for Builder {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             pool: 4096,
             warm_up: None,
-            strategy: Box::new(RoundRobin::default()),
+            strategy: Guarded::new(Box::new(RoundRobin::default())),
             clock: None,
             stamps: Stamps::Own,
             stop_deadline: Duration::from_secs(10),
@@ -126,7 +127,7 @@ impl Builder {
 
     /// How the supervisor slices the threads' time. Default: round-robin.
     pub fn strategy(mut self, strategy: impl Strategy) -> Self {
-        self.strategy = Box::new(strategy);
+        self.strategy = Guarded::new(Box::new(strategy));
         self
     }
 

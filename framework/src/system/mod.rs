@@ -33,6 +33,7 @@ use crate::supervisor::snapshot::Snapshot;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::{Supervisor, Use};
 use crate::sync::{AtomicU8, AtomicU32};
+use crate::user_code::{Guarded, shielded};
 #[cfg(feature = "test")]
 pub(crate) use threads::Ground;
 use threads::Keeper;
@@ -146,7 +147,7 @@ impl System {
     /// # Cancel safety
     /// Dropped before its end, nothing has happened.
     pub async fn stopped(&self) -> StopReason {
-        self.0.shared.until_stopped().await
+        shielded(self.0.shared.until_stopped()).await
     }
 
     /// The dead letters from now on: every message that is accepted and not handled, unless its asker is
@@ -168,7 +169,9 @@ impl System {
 
     /// Changes how the supervisor slices the threads' time.
     pub fn set_strategy(&self, strategy: impl Strategy) {
-        self.0.supervisor.do_send(Use(Box::new(strategy)));
+        self.0
+            .supervisor
+            .do_send(Use(Guarded::new(Box::new(strategy))));
     }
 
     /// A hold on the system that does not keep it running, for the state of subsystems.

@@ -16,6 +16,7 @@ use crate::registry::mounting::{Mount, One};
 use crate::shared::Phase;
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
+use crate::user_code::shielded;
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
 ///
@@ -299,7 +300,7 @@ impl System {
     }
 
     pub(super) async fn send_mount(&self, mount: Mount) -> Result<(), MountError> {
-        match self.0.registry.send(mount).await {
+        match shielded(self.0.registry.send(mount)).await {
             Ok(mounted) => mounted,
             Err(_) => Err(MountError::Stopped),
         }
@@ -358,7 +359,7 @@ impl System {
     /// Dropped before its end, the unmount goes on.
     pub async fn unmount(&self, name: &str) -> Result<Ledger, UnmountError> {
         let request = self.0.registry.send(Unmount(name.into()));
-        match Detached::new(&self.0.shared, request).await {
+        match shielded(Detached::new(&self.0.shared, request)).await {
             Ok(unmounted) => unmounted,
             Err(_) => Err(UnmountError::Stopped),
         }

@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::registry::ending::{EndAll, Ended};
 use crate::shared::{Phase, StopReason};
 use crate::sync::Ordering;
+use crate::user_code::shielded;
 
 /// How a stop went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +130,7 @@ impl System {
         if self.0.is_stopping.swap(1, Ordering::AcqRel) != 0 {
             return Err(StopError::AlreadyStopped);
         }
-        self.end(deadline).await
+        shielded(self.end(deadline)).await
     }
 
     /// Stops the system, or waits for the stop that has begun; several may.

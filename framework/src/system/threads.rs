@@ -20,6 +20,7 @@ use crate::supervision::Together;
 use crate::supervisor::Supervisor;
 use crate::supervisor::strategy::Strategy;
 use crate::sync::{Mutex, lock};
+use crate::user_code::{Guarded, shielded};
 
 /// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
 /// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
@@ -87,7 +88,7 @@ pub(super) struct Plan {
     pub(super) threads: usize,
     pub(super) pool: Arc<Pool>,
     pub(super) together: Together,
-    pub(super) strategy: Box<dyn Strategy>,
+    pub(super) strategy: Guarded<Box<dyn Strategy>>,
 }
 
 /// Starts the keepers' thread and, from there, everything else.
@@ -146,7 +147,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             }
         })
         .map_err(StartError::Thread)?;
-    match start.await {
+    match shielded(start).await {
         Ok(Ok((shared, registry, supervisor))) => Ok(Threads {
             shared,
             registry,
@@ -202,7 +203,7 @@ pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Thread
         let _ = started.send((shared, registry, supervisor));
     });
     let over = |_| StartError::Thread(std::io::Error::other("the simulation is over"));
-    let (shared, registry, supervisor) = start.await.map_err(over)?;
+    let (shared, registry, supervisor) = shielded(start).await.map_err(over)?;
     Ok(Threads {
         shared,
         registry,
