@@ -1,5 +1,7 @@
 //! Events: what becomes of subsystems, for whoever watches them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
@@ -103,7 +105,9 @@ impl Watch {
             match shielded(self.events.recv()).await {
                 Ok(event) if self.is_watched(&event) => return Some(event),
                 Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -115,7 +119,9 @@ impl Watch {
             match self.events.try_recv() {
                 Ok(event) if self.is_watched(&event) => return Some(event),
                 Ok(_) => {}
-                Err(broadcast::error::TryRecvError::Lagged(missed)) => self.missed += missed,
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
                 Err(_) => return None,
             }
         }

@@ -5,6 +5,8 @@
 //! order is kept and the actor's mailbox never grows. The other way round an actor holds a
 //! [`System`] or a [`Route`](crate::Route) and sends like anyone else.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use actix::dev::ToEnvelope;

@@ -4,6 +4,8 @@
 //! through `quanta` where that is invariant and synchronised, else the monotonic clock. Stamps are the
 //! clock's raw values; they become nanoseconds only when a latency is recorded.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 #[cfg(not(loom))]
 mod timers;
 
@@ -108,6 +110,7 @@ impl Default for Clock {
 }
 
 impl Clock {
+    #[expect(clippy::arithmetic_side_effects, reason = "divided by a number but 0")]
     fn of(source: quanta::Clock) -> Self {
         // quanta knows its scale and does not tell it: it is read off a long interval.
         const PROBE: u64 = 1 << 40;
@@ -158,6 +161,10 @@ impl Clock {
     /// Nanoseconds from `earlier` to `later`, to one part in 250 million; 0 if they are the other way
     /// round.
     #[inline]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the product of two numbers below 2^64"
+    )]
     pub fn between_ns(&self, earlier: Stamp, later: Stamp) -> u64 {
         let raw = later.0.saturating_sub(earlier.0);
         ((u128::from(raw) * u128::from(self.scale)) >> 32) as u64
@@ -169,6 +176,7 @@ impl Clock {
     }
 
     /// An interval in raw units.
+    #[expect(clippy::arithmetic_side_effects, reason = "divided by no 0")]
     pub(crate) fn ticks(&self, interval: Duration) -> u64 {
         let raw = (interval.as_nanos() << 32) / u128::from(self.scale.max(1));
         u64::try_from(raw).unwrap_or(u64::MAX)
@@ -176,17 +184,20 @@ impl Clock {
 }
 
 impl ClockHand {
+    /// Far from where stamps, and sums of two of them, would wrap.
+    const LAST: u64 = u64::MAX / 2;
+
     fn of(mock: Arc<quanta::Mock>) -> Self {
         let turning = Arc::default();
         ClockHand { mock, turning }
     }
 
-    /// Turns the clock forward; at most to the last instant that it can show, 584 years after the first.
+    /// Turns the clock forward; at most to the last instant that it can show, 292 years after the first.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         // Nothing that is held may have been left in disorder: a poisoned lock is as good.
         let _turning = self.turning.lock();
-        let left = u64::MAX.saturating_sub(self.mock.value());
+        let left = Self::LAST.saturating_sub(self.mock.value());
         self.mock.increment(by.min(left));
     }
 }
@@ -208,6 +219,6 @@ mod tests {
             assert!(clock.now() >= start, "{interval:?}");
             let _ = (clock.ticks(interval), Clock::default().ticks(interval));
         }
-        assert_eq!(clock.now(), Stamp(u64::MAX));
+        assert_eq!(clock.now(), Stamp(ClockHand::LAST));
     }
 }

@@ -266,7 +266,7 @@ impl Mounted {
         if let Some(group) = self.group() {
             let mut sum = Ledger::default();
             for member in group.members() {
-                sum += member.ledger();
+                sum.include(member.ledger());
             }
             return sum;
         }

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::{Moving, Registry};
+use crate::clock;
 use crate::directory::Mounted;
 use crate::error::{HookFailure, UnmountError};
 use crate::events::{Change, EndReason};
@@ -32,7 +33,8 @@ pub(crate) struct Unmount(pub(crate) Box<str>);
 #[derive(actix::Message)]
 #[rtype(result = "Ended")]
 pub(crate) struct EndAll {
-    pub(crate) deadline: Instant,
+    /// `None` for no deadline.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// How the end of all went.
@@ -129,7 +131,7 @@ impl Registry {
         }
         // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
         // one of them has, would wait for ever.
-        let deadline = Instant::now().checked_add(self.shared.stop_deadline);
+        let deadline = clock::after(Instant::now(), self.shared.stop_deadline);
         async move {
             end_children(&mounted, deadline).await;
             leave
@@ -185,6 +187,7 @@ impl Handler<EndAll> for Registry {
         }
         let (tell, ended) = watch::channel(None);
         self.ended = Some(ended);
+        self.ending.send_replace(true);
         let mut mounts = self.mounts.subscribe();
         let end = end_all(self.shared.clone(), deadline);
         let end = async move {
@@ -211,7 +214,7 @@ impl Handler<EndAll> for Registry {
 }
 
 /// Ends all, the youngest first, so that every one finds those still there that were there before it.
-async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, Ended) {
+async fn end_all(shared: Arc<Shared>, deadline: Option<Instant>) -> (Vec<Arc<Mounted>>, Ended) {
     let time_is_up = time_is_up(shared.clone(), deadline).boxed_local().shared();
     // None pauses before a restart any longer.
     for mounted in shared.directory.all_alive() {
@@ -271,8 +274,8 @@ async fn has_ended(mounted: &Mounted, order: Order) {
 }
 
 /// Waits until the deadline has passed, or nobody wants to wait for it any more.
-async fn time_is_up(shared: Arc<Shared>, deadline: Instant) {
-    let deadline = pin!(tokio::time::sleep_until(deadline));
+async fn time_is_up(shared: Arc<Shared>, deadline: Option<Instant>) {
+    let deadline = pin!(clock::sleep_until(deadline));
     let hurried = pin!(shared.until_hurried());
     select(deadline, hurried).await;
 }
@@ -303,7 +306,7 @@ async fn until_quiet(shared: &Shared) {
         }
         before = Some(sent);
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(5));
+        pause = pause.saturating_mul(2).min(Duration::from_millis(5));
     }
 }
 

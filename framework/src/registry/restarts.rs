@@ -1,14 +1,17 @@
 //! What the registry does when hosts report: restarts that concern several, and ends that concern others.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use futures_util::future::select;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Registry;
 use super::ending::EndAll;
+use crate::clock;
 use crate::directory::Mounted;
 use crate::events::EndReason;
 use crate::mailbox::orders::{Control, Report, Reported};
@@ -105,6 +108,7 @@ impl Registry {
             .iter()
             .map(|one| self.without_children(one.clone()))
             .collect();
+        let mut ending = self.ending.subscribe();
         let halt = {
             let concerned = concerned.clone();
             async move {
@@ -113,7 +117,9 @@ impl Registry {
                     leaving.push(childless.await);
                     acknowledged(one, Control::Halt).await;
                 }
-                tokio::time::sleep(after).await;
+                // Who is to end first handles what waits: it does not wait for the pause.
+                let pause = pin!(clock::sleep_for(after));
+                select(pause, pin!(ending.wait_for(|is_ending| *is_ending))).await;
                 leaving
             }
         };
@@ -187,7 +193,7 @@ impl Registry {
         let subsystem = name;
         self.shared
             .note_stop(StopReason::Escalated { subsystem, failure });
-        let deadline = Instant::now() + self.shared.stop_deadline;
+        let deadline = clock::after(Instant::now(), self.shared.stop_deadline);
         let end = <Self as Handler<EndAll>>::handle(self, EndAll { deadline }, ctx);
         ctx.spawn(end.map(|_, _, _| ()));
     }

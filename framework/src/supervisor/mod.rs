@@ -6,6 +6,8 @@
 //! books: ledgers, latencies, pool, as a [`snapshot`]. Ticks come every 10 ms while something goes on
 //! and ever more rarely, down to one in 640 ms, while nothing does.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub(crate) mod adaptive;
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
@@ -60,7 +62,10 @@ impl Supervisor {
         let is_manual = shared.clock.is_manual();
         let reminders = match deadline {
             _ if is_manual => Some(TICK),
-            deadline => deadline.map(|deadline| TICK.max(deadline / ROUGHNESS)),
+            deadline => deadline.map(|deadline| {
+                let rough = deadline.checked_div(ROUGHNESS);
+                rough.unwrap_or_default().max(TICK)
+            }),
         };
         let mut supervisor = Supervisor {
             shared,
@@ -99,13 +104,13 @@ impl Supervisor {
         }
         let waits = self.end_hopeless_waits() | self.look_after_waiters();
         self.interval = if goes_on || waits {
-            TICK.max(begun.elapsed() * COST)
+            TICK.max(begun.elapsed().saturating_mul(COST))
         } else {
             let slowest = match self.reminders {
                 Some(reminders) if is_asked => self.slowest.min(reminders),
                 _ => self.slowest,
             };
-            (self.interval * 2).min(slowest)
+            self.interval.saturating_mul(2).min(slowest)
         };
         ctx.run_later(self.interval, Self::tick);
     }
@@ -192,7 +197,7 @@ impl Supervisor {
             {
                 mounted.slice.set(*slice);
             }
-            at += 1;
+            at = at.saturating_add(1);
         });
     }
 

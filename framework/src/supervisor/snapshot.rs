@@ -96,7 +96,7 @@ impl Snapshot {
             .map(|mounted| SubsystemSnapshot::take(mounted))
             .collect();
         for subsystem in &subsystems {
-            total += subsystem.ledger;
+            total.include(subsystem.ledger);
         }
         subsystems.sort_by(|a, b| a.name.cmp(&b.name));
         Snapshot {

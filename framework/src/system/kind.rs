@@ -64,10 +64,14 @@ fn boxed<S>(factory: Guarded<impl Fn() -> S + 'static>) -> Box<dyn Fn() -> S> {
     fn needs_guard<F>(_: &F) -> bool {
         std::mem::needs_drop::<F>()
     }
-    match needs_guard(&*factory) {
-        true => Box::new(move || factory()),
-        false => Box::new(factory.into_inner()),
+    if !needs_guard(&*factory) {
+        return Box::new(factory.into_inner());
     }
+    let guarded = move || {
+        let factory = &*factory;
+        factory()
+    };
+    Box::new(guarded)
 }
 
 impl System {

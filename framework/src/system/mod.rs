@@ -1,5 +1,7 @@
 //! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod builder;
 mod detached;
 mod exit;

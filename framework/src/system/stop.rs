@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::detached::Detached;
 use super::{Exit, System};
+use crate::clock;
 use crate::error::HookFailure;
 use crate::ledger::Ledger;
 use crate::registry::ending::{EndAll, Ended};
@@ -100,9 +101,6 @@ struct Begun {
     before: Ledger,
 }
 
-/// Stands for a deadline that no clock can show: some 30 years.
-const FAR: Duration = Duration::from_secs(1 << 30);
-
 impl System {
     /// Stops within the builder's [`stop_deadline`](crate::Builder::stop_deadline).
     ///
@@ -147,7 +145,7 @@ impl System {
             before: self.snapshot().total,
         });
         let ended = core.registry.send(EndAll {
-            deadline: begun.at.checked_add(deadline).unwrap_or(begun.at + FAR),
+            deadline: clock::after(begun.at, deadline),
         });
         let Ended {
             stuck,
