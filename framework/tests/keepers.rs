@@ -118,11 +118,7 @@ async fn a_mount_that_is_cancelled_may_panic_when_it_is_dropped() {
     let system = System::builder().threads(1).start().await.unwrap();
     for n in 0..100 {
         let factory = with::<Api>(&dropped);
-        assert!(
-            poll_once(system.mount_as(format!("n{n}"), factory))
-                .await
-                .is_none()
-        );
+        drop(poll_once(system.mount_as(format!("n{n}"), factory)).await);
     }
     the_keepers_live(&system).await;
     // Some may have been mounted: then they are dropped with the system.

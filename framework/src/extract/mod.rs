@@ -147,6 +147,16 @@ impl fmt::Debug for States {
     }
 }
 
+/// What unwinds out of an extractor that takes what has gone already: its system, which was dropped. The
+/// message is undeliverable then, and nobody has failed.
+pub(crate) struct Abandoned;
+
+/// Ends the call of a handler whose system has been dropped, as it begins. No panic: no hook hears of it.
+#[cold]
+pub(crate) fn abandoned() -> ! {
+    std::panic::resume_unwind(Box::new(Abandoned))
+}
+
 /// The extractors of one handler, as a tuple; implemented for up to eight.
 pub trait Extract: Sized + 'static {
     /// What travels beside the message; `Clone` for a handler that may keep its message for later.

@@ -275,7 +275,7 @@ impl Builder {
             kinds: dashmap::DashMap::new(),
             next_table: AtomicU32::new(1),
         }));
-        itself.set(system.downgrade());
+        itself.set(&system);
         Ok(system)
     }
 }

@@ -26,6 +26,7 @@ pub use mount::MountOptions;
 pub use stop::{StopError, StopReport};
 
 use crate::dead_letters::DeadLetterStream;
+use crate::directory::Directory;
 use crate::error::{CaptureError, MountError};
 use crate::events::Watch;
 use crate::extract::{self, Delivery, Extractor, States};
@@ -213,8 +214,8 @@ impl Extractor for System {
 
     fn unpack((): (), delivery: &Delivery<'_>) -> Self {
         let weak = delivery.state::<OnceWeak>();
-        weak.and_then(|weak| weak.0.get()?.upgrade())
-            .expect("no handler begins once its system is abandoned")
+        let system = weak.and_then(|weak| weak.get()?.upgrade());
+        system.unwrap_or_else(|| extract::abandoned())
     }
 
     fn check(_: &States) -> Result<(), MountError> {
@@ -222,16 +223,21 @@ impl Extractor for System {
     }
 }
 
-/// The system's hold on itself, for its handlers.
+/// The system's hold on itself, for its handlers; and on its directory, which is there as long as they are.
 #[derive(Default)]
-pub(crate) struct OnceWeak(once_cell::sync::OnceCell<WeakSystem>);
+pub(crate) struct OnceWeak(once_cell::sync::OnceCell<(WeakSystem, Arc<Directory>)>);
 
 impl OnceWeak {
-    pub(crate) fn get(&self) -> Option<WeakSystem> {
-        self.0.get().cloned()
+    pub(crate) fn get(&self) -> Option<&WeakSystem> {
+        Some(&self.0.get()?.0)
     }
 
-    fn set(&self, system: WeakSystem) {
-        let _ = self.0.set(system);
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        Some(&self.0.get()?.1)
+    }
+
+    fn set(&self, system: &System) {
+        let directory = system.0.shared.directory.clone();
+        let _ = self.0.set((system.downgrade(), directory));
     }
 }

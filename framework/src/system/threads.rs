@@ -108,7 +108,8 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let keepers = Executor::new(runtime.handle().clone());
+            let handle = runtime.handle().clone();
+            let keepers = Executor::new(handle.clone());
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let arbiters = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
@@ -145,6 +146,9 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             for arbiter in arbiters {
                 let _ = arbiter.join();
             }
+            // An actor that is dropped is polled once more, and may want a timer.
+            let _timers = handle.enter();
+            drop(runner);
         })
         .map_err(StartError::Thread)?;
     match shielded(start).await {
