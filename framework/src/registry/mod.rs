@@ -20,6 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::watch;
 
 use crate::directory::Mounted;
+use crate::events::Change;
 use crate::mailbox::orders::Report;
 use crate::mailbox::{Seat, SeatId};
 use crate::place::Place;
@@ -131,6 +132,15 @@ impl Registry {
         }
         self.vacant
             .insert(name.clone(), Arc::downgrade(&mounted.seat));
+        self.tell_end(mounted);
+    }
+
+    /// Tells that a subsystem has ended, if it ever stood and that is not told yet.
+    fn tell_end(&self, mounted: &Mounted) {
+        if let Some(reason) = mounted.take_end() {
+            let change = Change::Ended(reason);
+            self.shared.events.tell(&mounted.seat.name, change);
+        }
     }
 
     /// True if it does not stand yet, or who mounts it has not been told.

@@ -180,6 +180,8 @@ impl Registry {
             Err(fallen) => {
                 for mounted in all.iter().rev() {
                     self.forget_children(mounted);
+                    // Nobody was told that it had started.
+                    mounted.take_end();
                     self.vacate(mounted);
                 }
                 Err(match fallen {

@@ -165,15 +165,15 @@ impl Registry {
         let forgotten = move |leaving, registry: &mut Self, ctx: &mut Context<Self>| {
             registry.forget_children(&mounted);
             drop(leaving);
-            match reason {
-                EndReason::Escalated(failure) => registry.escalate(&mounted, failure, ctx),
+            if matches!(reason, EndReason::Failed(_)) && mounted.policy().keep_failed {
                 // It stays where it can be seen, closed, until it is unmounted.
-                EndReason::Failed(_) => {}
-                _ => {
-                    if registry.shared.directory.remove(&mounted) {
-                        registry.vacate(&mounted);
-                    }
-                }
+                return registry.tell_end(&mounted);
+            }
+            if registry.shared.directory.remove(&mounted) {
+                registry.vacate(&mounted);
+            }
+            if let EndReason::Escalated(failure) = reason {
+                registry.escalate(&mounted, failure, ctx);
             }
         };
         ctx.spawn(childless.into_actor(self).map(forgotten));

@@ -16,6 +16,8 @@ pub(crate) struct Policy {
     pub(crate) intensity: Option<Intensity>,
     pub(crate) backoff: Backoff,
     pub(crate) on_error: bool,
+    /// It stays, closed, when it has failed for good.
+    pub(crate) keep_failed: bool,
 }
 
 /// What becomes of a subsystem that failed.

@@ -137,6 +137,14 @@ impl MountOptions {
         self
     }
 
+    /// Keeps the subsystem in snapshots, closed, after it has failed for good, with its account and its last
+    /// failure: its name stays taken until it is [unmounted](System::unmount). Default: it is unmounted
+    /// when it has failed for good, as one that stopped itself is; its last event tells how it failed.
+    pub fn keep_failed(mut self, keeps: bool) -> Self {
+        self.policy.keep_failed = keeps;
+        self
+    }
+
     /// Which of its children are restarted when one of them is. Default: that one.
     pub fn together(mut self, together: Together) -> Self {
         self.together = together;
