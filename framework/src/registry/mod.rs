@@ -9,6 +9,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod before_stop;
 pub(crate) mod ending;
 pub(crate) mod mounting;
 mod restarts;

@@ -186,10 +186,9 @@ impl Registry {
             let failure = Arc::new(failure);
             return superior.order(Control::Fail(Failure::Child { name, failure }));
         }
-        if self.shared.phase() != Phase::Open {
+        if self.ended.is_some() || self.shared.phase() != Phase::Open {
             return;
         }
-        self.shared.advance(Phase::Draining);
         let subsystem = name;
         self.shared
             .note_stop(StopReason::Escalated { subsystem, failure });

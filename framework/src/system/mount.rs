@@ -245,7 +245,7 @@ impl System {
     /// # Errors
     /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, while that is being made
     /// anew, from its failure on and through its pause, for the children of its old value end with that;
-    /// and `Stopped`, if it has ended for good.
+    /// and `Stopped`, while it ends for good.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.
