@@ -51,7 +51,7 @@ impl<A: Actor> ActorRoutes<'_, A> {
 impl System {
     /// Makes an actix actor reachable under `name`.
     ///
-    /// A message whose actor has stopped counts as failed, and its asker is told.
+    /// A message whose actor has stopped, or panics at it, counts as failed, and its asker is told.
     ///
     /// # Errors
     /// As [`mount`](Self::mount).
