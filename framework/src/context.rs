@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::directory::Mounted;
 use crate::error::{CaptureError, MountError, UnmountError};
-use crate::extract::{Address, Delivery, Extractor, States};
+use crate::extract::{self, Address, Delivery, Extractor, States};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::Control;
 use crate::shared::Shared;
@@ -142,15 +142,14 @@ impl Extractor for Context {
     }
 
     fn unpack((): (), delivery: &Delivery<'_>) -> Self {
-        let system = delivery.state::<OnceWeak>().and_then(|weak| weak.get());
-        let system = system.expect("no handler begins before its system has started");
-        let mounted = system
-            .shared()
-            .and_then(|shared| shared.directory.seated(delivery.receiver));
-        Context {
-            system,
-            mounted: mounted.expect("whoever has a handler is seated"),
-        }
+        let weak = delivery.state::<OnceWeak>();
+        let context = weak.and_then(|weak| {
+            Some(Context {
+                system: weak.get()?.clone(),
+                mounted: weak.directory()?.seated(delivery.receiver)?,
+            })
+        });
+        context.unwrap_or_else(|| extract::abandoned())
     }
 
     fn check(_: &States) -> Result<(), MountError> {

@@ -4,6 +4,8 @@
 //! so. They are counted, the last ones are kept for snapshots, and all go to a stream that can be
 //! subscribed to; a subscriber that is too slow misses some, and learns how many.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use tokio::sync::broadcast;
 use crate::overflow::Overflow;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::trace::TraceId;
+use crate::user_code::shielded;
 
 /// Most dead letters that wait for a slow subscriber.
 const STREAM: usize = 1024;
@@ -154,9 +157,11 @@ impl DeadLetterStream {
     /// Dropped before its end, it has taken nothing.
     pub async fn next(&mut self) -> Option<DeadLetter> {
         loop {
-            match self.stream.recv().await {
+            match shielded(self.stream.recv()).await {
                 Ok(letter) => return Some(letter),
-                Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -167,7 +172,9 @@ impl DeadLetterStream {
         loop {
             match self.stream.try_recv() {
                 Ok(letter) => return Some(letter),
-                Err(broadcast::error::TryRecvError::Lagged(missed)) => self.missed += missed,
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
                 Err(_) => return None,
             }
         }

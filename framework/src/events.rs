@@ -1,10 +1,13 @@
 //! Events: what becomes of subsystems, for whoever watches them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
 use crate::supervision::Failure;
+use crate::user_code::shielded;
 
 /// Most events that wait for a slow watcher.
 const STREAM: usize = 1024;
@@ -99,10 +102,12 @@ impl Watch {
     /// Dropped before its end, it has taken nothing that was to be returned.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            match self.events.recv().await {
+            match shielded(self.events.recv()).await {
                 Ok(event) if self.is_watched(&event) => return Some(event),
                 Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -114,7 +119,9 @@ impl Watch {
             match self.events.try_recv() {
                 Ok(event) if self.is_watched(&event) => return Some(event),
                 Ok(_) => {}
-                Err(broadcast::error::TryRecvError::Lagged(missed)) => self.missed += missed,
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
                 Err(_) => return None,
             }
         }

@@ -5,6 +5,8 @@
 //! order is kept and the actor's mailbox never grows. The other way round an actor holds a
 //! [`System`] or a [`Route`](crate::Route) and sends like anyone else.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use actix::dev::ToEnvelope;
@@ -49,7 +51,7 @@ impl<A: Actor> ActorRoutes<'_, A> {
 impl System {
     /// Makes an actix actor reachable under `name`.
     ///
-    /// A message whose actor has stopped counts as failed, and its asker is told.
+    /// A message whose actor has stopped, or panics at it, counts as failed, and its asker is told.
     ///
     /// # Errors
     /// As [`mount`](Self::mount).

@@ -69,14 +69,22 @@ impl Ledger {
 
 impl AddAssign for Ledger {
     fn add_assign(&mut self, other: Ledger) {
-        self.sent += other.sent;
-        self.handled += other.handled;
-        self.failed += other.failed;
-        self.dropped += other.dropped;
-        self.expired += other.expired;
-        self.undeliverable += other.undeliverable;
-        self.waiting += other.waiting;
-        self.torn += other.torn;
+        self.include(other);
+    }
+}
+
+impl Ledger {
+    /// Adds another account to this one.
+    pub(crate) fn include(&mut self, other: Ledger) {
+        let add = |mine: &mut u64, others: u64| *mine = mine.saturating_add(others);
+        add(&mut self.sent, other.sent);
+        add(&mut self.handled, other.handled);
+        add(&mut self.failed, other.failed);
+        add(&mut self.dropped, other.dropped);
+        add(&mut self.expired, other.expired);
+        add(&mut self.undeliverable, other.undeliverable);
+        add(&mut self.waiting, other.waiting);
+        add(&mut self.torn, other.torn);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Places: the threads of a system, as the keepers see them when they launch something there.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use actix_rt::ArbiterHandle;
 
 /// A thread of a system.

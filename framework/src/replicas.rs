@@ -66,7 +66,11 @@ enum Spread {
 }
 
 impl Replicas {
-    /// `count` replicas that get messages in turn. With none the mount is refused.
+    /// The most that can share a name.
+    pub const MAX: usize = 65_536;
+
+    /// `count` replicas, 1 to [`MAX`](Self::MAX), that get messages in turn. With none, or more, the mount is
+    /// refused.
     pub fn round_robin(count: usize) -> Self {
         Self::new(count, Spread::RoundRobin)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::WeakRecipient;
+use futures_util::future::BoxFuture;
 use once_cell::sync::OnceCell;
 use tokio::sync::{Notify, watch};
 
@@ -22,10 +23,11 @@ use crate::place::Executor;
 use crate::pool::Pool;
 use crate::route::{Patience, RouteMap};
 use crate::supervision::Failure;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 #[cfg(feature = "test")]
 use crate::taps::{Faults, Taps};
 use crate::trace::TraceId;
+use crate::user_code::Guarded;
 use crate::waits::Waits;
 
 /// The parts of a system that lie on a message's path.
@@ -57,10 +59,16 @@ pub(crate) struct Shared {
     stopping: watch::Sender<(Option<StopReason>, bool)>,
     /// The signal after which the stop's deadline is waited for no longer.
     hurry: watch::Sender<Option<&'static str>>,
+    /// What is to run before a stop, until it has begun.
+    before_stop: Mutex<Option<Vec<BeforeStop>>>,
     /// The keepers' executor: drives the timers of askers on other executors.
     pub(crate) keepers: Executor,
     phase: AtomicU8,
 }
+
+/// What is to run before a stop: begins it, unless the system has been dropped. Its result is why it failed.
+pub(crate) type BeforeStop =
+    Guarded<Box<dyn FnOnce() -> Option<BoxFuture<'static, Result<(), Box<str>>>> + Send>>;
 
 /// What a system is told of itself before it starts.
 pub(crate) struct Settings {
@@ -170,6 +178,7 @@ impl Shared {
             stop_deadline: settings.stop_deadline,
             stopping: watch::Sender::new((None, false)),
             hurry: watch::Sender::new(None),
+            before_stop: Mutex::new(Some(Vec::new())),
             keepers,
             phase: AtomicU8::new(Phase::Open as u8),
         }
@@ -226,6 +235,25 @@ impl Shared {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Has these run before a stop.
+    pub(crate) fn set_before_stop(&self, all: Vec<BeforeStop>) {
+        *lock(&self.before_stop) = Some(all);
+    }
+
+    /// What is to run before the stop that begins; nothing if it has begun before.
+    pub(crate) fn take_before_stop(&self) -> Vec<BeforeStop> {
+        lock(&self.before_stop).take().unwrap_or_default()
+    }
+
+    /// A stop begins: refuses what is new, unless something is to run before that.
+    pub(crate) fn drain_if_nothing_is_before(&self) {
+        // If it has begun before, what runs before it may not have ended.
+        let is_next = lock(&self.before_stop).as_ref().is_some_and(Vec::is_empty);
+        if is_next {
+            self.advance(Phase::Draining);
+        }
     }
 
     /// Notes why the system stops, unless it is known.

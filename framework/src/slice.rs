@@ -1,5 +1,7 @@
 //! The slice: how much of its thread a subsystem gets in a turn. `strategy → `**`slice`**` → turn`
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use crate::sync::{AtomicU64, Ordering};

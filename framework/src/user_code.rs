@@ -25,11 +25,16 @@
 //! | drop of a message that a timer or a stream did not send | the subsystem's thread | the same |
 //! | call, unpacking, drop of an extractor's value | the subsystem's thread | fails the message, as a panic |
 //! | strategy | the keepers' thread | round-robin takes the strategy's place |
-//! | drop of a factory, a strategy or a shared state | the thread that lets go of it last | is contained on the framework's own threads |
+//! | waker of one who mounts, unmounts, stops or watches: wake, drop | the keepers' or the subsystem's thread | is contained: see [`shielded`] |
+//! | drop of a factory, a handler's closure, a strategy or a shared state | the thread that lets go of it last | is contained: see [`Guarded`] |
 
 use std::any::Any;
+use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Waker;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 /// What a panic left.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -106,6 +111,78 @@ pub(crate) fn wake(waker: Waker) {
     }
 }
 
+/// A value of the user's that may be dropped anywhere, on the keepers' thread too: a panic of its drop ends
+/// there.
+pub(crate) struct Guarded<T>(Option<T>);
+
+impl<T> Guarded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Guarded(Some(value))
+    }
+
+    /// The value, unguarded.
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Deref for Guarded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> DerefMut for Guarded<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<T: Clone> Clone for Guarded<T> {
+    fn clone(&self) -> Self {
+        Guarded(self.0.clone())
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
+}
+
+/// The waker of a task of the user's, in a shape that the framework's threads may wake, clone and drop: what
+/// it does wrong ends there.
+struct Shield(Guarded<Waker>);
+
+impl Wake for Shield {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let _ = contain(|| self.0.wake_by_ref());
+    }
+}
+
+/// Waits for a future of the framework's own that the keepers, or hosts, wake: its task's waker reaches them
+/// in a [`Shield`] only. The waker is cloned here, on the task's own thread.
+pub(crate) async fn shielded<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut shield: Option<(Arc<Shield>, Waker)> = None;
+    poll_fn(move |cx| {
+        let known = shield.take_if(|(shield, _)| !shield.0.will_wake(cx.waker()));
+        drop(known);
+        let (_, waker) = shield.get_or_insert_with(|| {
+            let shield = Arc::new(Shield(Guarded::new(cx.waker().clone())));
+            (shield.clone(), shield.into())
+        });
+        future.as_mut().poll(&mut Context::from_waker(waker))
+    })
+    .await
+}
+
 /// The text of a caught panic.
 #[cold]
 pub(crate) fn text_of(payload: Payload) -> Box<str> {
@@ -161,6 +238,41 @@ mod tests {
         });
         assert_eq!(&*unwound.unwrap_err(), "the first");
         std::mem::forget(Contained::new(Bomb).take());
+    }
+
+    #[test]
+    fn what_is_guarded_panics_nowhere_when_it_is_dropped() {
+        let guarded = Guarded::new(Bomb);
+        let _: &Bomb = &guarded;
+        drop(vec![guarded, Guarded::new(Bomb)]);
+    }
+
+    #[test]
+    fn a_waker_that_panics_does_so_on_its_own_thread_only() {
+        struct Panics;
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic_any(Bomb);
+            }
+        }
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                panic_any(Bomb);
+            }
+        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut waits = pin!(shielded(told));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(
+            waits
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        std::mem::forget(waker);
+        assert_eq!(tell.send(7), Ok(()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(waits.as_mut().poll(&mut cx).is_ready());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod common;
 
 use actix::{Actor, ActorContext, Handler};
-use common::{figures, quiet, watchdog};
+use common::{ON_PURPOSE, figures, quiet, quiet_panics, watchdog};
 use mycelia::prelude::*;
 use mycelia::{AskError, DeadReason, MountError};
 
@@ -17,6 +17,10 @@ struct Deposit(u64);
 #[derive(Message, actix::Message)]
 #[rtype(result = "()")]
 struct Close;
+
+#[derive(Message, actix::Message)]
+#[rtype(result = "()")]
+struct Panic;
 
 #[derive(Default)]
 struct Account {
@@ -47,12 +51,23 @@ impl Handler<Close> for Account {
     }
 }
 
+impl Handler<Panic> for Account {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("{ON_PURPOSE}");
+    }
+}
+
 async fn system() -> System {
     let system = System::builder().threads(2).pool(16).start().await.unwrap();
     let account = Account::default().start();
     system
         .mount_actor("account", account, |routes| {
-            routes.on::<Deposit>("deposit").on::<Close>("close");
+            routes
+                .on::<Deposit>("deposit")
+                .on::<Close>("close")
+                .on::<Panic>("panic");
         })
         .await
         .unwrap();
@@ -120,4 +135,64 @@ async fn routes_to_an_actix_actor_with_a_mistake_are_refused_when_they_are_mount
     let taken = system.mount_actor("account", account, |_| {}).await;
     assert!(matches!(taken, Err(MountError::NameTaken { .. })));
     system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_message_at_which_an_actix_actor_panics_has_failed_and_so_have_those_after_it() {
+    let _watch = watchdog();
+    quiet_panics();
+    let system = system().await;
+    system.ask("account://panic", Panic).await.unwrap_err();
+    for _ in 0..3 {
+        match system.ask("account://deposit", Deposit(1)).await {
+            Err(AskError::Failed { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    system.tell("account://deposit", Deposit(1)).await.unwrap();
+    let ledger = quiet(&system).await;
+    assert_eq!(figures(&ledger), [5, 0, 5, 0, 0, 0]);
+    // The bridge stays, and has not failed itself.
+    assert_eq!(system.snapshot().subsystem("account").unwrap().restarts, 0);
+    system.stop().await.unwrap();
+}
+
+#[mycelia::test]
+async fn a_message_that_waits_at_an_actix_actor_whose_thread_ends_has_failed() {
+    let _watch = watchdog();
+    let system = System::builder().threads(1).start().await.unwrap();
+    let arbiter = actix::Arbiter::new();
+    let sleeper = Sleeper::start_in_arbiter(&arbiter.handle(), |_| Sleeper);
+    let routes = |routes: &mut mycelia::ActorRoutes<'_, Sleeper>| {
+        routes.on::<Deposit>("deposit");
+    };
+    system
+        .mount_actor("sleeper", sleeper, routes)
+        .await
+        .unwrap();
+    let waits = system.route::<Deposit>("sleeper://deposit").unwrap();
+    let asked = tokio::spawn(async move { waits.ask(Deposit(1)).await });
+    common::until("it has come", || system.snapshot().total.sent == 1).await;
+    arbiter.stop();
+    arbiter.join().unwrap();
+    match asked.await.unwrap() {
+        Err(AskError::Failed { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    system.stop().await.unwrap();
+}
+
+/// Never answers.
+struct Sleeper;
+
+impl Actor for Sleeper {
+    type Context = actix::Context<Self>;
+}
+
+impl Handler<Deposit> for Sleeper {
+    type Result = actix::ResponseFuture<u64>;
+
+    fn handle(&mut self, _: Deposit, _: &mut Self::Context) -> Self::Result {
+        Box::pin(std::future::pending())
+    }
 }

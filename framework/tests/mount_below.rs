@@ -102,7 +102,7 @@ async fn below_a_parent_that_has_failed_for_good_a_mount_is_told_that_it_has_end
         ("alone", Node::default as fn() -> Node),
         ("with-child", with_child),
     ] {
-        let options = named(name).restart(Restart::Never);
+        let options = named(name).restart(Restart::Never).keep_failed(true);
         system.mount_with(options, factory).await.unwrap();
         fail(&system, name).await;
         for _ in 0..3 {
@@ -281,7 +281,7 @@ fn who_is_told_to_come_again_gets_in_and_who_is_told_that_the_parent_has_ended_n
             let mut top = named("top").backoff(Backoff::new(pause, pause));
             let ends = rng.chance(0.3);
             if ends {
-                top = top.restart(Restart::Never);
+                top = top.restart(Restart::Never).keep_failed(true);
             }
             let factory = if rng.chance(0.5) {
                 with_child

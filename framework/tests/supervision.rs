@@ -526,10 +526,10 @@ async fn who_stops_by_itself_is_unmounted_unless_it_is_to_be_there_always() {
 }
 
 #[mycelia::test]
-async fn who_is_never_restarted_is_closed_by_its_first_failure() {
+async fn who_is_never_restarted_is_closed_by_its_first_failure_and_stays_if_it_is_to_be_kept() {
     let _watch = watchdog();
     let Fixture { system, .. } = fixture().await;
-    let never = named("x").restart(Restart::Never);
+    let never = named("x").restart(Restart::Never).keep_failed(true);
     system.mount_with(never, Node::default).await.unwrap();
     let mut watch = system.watch("x");
     system.tell("x://panic", Panic).await.unwrap();

@@ -15,7 +15,7 @@
 // The shipped files offer more than the models use, and to others than this crate.
 #![allow(dead_code, unreachable_pub)]
 
-#[path = "../../src/clock.rs"]
+#[path = "../../src/clock/mod.rs"]
 mod clock;
 #[path = "../../src/deferred.rs"]
 mod deferred;

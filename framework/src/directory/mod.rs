@@ -3,6 +3,8 @@
 //! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
 //! remembers until that is unmounted: see [`memory`](crate::memory).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 #[cfg(not(loom))]
 mod mounted;
 
@@ -120,7 +122,7 @@ impl Directory {
         let mut gone = lock(&self.gone);
         gone.leaving.remove(&mounted.number);
         if mounted.group().is_none() {
-            gone.retired += mounted.ledger();
+            gone.retired.include(mounted.ledger());
         }
         true
     }
@@ -130,7 +132,7 @@ impl Directory {
         let gone = lock(&self.gone);
         let mut ledger = gone.retired;
         for mounted in gone.leaving.values() {
-            ledger += mounted.ledger();
+            ledger.include(mounted.ledger());
         }
         (self.all(), ledger)
     }

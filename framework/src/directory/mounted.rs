@@ -7,6 +7,7 @@ use once_cell::sync::OnceCell;
 
 use super::Directory;
 use crate::error::{HookFailure, MountError};
+use crate::events::EndReason;
 use crate::latency::{self, Book, Recent, RouteLatency};
 use crate::ledger::Ledger;
 use crate::mailbox::Seat;
@@ -65,6 +66,10 @@ pub(crate) struct Mounted {
     life: AtomicU32,
     /// Where its host takes orders.
     pub(crate) door: Door,
+    /// How it ended, if that is to be told and has not been: 0, or one of those that [`note_end`] knows.
+    ///
+    /// [`note_end`]: Self::note_end
+    end: AtomicU8,
     /// Messages that had ended when the supervisor last looked.
     pub(crate) seen: AtomicU64,
     /// What the seat's ledger said when this mount began.
@@ -81,6 +86,8 @@ struct Extras {
     last_failure: Mutex<Option<Box<str>>>,
     /// What its last hook said, if that failed.
     hook_failure: Mutex<Option<Arc<str>>>,
+    /// How it ended, where a number does not say all.
+    end: Mutex<Option<EndReason>>,
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
@@ -137,6 +144,7 @@ impl Mounted {
             kept: AtomicU32::new(0),
             gone: AtomicU8::new(0),
             leaving: AtomicU8::new(0),
+            end: AtomicU8::new(0),
             door: Door::new(),
             seen: AtomicU64::new(seat.endings.finished()),
             book: OnceCell::new(),
@@ -231,9 +239,10 @@ impl Mounted {
         let mut children = lock(&self.extras().children);
         // The youngest end first.
         let is_it = |one: &Arc<Mounted>| std::ptr::eq(&**one, child);
-        if let Some(at) = children.iter().rposition(is_it) {
-            children.remove(at);
-        }
+        let at = children.iter().rposition(is_it);
+        let child = at.map(|at| children.remove(at));
+        drop(children);
+        drop(child);
     }
 
     /// Its timers and streams.
@@ -266,7 +275,7 @@ impl Mounted {
         if let Some(group) = self.group() {
             let mut sum = Ledger::default();
             for member in group.members() {
-                sum += member.ledger();
+                sum.include(member.ledger());
             }
             return sum;
         }
@@ -315,6 +324,32 @@ impl Mounted {
         let recent = &self.goal.as_ref()?.recent;
         let p99_ns = lock(recent).wait_p99_ns(self.book.get()?)?;
         Some(Duration::from_nanos(p99_ns))
+    }
+
+    /// Notes how it ended, before its host tells the registry that it has: who may use its name again when
+    /// that is known, tells so.
+    pub(crate) fn note_end(&self, reason: EndReason) {
+        let end = match reason {
+            EndReason::Unmounted => 1,
+            EndReason::Stopped => 2,
+            EndReason::SystemStopped => 3,
+            reason => {
+                *lock(&self.extras().end) = Some(reason);
+                4
+            }
+        };
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// How it ended, once, if it ever stood.
+    pub(crate) fn take_end(&self) -> Option<EndReason> {
+        match self.end.swap(0, Ordering::Acquire) {
+            0 => None,
+            1 => Some(EndReason::Unmounted),
+            2 => Some(EndReason::Stopped),
+            3 => Some(EndReason::SystemStopped),
+            _ => lock(&self.extras.get()?.end).take(),
+        }
     }
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Due, Stamp};
 use crate::error::{CaptureError, MountError};
 use crate::trace::TraceId;
+use crate::user_code::Guarded;
 
 pub use address::Address;
 #[cfg(feature = "test")]
@@ -126,16 +127,16 @@ impl fmt::Debug for Delivery<'_> {
 
 /// The shared states of a system, by type.
 #[derive(Default)]
-pub struct States(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
+pub struct States(HashMap<TypeId, Guarded<Arc<dyn Any + Send + Sync>>>);
 
 impl States {
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, state: Arc<T>) {
-        self.0.insert(TypeId::of::<T>(), state);
+        self.0.insert(TypeId::of::<T>(), Guarded::new(state));
     }
 
     /// The state of type `T`.
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let state = self.0.get(&TypeId::of::<T>())?;
+        let state: &Arc<dyn Any + Send + Sync> = self.0.get(&TypeId::of::<T>())?;
         state.clone().downcast().ok()
     }
 }
@@ -144,6 +145,16 @@ impl fmt::Debug for States {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "States({})", self.0.len())
     }
+}
+
+/// What unwinds out of an extractor that takes what has gone already: its system, which was dropped. The
+/// message is undeliverable then, and nobody has failed.
+pub(crate) struct Abandoned;
+
+/// Ends the call of a handler whose system has been dropped, as it begins. No panic: no hook hears of it.
+#[cold]
+pub(crate) fn abandoned() -> ! {
+    std::panic::resume_unwind(Box::new(Abandoned))
 }
 
 /// The extractors of one handler, as a tuple; implemented for up to eight.

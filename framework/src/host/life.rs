@@ -206,10 +206,10 @@ impl<S: 'static> Resident<S> {
         let mut affairs = self.affairs.take().unwrap_or_default();
         let was_ordered = !affairs.ended.is_empty();
         let reason = affairs.reason.take().unwrap_or(EndReason::SystemStopped);
-        // If it never stood, nobody is to hear of it but who mounts it.
+        // If it never stood, nobody is to hear of it but who mounts it. Else the registry tells, when the name
+        // is free.
         if self.standing.take().is_none() {
-            let change = Change::Ended(reason.clone());
-            works.shared.events.tell(&mounted.seat.name, change);
+            mounted.note_end(reason.clone());
             if !was_ordered {
                 works.shared.report(mounted, Reported::Ended(reason));
             }

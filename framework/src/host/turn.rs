@@ -4,6 +4,7 @@
 //! caught, read the clock, note how it ended, return the envelope. The last three go through
 //! [`Gathered`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 
 use super::ends::{bury, expire, failed, put_failure, reject};
@@ -15,7 +16,7 @@ use super::{Resident, Works};
 use crate::clock::{Due, Stamp};
 use crate::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::extract::Delivery;
+use crate::extract::{Abandoned, Delivery};
 use crate::fate::{self, Point};
 use crate::handler::hooks::Hook;
 use crate::handler::{Called, Unanswered};
@@ -25,7 +26,7 @@ use crate::local::stamps::Stamps;
 use crate::mailbox::orders::Order;
 use crate::supervision::Failure;
 use crate::token::Token;
-use crate::user_code::contain;
+use crate::user_code::{contain, text_of};
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -135,7 +136,7 @@ impl<S: 'static> Resident<S> {
             }
             let mut at_hand = None;
             let run = || self.run(works, cx, gathered, &mut at_hand, &mut left);
-            match contain(run) {
+            match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ran::Slice) => return Turn::Again,
                 Ok(Ran::Waiting) => {}
                 Ok(Ran::Dry) if self.order == Order::Drain => return self.over(works, cx),
@@ -144,9 +145,14 @@ impl<S: 'static> Resident<S> {
                         return turn;
                     }
                 }
-                Err(message) => {
+                Err(panic) => {
                     works.local.in_sync_handler.set(false);
                     if let Some((envelope, started)) = at_hand {
+                        if panic.is::<Abandoned>() {
+                            reject(works, envelope, gathered);
+                            continue;
+                        }
+                        let message = text_of(panic);
                         self.panicked(works, envelope, started, message, gathered);
                     }
                 }

@@ -9,7 +9,8 @@ use futures_util::future::{Either, FutureExt, LocalBoxFuture, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::{Moving, Registry};
+use super::{Moving, Registry, before_stop};
+use crate::clock;
 use crate::directory::Mounted;
 use crate::error::{HookFailure, UnmountError};
 use crate::events::{Change, EndReason};
@@ -17,6 +18,7 @@ use crate::fate::{self, Point};
 use crate::ledger::Ledger;
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
+use crate::supervisor::snapshot::Snapshot;
 use crate::sync::Ordering;
 
 /// How long a handler may go on after it was told to end at once: so many slices, of this length. One that
@@ -32,7 +34,8 @@ pub(crate) struct Unmount(pub(crate) Box<str>);
 #[derive(actix::Message)]
 #[rtype(result = "Ended")]
 pub(crate) struct EndAll {
-    pub(crate) deadline: Instant,
+    /// `None` for no deadline.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// How the end of all went.
@@ -42,6 +45,10 @@ pub(crate) struct Ended {
     pub(crate) stuck: Vec<Box<str>>,
     /// The last hooks that failed.
     pub(crate) failed_hooks: Vec<HookFailure>,
+    /// What those said that were to run before the stop, and failed.
+    pub(crate) before_stop: Vec<Box<str>>,
+    /// What the system had done at its end, its subsystems still in it.
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
 }
 
 /// The last hooks that failed, of a subsystem and of those that were below it when it ended.
@@ -129,7 +136,7 @@ impl Registry {
         }
         // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
         // one of them has, would wait for ever.
-        let deadline = Instant::now().checked_add(self.shared.stop_deadline);
+        let deadline = clock::after(Instant::now(), self.shared.stop_deadline);
         async move {
             end_children(&mounted, deadline).await;
             leave
@@ -186,33 +193,48 @@ impl Handler<EndAll> for Registry {
         let (tell, ended) = watch::channel(None);
         self.ended = Some(ended);
         let mut mounts = self.mounts.subscribe();
-        let end = end_all(self.shared.clone(), deadline);
+        let (shared, ending) = (self.shared.clone(), self.ending.clone());
+        let time_is_up = time_is_up(shared.clone(), deadline).boxed_local().shared();
+        shared.drain_if_nothing_is_before();
+        let before = shared.take_before_stop();
+        let before = before_stop::run_all(before, self.threads[0].clone(), time_is_up.clone());
         let end = async move {
-            let (all, ended) = end.await;
+            let failed = before.await;
+            // Nothing new from here on.
+            shared.advance(Phase::Draining);
+            ending.send_replace(true);
+            let (all, mut ended) = end_all(shared, time_is_up).await;
+            ended.before_stop = failed;
             if ended.stuck.is_empty() {
                 // Whoever mounts hears first how that went: all hosts have ended by now.
                 let _ = mounts.wait_for(|count| *count == 0).await;
             }
             (all, ended)
         };
-        Box::pin(end.into_actor(self).map(move |(all, ended), registry, _| {
-            // The youngest first: they stand last in the directory's list.
-            for mounted in all.into_iter().rev() {
-                // What is leaving is vacated by its own unmount.
-                if registry.shared.directory.remove(&mounted) {
-                    registry.vacate(&mounted);
-                }
-            }
-            tell.send_replace(Some(ended.clone()));
-            registry.shared.tell_stopped();
-            ended
-        }))
+        Box::pin(
+            end.into_actor(self)
+                .map(move |(all, mut ended), registry, _| {
+                    ended.snapshot = Some(Arc::new(Snapshot::take(&registry.shared)));
+                    // The youngest first: they stand last in the directory's list.
+                    for mounted in all.into_iter().rev() {
+                        // What is leaving is vacated by its own unmount.
+                        if registry.shared.directory.remove(&mounted) {
+                            registry.vacate(&mounted);
+                        }
+                    }
+                    tell.send_replace(Some(ended.clone()));
+                    registry.shared.tell_stopped();
+                    ended
+                }),
+        )
     }
 }
 
 /// Ends all, the youngest first, so that every one finds those still there that were there before it.
-async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, Ended) {
-    let time_is_up = time_is_up(shared.clone(), deadline).boxed_local().shared();
+async fn end_all(
+    shared: Arc<Shared>,
+    time_is_up: impl Future<Output = ()> + Clone + Unpin,
+) -> (Vec<Arc<Mounted>>, Ended) {
     // None pauses before a restart any longer.
     for mounted in shared.directory.all_alive() {
         mounted.seat.wake();
@@ -252,6 +274,7 @@ async fn end_all(shared: Arc<Shared>, deadline: Instant) -> (Vec<Arc<Mounted>>, 
     let ended = Ended {
         stuck,
         failed_hooks,
+        ..Ended::default()
     };
     (all, ended)
 }
@@ -271,8 +294,8 @@ async fn has_ended(mounted: &Mounted, order: Order) {
 }
 
 /// Waits until the deadline has passed, or nobody wants to wait for it any more.
-async fn time_is_up(shared: Arc<Shared>, deadline: Instant) {
-    let deadline = pin!(tokio::time::sleep_until(deadline));
+async fn time_is_up(shared: Arc<Shared>, deadline: Option<Instant>) {
+    let deadline = pin!(clock::sleep_until(deadline));
     let hurried = pin!(shared.until_hurried());
     select(deadline, hurried).await;
 }
@@ -303,7 +326,7 @@ async fn until_quiet(shared: &Shared) {
         }
         before = Some(sent);
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(5));
+        pause = pause.saturating_mul(2).min(Duration::from_millis(5));
     }
 }
 

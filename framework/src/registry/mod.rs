@@ -6,6 +6,9 @@
 //! straight to its mailbox, paths and handles can be mixed without reordering. What it does when subsystems begin, end or fail stands in [`mounting`], [`ending`] and
 //! [`restarts`].
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod before_stop;
 pub(crate) mod ending;
 pub(crate) mod mounting;
 mod restarts;
@@ -17,6 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::watch;
 
 use crate::directory::Mounted;
+use crate::events::Change;
 use crate::mailbox::orders::Report;
 use crate::mailbox::{Seat, SeatId};
 use crate::place::Place;
@@ -47,6 +51,8 @@ pub(crate) struct Registry {
     restarting: FxHashSet<SeatId>,
     /// Failures of those, to be looked at afterwards.
     postponed: Vec<Report>,
+    /// True once the end of all has begun.
+    ending: watch::Sender<bool>,
     /// Tells how the end of all went, once it has begun.
     ended: Option<watch::Receiver<Option<Ended>>>,
     next_seat: SeatId,
@@ -76,6 +82,7 @@ impl Registry {
             vacant_limit: VACANT,
             restarting: FxHashSet::default(),
             postponed: Vec::new(),
+            ending: watch::Sender::new(false),
             ended: None,
             next_seat: 1,
             next_mount: 1,
@@ -93,8 +100,12 @@ impl Registry {
         if let Some(seat) = vacant.flatten().and_then(|seat| seat.upgrade()) {
             return seat;
         }
-        let id = self.next_seat;
-        self.next_seat = self.next_seat.checked_add(1).unwrap_or(1);
+        let mut id = self.next_seat;
+        // After four billion names they come round: one that still has a subsystem is not given again.
+        while self.shared.directory.seated(id).is_some() {
+            id = after(id);
+        }
+        self.next_seat = after(id);
         let deferred = self.shared.pool.deferred.clone();
         Arc::new(Seat::new(id, name, deferred))
     }
@@ -108,7 +119,8 @@ impl Registry {
         let name = &mounted.seat.name;
         self.moving.remove(name);
         if mounted.group().is_none() {
-            self.population[mounted.thread] -= 1;
+            let population = &mut self.population[mounted.thread];
+            *population = population.saturating_sub(1);
         }
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
@@ -116,10 +128,19 @@ impl Registry {
         if self.vacant.len() > self.vacant_limit {
             self.vacant.retain(|_, seat| seat.strong_count() > 0);
             // When many leave at once, all of them are not gone through for each.
-            self.vacant_limit = VACANT.max(2 * self.vacant.len());
+            self.vacant_limit = VACANT.max(self.vacant.len().saturating_mul(2));
         }
         self.vacant
             .insert(name.clone(), Arc::downgrade(&mounted.seat));
+        self.tell_end(mounted);
+    }
+
+    /// Tells that a subsystem has ended, if it ever stood and that is not told yet.
+    fn tell_end(&self, mounted: &Mounted) {
+        if let Some(reason) = mounted.take_end() {
+            let change = Change::Ended(reason);
+            self.shared.events.tell(&mounted.seat.name, change);
+        }
     }
 
     /// True if it does not stand yet, or who mounts it has not been told.
@@ -127,6 +148,11 @@ impl Registry {
         let moving = self.moving.get(&mounted.seat.name);
         matches!(moving, Some(Moving::In(number)) if *number == mounted.number)
     }
+}
+
+/// The number of a seat after that of another; 0 is nobody's.
+fn after(id: SeatId) -> SeatId {
+    id.checked_add(1).unwrap_or(1)
 }
 
 impl Actor for Registry {

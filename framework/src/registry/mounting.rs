@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Moving, Registry, ending};
+use crate::clock;
 use crate::directory::{Below, Mounted, Placing};
 use crate::error::MountError;
 use crate::events::Change;
@@ -127,7 +128,7 @@ impl Registry {
     fn claim(&mut self, mount: &Mount) -> Result<Names, MountError> {
         self.moving.reserve(mount.each.len());
         // The numbers that they are given when they are placed, in the same order.
-        let first = self.next_mount + 1;
+        let first = self.next_mount.saturating_add(1);
         let mut taken = None;
         for (name, number) in mount.names().zip(first..) {
             let known = match self.moving.entry(name.clone()) {
@@ -179,6 +180,8 @@ impl Registry {
             Err(fallen) => {
                 for mounted in all.iter().rev() {
                     self.forget_children(mounted);
+                    // Nobody was told that it had started.
+                    mounted.take_end();
                     self.vacate(mounted);
                 }
                 Err(match fallen {
@@ -205,7 +208,7 @@ impl Registry {
     }
 
     fn number(&mut self) -> u64 {
-        self.next_mount += 1;
+        self.next_mount = self.next_mount.saturating_add(1);
         self.next_mount
     }
 
@@ -233,7 +236,7 @@ impl Registry {
         };
         let mounted = self.settle(one.name, map.clone(), placing);
         self.shared.directory.introduce(mounted.clone());
-        self.population[thread] += 1;
+        self.population[thread] = self.population[thread].saturating_add(1);
         mounted
     }
 
@@ -270,7 +273,7 @@ impl Registry {
     /// Places all and has their threads start them.
     fn launch(&mut self, mount: Mount, standing: &Standing) -> Vec<Arc<Mounted>> {
         let (map, mut launches) = (mount.map, mount.launches.into_iter());
-        let mut all = Vec::with_capacity(mount.each.len() + 1);
+        let mut all = Vec::with_capacity(mount.each.len().saturating_add(1));
         let above = mount.parent.as_ref().map(|below| &below.parent);
         let front = mount.front.as_ref();
         let front = front.map(|it| self.place_front(it, &map, above));
@@ -351,7 +354,8 @@ impl Handler<Mount> for Registry {
             }
             Err(error) => return Box::pin(std::future::ready(Err(error)).into_actor(self)),
         }
-        self.mounts.send_modify(|count| *count += 1);
+        self.mounts
+            .send_modify(|count| *count = count.saturating_add(1));
         let parent = mount.parent.as_ref().map(|below| below.parent.clone());
         let (standing, told) = standing();
         let all = self.launch(mount, &standing);
@@ -361,7 +365,7 @@ impl Handler<Mount> for Registry {
             let outcome = told.await.unwrap_or(Err(Fallen::Lost));
             if outcome.is_err() {
                 // None of them is to stay, nor what their first hooks may have mounted.
-                let deadline = Instant::now().checked_add(patience);
+                let deadline = clock::after(Instant::now(), patience);
                 for mounted in all.iter().rev() {
                     mounted.leave();
                     ending::end_tree(mounted.clone(), deadline).await;
@@ -370,7 +374,9 @@ impl Handler<Mount> for Registry {
             (all, outcome)
         };
         let decided = move |(all, outcome), registry: &mut Self, ctx: &mut Self::Context| {
-            registry.mounts.send_modify(|count| *count -= 1);
+            registry
+                .mounts
+                .send_modify(|count| *count = count.saturating_sub(1));
             registry.decide(all, outcome, parent.as_deref(), ctx)
         };
         Box::pin(fate.into_actor(self).map(decided))

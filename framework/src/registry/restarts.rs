@@ -1,14 +1,17 @@
 //! What the registry does when hosts report: restarts that concern several, and ends that concern others.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use futures_util::future::select;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Registry;
 use super::ending::EndAll;
+use crate::clock;
 use crate::directory::Mounted;
 use crate::events::EndReason;
 use crate::mailbox::orders::{Control, Report, Reported};
@@ -105,6 +108,7 @@ impl Registry {
             .iter()
             .map(|one| self.without_children(one.clone()))
             .collect();
+        let mut ending = self.ending.subscribe();
         let halt = {
             let concerned = concerned.clone();
             async move {
@@ -113,7 +117,9 @@ impl Registry {
                     leaving.push(childless.await);
                     acknowledged(one, Control::Halt).await;
                 }
-                tokio::time::sleep(after).await;
+                // Who is to end first handles what waits: it does not wait for the pause.
+                let pause = pin!(clock::sleep_for(after));
+                select(pause, pin!(ending.wait_for(|is_ending| *is_ending))).await;
                 leaving
             }
         };
@@ -159,15 +165,15 @@ impl Registry {
         let forgotten = move |leaving, registry: &mut Self, ctx: &mut Context<Self>| {
             registry.forget_children(&mounted);
             drop(leaving);
-            match reason {
-                EndReason::Escalated(failure) => registry.escalate(&mounted, failure, ctx),
+            if matches!(reason, EndReason::Failed(_)) && mounted.policy().keep_failed {
                 // It stays where it can be seen, closed, until it is unmounted.
-                EndReason::Failed(_) => {}
-                _ => {
-                    if registry.shared.directory.remove(&mounted) {
-                        registry.vacate(&mounted);
-                    }
-                }
+                return registry.tell_end(&mounted);
+            }
+            if registry.shared.directory.remove(&mounted) {
+                registry.vacate(&mounted);
+            }
+            if let EndReason::Escalated(failure) = reason {
+                registry.escalate(&mounted, failure, ctx);
             }
         };
         ctx.spawn(childless.into_actor(self).map(forgotten));
@@ -180,14 +186,13 @@ impl Registry {
             let failure = Arc::new(failure);
             return superior.order(Control::Fail(Failure::Child { name, failure }));
         }
-        if self.shared.phase() != Phase::Open {
+        if self.ended.is_some() || self.shared.phase() != Phase::Open {
             return;
         }
-        self.shared.advance(Phase::Draining);
         let subsystem = name;
         self.shared
             .note_stop(StopReason::Escalated { subsystem, failure });
-        let deadline = Instant::now() + self.shared.stop_deadline;
+        let deadline = clock::after(Instant::now(), self.shared.stop_deadline);
         let end = <Self as Handler<EndAll>>::handle(self, EndAll { deadline }, ctx);
         ctx.spawn(end.map(|_, _, _| ()));
     }

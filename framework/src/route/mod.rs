@@ -19,6 +19,7 @@ use crate::handler::Handler;
 use crate::handler::hooks::Hooks;
 use crate::latency::Book;
 use crate::message::Message;
+use crate::user_code::discard;
 pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
 pub use table::RouteTable;
 
@@ -53,6 +54,23 @@ pub(crate) struct Handlers<S> {
     /// By number.
     pub(crate) handlers: Box<[Box<dyn Handler<S>>]>,
     pub(crate) hooks: Hooks<S>,
+}
+
+impl<S> Drop for Handlers<S> {
+    fn drop(&mut self) {
+        // One by one: two that panic in one drop would abort the process.
+        std::mem::take(&mut self.handlers)
+            .into_iter()
+            .for_each(discard);
+        let Hooks {
+            restarting,
+            started,
+            stopped,
+        } = std::mem::take(&mut self.hooks);
+        discard(restarting);
+        discard(started);
+        discard(stopped);
+    }
 }
 
 impl RouteMap {

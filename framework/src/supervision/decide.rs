@@ -16,6 +16,8 @@ pub(crate) struct Policy {
     pub(crate) intensity: Option<Intensity>,
     pub(crate) backoff: Backoff,
     pub(crate) on_error: bool,
+    /// It stays, closed, when it has failed for good.
+    pub(crate) keep_failed: bool,
 }
 
 /// What becomes of a subsystem that failed.
@@ -55,16 +57,21 @@ impl Policy {
             Restart::Transient | Restart::Permanent => {}
         }
         let is_start = matches!(failure, Failure::Start(_));
-        if let Some(Intensity { restarts, within }) = self.intensity {
+        // As many as can be counted can't be exceeded: none of them needs to be remembered.
+        let limit = self.intensity.filter(|limit| limit.restarts < u32::MAX);
+        if let Some(Intensity { restarts, within }) = limit {
             let recent = &mut history.recent;
-            while recent.front().is_some_and(|then| now - *then >= within) {
+            while recent
+                .front()
+                .is_some_and(|then| now.saturating_sub(*then) >= within)
+            {
                 recent.pop_front();
             }
             if recent.len() >= restarts as usize {
                 return Decision::Escalate;
             }
             recent.push_back(now);
-        } else if is_start {
+        } else if is_start && self.intensity.is_none() {
             // Without a limit it would be tried for ever, and those who wait for it would wait for ever.
             return Decision::End;
         }

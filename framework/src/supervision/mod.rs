@@ -4,6 +4,8 @@
 //! anew by its factory, perhaps after a pause, perhaps with its siblings; if that is needed too often its
 //! parent fails in its place, and at last the system stops. The words are those of Erlang's supervisors.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod decide;
 
 use std::fmt;

@@ -51,6 +51,7 @@ enum Goal {
 }
 
 impl Goal {
+    #[expect(clippy::arithmetic_side_effects, reason = "divided by numbers but 0")]
     fn of(load: &Load) -> Option<Self> {
         let goal = load.wait_goal?;
         Some(match load.wait_p99 {
@@ -75,14 +76,15 @@ struct Thread {
 
 impl Thread {
     fn add(&mut self, load: &Load) {
-        self.busy += usize::from(is_busy(load));
+        let add = |count: &mut usize, some: bool| *count = count.saturating_add(some.into());
+        add(&mut self.busy, is_busy(load));
         if let Some(goal) = Goal::of(load) {
-            self.goals += 1;
+            add(&mut self.goals, true);
             match goal {
                 Goal::Unknown => {}
-                Goal::Kept => self.kept += 1,
-                Goal::Tight => self.tight += 1,
-                Goal::AtRisk => self.at_risk += 1,
+                Goal::Kept => add(&mut self.kept, true),
+                Goal::Tight => add(&mut self.tight, true),
+                Goal::AtRisk => add(&mut self.at_risk, true),
             }
         }
     }

@@ -6,11 +6,12 @@
 //! books: ledgers, latencies, pool, as a [`snapshot`]. Ticks come every 10 ms while something goes on
 //! and ever more rarely, down to one in 640 ms, while nothing does.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub(crate) mod adaptive;
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::fate::{self, Point};
 use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::sync::{Ordering, lock};
+use crate::user_code::{Guarded, contain};
 use crate::waits::Hopeless;
 use strategy::{Load, RoundRobin, Strategy};
 
@@ -40,7 +42,7 @@ pub(crate) struct Supervisor {
     /// Between two looks for askers whose deadline has passed; `None` if asks have none by default.
     reminders: Option<Duration>,
     reminded: Instant,
-    strategy: Box<dyn Strategy>,
+    strategy: Guarded<Box<dyn Strategy>>,
     interval: Duration,
     slowest: Duration,
     loads: Vec<Load>,
@@ -51,22 +53,25 @@ pub(crate) struct Supervisor {
 /// Changes the strategy.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
-pub(crate) struct Use(pub(crate) Box<dyn Strategy>);
+pub(crate) struct Use(pub(crate) Guarded<Box<dyn Strategy>>);
 
 impl Supervisor {
-    pub(crate) fn new(shared: Arc<Shared>, strategy: Box<dyn Strategy>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, strategy: Guarded<Box<dyn Strategy>>) -> Self {
         let deadline = shared.patience.deadline;
         // A manual clock's hand may be turned at any time, and all deadlines hang on the reminders.
         let is_manual = shared.clock.is_manual();
         let reminders = match deadline {
             _ if is_manual => Some(TICK),
-            deadline => deadline.map(|deadline| TICK.max(deadline / ROUGHNESS)),
+            deadline => deadline.map(|deadline| {
+                let rough = deadline.checked_div(ROUGHNESS);
+                rough.unwrap_or_default().max(TICK)
+            }),
         };
         let mut supervisor = Supervisor {
             shared,
             reminders,
             reminded: Instant::now(),
-            strategy: Box::new(RoundRobin::default()),
+            strategy: round_robin(),
             interval: TICK,
             slowest: if is_manual { TICK } else { SLOWEST },
             loads: Vec::new(),
@@ -78,11 +83,10 @@ impl Supervisor {
     }
 
     /// Follows another strategy from now on. It is the user's: what it does must not end the watch.
-    fn follow(&mut self, strategy: Box<dyn Strategy>) {
-        let name = catch_unwind(AssertUnwindSafe(|| strategy.name()));
+    fn follow(&mut self, strategy: Guarded<Box<dyn Strategy>>) {
+        let name = contain(|| strategy.name());
         *lock(&self.shared.strategy) = name.unwrap_or("nameless");
-        let before = std::mem::replace(&mut self.strategy, strategy);
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(before)));
+        self.strategy = strategy;
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -100,13 +104,13 @@ impl Supervisor {
         }
         let waits = self.end_hopeless_waits() | self.look_after_waiters();
         self.interval = if goes_on || waits {
-            TICK.max(begun.elapsed() * COST)
+            TICK.max(begun.elapsed().saturating_mul(COST))
         } else {
             let slowest = match self.reminders {
                 Some(reminders) if is_asked => self.slowest.min(reminders),
                 _ => self.slowest,
             };
-            (self.interval * 2).min(slowest)
+            self.interval.saturating_mul(2).min(slowest)
         };
         ctx.run_later(self.interval, Self::tick);
     }
@@ -182,9 +186,8 @@ impl Supervisor {
             });
             slices.push(slice);
         });
-        let decide = AssertUnwindSafe(|| self.strategy.slices(loads, slices));
-        if catch_unwind(decide).is_err() {
-            return self.follow(Box::new(RoundRobin::default()));
+        if contain(|| self.strategy.slices(loads, slices)).is_err() {
+            return self.follow(round_robin());
         }
         let mut at = 0;
         self.shared.directory.for_each(|mounted| {
@@ -194,7 +197,7 @@ impl Supervisor {
             {
                 mounted.slice.set(*slice);
             }
-            at += 1;
+            at = at.saturating_add(1);
         });
     }
 
@@ -233,6 +236,11 @@ impl Supervisor {
         };
         true
     }
+}
+
+/// What stands in for a strategy that fails.
+fn round_robin() -> Guarded<Box<dyn Strategy>> {
+    Guarded::new(Box::new(RoundRobin::default()))
 }
 
 impl Actor for Supervisor {

@@ -43,7 +43,8 @@ pub struct SubsystemSnapshot {
     pub name: Arc<str>,
     /// The system's thread on which it lives.
     pub thread: usize,
-    /// True if it takes no messages any more: its factory panicked at a restart.
+    /// True if it takes no messages any more: it has failed for good and is
+    /// [kept](crate::MountOptions::keep_failed), or it is about to end.
     pub is_closed: bool,
     /// Its messages since it was mounted.
     pub ledger: Ledger,
@@ -96,7 +97,7 @@ impl Snapshot {
             .map(|mounted| SubsystemSnapshot::take(mounted))
             .collect();
         for subsystem in &subsystems {
-            total += subsystem.ledger;
+            total.include(subsystem.ledger);
         }
         subsystems.sort_by(|a, b| a.name.cmp(&b.name));
         Snapshot {

@@ -68,7 +68,11 @@ pub(super) fn by_thread<T: Clone + Default>(
     loads: &[Load],
     mut add: impl FnMut(&mut T, &Load),
 ) -> Vec<T> {
-    let threads = loads.iter().map(|load| load.thread + 1).max().unwrap_or(0);
+    let threads = loads
+        .iter()
+        .map(|load| load.thread.saturating_add(1))
+        .max()
+        .unwrap_or(0);
     let mut sums = vec![T::default(); threads];
     for load in loads {
         add(&mut sums[load.thread], load);
@@ -127,9 +131,10 @@ fn turn_of(unit: Duration, weight: u32, largest: u32) -> Duration {
     let longest = Slice::LONGEST;
     let (weight, largest) = (weight.max(1), largest.max(1));
     if unit.saturating_mul(largest) <= longest {
-        unit * weight
+        unit.saturating_mul(weight)
     } else {
-        longest.saturating_mul(weight) / largest
+        let turn = longest.saturating_mul(weight).checked_div(largest);
+        turn.unwrap_or(longest)
     }
 }
 
@@ -144,14 +149,14 @@ impl Strategy for LoadBased {
     fn slices(&mut self, loads: &[Load], slices: &mut [Slice]) {
         let threads = by_thread(loads, |(waiting, count): &mut (u64, u64), load| {
             *waiting = waiting.saturating_add(load.waiting);
-            *count += 1;
+            *count = count.saturating_add(1);
         });
         let base = u64::from(self.0.messages());
         for (load, slice) in loads.iter().zip(slices) {
             let (waiting, count) = threads[load.thread];
             let share = base.saturating_mul(load.waiting).saturating_mul(count);
             let wanted = share.checked_div(waiting).unwrap_or(base);
-            let bounded = wanted.clamp(base / SPREAD, base * SPREAD);
+            let bounded = wanted.clamp(base / SPREAD, base.saturating_mul(SPREAD));
             let messages = u32::try_from(bounded).unwrap_or(u32::MAX);
             *slice = self.0.with_messages(messages);
         }

@@ -4,6 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use super::stop::Progress;
 #[cfg(feature = "test")]
 use super::threads::{Ground, start_simulated};
@@ -13,14 +15,16 @@ use crate::clock::Clock;
 use crate::error::StartError;
 use crate::extract::States;
 use crate::local::stamps::Stamps;
+use crate::message::{IntoReply, Nothing};
 use crate::pool::Pool;
-use crate::shared::Settings;
+use crate::shared::{BeforeStop, Settings};
 use crate::supervision::Together;
 use crate::supervisor::strategy::{RoundRobin, Strategy};
 use crate::sync::{AtomicU8, AtomicU32};
 #[cfg(feature = "test")]
 use crate::taps::Faults;
 use crate::token::MAX_ENVELOPES;
+use crate::user_code::Guarded;
 
 /// The settings of a system to be started.
 ///
@@ -48,7 +52,7 @@ pub struct Builder {
     threads: usize,
     pool: usize,
     warm_up: Option<usize>,
-    strategy: Box<dyn Strategy>,
+    strategy: Guarded<Box<dyn Strategy>>,
     clock: Option<Clock>,
     stamps: Stamps,
     stop_deadline: Duration,
@@ -57,9 +61,13 @@ pub struct Builder {
     blocking_threads: usize,
     together: Together,
     states: States,
+    before_stop: Vec<Guarded<Begin>>,
     #[cfg(feature = "test")]
     faults: Option<Faults>,
 }
+
+/// Begins what is to run before a stop.
+type Begin = Box<dyn FnOnce(System) -> BoxFuture<'static, Result<(), Box<str>>> + Send>;
 
 impl Default for Builder {
     fn default() -> Self {
@@ -68,7 +76,7 @@ impl Default for Builder {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             pool: 4096,
             warm_up: None,
-            strategy: Box::new(RoundRobin::default()),
+            strategy: Guarded::new(Box::new(RoundRobin::default())),
             clock: None,
             stamps: Stamps::Own,
             stop_deadline: Duration::from_secs(10),
@@ -77,6 +85,7 @@ impl Default for Builder {
             blocking_threads: 16,
             together: Together::OneForOne,
             states: States::default(),
+            before_stop: Vec::new(),
             #[cfg(feature = "test")]
             faults: None,
         }
@@ -126,7 +135,7 @@ impl Builder {
 
     /// How the supervisor slices the threads' time. Default: round-robin.
     pub fn strategy(mut self, strategy: impl Strategy) -> Self {
-        self.strategy = Box::new(strategy);
+        self.strategy = Guarded::new(Box::new(strategy));
         self
     }
 
@@ -184,6 +193,51 @@ impl Builder {
     /// As [`state`](Self::state), for a value that others hold too.
     pub fn shared_state<T: Send + Sync + 'static>(mut self, state: Arc<T>) -> Self {
         self.states.insert(state);
+        self
+    }
+
+    /// Runs this before the system is stopped, while messages still flow: it is where a server stops to
+    /// accept connections, and answers the requests that it has. Only when it has ended are new messages
+    /// refused. Of several, one runs after the other, in the order in which they were given.
+    ///
+    /// It runs for every stop: one by [`stop`](System::stop), by a signal, or because a subsystem failed too
+    /// often; not for a system that is dropped. It runs on a thread of subsystems, which it must not block.
+    /// It may take as long as the stop's deadline, which it shares with what follows; then, or at a second
+    /// signal, it is dropped. [`StopReport::before_stop`](crate::StopReport::before_stop) tells that, and an
+    /// error or a panic; the system is stopped all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use mycelia::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// # #[mycelia::main]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let (close, closed) = tokio::sync::oneshot::channel();
+    /// let system = System::builder()
+    ///     .before_stop(async move |_system| {
+    ///         let _ = close.send(());
+    ///         // … and wait until the server has answered its last request.
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// system.stop().await?;
+    /// closed.await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn before_stop<F, R>(mut self, run: impl FnOnce(System) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: IntoReply<(), Later = Nothing> + 'static,
+    {
+        let begin: Begin = Box::new(|system| {
+            let run = run(system);
+            Box::pin(async {
+                let Ok(ended) = run.await.into_reply();
+                ended.map_err(|error| format!("{error:#}").into())
+            })
+        });
+        self.before_stop.push(Guarded::new(begin));
         self
     }
 
@@ -274,7 +328,13 @@ impl Builder {
             kinds: dashmap::DashMap::new(),
             next_table: AtomicU32::new(1),
         }));
-        itself.set(system.downgrade());
+        itself.set(&system);
+        let before_stop = self.before_stop.into_iter().map(|begin| -> BeforeStop {
+            let weak = system.downgrade();
+            let begin = move || weak.upgrade().map(begin.into_inner());
+            Guarded::new(Box::new(begin))
+        });
+        system.0.shared.set_before_stop(before_stop.collect());
         Ok(system)
     }
 }

@@ -29,7 +29,7 @@ use crate::shared::StopReason;
 ///     Ok(system.stop().await.into())
 /// }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use = "give it back from `main`, or look at its `result`"]
 pub struct Exit(Result<StopReport, StopError>);
 
@@ -96,6 +96,9 @@ impl fmt::Display for StopReport {
         }
         let (handled, sent) = (ledger.handled, ledger.sent);
         write!(f, ": {handled} of {sent} messages handled")?;
+        for failure in &self.before_stop {
+            write!(f, "; what ran before it failed: {failure}")?;
+        }
         for failure in &self.failed_hooks {
             write!(f, "; the last hook of {failure}")?;
         }
@@ -109,7 +112,10 @@ mod tests {
 
     use super::*;
     use crate::ledger::Ledger;
+    use crate::local::stamps::Stamps;
+    use crate::pool::Pool;
     use crate::supervision::Failure;
+    use crate::supervisor::snapshot::Snapshot;
 
     fn report(reason: StopReason) -> StopReport {
         let ledger = Ledger {
@@ -119,11 +125,24 @@ mod tests {
             undeliverable: 2,
             ..Ledger::default()
         };
+        let pool = Pool::new(1);
+        let snapshot = Snapshot {
+            system: "test".into(),
+            stamps: Stamps::Own,
+            strategy: "round-robin",
+            total: ledger,
+            pool: pool.stats(),
+            dead_letters: 0,
+            last_dead_letters: Vec::new(),
+            subsystems: Vec::new(),
+        };
         StopReport {
             ledger,
             took: Duration::from_millis(20),
             reason,
             failed_hooks: Vec::new(),
+            snapshot: snapshot.into(),
+            before_stop: Vec::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod builder;
 mod detached;
 mod exit;
@@ -26,6 +28,7 @@ pub use mounting::Mounting;
 pub use stop::{StopError, StopReport};
 
 use crate::dead_letters::DeadLetterStream;
+use crate::directory::Directory;
 use crate::error::{CaptureError, MountError};
 use crate::events::Watch;
 use crate::extract::{self, Delivery, Extractor, States};
@@ -35,6 +38,7 @@ use crate::supervisor::snapshot::Snapshot;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::{Supervisor, Use};
 use crate::sync::{AtomicU8, AtomicU32};
+use crate::user_code::{Guarded, shielded};
 #[cfg(feature = "test")]
 pub(crate) use threads::Ground;
 use threads::Keeper;
@@ -148,7 +152,7 @@ impl System {
     /// # Cancel safety
     /// Dropped before its end, nothing has happened.
     pub async fn stopped(&self) -> StopReason {
-        self.0.shared.until_stopped().await
+        shielded(self.0.shared.until_stopped()).await
     }
 
     /// The dead letters from now on: every message that is accepted and not handled, unless its asker is
@@ -170,7 +174,9 @@ impl System {
 
     /// Changes how the supervisor slices the threads' time.
     pub fn set_strategy(&self, strategy: impl Strategy) {
-        self.0.supervisor.do_send(Use(Box::new(strategy)));
+        self.0
+            .supervisor
+            .do_send(Use(Guarded::new(Box::new(strategy))));
     }
 
     /// A hold on the system that does not keep it running, for the state of subsystems.
@@ -210,8 +216,8 @@ impl Extractor for System {
 
     fn unpack((): (), delivery: &Delivery<'_>) -> Self {
         let weak = delivery.state::<OnceWeak>();
-        weak.and_then(|weak| weak.0.get()?.upgrade())
-            .expect("no handler begins once its system is abandoned")
+        let system = weak.and_then(|weak| weak.get()?.upgrade());
+        system.unwrap_or_else(|| extract::abandoned())
     }
 
     fn check(_: &States) -> Result<(), MountError> {
@@ -219,16 +225,21 @@ impl Extractor for System {
     }
 }
 
-/// The system's hold on itself, for its handlers.
+/// The system's hold on itself, for its handlers; and on its directory, which is there as long as they are.
 #[derive(Default)]
-pub(crate) struct OnceWeak(once_cell::sync::OnceCell<WeakSystem>);
+pub(crate) struct OnceWeak(once_cell::sync::OnceCell<(WeakSystem, Arc<Directory>)>);
 
 impl OnceWeak {
-    pub(crate) fn get(&self) -> Option<WeakSystem> {
-        self.0.get().cloned()
+    pub(crate) fn get(&self) -> Option<&WeakSystem> {
+        Some(&self.0.get()?.0)
     }
 
-    fn set(&self, system: WeakSystem) {
-        let _ = self.0.set(system);
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        Some(&self.0.get()?.1)
+    }
+
+    fn set(&self, system: &System) {
+        let directory = system.0.shared.directory.clone();
+        let _ = self.0.set((system.downgrade(), directory));
     }
 }

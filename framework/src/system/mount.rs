@@ -17,6 +17,7 @@ use crate::registry::mounting::{Mount, One};
 use crate::shared::Phase;
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
+use crate::user_code::shielded;
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
 ///
@@ -137,6 +138,14 @@ impl MountOptions {
         self
     }
 
+    /// Keeps the subsystem in snapshots, closed, after it has failed for good, with its account and its last
+    /// failure: its name stays taken until it is [unmounted](System::unmount). Default: it is unmounted
+    /// when it has failed for good, as one that stopped itself is; its last event tells how it failed.
+    pub fn keep_failed(mut self, keeps: bool) -> Self {
+        self.policy.keep_failed = keeps;
+        self
+    }
+
     /// Which of its children are restarted when one of them is. Default: that one.
     pub fn together(mut self, together: Together) -> Self {
         self.together = together;
@@ -232,7 +241,7 @@ impl System {
     /// # Errors
     /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, while that is being made
     /// anew, from its failure on and through its pause, for the children of its old value end with that;
-    /// and `Stopped`, if it has ended for good.
+    /// and `Stopped`, while it ends for good.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.
@@ -298,7 +307,7 @@ impl System {
     }
 
     pub(super) async fn send_mount(&self, mount: Mount) -> Result<(), MountError> {
-        match self.0.registry.send(mount).await {
+        match shielded(self.0.registry.send(mount)).await {
             Ok(mounted) => mounted,
             Err(_) => Err(MountError::Stopped),
         }
@@ -358,7 +367,7 @@ impl System {
     /// Dropped before its end, the unmount goes on.
     pub async fn unmount(&self, name: &str) -> Result<Ledger, UnmountError> {
         let request = self.0.registry.send(Unmount(name.into()));
-        match Detached::new(&self.0.shared, request).await {
+        match shielded(Detached::new(&self.0.shared, request)).await {
             Ok(unmounted) => unmounted,
             Err(_) => Err(UnmountError::Stopped),
         }

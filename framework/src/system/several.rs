@@ -14,7 +14,8 @@ impl System {
     /// name unmounts all and returns the sum of their accounts.
     ///
     /// # Errors
-    /// As [`mount`](Self::mount), or no route has the capture by which they are to be chosen.
+    /// As [`mount`](Self::mount); or no route has the capture by which they are to be chosen; or they are
+    /// more than [`Replicas::MAX`].
     pub fn mount_replicas<S: Routes>(
         &self,
         replicas: Replicas,
@@ -42,11 +43,11 @@ impl System {
             let name = options.name_below::<S>(parent.as_deref());
             let kind = self.kind::<S>().map_err(|error| error.of(&name))?;
             options.check(&name)?;
-            if replicas.count() == 0 {
+            if !(1..=Replicas::MAX).contains(&replicas.count()) {
                 return Err(MountError::BadSetting {
                     subsystem: (*name).into(),
                     setting: "replicas",
-                    must_be: "at least 1",
+                    must_be: "1 to 65,536",
                 });
             }
             let choice = replicas.choice(kind.map());

@@ -7,6 +7,7 @@ use futures_util::future::{Either, select};
 
 use super::{Exit, StopError, StopReport, System};
 use crate::shared::{Phase, StopReason};
+use crate::user_code::shielded;
 
 impl System {
     /// Runs until Ctrl-C (`SIGINT`) or, on Unix, `SIGTERM`; then stops within the builder's
@@ -42,7 +43,7 @@ impl System {
         let keepers = self.0.shared.keepers.enter();
         let signals = Signals::listen();
         drop(keepers);
-        async move { self.run_until(signals).await.into() }
+        async move { shielded(self.run_until(signals)).await.into() }
     }
 
     async fn run_until(&self, signals: io::Result<Signals>) -> Result<StopReport, StopError> {

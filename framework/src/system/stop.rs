@@ -1,5 +1,6 @@
 //! Stopping: nothing new, everything accepted, then the threads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
@@ -7,14 +8,17 @@ use tokio::time::Instant;
 
 use super::detached::Detached;
 use super::{Exit, System};
+use crate::clock;
 use crate::error::HookFailure;
 use crate::ledger::Ledger;
 use crate::registry::ending::{EndAll, Ended};
-use crate::shared::{Phase, StopReason};
+use crate::shared::StopReason;
+use crate::supervisor::snapshot::Snapshot;
 use crate::sync::Ordering;
+use crate::user_code::shielded;
 
 /// How a stop went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StopReport {
     /// The final account of the whole system.
@@ -25,10 +29,16 @@ pub struct StopReport {
     pub reason: StopReason,
     /// The last hooks that failed, of those subsystems that the stop ended: the youngest first.
     pub failed_hooks: Vec<HookFailure>,
+    /// What the system had done when it had ended: each subsystem that the stop ended, with its account and
+    /// its latencies.
+    pub snapshot: Arc<Snapshot>,
+    /// Why what was to run [`before_stop`](crate::Builder::before_stop) failed: an error, a panic, or that it
+    /// did not come to its end in time. Nothing if it did not fail.
+    pub before_stop: Vec<Box<str>>,
 }
 
 /// A stop that could not end everything in time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum StopError {
     /// The deadline passed with messages left: they count as undeliverable, or as failed if their
@@ -99,9 +109,6 @@ struct Begun {
     before: Ledger,
 }
 
-/// Stands for a deadline that no clock can show: some 30 years.
-const FAR: Duration = Duration::from_secs(1 << 30);
-
 impl System {
     /// Stops within the builder's [`stop_deadline`](crate::Builder::stop_deadline).
     ///
@@ -129,7 +136,7 @@ impl System {
         if self.0.is_stopping.swap(1, Ordering::AcqRel) != 0 {
             return Err(StopError::AlreadyStopped);
         }
-        self.end(deadline).await
+        shielded(self.end(deadline)).await
     }
 
     /// Stops the system, or waits for the stop that has begun; several may.
@@ -139,20 +146,17 @@ impl System {
         core.is_stopping.store(1, Ordering::Release);
         shared.note_stop(StopReason::Requested);
         // The registry may have begun by itself.
-        shared.advance(Phase::Draining);
+        shared.drain_if_nothing_is_before();
         let begun = core.stop.begun.get_or_init(|| Begun {
             at: Instant::now(),
             deadline,
             before: self.snapshot().total,
         });
         let ended = core.registry.send(EndAll {
-            deadline: begun.at.checked_add(deadline).unwrap_or(begun.at + FAR),
+            deadline: clock::after(begun.at, deadline),
         });
-        let Ended {
-            stuck,
-            failed_hooks,
-        } = Detached::new(shared, ended).await.unwrap_or_default();
-        if stuck.is_empty() {
+        let ended = Detached::new(shared, ended).await.unwrap_or_default();
+        if ended.stuck.is_empty() {
             core.keeper.quit();
             // A few milliseconds at most: all subsystems have ended.
             core.keeper.join();
@@ -160,31 +164,31 @@ impl System {
             core.keeper.simulated_end().await;
         }
         // Else the keepers stay: askers of the stuck handlers still have timers with them.
-        let ended = core
-            .stop
-            .ended
-            .get_or_init(|| self.exit(begun, stuck, failed_hooks));
+        let ended = core.stop.ended.get_or_init(|| self.exit(begun, ended));
         ended.clone().result()
     }
 
     /// How a stop went that has come to its end.
-    fn exit(&self, begun: &Begun, stuck: Vec<Box<str>>, failed_hooks: Vec<HookFailure>) -> Exit {
+    fn exit(&self, begun: &Begun, ended: Ended) -> Exit {
         let shared = &self.0.shared;
         let Begun {
             at,
             deadline,
             before,
         } = begun;
-        let ledger = self.snapshot().total;
-        if !stuck.is_empty() {
-            let subsystems = stuck;
+        let now = self.snapshot();
+        let ledger = now.total;
+        if !ended.stuck.is_empty() {
+            let subsystems = ended.stuck;
             return Err(StopError::Stuck { subsystems, ledger }).into();
         }
         let report = StopReport {
             ledger,
             took: at.elapsed(),
             reason: shared.stop_reason().unwrap_or(StopReason::Requested),
-            failed_hooks,
+            failed_hooks: ended.failed_hooks,
+            snapshot: ended.snapshot.unwrap_or_else(|| now.into()),
+            before_stop: ended.before_stop,
         };
         if matches!(report.reason, StopReason::Escalated { .. }) {
             return Err(StopError::Escalated(report)).into();

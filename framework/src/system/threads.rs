@@ -20,6 +20,7 @@ use crate::supervision::Together;
 use crate::supervisor::Supervisor;
 use crate::supervisor::strategy::Strategy;
 use crate::sync::{Mutex, lock};
+use crate::user_code::{Guarded, shielded};
 
 /// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
 /// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
@@ -87,7 +88,7 @@ pub(super) struct Plan {
     pub(super) threads: usize,
     pub(super) pool: Arc<Pool>,
     pub(super) together: Together,
-    pub(super) strategy: Box<dyn Strategy>,
+    pub(super) strategy: Guarded<Box<dyn Strategy>>,
 }
 
 /// Starts the keepers' thread and, from there, everything else.
@@ -107,7 +108,8 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let keepers = Executor::new(runtime.handle().clone());
+            let handle = runtime.handle().clone();
+            let keepers = Executor::new(handle.clone());
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let arbiters = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
@@ -144,9 +146,12 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             for arbiter in arbiters {
                 let _ = arbiter.join();
             }
+            // An actor that is dropped is polled once more, and may want a timer.
+            let _timers = handle.enter();
+            drop(runner);
         })
         .map_err(StartError::Thread)?;
-    match start.await {
+    match shielded(start).await {
         Ok(Ok((shared, registry, supervisor))) => Ok(Threads {
             shared,
             registry,
@@ -202,7 +207,7 @@ pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Thread
         let _ = started.send((shared, registry, supervisor));
     });
     let over = |_| StartError::Thread(std::io::Error::other("the simulation is over"));
-    let (shared, registry, supervisor) = start.await.map_err(over)?;
+    let (shared, registry, supervisor) = shielded(start).await.map_err(over)?;
     Ok(Threads {
         shared,
         registry,

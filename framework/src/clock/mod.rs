@@ -4,7 +4,16 @@
 //! through `quanta` where that is invariant and synchronised, else the monotonic clock. Stamps are the
 //! clock's raw values; they become nanoseconds only when a latency is recorded.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+#[cfg(not(loom))]
+mod timers;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+#[cfg(not(loom))]
+pub(crate) use timers::{after, sleep_for, sleep_until};
 
 /// The source of time of a system.
 ///
@@ -26,7 +35,11 @@ pub struct Clock {
 
 /// Turns a manual clock forward.
 #[derive(Debug, Clone)]
-pub struct ClockHand(std::sync::Arc<quanta::Mock>);
+pub struct ClockHand {
+    mock: Arc<quanta::Mock>,
+    /// Held while it is turned: two that turn it at once must not go past the last instant.
+    turning: Arc<Mutex<()>>,
+}
 
 /// An instant of one clock, as its raw value; only differences mean something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +110,7 @@ impl Default for Clock {
 }
 
 impl Clock {
+    #[expect(clippy::arithmetic_side_effects, reason = "divided by a number but 0")]
     fn of(source: quanta::Clock) -> Self {
         // quanta knows its scale and does not tell it: it is read off a long interval.
         const PROBE: u64 = 1 << 40;
@@ -126,7 +140,7 @@ impl Clock {
             is_manual: true,
             ..Clock::of(clock)
         };
-        (clock, ClockHand(mock))
+        (clock, ClockHand::of(mock))
     }
 
     /// A clock of a simulation, whose timers go by the same hand.
@@ -135,7 +149,7 @@ impl Clock {
         let (clock, mock) = quanta::Clock::mock();
         // As above.
         mock.increment(1_u64);
-        (Clock::of(clock), ClockHand(mock))
+        (Clock::of(clock), ClockHand::of(mock))
     }
 
     /// Reads the clock.
@@ -147,6 +161,10 @@ impl Clock {
     /// Nanoseconds from `earlier` to `later`, to one part in 250 million; 0 if they are the other way
     /// round.
     #[inline]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the product of two numbers below 2^64"
+    )]
     pub fn between_ns(&self, earlier: Stamp, later: Stamp) -> u64 {
         let raw = later.0.saturating_sub(earlier.0);
         ((u128::from(raw) * u128::from(self.scale)) >> 32) as u64
@@ -158,6 +176,7 @@ impl Clock {
     }
 
     /// An interval in raw units.
+    #[expect(clippy::arithmetic_side_effects, reason = "divided by no 0")]
     pub(crate) fn ticks(&self, interval: Duration) -> u64 {
         let raw = (interval.as_nanos() << 32) / u128::from(self.scale.max(1));
         u64::try_from(raw).unwrap_or(u64::MAX)
@@ -165,8 +184,41 @@ impl Clock {
 }
 
 impl ClockHand {
-    /// Turns the clock forward.
+    /// Far from where stamps, and sums of two of them, would wrap.
+    const LAST: u64 = u64::MAX / 2;
+
+    fn of(mock: Arc<quanta::Mock>) -> Self {
+        let turning = Arc::default();
+        ClockHand { mock, turning }
+    }
+
+    /// Turns the clock forward; at most to the last instant that it can show, 292 years after the first.
     pub fn advance(&self, by: Duration) {
-        self.0.increment(by);
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        // Nothing that is held may have been left in disorder: a poisoned lock is as good.
+        let _turning = self.turning.lock();
+        let left = Self::LAST.saturating_sub(self.mock.value());
+        self.mock.increment(by.min(left));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_interval_is_too_long_for_a_clock() {
+        let (clock, hand) = Clock::manual();
+        for interval in [
+            Duration::MAX,
+            Duration::from_nanos(u64::MAX),
+            Duration::ZERO,
+        ] {
+            let start = clock.now();
+            hand.advance(interval);
+            assert!(clock.now() >= start, "{interval:?}");
+            let _ = (clock.ticks(interval), Clock::default().ticks(interval));
+        }
+        assert_eq!(clock.now(), Stamp(ClockHand::LAST));
     }
 }
