@@ -27,33 +27,34 @@ impl Route {
     }
 
     fn read(mark: &Mark) -> syn::Result<Route> {
-        let read = |input: ParseStream<'_>| -> syn::Result<(LitStr, bool)> {
-            let literal = input.parse()?;
-            let mut is_blocking = false;
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-            if !input.is_empty() {
-                let option: Ident = input.parse()?;
-                if option != "blocking" {
-                    return Err(Error::new_spanned(option, "not an option of a route"));
-                }
-                is_blocking = true;
-                input.parse::<Option<Token![,]>>()?;
-            }
-            Ok((literal, is_blocking))
-        };
-        let list = match &mark.meta {
-            Meta::List(list) => list.parse_args_with(read).ok(),
-            _ => None,
-        };
-        let Some((literal, is_blocking)) = list else {
-            return Err(Error::new_spanned(
+        let no_pattern = || {
+            Error::new_spanned(
                 &mark.meta,
                 "a route takes one pattern: `#[route(\"users/{id}\")]`; for a method that blocks its \
                  thread write `#[route(\"users/{id}\", blocking)]`",
-            ));
+            )
         };
+        let read = |input: ParseStream<'_>| -> syn::Result<(LitStr, bool)> {
+            let literal = input.parse().map_err(|_| no_pattern())?;
+            let mut is_blocking = false;
+            while !input.is_empty() {
+                input.parse::<Token![,]>().map_err(|_| no_pattern())?;
+                if input.is_empty() {
+                    break;
+                }
+                let option: Ident = input.parse().map_err(|_| no_pattern())?;
+                if is_blocking || option != "blocking" {
+                    let text = "not an option of a route: write `blocking`, or nothing";
+                    return Err(Error::new_spanned(option, text));
+                }
+                is_blocking = true;
+            }
+            Ok((literal, is_blocking))
+        };
+        let Meta::List(list) = &mark.meta else {
+            return Err(no_pattern());
+        };
+        let (literal, is_blocking) = list.parse_args_with(read)?;
         match Pattern::parse(&literal.value()) {
             Ok(pattern) => Ok(Route {
                 literal,
@@ -286,6 +287,17 @@ mod tests {
             fault(nine),
             "a route handler takes at most 8 extractors after its message"
         );
+    }
+
+    #[test]
+    fn an_unknown_option_is_told_at_its_word() {
+        let unknown = errors(quote!(impl Api { #[route("a", blokcing)] fn f(&self, msg: A) {} }));
+        assert_eq!(
+            unknown,
+            ["not an option of a route: write `blocking`, or nothing"]
+        );
+        let known = errors(quote!(impl Api { #[route("a", blocking,)] fn f(&self, msg: A) {} }));
+        assert!(known.is_empty(), "{known:?}");
     }
 
     #[test]
