@@ -15,6 +15,7 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(mycelia_thread_sanitizer))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
+pub(crate) use futures_util::task::AtomicWaker;
 pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
 

@@ -4,12 +4,13 @@
 //! resolve in. Why senders resolve on the spot and do not send through the registry: a hop through an
 //! actor costs 86 to 308 ns and four allocations per message, a look-up in the directory some 10 ns and
 //! none; and since every envelope goes straight to its mailbox, paths and handles can be mixed without
-//! reordering. What it does when subsystems begin, end or fail stands in [`mounting`], [`ending`] and
-//! [`restarts`].
+//! reordering. What it does when subsystems begin, end or fail stands in [`mounting`], [`unmounting`],
+//! [`ending`] and [`restarts`].
 
 pub(crate) mod ending;
 pub(crate) mod mounting;
 mod restarts;
+pub(crate) mod unmounting;
 
 use std::sync::{Arc, Weak};
 
@@ -23,6 +24,7 @@ use crate::mailbox::{Seat, SeatId};
 use crate::place::Place;
 use crate::shared::Shared;
 use crate::supervision::Together;
+use crate::waits::Tree;
 use ending::Ended;
 
 /// How many vacant seats are kept before those that nobody needs are looked for.
@@ -57,8 +59,15 @@ pub(crate) struct Registry {
 enum Moving {
     /// The mount of that number.
     In(u64),
+    Out(Leaving),
+}
+
+/// Subsystems that end together.
+#[derive(Clone)]
+struct Leaving {
     /// Tells when it is over.
-    Out(watch::Receiver<()>),
+    left: watch::Receiver<()>,
+    tree: Arc<Tree>,
 }
 
 impl Registry {

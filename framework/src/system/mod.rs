@@ -11,6 +11,7 @@ mod several;
 mod signal;
 mod stop;
 mod threads;
+mod unmount;
 
 use std::any::{Any, TypeId};
 use std::sync::{Arc, Weak};

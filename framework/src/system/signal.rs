@@ -46,6 +46,7 @@ impl System {
     }
 
     async fn run_until(&self, signals: io::Result<Signals>) -> Result<StopReport, StopError> {
+        self.refuse_handler()?;
         let shared = &self.0.shared;
         let mut signals = match signals {
             Ok(signals) => signals,

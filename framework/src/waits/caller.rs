@@ -1,7 +1,10 @@
 //! A handler that waits for what the registry does: a mount, an unmount.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
+use super::hopeless::Verdict;
 use super::{For, Guard, WaitId, Waits};
 use crate::mailbox::SeatId;
 use crate::sync::{Mutex, lock};
@@ -12,6 +15,8 @@ use crate::sync::{Mutex, lock};
 pub(crate) struct Caller {
     waits: Arc<Waits>,
     who: SeatId,
+    /// Of all that it waits for.
+    verdict: Arc<Verdict>,
     /// None when it has gone away.
     begun: Mutex<Option<Vec<WaitId>>>,
 }
@@ -30,7 +35,10 @@ impl Caller {
         if lock(&self.begun).is_none() {
             return Ok(None);
         }
-        let guard = self.waits.guard(self.who, what)?;
+        let verdict = Some(self.verdict.clone());
+        let wait = self.waits.begin_with(self.who, what, verdict)?;
+        let waits = self.waits.clone();
+        let guard = Guard { waits, id: wait.id };
         match &mut *lock(&self.begun) {
             Some(begun) => begun.push(guard.id),
             None => return Ok(None),
@@ -49,9 +57,23 @@ impl Waiting {
         let caller = (who != 0).then(|| Caller {
             waits: waits.clone(),
             who,
+            verdict: waits.new_verdict(),
             begun: Mutex::new(Some(Vec::new())),
         });
         Waiting(caller.map(Arc::new))
+    }
+
+    /// Waits until it is found that what the handler waits for never comes; who waits for whom. For nobody's
+    /// handler that is never found.
+    pub(crate) async fn hopeless(&self) -> Box<str> {
+        let Some(caller) = &self.0 else {
+            return std::future::pending().await;
+        };
+        poll_fn(|cx| match caller.verdict.is_hopeless(cx.waker()) {
+            true => Poll::Ready(caller.verdict.cycle().unwrap_or_default()),
+            false => Poll::Pending,
+        })
+        .await
     }
 
     /// What the registry is given.

@@ -198,13 +198,25 @@ impl Waits {
     /// The circle that this would close, `who` first and last.
     pub(crate) fn begin(&self, who: SeatId, what: For) -> Result<Wait, Vec<SeatId>> {
         let verdict = match what.has_verdict() {
-            true => Some(self.new_verdict(&what)),
+            true => Some(self.new_verdict()),
             false => None,
         };
+        self.begin_with(who, what, verdict)
+    }
+
+    /// The same, with a verdict of the caller's own.
+    #[inline]
+    fn begin_with(
+        &self,
+        who: SeatId,
+        what: For,
+        verdict: Option<Arc<Verdict>>,
+    ) -> Result<Wait, Vec<SeatId>> {
         let to = match &what {
             For::Reply(seat) | For::BlockingReply(seat) | For::Room(seat) => Some(*seat),
             For::Start(_) | For::End(_) => None,
             For::Envelope | For::Thread => {
+                self.undecided.fetch_add(1, Ordering::Relaxed);
                 let id = self.enter(who, what, verdict.clone());
                 return Ok(Wait { id, verdict });
             }
@@ -235,10 +247,7 @@ impl Waits {
     }
 
     #[cold]
-    fn new_verdict(&self, what: &For) -> Arc<Verdict> {
-        if what.is_undecided() {
-            self.undecided.fetch_add(1, Ordering::Relaxed);
-        }
+    fn new_verdict(&self) -> Arc<Verdict> {
         Arc::new(Verdict::new(self.verdicts.fetch_add(1, Ordering::Relaxed)))
     }
 
