@@ -93,24 +93,29 @@ pub(super) struct Copied {
     verdict: Option<Arc<Verdict>>,
 }
 
+impl Copied {
+    fn new(id: WaitId, edge: &Edge) -> Self {
+        Copied {
+            id,
+            what: edge.what.clone(),
+            verdict: edge.verdict.clone(),
+        }
+    }
+}
+
 impl Waits {
     /// All waits, one shard after the other.
     pub(super) fn copied(&self) -> Vec<Copied> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            let nodes = lock(&shard.0);
+            let nodes = lock(&shard.nodes);
+            let sole = nodes.sole.as_ref();
+            all.extend(sole.map(|(id, edge)| Copied::new(*id, edge)));
             for (who, node) in &nodes.by_seat {
                 let oldest = (&node.oldest.0, &node.oldest.1);
-                for (serial, Edge { what, verdict }) in std::iter::once(oldest).chain(&node.others)
-                {
-                    all.push(Copied {
-                        id: WaitId {
-                            serial: *serial,
-                            who: *who,
-                        },
-                        what: what.clone(),
-                        verdict: verdict.clone(),
-                    });
+                for (serial, edge) in std::iter::once(oldest).chain(&node.others) {
+                    let (serial, who) = (*serial, *who);
+                    all.push(Copied::new(WaitId { serial, who }, edge));
                 }
             }
         }

@@ -27,7 +27,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use hopeless::Verdict;
 
 use crate::mailbox::SeatId;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence_after_swap, lock};
 
 /// What a handler waits for.
 #[derive(Debug, Clone)]
@@ -117,15 +117,21 @@ pub(crate) struct Waits {
     refusing: Mutex<()>,
 }
 
-/// Alone in its cache line.
+/// Alone in its cache lines.
 #[derive(Default)]
 #[repr(align(64))]
-struct Shard(Mutex<Nodes>);
+struct Shard {
+    nodes: Mutex<Nodes>,
+    /// How many waits it has: raised after one was entered, lowered after one was taken out.
+    count: AtomicUsize,
+}
 
 #[derive(Default)]
 struct Nodes {
     last_serial: u64,
-    /// The subsystems whose handlers wait.
+    /// The only wait, nearly always: to enter it and to take it out is a matter of a few instructions.
+    sole: Option<(WaitId, Edge)>,
+    /// The other waits, by the subsystems whose handlers wait.
     by_seat: FxHashMap<SeatId, Node>,
 }
 
@@ -196,6 +202,7 @@ impl Waits {
     ///
     /// # Errors
     /// The circle that this would close, `who` first and last.
+    #[inline]
     pub(crate) fn begin(&self, who: SeatId, what: For) -> Result<Wait, Vec<SeatId>> {
         let verdict = match what.has_verdict() {
             true => Some(self.new_verdict()),
@@ -227,6 +234,8 @@ impl Waits {
         };
         let id = self.enter(who, what, verdict.clone());
         let wait = Wait { id, verdict };
+        // One order with the other side's: of two that wait for each other one sees the other's wait.
+        fence_after_swap();
         // Nearly always: the one waited for waits for nobody.
         if !self.is_waiting(to) {
             return Ok(wait);
@@ -259,44 +268,41 @@ impl Waits {
         }
     }
 
-    fn shard(&self, seat: SeatId) -> &Mutex<Nodes> {
-        &self.shards[seat as usize % SHARDS].0
+    #[inline]
+    fn shard(&self, seat: SeatId) -> &Shard {
+        &self.shards[seat as usize % SHARDS]
     }
 
+    #[inline]
     fn enter(&self, who: SeatId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
-        let mut nodes = lock(self.shard(who));
-        let edge = Edge { what, verdict };
+        let shard = self.shard(who);
+        let mut nodes = lock(&shard.nodes);
         // 2^64 of them take centuries.
         let serial = NonZeroU64::MIN.saturating_add(nodes.last_serial);
         nodes.last_serial = serial.get();
-        match nodes.by_seat.entry(who) {
-            Entry::Vacant(free) => {
-                free.insert(Node {
-                    oldest: (serial, edge),
-                    others: BTreeMap::new(),
-                });
-            }
-            Entry::Occupied(node) => drop(node.into_mut().others.insert(serial, edge)),
+        let id = WaitId { serial, who };
+        let edge = Edge { what, verdict };
+        match &nodes.sole {
+            None => nodes.sole = Some((id, edge)),
+            Some(_) => nodes.enter(id, edge),
         }
-        WaitId { serial, who }
+        drop(nodes);
+        // Release: who sees it finds the wait.
+        shard.count.fetch_add(1, Ordering::AcqRel);
+        id
     }
 
     /// True if the handler of `seat` waits.
+    #[inline]
     fn is_waiting(&self, seat: SeatId) -> bool {
-        lock(self.shard(seat)).by_seat.contains_key(&seat)
+        let shard = self.shard(seat);
+        shard.count.load(Ordering::Acquire) != 0 && lock(&shard.nodes).is_waiting(seat)
     }
 
     /// True if the wait has not ended, and `to` still has to go on for that.
     fn has(&self, id: WaitId, to: SeatId) -> bool {
-        let nodes = lock(self.shard(id.who));
-        let Some(Node { oldest, others }) = nodes.by_seat.get(&id.who) else {
-            return false;
-        };
-        let edge = match oldest.0 == id.serial {
-            true => Some(&oldest.1),
-            false => others.get(&id.serial),
-        };
-        edge.is_some_and(|edge| match &edge.what {
+        let nodes = lock(&self.shard(id.who).nodes);
+        nodes.edge(id).is_some_and(|edge| match &edge.what {
             // Those that stand by now are not waited for any more.
             For::Start(starting) => lock(&starting.0).contains(&to),
             _ => true,
@@ -304,29 +310,23 @@ impl Waits {
     }
 
     /// Ends a wait; one that has ended before stays so.
+    #[inline]
     pub(crate) fn end(&self, id: WaitId) {
-        let ended = self.take(id);
+        let shard = self.shard(id.who);
+        let mut nodes = lock(&shard.nodes);
+        let ended = match &nodes.sole {
+            Some((sole, _)) if *sole == id => nodes.sole.take().map(|(_, edge)| edge),
+            _ => nodes.take(id),
+        };
+        drop(nodes);
         // Not under the lock: it may have the last waker of a task.
         if let Some(edge) = ended {
+            shard.count.fetch_sub(1, Ordering::Release);
             self.forget(&edge);
         }
     }
 
-    fn take(&self, id: WaitId) -> Option<Edge> {
-        let mut nodes = lock(self.shard(id.who));
-        let Entry::Occupied(mut node) = nodes.by_seat.entry(id.who) else {
-            return None;
-        };
-        let Node { oldest, others } = node.get_mut();
-        if oldest.0 != id.serial {
-            return others.remove(&id.serial);
-        }
-        Some(match others.pop_first() {
-            Some(next) => std::mem::replace(oldest, next).1,
-            None => node.remove().oldest.1,
-        })
-    }
-
+    #[inline]
     fn forget(&self, edge: &Edge) {
         if edge.what.is_undecided() {
             self.undecided.fetch_sub(1, Ordering::Relaxed);
@@ -336,10 +336,17 @@ impl Waits {
     /// Ends all waits of a subsystem: its handler has ended, and with it all that it could wait for.
     #[allow(dead_code, reason = "for the host, once a handler has ended")]
     pub(crate) fn end_all(&self, who: SeatId) {
-        let node = lock(self.shard(who)).by_seat.remove(&who);
-        if let Some(Node { oldest, others }) = node {
-            self.forget(&oldest.1);
-            others.values().for_each(|edge| self.forget(edge));
+        let shard = self.shard(who);
+        let mut nodes = lock(&shard.nodes);
+        let sole = nodes.sole.take_if(|(id, _)| id.who == who);
+        let node = nodes.by_seat.remove(&who);
+        drop(nodes);
+        let node = node.map(|node| (node.oldest.1, node.others));
+        let (oldest, others) = node.unzip();
+        let all = sole.into_iter().map(|(_, edge)| edge).chain(oldest);
+        for edge in all.chain(others.into_iter().flat_map(BTreeMap::into_values)) {
+            shard.count.fetch_sub(1, Ordering::Release);
+            self.forget(&edge);
         }
     }
 
@@ -356,6 +363,54 @@ impl Waits {
     /// True if a handler waits for an envelope or for a thread.
     pub(crate) fn any_undecided(&self) -> bool {
         self.undecided.load(Ordering::Relaxed) != 0
+    }
+}
+
+impl Nodes {
+    #[cold]
+    fn enter(&mut self, WaitId { serial, who }: WaitId, edge: Edge) {
+        match self.by_seat.entry(who) {
+            Entry::Vacant(free) => {
+                free.insert(Node {
+                    oldest: (serial, edge),
+                    others: BTreeMap::new(),
+                });
+            }
+            Entry::Occupied(node) => drop(node.into_mut().others.insert(serial, edge)),
+        }
+    }
+
+    #[cold]
+    fn take(&mut self, id: WaitId) -> Option<Edge> {
+        let Entry::Occupied(mut node) = self.by_seat.entry(id.who) else {
+            return None;
+        };
+        let Node { oldest, others } = node.get_mut();
+        if oldest.0 != id.serial {
+            return others.remove(&id.serial);
+        }
+        Some(match others.pop_first() {
+            Some(next) => std::mem::replace(oldest, next).1,
+            None => node.remove().oldest.1,
+        })
+    }
+
+    fn is_waiting(&self, seat: SeatId) -> bool {
+        let is_sole = (self.sole.as_ref()).is_some_and(|(id, _)| id.who == seat);
+        is_sole || self.by_seat.contains_key(&seat)
+    }
+
+    fn edge(&self, id: WaitId) -> Option<&Edge> {
+        if let Some((sole, edge)) = &self.sole
+            && *sole == id
+        {
+            return Some(edge);
+        }
+        let Node { oldest, others } = self.by_seat.get(&id.who)?;
+        match oldest.0 == id.serial {
+            true => Some(&oldest.1),
+            false => others.get(&id.serial),
+        }
     }
 }
 

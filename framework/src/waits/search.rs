@@ -59,14 +59,13 @@ impl Waits {
         while !is_closed {
             let seat = *queue.get(next)?;
             next += 1;
-            let mut last = None;
+            let mut after = None;
             loop {
-                let is_all = self.copy_edges(seat, last, &mut edges);
+                after = self.copy_edges(seat, after, &mut edges);
                 for (id, what) in edges.drain(..) {
-                    last = Some(id.serial);
                     is_closed |= follow(id, &what, &mut queue);
                 }
-                if is_all || is_closed {
+                if after.is_none() || is_closed {
                     break;
                 }
             }
@@ -88,32 +87,40 @@ impl Waits {
         Some((circle, waits))
     }
 
-    /// Copies the edges of a node with higher serial numbers than `last`, up to [`AT_ONCE`]; true if
-    /// there are no more.
+    /// Copies the edges of a node, those with higher serial numbers than `after`, up to [`AT_ONCE`]. After
+    /// which one it is to go on, if there are more.
     fn copy_edges(
         &self,
         seat: SeatId,
-        last: Option<NonZeroU64>,
+        after: Option<NonZeroU64>,
         edges: &mut Vec<(WaitId, For)>,
-    ) -> bool {
-        let nodes = lock(self.shard(seat));
-        let Some(node) = nodes.by_seat.get(&seat) else {
-            return true;
-        };
+    ) -> Option<NonZeroU64> {
+        let nodes = lock(&self.shard(seat).nodes);
+        if let Some((id, edge)) = &nodes.sole
+            && id.who == seat
+            && after.is_none()
+        {
+            edges.push((*id, edge.what.clone()));
+        }
+        let node = nodes.by_seat.get(&seat)?;
         let (oldest, edge) = &node.oldest;
-        let first = (last.is_none_or(|last| *oldest > last)).then_some((oldest, edge));
-        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let others = node.others.range((after, Bound::Unbounded));
-        for (serial, edge) in first.into_iter().chain(others) {
-            if edges.len() == AT_ONCE {
-                return false;
+        let first = (after.is_none()).then_some((oldest, edge));
+        let others = (
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        let mut last = None;
+        for (serial, edge) in first.into_iter().chain(node.others.range(others)) {
+            if edges.len() >= AT_ONCE {
+                return last;
             }
+            last = Some(*serial);
             let id = WaitId {
                 serial: *serial,
                 who: seat,
             };
             edges.push((id, edge.what.clone()));
         }
-        true
+        None
     }
 }
