@@ -1,10 +1,12 @@
 //! The threads for handlers that block: few, started when first needed, and not the system's own.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::mailbox::SeatId;
 use crate::sync::{Mutex, lock};
@@ -88,6 +90,24 @@ impl Drop for Blocking {
             // Whoever still blocks is not waited for.
             runtime.shutdown_background();
         }
+    }
+}
+
+/// A call on one of the threads, for the one that waits for it. Dropped before it has begun, it is not made.
+pub(crate) struct Call<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        // It does nothing to one that has begun.
+        self.0.abort();
     }
 }
 

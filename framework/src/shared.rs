@@ -7,7 +7,7 @@ use actix::WeakRecipient;
 use once_cell::sync::OnceCell;
 use tokio::sync::{Notify, watch};
 
-use crate::blocking::{Blocking, Holder};
+use crate::blocking::{Blocking, Call, Holder};
 use crate::clock::{Clock, Stamp};
 use crate::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use crate::directory::{Directory, Mounted};
@@ -26,7 +26,7 @@ use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering};
 #[cfg(feature = "test")]
 use crate::taps::{Faults, Taps};
 use crate::trace::TraceId;
-use crate::waits::{For, Waits};
+use crate::waits::{For, Guard, Waits};
 
 /// The parts of a system that lie on a message's path.
 pub(crate) struct Shared {
@@ -352,6 +352,7 @@ impl Surroundings for Shared {
         let who = Holder { seat, name };
         // Ends when a thread is free. Such a wait is never refused.
         let wait = self.waits.guard(seat, For::Thread).ok();
+        let given_up = wait.as_ref().map(Guard::again);
         let away = self.blocking.run(who, wait, move || {
             let local = Local::of(&pool);
             // What it sends is sent by the subsystem; it may wait for room, this being no thread of
@@ -360,6 +361,10 @@ impl Surroundings for Shared {
             local.take_up(due, trace);
             work()
         });
-        Box::pin(async move { away.ok()?.await.ok() })
+        let away = away.map(Call);
+        Box::pin(async move {
+            let _wait = given_up;
+            away.ok()?.await.ok()
+        })
     }
 }

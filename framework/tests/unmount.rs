@@ -5,6 +5,7 @@ mod common;
 mod family;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -124,6 +125,56 @@ async fn an_unmount_that_nobody_waits_for_goes_on_and_ends_at_its_deadline() {
     system.mount(with_child).await.unwrap();
     let ledger = quiet(&system).await;
     assert_eq!(figures(&ledger), [1, 0, 1, 0, 0, 0]);
+    system.stop().await.unwrap();
+}
+
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+/// Blocks a thread for blocking handlers, of which there is one.
+#[derive(Subsystem, Default)]
+struct Disk;
+
+#[routes]
+impl Disk {
+    #[route("block", blocking)]
+    fn block(&mut self, Block(until): Block, State(gate): State<Gate>) {
+        gate.begun.add_permits(1);
+        let _ = until.recv();
+    }
+
+    #[route("call", blocking)]
+    fn call(&mut self, _: Linger, State(calls): State<Calls>) {
+        calls.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[mycelia::test]
+async fn a_blocking_call_that_had_no_thread_before_the_deadline_is_never_made() {
+    let _watch = watchdog();
+    let (gate, calls) = (Gate::closed(), Arc::new(Calls::default()));
+    let builder = System::builder().threads(2).blocking_threads(1);
+    let builder = builder
+        .shared_state(gate.clone())
+        .shared_state(calls.clone());
+    let system = builder.start().await.unwrap();
+    for name in ["busy", "disk"] {
+        system.mount_as(name, Disk::default).await.unwrap();
+    }
+    let (unblock, until_then) = mpsc::channel();
+    system
+        .tell("busy://block", Block(until_then))
+        .await
+        .unwrap();
+    gate.begun.acquire().await.unwrap().forget();
+    system.tell("disk://call", Linger).await.unwrap();
+    let ledger = system.unmount_within("disk", SOON).await.unwrap();
+    assert_eq!(figures(&ledger), [1, 0, 1, 0, 0, 0]);
+    system.mount(Disk::default).await.unwrap();
+    system.tell("disk://call", Linger).await.unwrap();
+    drop(unblock);
+    quiet(&system).await;
+    assert_eq!(calls.0.load(Ordering::Relaxed), 1);
     system.stop().await.unwrap();
 }
 

@@ -9,6 +9,7 @@
 
 pub(crate) mod ending;
 pub(crate) mod mounting;
+mod names;
 mod restarts;
 pub(crate) mod unmounting;
 

@@ -137,19 +137,21 @@ impl System {
     /// Dropped before its end, the subsystems are still ended but the threads stay until the last
     /// clone of the system is dropped.
     pub async fn stop_within(&self, deadline: Duration) -> Result<StopReport, StopError> {
-        self.refuse_handler()?;
+        if let Some(refusal) = self.refuse_handler() {
+            return Err(refusal);
+        }
         if self.0.is_stopping.swap(1, Ordering::AcqRel) != 0 {
             return Err(StopError::AlreadyStopped);
         }
         self.end(deadline).await
     }
 
-    /// Refuses to have a handler wait for the end of its own subsystem.
-    pub(super) fn refuse_handler(&self) -> Result<(), StopError> {
+    /// Why the calling handler, if it is one, can't wait for the end of the system.
+    pub(super) fn refuse_handler(&self) -> Option<StopError> {
         let shared = &self.0.shared;
         match shared.current() {
-            0 => Ok(()),
-            me => Err(StopError::InHandler {
+            0 => None,
+            me => Some(StopError::InHandler {
                 subsystem: shared.directory.names_of(&[me]).into(),
             }),
         }

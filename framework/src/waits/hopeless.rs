@@ -8,7 +8,8 @@ use std::task::Waker;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Edge, For, WaitId, Waits};
+use super::nodes::Edge;
+use super::{For, WaitId, Waits};
 use crate::mailbox::SeatId;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
 use crate::user_code::{discard, wake};

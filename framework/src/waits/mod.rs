@@ -12,19 +12,20 @@
 
 pub(crate) mod caller;
 pub(crate) mod hopeless;
+mod nodes;
 mod search;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::Entry;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::Waker;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use hopeless::Verdict;
+use nodes::{Edge, Shard};
 
 use crate::mailbox::SeatId;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence_after_swap, lock};
@@ -115,37 +116,6 @@ pub(crate) struct Waits {
     verdicts: AtomicU64,
     /// Held by the one that refuses a wait: of two that close one circle at the same time one is refused.
     refusing: Mutex<()>,
-}
-
-/// Alone in its cache lines.
-#[derive(Default)]
-#[repr(align(64))]
-struct Shard {
-    nodes: Mutex<Nodes>,
-    /// How many waits it has: raised after one was entered, lowered after one was taken out.
-    count: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Nodes {
-    last_serial: u64,
-    /// The only wait, nearly always: to enter it and to take it out is a matter of a few instructions.
-    sole: Option<(WaitId, Edge)>,
-    /// The other waits, by the subsystems whose handlers wait.
-    by_seat: FxHashMap<SeatId, Node>,
-}
-
-/// The waits of one handler: at least one.
-struct Node {
-    oldest: (NonZeroU64, Edge),
-    /// By their serial numbers.
-    others: BTreeMap<NonZeroU64, Edge>,
-}
-
-/// A wait.
-struct Edge {
-    what: For,
-    verdict: Option<Arc<Verdict>>,
 }
 
 /// The number of a wait. None is given twice.
@@ -366,59 +336,21 @@ impl Waits {
     }
 }
 
-impl Nodes {
-    #[cold]
-    fn enter(&mut self, WaitId { serial, who }: WaitId, edge: Edge) {
-        match self.by_seat.entry(who) {
-            Entry::Vacant(free) => {
-                free.insert(Node {
-                    oldest: (serial, edge),
-                    others: BTreeMap::new(),
-                });
-            }
-            Entry::Occupied(node) => drop(node.into_mut().others.insert(serial, edge)),
-        }
-    }
-
-    #[cold]
-    fn take(&mut self, id: WaitId) -> Option<Edge> {
-        let Entry::Occupied(mut node) = self.by_seat.entry(id.who) else {
-            return None;
-        };
-        let Node { oldest, others } = node.get_mut();
-        if oldest.0 != id.serial {
-            return others.remove(&id.serial);
-        }
-        Some(match others.pop_first() {
-            Some(next) => std::mem::replace(oldest, next).1,
-            None => node.remove().oldest.1,
-        })
-    }
-
-    fn is_waiting(&self, seat: SeatId) -> bool {
-        let is_sole = (self.sole.as_ref()).is_some_and(|(id, _)| id.who == seat);
-        is_sole || self.by_seat.contains_key(&seat)
-    }
-
-    fn edge(&self, id: WaitId) -> Option<&Edge> {
-        if let Some((sole, edge)) = &self.sole
-            && *sole == id
-        {
-            return Some(edge);
-        }
-        let Node { oldest, others } = self.by_seat.get(&id.who)?;
-        match oldest.0 == id.serial {
-            true => Some(&oldest.1),
-            false => others.get(&id.serial),
-        }
-    }
-}
-
 /// A wait that ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Guard {
     waits: Arc<Waits>,
     id: WaitId,
+}
+
+impl Guard {
+    /// Another of the same wait, which ends with the first of them.
+    pub(crate) fn again(&self) -> Guard {
+        Guard {
+            waits: self.waits.clone(),
+            id: self.id,
+        }
+    }
 }
 
 impl Drop for Guard {

@@ -21,6 +21,14 @@ struct Step {
     through: Option<SeatId>,
 }
 
+/// A circle that was found.
+struct Circle {
+    /// The one that closes it stands first and last.
+    seats: Vec<SeatId>,
+    /// The waits, each with the one that it leads to.
+    steps: Vec<(WaitId, SeatId)>,
+}
+
 impl Waits {
     /// Looks for a circle that the wait `own` for `what` closes. If there is one the wait is ended.
     ///
@@ -29,18 +37,17 @@ impl Waits {
     /// still there were all there when the search ended.
     pub(super) fn refusal(&self, own: WaitId, what: &For) -> Option<Vec<SeatId>> {
         loop {
-            let (circle, steps) = self.circle(own, what)?;
+            let Circle { seats, steps } = self.circle(own, what)?;
             let _refusing = lock(&self.refusing);
             if steps.iter().all(|(wait, to)| self.has(*wait, *to)) {
                 self.end(own);
-                return Some(circle);
+                return Some(seats);
             }
         }
     }
 
-    /// A way from what `own` waits for back to it: the subsystems, and the waits, each with the one that
-    /// it leads to.
-    fn circle(&self, own: WaitId, what: &For) -> Option<(Vec<SeatId>, Vec<(WaitId, SeatId)>)> {
+    /// A way from what `own` waits for back to it.
+    fn circle(&self, own: WaitId, what: &For) -> Option<Circle> {
         let mut steps: FxHashMap<SeatId, Step> = FxHashMap::default();
         let mut queue: Vec<SeatId> = Vec::new();
         let mut follow = |by: WaitId, what: &For, queue: &mut Vec<SeatId>| {
@@ -84,7 +91,10 @@ impl Waits {
             }
         }
         circle.reverse();
-        Some((circle, waits))
+        Some(Circle {
+            seats: circle,
+            steps: waits,
+        })
     }
 
     /// Copies the edges of a node, those with higher serial numbers than `after`, up to [`AT_ONCE`]. After
