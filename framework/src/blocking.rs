@@ -1,12 +1,16 @@
 //! The threads for handlers that block: few, started when first needed, and not the system's own.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
+use crate::mailbox::SeatId;
 use crate::sync::{Mutex, lock};
+use crate::waits::Guard;
 
 /// The threads for handlers that block.
 pub(crate) struct Blocking {
@@ -14,7 +18,14 @@ pub(crate) struct Blocking {
     threads: usize,
     /// Never driven: only its threads for blocking work are used.
     runtime: OnceCell<Runtime>,
-    running: Arc<Mutex<Vec<Arc<str>>>>,
+    running: Arc<Mutex<Vec<Holder>>>,
+}
+
+/// A subsystem whose handler holds a thread.
+#[derive(Clone)]
+pub(crate) struct Holder {
+    pub(crate) seat: SeatId,
+    pub(crate) name: Arc<str>,
 }
 
 impl Blocking {
@@ -27,19 +38,23 @@ impl Blocking {
         }
     }
 
-    /// Runs `work` of subsystem `who` on one of the threads, when one is free.
+    /// Runs `work` of a subsystem on one of the threads, when one is free; until then it has begun `wait`.
     ///
     /// # Errors
     /// The threads could not be made.
     pub(crate) fn run<T: Send + 'static>(
         &self,
-        who: Arc<str>,
+        who: Holder,
+        wait: Option<Guard>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> std::io::Result<JoinHandle<T>> {
         #[cfg(feature = "test")]
         if crate::fate::thread() != 0 {
             // A simulation has no other threads: later, on this one.
-            return Ok(tokio::task::spawn_local(async { work() }));
+            return Ok(tokio::task::spawn_local(async {
+                drop(wait);
+                work()
+            }));
         }
         let runtime = self.runtime.get_or_try_init(|| {
             tokio::runtime::Builder::new_current_thread()
@@ -50,13 +65,22 @@ impl Blocking {
         let running = self.running.clone();
         Ok(runtime.spawn_blocking(move || {
             let _running = Running::new(running, who);
+            drop(wait);
             work()
         }))
     }
 
     /// The subsystems whose handlers run there now.
     pub(crate) fn running(&self) -> Vec<Arc<str>> {
-        lock(&self.running).clone()
+        let running = lock(&self.running);
+        running.iter().map(|one| one.name.clone()).collect()
+    }
+
+    /// The same, if no thread is free.
+    pub(crate) fn holders(&self) -> Option<Vec<SeatId>> {
+        let running = lock(&self.running);
+        let all_are_taken = running.len() >= self.threads;
+        all_are_taken.then(|| running.iter().map(|one| one.seat).collect())
     }
 }
 
@@ -69,14 +93,32 @@ impl Drop for Blocking {
     }
 }
 
+/// A call on one of the threads, for the one that waits for it. Dropped before it has begun, it is not made.
+pub(crate) struct Call<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        // It does nothing to one that has begun.
+        self.0.abort();
+    }
+}
+
 /// Work that is being done.
 struct Running {
-    all: Arc<Mutex<Vec<Arc<str>>>>,
-    who: Arc<str>,
+    all: Arc<Mutex<Vec<Holder>>>,
+    who: Holder,
 }
 
 impl Running {
-    fn new(all: Arc<Mutex<Vec<Arc<str>>>>, who: Arc<str>) -> Self {
+    fn new(all: Arc<Mutex<Vec<Holder>>>, who: Holder) -> Self {
         lock(&all).push(who.clone());
         Running { all, who }
     }
@@ -85,7 +127,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut all = lock(&self.all);
-        if let Some(at) = all.iter().position(|one| Arc::ptr_eq(one, &self.who)) {
+        if let Some(at) = all.iter().position(|one| one.seat == self.who.seat) {
             all.swap_remove(at);
         }
     }

@@ -1,6 +1,7 @@
 //! The context: what a subsystem can do with itself, as an argument of its handlers and hooks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::directory::Mounted;
 use crate::error::{CaptureError, MountError, UnmountError};
@@ -108,10 +109,31 @@ impl Context {
     /// Unmounts a child, by its own name, as [`System::unmount`](crate::System::unmount) does.
     ///
     /// # Errors
-    /// There is no child of that name.
+    /// There is no child of that name; or `WaitCycle`, if it waits for this handler.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, the unmount goes on.
     pub async fn unmount(&self, child: &str) -> Result<Ledger, UnmountError> {
         let system = self.system.upgrade().ok_or(UnmountError::Stopped)?;
         system.unmount(&format!("{}/{child}", self.name())).await
+    }
+
+    /// Unmounts a child, by its own name, until a deadline, as
+    /// [`System::unmount_within`](crate::System::unmount_within) does.
+    ///
+    /// # Errors
+    /// As [`unmount`](Self::unmount); or `Stuck`, if a handler of the child blocks its thread.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, the unmount goes on, and ends at the deadline.
+    pub async fn unmount_within(
+        &self,
+        child: &str,
+        deadline: Duration,
+    ) -> Result<Ledger, UnmountError> {
+        let system = self.system.upgrade().ok_or(UnmountError::Stopped)?;
+        let name = format!("{}/{child}", self.name());
+        system.unmount_within(&name, deadline).await
     }
 
     /// Ends this subsystem: it takes no more messages, handles those that it has accepted, and is

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use once_cell::sync::OnceCell;
 use tokio::sync::{Notify, watch};
 
-use crate::blocking::Blocking;
+use crate::blocking::{Blocking, Call, Holder};
 use crate::clock::{Clock, Stamp};
 use crate::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use crate::directory::{Directory, Mounted};
@@ -28,7 +28,7 @@ use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::taps::{Faults, Taps};
 use crate::trace::TraceId;
 use crate::user_code::Guarded;
-use crate::waits::Waits;
+use crate::waits::{For, Guard, Waits};
 
 /// The parts of a system that lie on a message's path.
 pub(crate) struct Shared {
@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) patience: Patience,
     pub(crate) states: States,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) waits: Waits,
+    pub(crate) waits: Arc<Waits>,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
@@ -163,7 +163,7 @@ impl Shared {
             tick: AtomicU32::new(0),
             states: settings.states,
             directory: Arc::new(Directory::new()),
-            waits: Waits::default(),
+            waits: Arc::default(),
             dead_letters: DeadLetters::new(settings.keep_dead_letters),
             events: Events::new(),
             #[cfg(feature = "test")]
@@ -376,8 +376,12 @@ impl Surroundings for Shared {
     fn block(&self, of: &Delivery<'_>, work: Work) -> Away {
         let pool = self.pool.clone();
         let (seat, due, trace) = (of.receiver, of.due, of.trace);
-        let who = self.name_of(seat).unwrap_or_else(|| "?".into());
-        let away = self.blocking.run(who, move || {
+        let name = self.name_of(seat).unwrap_or_else(|| "?".into());
+        let who = Holder { seat, name };
+        // Ends when a thread is free. Such a wait is never refused.
+        let wait = self.waits.guard(seat, For::Thread).ok();
+        let given_up = wait.as_ref().map(Guard::again);
+        let away = self.blocking.run(who, wait, move || {
             let local = Local::of(&pool);
             // What it sends is sent by the subsystem; it may wait for room, this being no thread of
             // subsystems.
@@ -385,6 +389,10 @@ impl Surroundings for Shared {
             local.take_up(due, trace);
             work()
         });
-        Box::pin(async move { away.ok()?.await.ok() })
+        let away = away.map(Call);
+        Box::pin(async move {
+            let _wait = given_up;
+            away.ok()?.await.ok()
+        })
     }
 }

@@ -49,7 +49,7 @@ mod sync;
 mod token;
 #[path = "../../src/user_code.rs"]
 mod user_code;
-#[path = "../../src/waits.rs"]
+#[path = "../../src/waits/mod.rs"]
 mod waits;
 #[path = "../../src/waker_slot.rs"]
 mod waker_slot;

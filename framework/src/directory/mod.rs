@@ -180,6 +180,13 @@ impl Directory {
         Some(mounted.seat.name.clone())
     }
 
+    /// The names of those who wait for each other: `a -> b -> a`.
+    pub(crate) fn names_of(&self, circle: &[SeatId]) -> Box<str> {
+        let name_of = |seat: &SeatId| self.name_of(*seat).unwrap_or_else(|| "?".into());
+        let names: Vec<Arc<str>> = circle.iter().map(name_of).collect();
+        names.join(" -> ").into()
+    }
+
     /// Calls `f` with each that is mounted, in no order.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Mounted)) {
         for mounted in self.roster().iter() {

@@ -31,6 +31,14 @@ pub enum AskError<M> {
         /// How long the ask had; in a handler no longer than the message that it handled.
         deadline: Duration,
     },
+    /// The message was accepted, and waiting for the reply would never have ended: a blocking handler asked,
+    /// and the reply waits for the thread that it holds. The message may be handled all the same.
+    WaitCycle {
+        /// The receiver.
+        subsystem: Arc<str>,
+        /// Who waits for whom, as `a -> b -> …`.
+        cycle: Box<str>,
+    },
     /// The message was accepted, and then dropped to make room for a newer one; it was not handled.
     Dropped {
         /// The receiver.
@@ -137,6 +145,11 @@ impl<M> fmt::Debug for AskError<M> {
                 .field("subsystem", subsystem)
                 .field("deadline", deadline)
                 .finish(),
+            AskError::WaitCycle { subsystem, cycle } => f
+                .debug_struct("WaitCycle")
+                .field("subsystem", subsystem)
+                .field("cycle", cycle)
+                .finish(),
             AskError::Dropped { subsystem } => f
                 .debug_struct("Dropped")
                 .field("subsystem", subsystem)
@@ -168,6 +181,10 @@ impl<M> fmt::Display for AskError<M> {
             } => write!(
                 f,
                 "`{subsystem}` did not answer `{name}` within {deadline:?}; if its handler had begun, it may still go on"
+            ),
+            AskError::WaitCycle { subsystem, cycle } => write!(
+                f,
+                "`{subsystem}` could never have answered `{name}`: {cycle}; use more threads for blocking handlers, or break the cycle"
             ),
             AskError::Dropped { subsystem } => write!(
                 f,

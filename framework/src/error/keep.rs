@@ -106,6 +106,21 @@ pub enum MountError {
         /// The parent's name.
         parent: Box<str>,
     },
+    /// A handler that is not `async` can't wait for a mount: what it mounts may start on its own thread.
+    WouldBlock {
+        /// The subsystem that it mounts.
+        subsystem: Box<str>,
+    },
+    /// A handler mounts it, and waiting for that would never end: what must start, or must end before it
+    /// can, waits for that handler. Nothing was mounted, or, if what must start waits for the thread that a
+    /// blocking handler holds, the mount goes on without it. Mount it in a spawned task, which nothing waits
+    /// for.
+    WaitCycle {
+        /// The subsystem that it mounts.
+        subsystem: Box<str>,
+        /// Who waits for whom, as `a -> b -> a`.
+        cycle: Box<str>,
+    },
     /// The system, or the parent, has stopped or is stopping: there is nothing to mount below any more.
     Stopped,
 }
@@ -167,6 +182,14 @@ impl fmt::Display for MountError {
             MountError::Restarting { parent } => write!(
                 f,
                 "the parent `{parent}` is being made anew, and children of its old value end with that; mount again when it is there"
+            ),
+            MountError::WouldBlock { subsystem } => write!(
+                f,
+                "a handler that is not `async` can't wait for the mount of `{subsystem}`; make it `async` and await the mount, or mark its route `blocking`"
+            ),
+            MountError::WaitCycle { subsystem, cycle } => write!(
+                f,
+                "the mount of `{subsystem}` would never end: {cycle}; break the cycle, or mount in a spawned task"
             ),
             MountError::Stopped => {
                 write!(f, "the system, or the parent, has stopped or is stopping")
@@ -291,6 +314,22 @@ pub enum UnmountError {
         /// The final account, as an unmount without failure returns it.
         ledger: Ledger,
     },
+    /// A handler that is not `async` can't wait for an unmount: what it unmounts may live on its own thread.
+    WouldBlock,
+    /// A handler unmounts it, and waiting for its end would never end: it, or a subsystem below it, waits
+    /// for that handler or is that handler's own. Nothing was unmounted, or, if what must end waits for the
+    /// thread that a blocking handler holds, the unmount goes on without it. Unmount it in a spawned task,
+    /// which nothing waits for.
+    WaitCycle {
+        /// Who waits for whom, as `a -> b -> a`.
+        cycle: Box<str>,
+    },
+    /// Handlers block their thread, so that they could not be ended at the deadline. The unmount goes on:
+    /// the name is free once they have returned.
+    Stuck {
+        /// The subsystems whose handlers do not return.
+        subsystems: Vec<Box<str>>,
+    },
     /// The system has stopped, or is stopping.
     Stopped,
 }
@@ -307,6 +346,19 @@ impl fmt::Display for UnmountError {
                 }
                 Ok(())
             }
+            UnmountError::WouldBlock => write!(
+                f,
+                "a handler that is not `async` can't wait for an unmount; make it `async` and await the unmount, or mark its route `blocking`"
+            ),
+            UnmountError::WaitCycle { cycle } => write!(
+                f,
+                "the unmount would never end: {cycle}; break the cycle, or unmount in a spawned task"
+            ),
+            UnmountError::Stuck { subsystems } => write!(
+                f,
+                "handlers of {} block their thread; the unmount goes on until they return",
+                subsystems.join(", ")
+            ),
             UnmountError::Stopped => write!(f, "the system has stopped or is stopping"),
         }
     }

@@ -89,7 +89,8 @@ impl<S: 'static> Resident<S> {
         self.life = Life::Running;
         // A new value is a change too.
         self.change();
-        let is_new = self.standing.take().map(Standing::tell).is_some();
+        let told = |standing: Standing| standing.tell_of(works.mounted.seat.id);
+        let is_new = self.standing.take().map(told).is_some();
         let Some(affairs) = &mut self.affairs else {
             return;
         };

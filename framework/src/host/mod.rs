@@ -217,11 +217,12 @@ impl<S: 'static> Host<S> {
                 is_over: false,
             }),
         });
+        let seat = hosted.works.mounted.seat.id;
         let number = local.agenda.enlist(hosted.clone());
         hosted.works.mounted.seat.move_in(&local, number);
         Host { hosted, number }.launch();
         if let Some(standing) = stands {
-            standing.tell();
+            standing.tell_of(seat);
         }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::mailbox::SeatId;
 use crate::sync::{Mutex, lock};
+use crate::waits::Starting;
 
 /// Why not all stand.
 pub(crate) enum Fallen {
@@ -23,6 +25,8 @@ pub(crate) enum Fallen {
 pub(crate) struct Standing(Option<Arc<Among>>);
 
 struct Among {
+    /// Those that do not stand yet, if a handler waits for them.
+    starting: Option<Arc<Starting>>,
     fallen: Mutex<Option<Fallen>>,
     tell: Mutex<Option<oneshot::Sender<Result<(), Fallen>>>>,
 }
@@ -38,9 +42,12 @@ impl Drop for Among {
 
 /// What hears how the start went once the last host has told, and the word of the first of them, to be
 /// made more of by [`Standing::another`].
-pub(crate) fn standing() -> (Standing, oneshot::Receiver<Result<(), Fallen>>) {
+pub(crate) fn standing(
+    starting: Option<Arc<Starting>>,
+) -> (Standing, oneshot::Receiver<Result<(), Fallen>>) {
     let (tell, told) = oneshot::channel();
     let among = Arc::new(Among {
+        starting,
         fallen: Mutex::new(None),
         tell: Mutex::new(Some(tell)),
     });
@@ -53,7 +60,15 @@ impl Standing {
         Standing(self.0.clone())
     }
 
-    /// It stands.
+    /// The subsystem with that seat stands.
+    pub(crate) fn tell_of(self, seat: SeatId) {
+        if let Some(starting) = self.0.as_ref().and_then(|among| among.starting.as_ref()) {
+            starting.stands(seat);
+        }
+        self.tell();
+    }
+
+    /// All stand that this word is about.
     pub(crate) fn tell(mut self) {
         self.0 = None;
     }

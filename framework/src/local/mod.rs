@@ -173,6 +173,11 @@ impl Local {
         !self.task.get().is_null() && self.task.get() == waker.data()
     }
 
+    /// True if the handler that runs on this thread may block it.
+    pub(crate) fn may_block(&self) -> bool {
+        self.may_block.get()
+    }
+
     /// True while a handler runs that can't wait: one that is not `async`.
     #[inline]
     pub(crate) fn is_in_sync_handler(&self) -> bool {

@@ -9,26 +9,21 @@ use futures_util::future::{Either, FutureExt, LocalBoxFuture, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::{Moving, Registry, before_stop};
+use super::{Leaving, Moving, Registry, before_stop};
 use crate::clock;
 use crate::directory::Mounted;
-use crate::error::{HookFailure, UnmountError};
-use crate::events::{Change, EndReason};
+use crate::error::HookFailure;
+use crate::events::EndReason;
 use crate::fate::{self, Point};
-use crate::ledger::Ledger;
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
 use crate::supervisor::snapshot::Snapshot;
 use crate::sync::Ordering;
+use crate::waits::Tree;
 
 /// How long a handler may go on after it was told to end at once: so many slices, of this length. One that
 /// does not return by then holds its thread.
 const GRACE: (u32, Duration) = (20, Duration::from_millis(50));
-
-/// Unmounts a subsystem after it has ended the messages that it has accepted, its children before it.
-#[derive(actix::Message)]
-#[rtype(result = "Result<Ledger, UnmountError>")]
-pub(crate) struct Unmount(pub(crate) Box<str>);
 
 /// Ends every subsystem: all accepted messages until the deadline, then none.
 #[derive(actix::Message)]
@@ -52,7 +47,7 @@ pub(crate) struct Ended {
 }
 
 /// The last hooks that failed, of a subsystem and of those that were below it when it ended.
-fn hook_failures(mounted: &Mounted) -> Vec<HookFailure> {
+pub(super) fn hook_failures(mounted: &Mounted) -> Vec<HookFailure> {
     let children = mounted.children();
     let mut failed: Vec<_> = children
         .iter()
@@ -64,7 +59,11 @@ fn hook_failures(mounted: &Mounted) -> Vec<HookFailure> {
 }
 
 /// Tells a subsystem to end; the receiver hears when it has, or had before.
-fn tell_to_end(mounted: &Mounted, order: Order, reason: EndReason) -> oneshot::Receiver<()> {
+pub(super) fn tell_to_end(
+    mounted: &Mounted,
+    order: Order,
+    reason: EndReason,
+) -> oneshot::Receiver<()> {
     let (end, ended) = oneshot::channel();
     mounted.order(Control::End {
         order,
@@ -104,13 +103,14 @@ pub(super) async fn end_children(mounted: &Mounted, deadline: Option<Instant>) {
 
 impl Registry {
     /// Lets no path lead to a subsystem and those below it any more, and no child be mounted there.
-    fn close_tree(&mut self, mounted: &Arc<Mounted>, left: &watch::Receiver<()>) {
+    pub(super) fn close_tree(&mut self, mounted: &Arc<Mounted>, leaving: &Leaving) {
         mounted.leave();
         self.shared.directory.remove(mounted);
         let name = &mounted.seat.name;
-        self.moving.insert(name.clone(), Moving::Out(left.clone()));
+        self.moving
+            .insert(name.clone(), Moving::Out(leaving.clone()));
         for child in mounted.children().into_iter().rev() {
-            self.close_tree(&child, left);
+            self.close_tree(&child, leaving);
         }
     }
 
@@ -131,8 +131,11 @@ impl Registry {
         mounted: Arc<Mounted>,
     ) -> LocalBoxFuture<'static, watch::Sender<()>> {
         let (leave, left) = watch::channel(());
-        for child in mounted.children().into_iter().rev() {
-            self.close_tree(&child, &left);
+        let children = mounted.children();
+        let tree = Arc::new(Tree::of_all(&children));
+        let leaving = Leaving { left, tree };
+        for child in children.into_iter().rev() {
+            self.close_tree(&child, &leaving);
         }
         // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
         // one of them has, would wait for ever.
@@ -142,35 +145,6 @@ impl Registry {
             leave
         }
         .boxed_local()
-    }
-}
-
-impl Handler<Unmount> for Registry {
-    type Result = ResponseActFuture<Self, Result<Ledger, UnmountError>>;
-
-    fn handle(&mut self, Unmount(name): Unmount, _: &mut Self::Context) -> Self::Result {
-        let Some(mounted) = self.shared.directory.get(&name) else {
-            let refusal = Err(UnmountError::NoSubsystem { name });
-            return Box::pin(std::future::ready(refusal).into_actor(self));
-        };
-        let (leave, left) = watch::channel(());
-        self.close_tree(&mounted, &left);
-        let ended = end_tree(mounted.clone(), None);
-        Box::pin(ended.into_actor(self).map(move |(), registry, _| {
-            let failed = hook_failures(&mounted);
-            registry.forget_children(&mounted);
-            let ledger = mounted.ledger();
-            registry.vacate(&mounted);
-            if mounted.group().is_some() {
-                let change = Change::Ended(EndReason::Unmounted);
-                registry.shared.events.tell(&mounted.seat.name, change);
-            }
-            drop(leave);
-            match failed.is_empty() {
-                true => Ok(ledger),
-                false => Err(UnmountError::HooksFailed { failed, ledger }),
-            }
-        }))
     }
 }
 
@@ -281,7 +255,7 @@ async fn end_all(
 
 /// Waits for the [`GRACE`], slice by slice, each counted from when this thread was awake: a machine that
 /// stands still for seconds, with all its threads, has spent one slice by that and no handler's grace.
-async fn grace() {
+pub(super) async fn grace() {
     let (slices, slice) = GRACE;
     for _ in 0..slices {
         tokio::time::sleep(slice).await;
@@ -301,7 +275,10 @@ async fn time_is_up(shared: Arc<Shared>, deadline: Option<Instant>) {
 }
 
 /// True if the host ended before the time was up.
-async fn before(time_is_up: impl Future<Output = ()> + Unpin, ended: impl Future + Unpin) -> bool {
+pub(super) async fn before(
+    time_is_up: impl Future<Output = ()> + Unpin,
+    ended: impl Future + Unpin,
+) -> bool {
     matches!(select(ended, time_is_up).await, Either::Left(_))
 }
 

@@ -3,15 +3,17 @@
 //! It mounts and unmounts, and is the only writer of the directory that senders resolve in. Why they
 //! resolve on the spot and do not send through the registry: a hop through an actor costs many times what
 //! a look-up costs (the guide has the figures, in "How a message travels"); and since every envelope goes
-//! straight to its mailbox, paths and handles can be mixed without reordering. What it does when subsystems begin, end or fail stands in [`mounting`], [`ending`] and
-//! [`restarts`].
+//! straight to its mailbox, paths and handles can be mixed without reordering. What it does when subsystems
+//! begin, end or fail stands in [`mounting`], [`unmounting`], [`ending`] and [`restarts`].
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod before_stop;
 pub(crate) mod ending;
 pub(crate) mod mounting;
+mod names;
 mod restarts;
+pub(crate) mod unmounting;
 
 use std::sync::{Arc, Weak};
 
@@ -26,6 +28,7 @@ use crate::mailbox::{Seat, SeatId};
 use crate::place::Place;
 use crate::shared::Shared;
 use crate::supervision::Together;
+use crate::waits::Tree;
 use ending::Ended;
 
 /// How many vacant seats are kept before those that nobody needs are looked for.
@@ -62,8 +65,15 @@ pub(crate) struct Registry {
 enum Moving {
     /// The mount of that number.
     In(u64),
+    Out(Leaving),
+}
+
+/// Subsystems that end together.
+#[derive(Clone)]
+struct Leaving {
     /// Tells when it is over.
-    Out(watch::Receiver<()>),
+    left: watch::Receiver<()>,
+    tree: Arc<Tree>,
 }
 
 impl Registry {

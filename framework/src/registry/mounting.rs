@@ -1,26 +1,27 @@
 //! How subsystems begin: one, or many at once, of which then all stand or none.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Moving, Registry, ending};
+use super::names::Names;
+use super::{Leaving, Registry, ending};
 use crate::clock;
 use crate::directory::{Below, Mounted, Placing};
 use crate::error::MountError;
 use crate::events::Change;
 use crate::host::Placed;
 use crate::host::standing::{Fallen, Standing, standing};
-use crate::mailbox::Limits;
+use crate::mailbox::{Limits, SeatId};
 use crate::place::Place;
 use crate::replicas::{Choice, Group};
 use crate::route::RouteMap;
 use crate::shared::{Phase, Shared};
 use crate::supervision::{Policy, Together};
+use crate::waits::caller::Caller;
+use crate::waits::{For, Guard, Starting, Tree};
 
 /// Starts hosts on the thread where it is called.
 pub(crate) type Launch = Box<dyn FnOnce(&Arc<Shared>, Vec<Placed>, Standing) + Send>;
@@ -36,6 +37,8 @@ const MOVING: usize = 64;
 #[derive(actix::Message)]
 #[rtype(result = "Result<(), MountError>")]
 pub(crate) struct Mount {
+    /// The handler that waits for it.
+    pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) parent: Option<Below>,
     /// The name that they share, if they do; theirs follow it.
     pub(crate) front: Option<Front>,
@@ -64,102 +67,7 @@ pub(crate) struct One {
     pub(crate) limits: Limits,
 }
 
-/// Whether subsystems can be mounted under their names.
-enum Names {
-    Free,
-    /// Not before this one has left.
-    Leaving(watch::Receiver<()>),
-}
-
-impl Mount {
-    fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        let front = self.front.iter().map(|front| &front.name);
-        front.chain(self.each.iter().map(|one| &one.name))
-    }
-
-    /// The text before the names that the caller gave.
-    fn prefix(&self) -> Option<&str> {
-        let below = self.parent.as_ref()?;
-        Some(&below.parent.seat.name)
-    }
-}
-
-/// True for a name that a subsystem may have below one of the name `prefix`.
-fn is_good(name: &str, prefix: Option<&str>) -> bool {
-    let own_name = match prefix {
-        None => Some(name),
-        Some(prefix) => (name.strip_prefix(prefix)).and_then(|rest| rest.strip_prefix('/')),
-    };
-    mycelia_core::check_name(name).is_ok() && own_name.is_some_and(|name| !name.contains('/'))
-}
-
 impl Registry {
-    /// Takes the names, if all can be mounted.
-    fn check(&mut self, mount: &Mount) -> Result<Names, MountError> {
-        if self.shared.phase() != Phase::Open {
-            return Err(MountError::Stopped);
-        }
-        if let Some(refusal) = mount.parent.as_ref().and_then(Below::refusal) {
-            return Err(refusal);
-        }
-        let threads = self.threads.len();
-        for one in &mount.each {
-            if let Some(thread) = one.thread.filter(|thread| *thread >= threads) {
-                return Err(MountError::NoThread {
-                    subsystem: (*one.name).into(),
-                    thread,
-                    threads,
-                });
-            }
-        }
-        let bad = match &mount.front {
-            None => (mount.names()).find(|name| !is_good(name, mount.prefix())),
-            Some(front) => Some(&front.name).filter(|name| !is_good(name, mount.prefix())),
-        };
-        if let Some(name) = bad {
-            return Err(MountError::BadName {
-                name: (**name).into(),
-            });
-        }
-        self.claim(mount)
-    }
-
-    /// Takes the names for those that are mounted with them, if all are free.
-    fn claim(&mut self, mount: &Mount) -> Result<Names, MountError> {
-        self.moving.reserve(mount.each.len());
-        // The numbers that they are given when they are placed, in the same order.
-        let first = self.next_mount.saturating_add(1);
-        let mut taken = None;
-        for (name, number) in mount.names().zip(first..) {
-            let known = match self.moving.entry(name.clone()) {
-                Entry::Occupied(known) => Some(known.into_mut()),
-                Entry::Vacant(_) if self.shared.directory.has(name) => None,
-                Entry::Vacant(free) => {
-                    free.insert(Moving::In(number));
-                    continue;
-                }
-            };
-            taken = Some(match known {
-                Some(Moving::Out(left)) => Ok(Names::Leaving(left.clone())),
-                _ => Err(MountError::NameTaken {
-                    name: (**name).into(),
-                }),
-            });
-            break;
-        }
-        let Some(taken) = taken else {
-            return Ok(Names::Free);
-        };
-        // Those that were claimed before it, up to the first that was not.
-        for (name, number) in mount.names().zip(first..) {
-            match self.moving.get(name) {
-                Some(Moving::In(known)) if *known == number => drop(self.moving.remove(name)),
-                _ => break,
-            }
-        }
-        taken
-    }
-
     /// All that were to be mounted at once stand, or have ended.
     fn decide(
         &mut self,
@@ -271,7 +179,12 @@ impl Registry {
     }
 
     /// Places all and has their threads start them.
-    fn launch(&mut self, mount: Mount, standing: &Standing) -> Vec<Arc<Mounted>> {
+    fn launch(
+        &mut self,
+        mount: Mount,
+        standing: &Standing,
+        starting: Option<&Starting>,
+    ) -> Vec<Arc<Mounted>> {
         let (map, mut launches) = (mount.map, mount.launches.into_iter());
         let mut all = Vec::with_capacity(mount.each.len().saturating_add(1));
         let above = mount.parent.as_ref().map(|below| &below.parent);
@@ -293,6 +206,9 @@ impl Registry {
         for one in mount.each {
             let thread = self.choose(one.thread);
             let (limits, mounted) = (one.limits, self.place(one, &map, thread, parent));
+            if let Some(starting) = starting {
+                starting.add(mounted.seat.id);
+            }
             all.push(mounted.clone());
             waiting[thread].push(Placed::new(mounted, limits));
             if waiting[thread].len() == at_once {
@@ -337,34 +253,76 @@ fn name_of(mounted: &Arc<Mounted>) -> Arc<str> {
     mounted.seat.name.clone()
 }
 
+/// Enters what the caller waits for, if it is a handler.
+fn enter(caller: Option<&Caller>, what: Option<For>) -> Result<Option<Guard>, Vec<SeatId>> {
+    match (caller, what) {
+        (Some(caller), Some(what)) => caller.enter(what),
+        _ => Ok(None),
+    }
+}
+
+impl Registry {
+    /// Mounts when those have left who have the name now.
+    fn mount_after(
+        &mut self,
+        mut leaving: Leaving,
+        mount: Mount,
+    ) -> ResponseActFuture<Self, Result<(), MountError>> {
+        let edge = match enter(mount.caller.as_deref(), Some(For::End(leaving.tree))) {
+            Ok(edge) => edge,
+            Err(circle) => {
+                let cycle = self.shared.directory.names_of(&circle);
+                let subsystem = mount.subsystem();
+                let refusal = Err(MountError::WaitCycle { subsystem, cycle });
+                return Box::pin(std::future::ready(refusal).into_actor(self));
+            }
+        };
+        let wait = async move {
+            let _ = leaving.left.changed().await;
+            drop(edge);
+        };
+        // Then it is looked at again.
+        Box::pin(
+            wait.into_actor(self)
+                .then(|(), registry, ctx| <Self as Handler<Mount>>::handle(registry, mount, ctx)),
+        )
+    }
+}
+
 impl Handler<Mount> for Registry {
     type Result = ResponseActFuture<Self, Result<(), MountError>>;
 
     fn handle(&mut self, mount: Mount, _: &mut Self::Context) -> Self::Result {
         match self.check(&mount) {
             Ok(Names::Free) => {}
-            Ok(Names::Leaving(mut left)) => {
-                // The old one ends first; then this mount is looked at again.
-                let wait = async move {
-                    let _ = left.changed().await;
-                };
-                return Box::pin(wait.into_actor(self).then(|(), registry, ctx| {
-                    <Self as Handler<Mount>>::handle(registry, mount, ctx)
-                }));
-            }
+            Ok(Names::Leaving(leaving)) => return self.mount_after(leaving, mount),
             Err(error) => return Box::pin(std::future::ready(Err(error)).into_actor(self)),
         }
         self.mounts
             .send_modify(|count| *count = count.saturating_add(1));
         let parent = mount.parent.as_ref().map(|below| below.parent.clone());
-        let (standing, told) = standing();
-        let all = self.launch(mount, &standing);
+        let caller = mount.caller.clone();
+        let starting = caller.is_some().then(Arc::<Starting>::default);
+        let what = starting.clone().map(For::Start);
+        // None of them has a handler yet that could wait for the caller.
+        let edge = enter(caller.as_deref(), what).unwrap_or_default();
+        let (standing, told) = standing(starting.clone());
+        let all = self.launch(mount, &standing, starting.as_deref());
         standing.tell();
         let patience = self.shared.stop_deadline;
         let fate = async move {
             let outcome = told.await.unwrap_or(Err(Fallen::Lost));
+            drop(edge);
             if outcome.is_err() {
                 // None of them is to stay, nor what their first hooks may have mounted.
+                let tree = caller.is_some().then(|| Arc::new(Tree::of_all(&all)));
+                let edge = enter(caller.as_deref(), tree.map(For::End));
+                // One that waits for the caller can't end its messages.
+                let patience = if edge.is_err() {
+                    Duration::ZERO
+                } else {
+                    patience
+                };
                 let deadline = clock::after(Instant::now(), patience);
                 for mounted in all.iter().rev() {
                     mounted.leave();

@@ -79,6 +79,14 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
             conclude(shared, question, envelope);
             return Poll::Ready(Ok(reply));
         }
+        if let Some(wait) = &question.wait
+            && wait.is_hopeless(cx.waker())
+        {
+            let cycle = wait.cycle().unwrap_or_default();
+            abandon(shared, question);
+            let subsystem = to.subsystem();
+            return Poll::Ready(Err(AskError::WaitCycle { subsystem, cycle }));
+        }
         let times = times_of(slot);
         if !this.timer.is_over(shared, times.1, cx) {
             return Poll::Pending;

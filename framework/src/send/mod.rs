@@ -50,8 +50,8 @@ pub(crate) struct Question {
     claim: Option<Claim>,
     /// The subsystem that accepted it.
     seat: SeatId,
-    /// The number of the wait that a handler entered.
-    wait: Option<u64>,
+    /// The wait that a handler entered.
+    wait: Option<Wait>,
 }
 
 impl Question {
@@ -66,7 +66,7 @@ impl Question {
 
     fn end_wait(&mut self, shared: &Shared) {
         if let Some(wait) = self.wait.take() {
-            shared.waits.end(wait);
+            shared.waits.end(wait.id);
         }
     }
 }
@@ -75,19 +75,19 @@ impl Question {
 /// accepted, and may panic.
 struct Waiting<'s> {
     shared: &'s Shared,
-    id: Option<u64>,
+    wait: Option<Wait>,
 }
 
 impl Waiting<'_> {
-    fn keep(mut self) -> Option<u64> {
-        self.id.take()
+    fn keep(mut self) -> Option<Wait> {
+        self.wait.take()
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.shared.waits.end(id);
+        if let Some(wait) = &self.wait {
+            self.shared.waits.end(wait.id);
         }
     }
 }
@@ -183,9 +183,15 @@ impl<M: Message> Target<'_, M> {
         let wait = match local.serving() {
             0 => None,
             _ if local.is_in_sync_handler() => return Err(self.would_block()),
-            me => Some(begin_wait(shared, me, For::Reply(self.seat.id))?.id),
+            me => {
+                let what = match local.may_block() {
+                    false => For::Reply(self.seat.id),
+                    true => For::BlockingReply(self.seat.id),
+                };
+                Some(begin_wait(shared, me, what)?)
+            }
         };
-        let wait = Waiting { shared, id: wait };
+        let wait = Waiting { shared, wait };
         let ask = Some(question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => Ok(posted),
@@ -299,20 +305,7 @@ impl<M: Message> Target<'_, M> {
 /// Enters that the handler of `me` waits.
 fn begin_wait(shared: &Shared, me: SeatId, what: For) -> Result<Wait, Failed> {
     shared.waits.begin(me, what).map_err(|cycle| {
-        let cycle = cycle_text(shared, &cycle);
+        let cycle = shared.directory.names_of(&cycle);
         Failed::refused(SendError::WaitCycle { cycle })
     })
-}
-
-fn cycle_text(shared: &Shared, cycle: &[SeatId]) -> Box<str> {
-    let names: Vec<Arc<str>> = cycle
-        .iter()
-        .map(|seat| {
-            shared
-                .directory
-                .name_of(*seat)
-                .unwrap_or_else(|| "?".into())
-        })
-        .collect();
-    names.join(" -> ").into()
 }

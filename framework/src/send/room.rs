@@ -296,6 +296,9 @@ impl Queued {
     }
 
     fn cycle(&self) -> Box<str> {
+        if let Some(cycle) = self.wait.as_ref().and_then(Wait::cycle) {
+            return cycle;
+        }
         let shared = &self.shared;
         let me = shared
             .directory

@@ -1,8 +1,8 @@
 //! The supervisor: the actor that watches. It never stands in a message's way.
 //!
 //! It plays the global scheduler: every tick it shows the loads to the [`strategy`] and writes the
-//! slices that the hosts obey. It reminds askers of their deadline, and ends waits for envelopes that
-//! could never end. And it reads the
+//! slices that the hosts obey. It reminds askers of their deadline, and ends waits for envelopes and
+//! for threads that could never end. And it reads the
 //! books: ledgers, latencies, pool, as a [`snapshot`]. Ticks come every 10 ms while something goes on
 //! and ever more rarely, down to one in 640 ms, while nothing does.
 
@@ -16,14 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::fate::{self, Point};
+use crate::mailbox::{Seat, SeatId};
 use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::sync::{Ordering, lock};
 use crate::user_code::{Guarded, contain};
-use crate::waits::Hopeless;
+use crate::waits::hopeless::Hopeless;
 use strategy::{Load, RoundRobin, Strategy};
 
 const TICK: Duration = Duration::from_millis(10);
@@ -201,40 +203,57 @@ impl Supervisor {
         });
     }
 
-    /// Wakes senders that wait for an envelope and may have one of the reserve, and ends a wait for an
-    /// envelope that was found hopeless at two ticks, between which nothing moved; true if anyone waits
-    /// for an envelope.
+    /// Wakes senders that wait for an envelope and may have one of the reserve, and ends a wait that was
+    /// found hopeless at two ticks, between which nothing moved: of those concerned, or nothing at all where
+    /// all envelopes are. True if anyone waits for an envelope or for a thread.
     fn end_hopeless_waits(&mut self) -> bool {
         let shared = &self.shared;
         let some_go_on = shared.pool.reserve.tick();
-        if !shared.waits.any_for_envelope() {
+        if !shared.waits.any_undecided() {
             self.suspect = None;
             return shared.pool.room.any();
         }
         let all = shared.directory.all_alive();
-        let waiting = |seat| {
-            all.iter()
-                .find(|mounted| mounted.seat.id == seat)
-                .map_or(0, |mounted| mounted.seat.waiting())
-        };
+        let seats = all.iter().map(|one| (one.seat.id, &one.seat));
+        let seats: FxHashMap<SeatId, &Arc<Seat>> = seats.collect();
+        let waiting = |seat| seats.get(&seat).map_or(0, |seat| seat.waiting());
         let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
         fate::preempt(Point::Keeper);
         let in_flight = u64::from(shared.pool.in_flight());
-        let found = if some_go_on || shared.pool.has_free_in_lanes() {
-            // One is free for a sender that waits, and that is about to be woken. What else is free lies
-            // in the reserve, and those who wait may not have it: they are as stuck as if it were gone.
-            None
-        } else {
-            shared.waits.deadlocked(in_flight, waiting)
-        };
+        // If one is free for a sender that waits, that is about to be woken. What else is free lies in the
+        // reserve, and those who wait may not have it: they are as stuck as if it were gone.
+        let some_go_on = some_go_on || shared.pool.has_free_in_lanes();
+        let in_flight = (!some_go_on).then_some(in_flight);
+        let holders = shared.blocking.holders();
+        let found = (shared.waits).deadlocked(in_flight, waiting, holders.as_deref());
         self.suspect = match (found, self.suspect.take()) {
-            (Some(now), Some((before, then))) if now == before && moved == then => {
+            (Some(now), Some((before, then)))
+                if now == before && (moved == then || now.to_thread.is_some()) =>
+            {
+                if let Some(way) = &now.to_thread {
+                    now.explain(self.cycle_of_threads(way, &holders.unwrap_or_default()));
+                }
                 now.declare();
                 None
             }
             (found, _) => found.map(|found| (found, moved)),
         };
         true
+    }
+
+    /// Who waits for whom, if the last one of them waits for a thread for blocking handlers.
+    fn cycle_of_threads(&self, way: &[SeatId], holders: &[SeatId]) -> Box<str> {
+        let directory = &self.shared.directory;
+        let held_by: Vec<_> = (holders.iter())
+            .map(|seat| directory.names_of(&[*seat]))
+            .collect();
+        format!(
+            "{} -> a thread for blocking handlers, all {} held by {}",
+            directory.names_of(way),
+            holders.len(),
+            held_by.join(", "),
+        )
+        .into()
     }
 }
 

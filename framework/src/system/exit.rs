@@ -12,7 +12,7 @@ use crate::shared::StopReason;
 /// | code | the system |
 /// |---|---|
 /// | 0 | handled every message that it had accepted |
-/// | 1 | got no signals from the operating system, or was stopped before; `main`'s own errors have this code too |
+/// | 1 | got no signals from the operating system, was to be stopped by a handler, or was stopped before; `main`'s own errors have this code too |
 /// | 3 | had messages left when the deadline passed |
 /// | 4 | left threads behind whose handlers block them |
 /// | 5 | stopped by itself, because a subsystem failed too often |
@@ -38,7 +38,9 @@ impl Exit {
     pub fn code(&self) -> u8 {
         match &self.0 {
             Ok(_) => 0,
-            Err(StopError::NoSignals(_) | StopError::AlreadyStopped) => 1,
+            Err(
+                StopError::NoSignals(_) | StopError::InHandler { .. } | StopError::AlreadyStopped,
+            ) => 1,
             Err(StopError::DeadlineExceeded(_)) => 3,
             Err(StopError::Stuck { .. }) => 4,
             Err(StopError::Escalated(_)) => 5,
@@ -173,6 +175,13 @@ mod tests {
                 Err(StopError::NoSignals("too many".into())),
                 1,
                 "the operating system gives no signals, the system was not stopped: too many",
+            ),
+            (
+                Err(StopError::InHandler {
+                    subsystem: "api".into(),
+                }),
+                1,
+                "a handler of `api` can't wait for the end of its own system, which was not stopped; spawn a task that stops it",
             ),
             (
                 Err(StopError::AlreadyStopped),

@@ -14,6 +14,7 @@ mod several;
 mod signal;
 mod stop;
 mod threads;
+mod unmount;
 
 use std::any::{Any, TypeId};
 use std::sync::{Arc, Weak};

@@ -1,23 +1,24 @@
 //! Mounting: from a factory to a subsystem that answers.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
+
 use super::System;
-use super::detached::Detached;
 use super::kind::Kind;
 use super::mounting::Mounting;
 use crate::directory::{Below, Mounted};
-use crate::error::{MountError, SendError, UnmountError};
-use crate::ledger::Ledger;
+use crate::error::{MountError, SendError};
 use crate::mailbox::{Limits, Seat};
 use crate::overflow::Overflow;
-use crate::registry::ending::Unmount;
 use crate::registry::mounting::{Mount, One};
 use crate::shared::Phase;
 use crate::subsystem::{Routes, Subsystem};
 use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
 use crate::user_code::shielded;
+use crate::waits::caller::Waiting;
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
 ///
@@ -207,7 +208,8 @@ impl System {
     ///
     /// # Errors
     /// The name is taken, a route has a mistake, a handler wants state that the system does not have, or
-    /// the subsystem could not be started: its factory panicked, or a hook of its start failed.
+    /// the subsystem could not be started: its factory panicked, or a hook of its start failed. In a
+    /// handler also `WaitCycle`, if the name's last subsystem is still ending and waits for that handler.
     pub fn mount<S: Routes>(&self, factory: impl Fn() -> S + Send + 'static) -> Mounting<'_> {
         self.mount_with(MountOptions::new(), factory)
     }
@@ -237,6 +239,9 @@ impl System {
     }
 
     /// Mounts a subsystem with options.
+    ///
+    /// A handler that mounts waits until the subsystem stands. A hook of its start that asks the handler's
+    /// subsystem gets `WaitCycle`: it can't be answered before.
     ///
     /// # Errors
     /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, while that is being made
@@ -278,6 +283,7 @@ impl System {
         let name = options.name_below::<S>(parent.as_deref());
         options.check(&name)?;
         self.send_mount(Mount {
+            caller: None,
             parent: parent.map(Below::new),
             front: None,
             each: vec![options.one(name)],
@@ -306,10 +312,19 @@ impl System {
         }
     }
 
-    pub(super) async fn send_mount(&self, mount: Mount) -> Result<(), MountError> {
-        match shielded(self.0.registry.send(mount)).await {
-            Ok(mounted) => mounted,
-            Err(_) => Err(MountError::Stopped),
+    pub(super) async fn send_mount(&self, mut mount: Mount) -> Result<(), MountError> {
+        if self.0.shared.must_not_wait() {
+            let subsystem = mount.subsystem();
+            return Err(MountError::WouldBlock { subsystem });
+        }
+        let waiting = self.waiting();
+        mount.caller = waiting.caller();
+        let subsystem = mount.subsystem();
+        let mounted = pin!(shielded(self.0.registry.send(mount)));
+        match select(mounted, pin!(waiting.hopeless())).await {
+            Either::Left((Ok(mounted), _)) => mounted,
+            Either::Left((Err(_), _)) => Err(MountError::Stopped),
+            Either::Right((cycle, _)) => Err(MountError::WaitCycle { subsystem, cycle }),
         }
     }
 
@@ -354,22 +369,9 @@ impl System {
         Ok(())
     }
 
-    /// Unmounts a subsystem, its children before it: refuses new messages at once, ends the accepted ones,
-    /// then drops it.
-    /// Returns its account. Handles to it say `Closed` until a subsystem is mounted under the name
-    /// again.
-    ///
-    /// # Errors
-    /// No subsystem of that name is mounted; or it was unmounted, and its last hook failed, or that of one
-    /// below it.
-    ///
-    /// # Cancel safety
-    /// Dropped before its end, the unmount goes on.
-    pub async fn unmount(&self, name: &str) -> Result<Ledger, UnmountError> {
-        let request = self.0.registry.send(Unmount(name.into()));
-        match shielded(Detached::new(&self.0.shared, request)).await {
-            Ok(unmounted) => unmounted,
-            Err(_) => Err(UnmountError::Stopped),
-        }
+    /// The handler that waits, if one does, until this is dropped.
+    pub(super) fn waiting(&self) -> Waiting {
+        let shared = &self.0.shared;
+        Waiting::new(&shared.waits, shared.current())
     }
 }

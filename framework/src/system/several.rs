@@ -54,6 +54,7 @@ impl System {
             let choice = choice.map_err(|error| error.of(&name))?;
             let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
             let mount = Mount {
+                caller: None,
                 parent: parent.map(Below::new),
                 each: each.collect(),
                 front: Some(Front { name, choice }),
@@ -114,6 +115,7 @@ impl System {
                 ones.push(options.one(name));
             }
             self.send_mount(Mount {
+                caller: None,
                 parent: parent.map(Below::new),
                 front: None,
                 launches: kind.launches(ones.len(), self.0.threads, factory),

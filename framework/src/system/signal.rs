@@ -47,6 +47,9 @@ impl System {
     }
 
     async fn run_until(&self, signals: io::Result<Signals>) -> Result<StopReport, StopError> {
+        if let Some(refusal) = self.refuse_handler() {
+            return Err(refusal);
+        }
         let shared = &self.0.shared;
         let mut signals = match signals {
             Ok(signals) => signals,

@@ -58,6 +58,12 @@ pub enum StopError {
     Interrupted(StopReport),
     /// The operating system gives no signals, for this reason: the system was not stopped.
     NoSignals(Box<str>),
+    /// A handler of the system called it, which the stop would wait for. The stop has not begun: spawn a
+    /// task that stops the system.
+    InHandler {
+        /// The handler's subsystem.
+        subsystem: Arc<str>,
+    },
     /// The system was stopped before.
     AlreadyStopped,
 }
@@ -86,6 +92,10 @@ impl std::fmt::Display for StopError {
             StopError::NoSignals(reason) => write!(
                 f,
                 "the operating system gives no signals, the system was not stopped: {reason}"
+            ),
+            StopError::InHandler { subsystem } => write!(
+                f,
+                "a handler of `{subsystem}` can't wait for the end of its own system, which was not stopped; spawn a task that stops it"
             ),
             StopError::AlreadyStopped => write!(f, "the system was stopped before"),
         }
@@ -126,17 +136,31 @@ impl System {
     /// a task, which lives on a thread of the system, the threads are told to end and not joined.
     ///
     /// # Errors
-    /// The deadline passed with messages left, a handler blocks its thread, or the system was stopped
-    /// before.
+    /// The deadline passed with messages left, a handler blocks its thread, a handler of the system called
+    /// it, or the system was stopped before.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystems are still ended but the threads stay until the last
     /// clone of the system is dropped.
     pub async fn stop_within(&self, deadline: Duration) -> Result<StopReport, StopError> {
+        if let Some(refusal) = self.refuse_handler() {
+            return Err(refusal);
+        }
         if self.0.is_stopping.swap(1, Ordering::AcqRel) != 0 {
             return Err(StopError::AlreadyStopped);
         }
         shielded(self.end(deadline)).await
+    }
+
+    /// Why the calling handler, if it is one, can't wait for the end of the system.
+    pub(super) fn refuse_handler(&self) -> Option<StopError> {
+        let shared = &self.0.shared;
+        match shared.current() {
+            0 => None,
+            me => Some(StopError::InHandler {
+                subsystem: shared.directory.names_of(&[me]).into(),
+            }),
+        }
     }
 
     /// Stops the system, or waits for the stop that has begun; several may.

@@ -245,7 +245,7 @@ fn a_handler_is_told_that_there_will_never_be_an_envelope_for_it() {
         let waits = system.shared.waits.clone();
         let hopeless = loop {
             // The only envelope is with the handler's own subsystem.
-            match waits.deadlocked(1, |_| 1) {
+            match waits.deadlocked(Some(1), |_| 1, None) {
                 Some(hopeless) => break hopeless,
                 None => thread::yield_now(),
             }
@@ -253,10 +253,7 @@ fn a_handler_is_told_that_there_will_never_be_an_envelope_for_it() {
         hopeless.declare();
         let told = handler.join().unwrap().unwrap_err();
         assert!(matches!(told, SendError::WaitCycle { .. }));
-        assert!(
-            !waits.any_for_envelope(),
-            "it still counts as one who waits"
-        );
+        assert!(!waits.any_undecided(), "it still counts as one who waits");
     });
 }
 
@@ -266,16 +263,13 @@ fn a_handler_that_is_told_to_give_up_when_an_envelope_comes_leaves_it_to_others(
         let system = System::with(1);
         let (handler, other) = (system.served(1, 7), system.served(1, 0));
         let waits = &system.shared.waits;
-        let found = waits.deadlocked(1, |_| 1);
+        let found = waits.deadlocked(Some(1), |_| 1, None);
         if let Some(hopeless) = &found {
             hopeless.declare();
         }
         system.release(mint(0));
         assert_eq!(other.join().unwrap(), Ok(()));
         assert!(handler.join().unwrap().is_ok() || found.is_some());
-        assert!(
-            !waits.any_for_envelope(),
-            "it still counts as one who waits"
-        );
+        assert!(!waits.any_undecided(), "it still counts as one who waits");
     });
 }
