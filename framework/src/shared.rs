@@ -337,6 +337,11 @@ impl Shared {
         Local::of(&self.pool).serving()
     }
 
+    /// The handler that runs on this thread now begins to wait: its waits end with it at the latest.
+    pub(crate) fn note_wait(&self) {
+        Local::of(&self.pool).has_waited.set(true);
+    }
+
     /// True if a handler runs on this thread now that can't wait for anything.
     pub(crate) fn must_not_wait(&self) -> bool {
         Local::of(&self.pool).is_in_sync_handler()
@@ -374,7 +379,7 @@ impl Surroundings for Shared {
     }
 
     fn block(&self, of: &Delivery<'_>, work: Work) -> Away {
-        let pool = self.pool.clone();
+        let (pool, waits) = (self.pool.clone(), self.waits.clone());
         let (seat, due, trace) = (of.receiver, of.due, of.trace);
         let name = self.name_of(seat).unwrap_or_else(|| "?".into());
         let who = Holder { seat, name };
@@ -387,7 +392,11 @@ impl Surroundings for Shared {
             // subsystems.
             let _serving = local.serve_blocking(seat);
             local.take_up(due, trace);
-            work()
+            let back = work();
+            if local.has_waited.get() {
+                waits.end_all(seat);
+            }
+            back
         });
         let away = away.map(Call);
         Box::pin(async move {

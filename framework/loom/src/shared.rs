@@ -60,6 +60,8 @@ impl Shared {
         self.me
     }
 
+    pub(crate) fn note_wait(&self) {}
+
     /// No handler of the models is one that can't wait.
     pub(crate) fn must_not_wait(&self) -> bool {
         false

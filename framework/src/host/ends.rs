@@ -89,6 +89,7 @@ impl<S: 'static> Resident<S> {
         gathered: &mut Gathered<'_>,
     ) {
         let _ = contain(|| self.desk.runner.clear());
+        self.end_waits_of_ended(works);
         self.end_cut_off(works, service, gathered);
     }
 

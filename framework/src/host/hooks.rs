@@ -69,6 +69,7 @@ impl<S: 'static> Resident<S> {
     }
 
     pub(super) fn hook_ended(&mut self, works: &Works<S>, hook: Hook, called: Called) {
+        self.end_waits_of_ended(works);
         let failed = match called {
             Called::Handled => None,
             Called::Panicked => {

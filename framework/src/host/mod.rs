@@ -114,6 +114,8 @@ struct Resident<S: 'static> {
     /// The subsystem has changed since the kept ones were last tried.
     has_changed: bool,
     stopped_called: bool,
+    /// The handler in service has entered edges of the wait graph.
+    has_waited: bool,
     is_over: bool,
     /// What wakes this host's task; left with the seat too. Taken out during a turn.
     waker: Option<Waker>,
@@ -213,6 +215,7 @@ impl<S: 'static> Host<S> {
                 waker: None,
                 order: Order::Serve,
                 stopped_called: false,
+                has_waited: false,
                 is_ending: false,
                 is_over: false,
             }),

@@ -90,6 +90,7 @@ impl<S: 'static> Resident<S> {
         let mut turn = self.serve(works, cx, &mut gathered, messages);
         self.went_on = turn == Turn::Again;
         self.is_ending = turn == Turn::Over;
+        self.has_waited |= works.local.has_waited.get();
         gathered.end_turn(works, self.went_on);
         drop(serving);
         if let Some(timed) = timed {
@@ -250,6 +251,9 @@ impl<S: 'static> Resident<S> {
             let Some((envelope, started)) = at_hand.take() else {
                 unreachable!("it was put there before the call");
             };
+            if works.local.has_waited.get() && called != Called::Running {
+                self.end_waits(works);
+            }
             if called == Called::Handled {
                 match shares {
                     false => gathered.sample(works, &envelope, started),
@@ -321,10 +325,29 @@ impl<S: 'static> Resident<S> {
         let poll = || self.desk.poll(cx, Some(&mut envelope));
         match contain(poll) {
             Ok(Called::Running) => return Some(Service::Message(envelope.into_token(), started)),
-            Ok(called) => self.finish(works, envelope, started, called, gathered),
+            Ok(called) => {
+                self.end_waits_of_ended(works);
+                self.finish(works, envelope, started, called, gathered);
+            }
             Err(message) => self.panicked(works, envelope, started, message, gathered),
         }
         None
+    }
+
+    /// A handler has ended, and with it all that it waits for: an ask that it has forgotten, or given to
+    /// another task, leaves no edge of the wait graph behind.
+    #[cold]
+    pub(super) fn end_waits(&mut self, works: &Works<S>) {
+        self.has_waited = false;
+        works.local.has_waited.set(false);
+        works.shared.waits.end_all(works.mounted.seat.id);
+    }
+
+    /// The same for one that has waited in several turns.
+    pub(super) fn end_waits_of_ended(&mut self, works: &Works<S>) {
+        if self.has_waited || works.local.has_waited.get() {
+            self.end_waits(works);
+        }
     }
 
     /// Ends a message whose handler was called, and has ended.
@@ -374,6 +397,7 @@ impl<S: 'static> Resident<S> {
         message: Box<str>,
         gathered: &mut Gathered<'_>,
     ) {
+        self.end_waits_of_ended(works);
         gathered.sample(works, &envelope, started);
         // Unless its policy says otherwise, the subsystem is there again before the asker hears of it.
         self.fail(works, Failure::Panic((*message).into()));

@@ -184,6 +184,7 @@ impl<M: Message> Target<'_, M> {
             0 => None,
             _ if local.is_in_sync_handler() => return Err(self.would_block()),
             me => {
+                local.has_waited.set(true);
                 let what = match local.may_block() {
                     false => For::Reply(self.seat.id),
                     true => For::BlockingReply(self.seat.id),

@@ -230,7 +230,10 @@ impl Queued {
         };
         let wait = match shared.current() {
             0 => None,
-            me => Some(begin_wait(shared, me, what)?),
+            me => {
+                shared.note_wait();
+                Some(begin_wait(shared, me, what)?)
+            }
         };
         let seeking = match room {
             Room::Pool => shared.pool.reserve.join(&seat),

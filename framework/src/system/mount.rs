@@ -372,6 +372,7 @@ impl System {
     /// The handler that waits, if one does, until this is dropped.
     pub(super) fn waiting(&self) -> Waiting {
         let shared = &self.0.shared;
+        shared.note_wait();
         Waiting::new(&shared.waits, shared.current())
     }
 }

@@ -304,7 +304,6 @@ impl Waits {
     }
 
     /// Ends all waits of a subsystem: its handler has ended, and with it all that it could wait for.
-    #[allow(dead_code, reason = "for the host, once a handler has ended")]
     pub(crate) fn end_all(&self, who: SeatId) {
         let shard = self.shard(who);
         let mut nodes = lock(&shard.nodes);
