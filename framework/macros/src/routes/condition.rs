@@ -56,7 +56,7 @@ pub(super) fn take(attrs: &mut Vec<Attribute>, is_ours: &dyn Fn(&Path) -> bool) 
             Taken::Nothing => true,
             Taken::All => false,
             Taken::Some(rest) => {
-                attr.meta = rest;
+                attr.meta = *rest;
                 true
             }
         },
@@ -68,7 +68,7 @@ pub(super) fn take(attrs: &mut Vec<Attribute>, is_ours: &dyn Fn(&Path) -> bool) 
 enum Taken {
     Nothing,
     /// The rest stays.
-    Some(Meta),
+    Some(Box<Meta>),
     All,
 }
 
@@ -112,7 +112,7 @@ fn take_from(
     } else {
         let mut list = list.clone();
         list.tokens = quote!(#predicate, #(#rest),*);
-        Taken::Some(Meta::List(list))
+        Taken::Some(Box::new(Meta::List(list)))
     }
 }
 
