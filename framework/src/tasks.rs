@@ -8,7 +8,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -20,7 +20,7 @@ use crate::dead_letters::DeadReason;
 use crate::directory::Mounted;
 use crate::error::{AskError, SendError};
 use crate::handle::Route;
-use crate::mailbox::orders::Control;
+use crate::mailbox::orders::{Control, WakeOnDrop};
 use crate::message::Message;
 use crate::priority::Priority;
 use crate::shared::Shared;
@@ -233,6 +233,7 @@ impl Context {
             life: mounted.restarts.load(Ordering::Relaxed),
             mounted: mounted.clone(),
             cancel: task.0.clone(),
+            relay: None,
         };
         self.order(Control::Spawn(Box::pin(work)));
         task
@@ -275,12 +276,32 @@ pin_project_lite::pin_project! {
         life: u32,
         mounted: Arc<Mounted>,
         cancel: Arc<Cancel>,
+        // Wakes it, by way of its host.
+        relay: Option<Waker>,
     }
 
     impl<F> PinnedDrop for Supervised<F> {
         fn drop(this: Pin<&mut Self>) {
             this.end(None);
         }
+    }
+}
+
+/// Wakes a task by way of its host, which looks for orders in each of its turns: the executor looks only once
+/// in many turns of a flooded subsystem for what other threads have woken, as they do when a time has come.
+struct Relay {
+    mounted: Arc<Mounted>,
+    task: Waker,
+}
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let task = WakeOnDrop(self.task.clone());
+        self.mounted.order(Control::Wake(task));
     }
 }
 
@@ -294,6 +315,7 @@ impl<F> Supervised<F> {
         let dropped = contain(|| this.work.set(None));
         this.mounted.tasks().leave(*this.number);
         this.cancel.retire();
+        *this.relay = None;
         if let Some(text) = panic.or(dropped.err()) {
             let life = *this.life;
             this.mounted.order(Control::TaskPanicked { life, text });
@@ -310,8 +332,12 @@ impl<F: Future<Output = ()>> Future for Supervised<F> {
             self.end(None);
             return Poll::Ready(());
         }
+        let relay = this.relay.get_or_insert_with(|| {
+            let (mounted, task) = (this.mounted.clone(), cx.waker().clone());
+            Waker::from(Arc::new(Relay { mounted, task }))
+        });
         let polled = contain(|| match this.work.as_pin_mut() {
-            Some(work) => work.poll(cx),
+            Some(work) => work.poll(&mut TaskContext::from_waker(relay)),
             None => Poll::Ready(()),
         });
         match polled {

@@ -262,7 +262,7 @@ async fn what_a_swept_message_does_when_it_is_dropped_hurts_nobody() {
 async fn many_that_expire_one_by_one_all_end_while_a_handler_waits() {
     const MANY: u32 = 5_000;
     let _watch = watchdog();
-    let it = it(MANY as usize + 8).await;
+    let it = it(2 * MANY as usize).await;
     it.system.mount(Db::default).await.unwrap();
     it.system.tell("db://hold", Note(0)).await.unwrap();
     let get = it.system.route::<Get>("db://get").unwrap();

@@ -74,7 +74,7 @@ impl Clockwork {
 
 #[mycelia::test]
 async fn tasks_that_are_over_leave_nothing_behind() {
-    const TASKS: usize = 2_000;
+    const TASKS: usize = 1_000;
     let _watch = watchdog();
     let system = System::builder().threads(1).start().await.unwrap();
     system.mount(Clockwork::default).await.unwrap();
@@ -101,7 +101,7 @@ async fn tasks_that_are_over_leave_nothing_behind() {
             }
             // Those that are over have been freed when the thread has come round a few times.
             let mut least = i64::MAX;
-            for _ in 0..50 {
+            for _ in 0..20 {
                 quiet(&system).await;
                 tokio::task::yield_now().await;
                 system.ask("clockwork://count", Count).await.unwrap();

@@ -205,6 +205,11 @@ impl Mounted {
         self.down.store(is_down.into(), Ordering::SeqCst);
     }
 
+    /// True from when it failed, or was halted, until it is made anew.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst) != 0
+    }
+
     /// True while its children are ended, or it has no value any more, and it is not made anew yet.
     fn is_restarting(&self) -> bool {
         self.down.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0

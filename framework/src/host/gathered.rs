@@ -280,7 +280,8 @@ fn enter<S>(works: &Works<S>, samples: &[Sample]) {
 
 impl Drop for Gathered<'_> {
     fn drop(&mut self) {
-        debug_assert!(!self.has_one && self.samples.is_empty() && self.free.is_empty());
+        let is_empty = !self.has_one && self.samples.is_empty() && self.free.is_empty();
+        debug_assert!(is_empty || std::thread::panicking());
         if self.samples.capacity() > 0 {
             self.local.samples.set(std::mem::take(&mut self.samples));
         }

@@ -18,7 +18,7 @@ use crate::handler::hooks::Hook;
 use crate::mailbox::orders::{Order, Reported};
 use crate::shared::Phase;
 use crate::supervision::{Decision, Failure};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 use crate::user_code::{contain, discard};
 
 /// Where a subsystem is in its life.
@@ -63,6 +63,8 @@ impl<S: 'static> Resident<S> {
                 Life::Pausing(until) => {
                     // Who is to drain first handles what waits: it does not wait for the pause. Nor does
                     // anyone when the system stops, which waits for what waits here.
+                    // It counts as down since before: who stops the system sees one or the other.
+                    fence(Ordering::SeqCst);
                     let may_wait =
                         self.order == Order::Serve && works.shared.phase() == Phase::Open;
                     if may_wait && until.as_mut().poll(cx).is_pending() {

@@ -273,10 +273,11 @@ impl<S: 'static> actix::Handler<Control> for Host<S> {
     type Result = ();
 
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
-        if let Control::Spawn(work) = control {
-            drop(actix_rt::spawn(work));
-            return;
-        }
+        let control = match control {
+            Control::Spawn(work) => return drop(actix_rt::spawn(work)),
+            Control::Wake(task) => return drop(task),
+            control => control,
+        };
         let mut resident = self.hosted.resident.borrow_mut();
         resident.affairs().controls.push_back(control);
     }

@@ -33,7 +33,9 @@ impl<S: 'static> Resident<S> {
             Control::Fail(_) | Control::Halt(_) => true,
             Control::TaskPanicked { life, .. } => self.has_task_of(works, *life),
             Control::Stop => works.mounted.policy().restart == Restart::Permanent,
-            Control::End { .. } | Control::Revive { .. } | Control::Spawn(_) => false,
+            Control::End { .. } | Control::Revive { .. } | Control::Spawn(_) | Control::Wake(_) => {
+                false
+            }
         }
     }
 
@@ -62,7 +64,7 @@ impl<S: 'static> Resident<S> {
                 affairs.ended.extend(ended);
             }
             Control::Stop => self.stop_itself(works, gathered),
-            Control::Spawn(_) => unreachable!("it is spawned when it comes"),
+            Control::Spawn(_) | Control::Wake(_) => unreachable!("it is done when it comes"),
             Control::Fail(failure) if self.order != Order::Abort => {
                 self.interrupt(works, gathered);
                 self.fail(works, failure);

@@ -104,7 +104,13 @@ impl Agenda {
     /// Gives turns to host `first` and to all who are noted, until none is left or the round is over;
     /// then the others' tasks are woken. To be called by the host's task.
     pub(crate) fn round(&self, first: u32, mut is_late: impl FnMut() -> bool) {
+        let depth = self.depth.get();
         self.is_round.set(true);
+        let _round = Round {
+            agenda: self,
+            depth,
+            ends: true,
+        };
         self.give_turn(first);
         for _ in 1..ROUND {
             if is_late() || fate::coin(Point::Round) {
@@ -115,7 +121,6 @@ impl Agenda {
             };
             self.give_turn(next);
         }
-        self.end_round();
     }
 
     fn next(&self) -> Option<u32> {
@@ -135,11 +140,12 @@ impl Agenda {
         }
         self.depth.set(depth + 1);
         let was_round = self.is_round.replace(true);
+        let _round = Round {
+            agenda: self,
+            depth,
+            ends: !was_round,
+        };
         self.give_turn(number);
-        if !was_round {
-            self.end_round();
-        }
-        self.depth.set(depth);
         true
     }
 
@@ -166,5 +172,24 @@ impl Agenda {
                 resident.wake();
             }
         }
+    }
+}
+
+/// Turns that are being given. What is noted is seen to, and the agenda as it was before, also when one of
+/// them unwinds.
+struct Round<'a> {
+    agenda: &'a Agenda,
+    /// How many turns were lent before.
+    depth: u32,
+    /// There was no round before.
+    ends: bool,
+}
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        if self.ends {
+            self.agenda.end_round();
+        }
+        self.agenda.depth.set(self.depth);
     }
 }

@@ -284,6 +284,10 @@ impl Seat {
     #[cold]
     pub(crate) fn note_expired(&self) {
         self.expired.fetch_add(1, Ordering::Release);
+        #[cfg(feature = "test")]
+        if fate::plants(fate::Plant::LostWakeUp) {
+            return;
+        }
         self.wake();
     }
 

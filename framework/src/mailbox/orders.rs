@@ -1,6 +1,7 @@
 //! Orders: what comes to a subsystem through its actix mailbox, from the keepers; and what it reports to
 //! them.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -51,6 +52,17 @@ pub(crate) enum Control {
     Stop,
     /// Run this beside it on its thread.
     Spawn(BoxFuture<'static, ()>),
+    /// Wake this task of its thread.
+    Wake(WakeOnDrop),
+}
+
+/// Wakes a task when it is dropped: by the host that it is given to, or by whoever finds that there is none.
+pub(crate) struct WakeOnDrop(pub(crate) Waker);
+
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        self.0.wake_by_ref();
+    }
 }
 
 /// What a host reports to the registry.

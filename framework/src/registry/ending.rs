@@ -18,7 +18,7 @@ use crate::fate::{self, Point};
 use crate::mailbox::orders::{Control, Order};
 use crate::shared::{Phase, Shared};
 use crate::supervisor::snapshot::Snapshot;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 use crate::waits::Tree;
 
 /// How long a handler may go on after it was told to end at once: so many slices, of this length. One that
@@ -209,9 +209,12 @@ async fn end_all(
     shared: Arc<Shared>,
     time_is_up: impl Future<Output = ()> + Clone + Unpin,
 ) -> (Vec<Arc<Mounted>>, Ended) {
-    // None pauses before a restart any longer.
+    // None pauses before a restart any longer: one that does not see that the system stops is seen here.
+    fence(Ordering::SeqCst);
     for mounted in shared.directory.all_alive() {
-        mounted.seat.wake();
+        if mounted.is_down() {
+            mounted.seat.wake();
+        }
     }
     select(pin!(until_quiet(&shared)), time_is_up.clone()).await;
     let all = shared.directory.all_alive();
