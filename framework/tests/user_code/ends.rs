@@ -12,7 +12,7 @@ use crate::common::named;
 use crate::extractors::{Cloned, Odd, parse_for};
 use crate::senders::{Said, Verb, Way, unwound};
 use crate::stage::Stage;
-use crate::subjects::{Fail, Hit, Ping};
+use crate::subjects::{Fail, Hit, Note, Ping};
 use crate::table::Site;
 use crate::tasks::Begin;
 use crate::world::{begin, until};
@@ -122,6 +122,11 @@ async fn unsent_item(stage: &Stage) -> Expect {
     stage.world.arm();
     let mut unmount = Box::pin(stage.system.unmount("small"));
     begin(unmount.as_mut());
+    until("it takes no more messages", || {
+        let refused = stage.system.try_tell("small://note", Note);
+        refused.is_err_and(|refused| !refused.reason().is_full())
+    })
+    .await;
     stage.world.open_the_gate();
     let unmounted = unmount.await;
     assert!(
