@@ -26,7 +26,7 @@ use crate::priority::Priority;
 use crate::shared::Shared;
 use crate::sync::Ordering;
 use crate::task_list::Cancel;
-use crate::user_code::contain;
+use crate::user_code::{contain, discard};
 
 /// A timer or a stream of a subsystem. It goes on when this value is dropped; it ends when it is
 /// cancelled, and when its subsystem ends or is made anew.
@@ -116,7 +116,7 @@ impl Context {
         period: Duration,
         missed: Missed,
         path: &str,
-        mut make: impl FnMut() -> M + Send + 'static,
+        make: impl FnMut() -> M + Send + 'static,
     ) -> Result<Task, SendError> {
         if period.is_zero() {
             return Err(SendError::BadSetting {
@@ -129,6 +129,7 @@ impl Context {
         let context = self.clone();
         let first = Instant::now().checked_add(period);
         Ok(self.run(|task| async move {
+            let mut make = Beside::new(make);
             let mut next = first;
             loop {
                 wait_until(&shared, next).await;
@@ -136,8 +137,8 @@ impl Context {
                     return;
                 }
                 let is_there = match missed {
-                    Missed::Burst => route.insisting().tell(make()).await.is_ok(),
-                    Missed::Skip => context.tick(&route, make()).await,
+                    Missed::Burst => route.insisting().tell(make.call()()).await.is_ok(),
+                    Missed::Skip => context.tick(&route, make.call()()).await,
                 };
                 if !is_there {
                     return;
@@ -199,8 +200,8 @@ impl Context {
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?.with_priority(M::PRIORITY);
         Ok(self.run(|task| async move {
-            let mut stream = std::pin::pin!(stream);
-            while let Some(message) = stream.next().await {
+            let mut stream = Beside::new(Box::pin(stream));
+            while let Some(message) = stream.call().next().await {
                 if route.insisting().tell(message).await.is_err() {
                     return;
                 }
@@ -237,6 +238,28 @@ impl Context {
         };
         self.order(Control::Spawn(Box::pin(work)));
         task
+    }
+}
+
+/// A value of the user's beside a call of it. If the call panics and so does the drop that follows, the second
+/// panic ends there: it would abort the process.
+struct Beside<T>(Option<T>);
+
+impl<T> Beside<T> {
+    fn new(value: T) -> Self {
+        Beside(Some(value))
+    }
+
+    fn call(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Beside<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            discard(self.0.take());
+        }
     }
 }
 

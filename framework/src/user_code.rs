@@ -24,6 +24,7 @@
 //! | stream, closure of a timer: call and drop | the subsystem's thread | fails the subsystem, under its policy |
 //! | drop of a message that a timer or a stream did not send | the subsystem's thread | the same |
 //! | call, unpacking, drop of an extractor's value | the subsystem's thread | fails the message, as a panic |
+//! | `Routes::routes`, `Extractor::check`; clone of a factory of replicas | the mounter's thread | unwinds to the mounter; nothing was mounted |
 //! | strategy | the keepers' thread | round-robin takes the strategy's place |
 //! | waker of one who mounts, unmounts, stops or watches: wake, drop | the keepers' or the subsystem's thread | is contained: see [`shielded`] |
 //! | drop of a factory, a handler's closure, a strategy or a shared state | the thread that lets go of it last | is contained: see [`Guarded`] |

@@ -17,13 +17,13 @@ pub(crate) mod reply;
 
 use std::any::TypeId;
 use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 use crate::clock::Due;
 use crate::sync::OnceBox;
 use crate::token::Token;
 use crate::trace::TraceId;
-use crate::user_code::contain;
+use crate::user_code::{contain, discard};
 use reply::ReplySlot;
 
 /// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.
@@ -59,8 +59,58 @@ struct Inline([MaybeUninit<u8>; INLINE_BYTES]);
 
 /// What travels in an envelope: the message, and what its handler's extractors packed at the sender.
 pub(crate) struct Parcel<M, P> {
-    pub(crate) message: M,
-    pub(crate) packed: P,
+    message: Apart<M>,
+    packed: P,
+}
+
+impl<M, P> Parcel<M, P> {
+    #[inline(always)]
+    pub(crate) fn new(message: M, packed: P) -> Self {
+        Parcel {
+            message: Apart::new(message),
+            packed,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> (M, P) {
+        (self.message.into_inner(), self.packed)
+    }
+}
+
+/// A value of the user's beside others in one place of the framework's. A panic of its drop ends there: where
+/// two of them panic, the second would abort the process. It takes no more room than the value.
+#[doc(hidden)]
+pub struct Apart<T>(ManuallyDrop<T>);
+
+impl<T> Apart<T> {
+    #[inline(always)]
+    pub(crate) fn new(value: T) -> Self {
+        Apart(ManuallyDrop::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: it is taken once: `this` is never dropped, nor used again.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+}
+
+impl<T: Clone> Clone for Apart<T> {
+    fn clone(&self) -> Self {
+        Apart(self.0.clone())
+    }
+}
+
+impl<T> Drop for Apart<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<T>() {
+            // SAFETY: the value is dropped with what holds it, once.
+            discard(unsafe { ManuallyDrop::take(&mut self.0) });
+        }
+    }
 }
 
 /// One place of the slab: 256 bytes, four cache lines, the first of which holds all that a small

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Due, Stamp};
+use crate::envelope::Apart;
 use crate::error::{CaptureError, MountError};
 use crate::trace::TraceId;
 use crate::user_code::Guarded;
@@ -181,18 +182,19 @@ pub trait Extract: Sized + 'static {
 macro_rules! extract_tuples {
     ($(($($name:ident $at:tt),*))*) => {$(
         impl<$($name: Extractor),*> Extract for ($($name,)*) {
-            type Packed = ($($name::Packed,)*);
+            type Packed = ($(Apart<$name::Packed>,)*);
 
             #[inline]
             #[allow(unused_variables, reason = "nothing to read for the empty tuple")]
             fn pack(address: &mut Address<'_>) -> Result<Self::Packed, CaptureError> {
-                Ok(($($name::pack(address)?,)*))
+                Ok(($(Apart::new($name::pack(address)?),)*))
             }
 
             #[inline]
             #[allow(unused_variables, clippy::unused_unit, reason = "as above")]
             fn unpack(packed: Self::Packed, delivery: &Delivery<'_>) -> Self {
-                ($($name::unpack(packed.$at, delivery),)*)
+                let unpacked = ($(Apart::new($name::unpack(packed.$at.into_inner(), delivery)),)*);
+                ($(unpacked.$at.into_inner(),)*)
             }
 
             #[allow(unused_variables, reason = "as above")]

@@ -163,7 +163,7 @@ where
     R: IntoReply<M::Reply>,
     R::Later: GiveBack<M, A::Packed>,
 {
-    let Parcel { message, packed } = envelope.take::<Parcel<M, A::Packed>>()?;
+    let (message, packed) = envelope.take::<Parcel<M, A::Packed>>()?.into_parts();
     let message = Contained::new(message);
     let mut packed = Contained::new(packed);
     let kept = Contained::new(R::Later::keep(packed.get()));
@@ -208,7 +208,7 @@ where
     L: GiveBack<M, P>,
 {
     let (message, packed) = later.give_back(kept);
-    envelope.put(Parcel { message, packed });
+    envelope.put(Parcel::new(message, packed));
 }
 
 /// A method that answers at once.

@@ -89,10 +89,7 @@ fn handlers() -> [Box<dyn Handler<u32>>; 3] {
 }
 
 fn parcel(n: u32) -> Parcel<Add, ()> {
-    Parcel {
-        message: Add(n),
-        packed: (),
-    }
+    Parcel::new(Add(n), ())
 }
 
 #[test]
@@ -119,7 +116,7 @@ fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
             let called = handler.call(&mut desk, envelope, delivery, cx);
             assert_eq!(called, Called::WrongParcel);
             let parcel = envelope.take::<Parcel<Add, ()>>();
-            assert_eq!(parcel.map(|parcel| parcel.message.0), Some(1));
+            assert_eq!(parcel.map(|parcel| parcel.into_parts().0.0), Some(1));
         });
     }
 }

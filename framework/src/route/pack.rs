@@ -11,6 +11,7 @@ use crate::mailbox::Seat;
 use crate::message::Message;
 use crate::pool::Pool;
 use crate::priority::Priority;
+use crate::user_code::discard;
 
 /// How a route takes a message of type `M`.
 pub(crate) trait Pack<M>: Send + Sync {
@@ -194,10 +195,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
             pool.release_one(lane, envelope);
             panic!("a future of a send was polled after it had ended");
         };
-        envelope.fill(Parcel {
-            message: content,
-            packed,
-        });
+        envelope.fill(Parcel::new(content, packed));
         let now = post.now();
         let reply = envelope.reply_slot();
         let head = envelope.head_mut();
@@ -226,8 +224,13 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
             Ok(is_asleep) => Ok(Posted::new(index, is_asleep)),
             Err((token, _)) => {
                 let mut envelope = Envelope::new(&pool.slab, token);
-                let parcel = envelope.take::<Parcel<M, A::Packed>>();
-                *message = parcel.map(|parcel| parcel.message);
+                if let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() {
+                    let (content, packed) = parcel.into_parts();
+                    *message = Some(content);
+                    // It is packed again for the next try. What it does when it is dropped is no reason to
+                    // lose the envelope.
+                    discard(packed);
+                }
                 pool.release_one(lane, envelope);
                 Err(Refused::Mailbox)
             }

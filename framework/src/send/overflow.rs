@@ -15,7 +15,7 @@ use crate::route::{Patience, Posted, Refused};
 use crate::shared::{Letter, Shared};
 use crate::token::Token;
 use crate::trace::TraceId;
-use crate::user_code::contain;
+use crate::user_code::{contain, discard};
 
 /// What came of a message for which there was no room.
 pub(super) enum Overflowed {
@@ -82,7 +82,7 @@ impl<M: Message> Target<'_, M> {
         };
         let reason = DeadReason::Dropped(self.seat.overflow());
         shared.bury(self.seat, self.map, letter, reason);
-        *message = None;
+        discard(message.take());
         Overflowed::Dropped
     }
 
