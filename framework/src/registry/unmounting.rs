@@ -59,7 +59,7 @@ fn family(all: &[Arc<Mounted>]) -> Vec<Arc<Mounted>> {
     while let Some(one) = family.get(next) {
         let children = one.children();
         family.extend(children);
-        next += 1;
+        next = next.saturating_add(1);
     }
     family.retain(|one| one.group().is_none());
     family
