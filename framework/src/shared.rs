@@ -27,7 +27,7 @@ use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 #[cfg(feature = "test")]
 use crate::taps::{Faults, Taps};
 use crate::trace::TraceId;
-use crate::user_code::Guarded;
+use crate::user_code::Contained;
 use crate::waits::{For, Guard, Waits};
 
 /// The parts of a system that lie on a message's path.
@@ -68,7 +68,7 @@ pub(crate) struct Shared {
 
 /// What is to run before a stop: begins it, unless the system has been dropped. Its result is why it failed.
 pub(crate) type BeforeStop =
-    Guarded<Box<dyn FnOnce() -> Option<BoxFuture<'static, Result<(), Box<str>>>> + Send>>;
+    Contained<Box<dyn FnOnce() -> Option<BoxFuture<'static, Result<(), Box<str>>>> + Send>>;
 
 /// What a system is told of itself before it starts.
 pub(crate) struct Settings {

@@ -15,6 +15,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::clock;
 use crate::context::Context;
 use crate::dead_letters::DeadReason;
 use crate::directory::Mounted;
@@ -96,7 +97,7 @@ impl Context {
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?;
         let shared = self.shared().ok_or(SendError::Stopped)?;
-        let until = Instant::now().checked_add(delay);
+        let until = clock::after(Instant::now(), delay);
         let message = sync_wrapper::SyncWrapper::new(message);
         Ok(self.run(|_| async move {
             wait_until(&shared, until).await;
@@ -127,7 +128,7 @@ impl Context {
         let route = self.own_route::<M>(path)?;
         let shared = self.shared().ok_or(SendError::Stopped)?;
         let context = self.clone();
-        let first = Instant::now().checked_add(period);
+        let first = clock::after(Instant::now(), period);
         Ok(self.run(|task| async move {
             let mut make = Beside::new(make);
             let mut next = first;
@@ -265,14 +266,14 @@ impl<T> Drop for Beside<T> {
 
 /// When a timer that was due at `last` is due next; `None` for never.
 fn following(last: Instant, period: Duration, missed: Missed, now: Instant) -> Option<Instant> {
-    let next = last.checked_add(period)?;
+    let next = clock::after(last, period)?;
     if missed == Missed::Burst {
         return Some(next);
     }
     let late = now.saturating_duration_since(next);
     let periods = late.as_nanos().div_ceil(period.as_nanos());
     let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-    next.checked_add(period.saturating_mul(periods))
+    clock::after(next, period.saturating_mul(periods))
 }
 
 /// Waits until then; for ever if no clock can show it.

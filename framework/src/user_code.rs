@@ -26,8 +26,9 @@
 //! | call, unpacking, drop of an extractor's value | the subsystem's thread | fails the message, as a panic |
 //! | `Routes::routes`, `Extractor::check`; clone of a factory of replicas | the mounter's thread | unwinds to the mounter; nothing was mounted |
 //! | strategy | the keepers' thread | round-robin takes the strategy's place |
+//! | what runs before a stop: call, poll, drop | a subsystem's thread | stands in the stop's report |
 //! | waker of one who mounts, unmounts, stops or watches: wake, drop | the keepers' or the subsystem's thread | is contained: see [`shielded`] |
-//! | drop of a factory, a handler's closure, a strategy or a shared state | the thread that lets go of it last | is contained: see [`Guarded`] |
+//! | drop of a factory, a handler's closure, a strategy or a shared state | the thread that lets go of it last | is contained: see [`Contained`] |
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -94,6 +95,26 @@ impl<T> Contained<T> {
     }
 }
 
+impl<T> Deref for Contained<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.get()
+    }
+}
+
+impl<T> DerefMut for Contained<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.get_mut()
+    }
+}
+
+impl<T: Clone> Clone for Contained<T> {
+    fn clone(&self) -> Self {
+        Contained(self.0.clone())
+    }
+}
+
 impl<T> Drop for Contained<T> {
     #[inline]
     fn drop(&mut self) {
@@ -112,50 +133,9 @@ pub(crate) fn wake(waker: Waker) {
     }
 }
 
-/// A value of the user's that may be dropped anywhere, on the keepers' thread too: a panic of its drop ends
-/// there.
-pub(crate) struct Guarded<T>(Option<T>);
-
-impl<T> Guarded<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Guarded(Some(value))
-    }
-
-    /// The value, unguarded.
-    pub(crate) fn into_inner(mut self) -> T {
-        self.0.take().expect("it is there until it is dropped")
-    }
-}
-
-impl<T> Deref for Guarded<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.0.as_ref().expect("it is there until it is dropped")
-    }
-}
-
-impl<T> DerefMut for Guarded<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until it is dropped")
-    }
-}
-
-impl<T: Clone> Clone for Guarded<T> {
-    fn clone(&self) -> Self {
-        Guarded(self.0.clone())
-    }
-}
-
-impl<T> Drop for Guarded<T> {
-    fn drop(&mut self) {
-        discard(self.0.take());
-    }
-}
-
 /// The waker of a task of the user's, in a shape that the framework's threads may wake, clone and drop: what
 /// it does wrong ends there.
-struct Shield(Guarded<Waker>);
+struct Shield(Contained<Waker>);
 
 impl Wake for Shield {
     fn wake(self: Arc<Self>) {
@@ -176,7 +156,7 @@ pub(crate) async fn shielded<F: Future>(future: F) -> F::Output {
         let known = shield.take_if(|(shield, _)| !shield.0.will_wake(cx.waker()));
         drop(known);
         let (_, waker) = shield.get_or_insert_with(|| {
-            let shield = Arc::new(Shield(Guarded::new(cx.waker().clone())));
+            let shield = Arc::new(Shield(Contained::new(cx.waker().clone())));
             (shield.clone(), shield.into())
         });
         future.as_mut().poll(&mut Context::from_waker(waker))
@@ -242,10 +222,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guarded_panics_nowhere_when_it_is_dropped() {
-        let guarded = Guarded::new(Bomb);
-        let _: &Bomb = &guarded;
-        drop(vec![guarded, Guarded::new(Bomb)]);
+    fn what_is_contained_panics_nowhere_when_it_is_dropped() {
+        let contained = Contained::new(Bomb);
+        let _: &Bomb = &contained;
+        drop(vec![contained, Contained::new(Bomb)]);
     }
 
     #[test]

@@ -230,7 +230,8 @@ async fn a_factory_that_panics_at_a_restart_closes_the_subsystem() {
         );
         Fragile::new()
     };
-    system.mount(factory).await.unwrap();
+    let kept = MountOptions::new().keep_failed(true);
+    system.mount_with(kept, factory).await.unwrap();
     system.mount_as("neighbour", Fragile::new).await.unwrap();
     let handle = system.route::<Count>("fragile://count").unwrap();
     let text = ON_PURPOSE;
@@ -293,7 +294,7 @@ async fn senders_that_wait_for_room_learn_that_the_subsystem_has_closed() {
         );
         Fragile::new()
     };
-    let options = MountOptions::new().capacity(2);
+    let options = MountOptions::new().capacity(2).keep_failed(true);
     system.mount_with(options, factory).await.unwrap();
     system.tell("fragile://gate", Count).await.unwrap();
     system

@@ -8,10 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use common::{named, poll_once, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Load, MountError, Replicas, RouteTable, Slice, Strategy};
+use mycelia::{AskError, Load, MountError, Replicas, RouteTable, Slice, Strategy};
 
 /// Panics when it is dropped, with a payload that does so too.
 struct Bomb(Arc<AtomicU64>);
@@ -300,6 +301,18 @@ impl Fails {
     }
 }
 
+#[derive(Subsystem, Default)]
+struct Waits;
+
+#[routes]
+impl Waits {
+    #[route("wait")]
+    async fn wait(&mut self, _: Ping) -> u64 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        1
+    }
+}
+
 #[tokio::test]
 async fn who_waits_for_the_keepers_may_have_a_waker_that_panics() {
     let _watchdog = watchdog();
@@ -316,7 +329,12 @@ async fn who_waits_for_the_keepers_may_have_a_waker_that_panics() {
     assert_eq!(&*event.unwrap().subsystem, "fails");
     assert_eq!(letter.unwrap().path(), "fails://fail");
     quiet(&system).await;
+    system.mount(Waits::default).await.unwrap();
+    let soon = Duration::from_millis(1);
+    let late = badly(system.ask_within("waits://wait", Ping, soon)).await;
+    assert!(matches!(late, Err(AskError::DeadlineExceeded { .. })));
     badly(system.unmount("fails")).await.unwrap();
+    badly(system.unmount("waits")).await.unwrap();
     system.mount_as("proof", Api::default).await.unwrap();
     assert_eq!(system.ask("proof://ping", Ping).await.unwrap(), 1);
     let mut stopped = pin!(badly(system.stopped()));

@@ -356,7 +356,12 @@ async fn options_that_can_t_be_are_refused_and_not_changed_in_silence() {
     }
     let none = mycelia::Replicas::least_loaded(0);
     let several = system.mount_replicas_with(none, it(), First::default).await;
-    assert_eq!(several, bad("replicas"));
+    let one_to_many = MountError::BadSetting {
+        subsystem: "it".into(),
+        setting: "replicas",
+        must_be: "1 to 65,536",
+    };
+    assert_eq!(several, Err(one_to_many));
     assert!(system.snapshot().subsystems.is_empty());
     system
         .mount_with(it().capacity(1), First::default)

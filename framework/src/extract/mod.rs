@@ -20,7 +20,7 @@ use crate::clock::{Clock, Due, Stamp};
 use crate::envelope::Apart;
 use crate::error::{CaptureError, MountError};
 use crate::trace::TraceId;
-use crate::user_code::Guarded;
+use crate::user_code::Contained;
 
 pub use address::Address;
 #[cfg(feature = "test")]
@@ -128,11 +128,11 @@ impl fmt::Debug for Delivery<'_> {
 
 /// The shared states of a system, by type.
 #[derive(Default)]
-pub struct States(HashMap<TypeId, Guarded<Arc<dyn Any + Send + Sync>>>);
+pub struct States(HashMap<TypeId, Contained<Arc<dyn Any + Send + Sync>>>);
 
 impl States {
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, state: Arc<T>) {
-        self.0.insert(TypeId::of::<T>(), Guarded::new(state));
+        self.0.insert(TypeId::of::<T>(), Contained::new(state));
     }
 
     /// The state of type `T`.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::place::Place;
 use crate::shared::BeforeStop;
-use crate::user_code::{Guarded, contain};
+use crate::user_code::{Contained, contain};
 
 /// Runs them one after the other on a thread of subsystems, until the time is up. What those said that failed,
 /// and that one did not come to its end.
@@ -42,12 +42,12 @@ pub(super) async fn run_all(
 }
 
 /// Runs one. What it does wrong ends here.
-async fn run(one: BeforeStop) -> Result<(), Box<str>> {
-    let begin = one.into_inner();
+async fn run(mut one: BeforeStop) -> Result<(), Box<str>> {
+    let begin = one.take();
     let Some(future) = contain(begin)? else {
         return Ok(());
     };
-    let mut future = Guarded::new(future);
+    let mut future = Contained::new(future);
     std::future::poll_fn(move |cx| {
         let polled = contain(|| future.as_mut().poll(cx));
         polled.unwrap_or_else(|panic| std::task::Poll::Ready(Err(panic)))

@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::clock::Due;
 use crate::local::Local;
 use crate::shared::Shared;
+use crate::user_code::shielded;
 
 /// Wakes the sender's task when its deadline has passed. Made when it is first needed, and boxed: most senders
 /// need none, and a future without it is moved for half the price.
 #[derive(Default)]
-pub(super) struct Timer(Option<Pin<Box<tokio::time::Sleep>>>);
+pub(super) struct Timer(Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>);
 
 impl Timer {
     /// True if the deadline has passed. Else the task is polled again when it has: the timer wakes it, or, if
@@ -26,7 +27,7 @@ impl Timer {
         }
         let timer = self.0.get_or_insert_with(|| {
             let left_ns = shared.clock.between_ns(now, deadline);
-            Box::pin(sleep(shared, Duration::from_nanos(left_ns), cx))
+            sleep(shared, Duration::from_nanos(left_ns), cx)
         });
         timer.as_mut().poll(cx).is_ready()
     }
@@ -34,8 +35,15 @@ impl Timer {
 
 /// A timer that goes off whatever the calling thread does: the keepers drive it, unless the caller is a
 /// handler that waits for nothing but this, so that its thread drives its own timers.
-fn sleep(shared: &Shared, duration: Duration, cx: &Context<'_>) -> tokio::time::Sleep {
-    let is_driven_here = Local::of(&shared.pool).is_task_of(cx.waker());
-    let _guard = (!is_driven_here).then(|| shared.keepers.enter());
-    tokio::time::sleep(duration)
+fn sleep(
+    shared: &Shared,
+    duration: Duration,
+    cx: &Context<'_>,
+) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+    if Local::of(&shared.pool).is_task_of(cx.waker()) {
+        return Box::pin(tokio::time::sleep(duration));
+    }
+    let _guard = shared.keepers.enter();
+    // The keepers wake the sender's task: what its waker does wrong must not end them.
+    Box::pin(shielded(tokio::time::sleep(duration)))
 }

@@ -24,7 +24,7 @@ use crate::mailbox::{Seat, SeatId};
 use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::sync::{Ordering, lock};
-use crate::user_code::{Guarded, contain};
+use crate::user_code::{Contained, contain};
 use crate::waits::hopeless::Hopeless;
 use strategy::{Load, RoundRobin, Strategy};
 
@@ -44,7 +44,7 @@ pub(crate) struct Supervisor {
     /// Between two looks for askers whose deadline has passed; `None` if asks have none by default.
     reminders: Option<Duration>,
     reminded: Instant,
-    strategy: Guarded<Box<dyn Strategy>>,
+    strategy: Contained<Box<dyn Strategy>>,
     interval: Duration,
     slowest: Duration,
     loads: Vec<Load>,
@@ -55,10 +55,10 @@ pub(crate) struct Supervisor {
 /// Changes the strategy.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
-pub(crate) struct Use(pub(crate) Guarded<Box<dyn Strategy>>);
+pub(crate) struct Use(pub(crate) Contained<Box<dyn Strategy>>);
 
 impl Supervisor {
-    pub(crate) fn new(shared: Arc<Shared>, strategy: Guarded<Box<dyn Strategy>>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, strategy: Contained<Box<dyn Strategy>>) -> Self {
         let deadline = shared.patience.deadline;
         // A manual clock's hand may be turned at any time, and all deadlines hang on the reminders.
         let is_manual = shared.clock.is_manual();
@@ -85,7 +85,7 @@ impl Supervisor {
     }
 
     /// Follows another strategy from now on. It is the user's: what it does must not end the watch.
-    fn follow(&mut self, strategy: Guarded<Box<dyn Strategy>>) {
+    fn follow(&mut self, strategy: Contained<Box<dyn Strategy>>) {
         let name = contain(|| strategy.name());
         *lock(&self.shared.strategy) = name.unwrap_or("nameless");
         self.strategy = strategy;
@@ -258,8 +258,8 @@ impl Supervisor {
 }
 
 /// What stands in for a strategy that fails.
-fn round_robin() -> Guarded<Box<dyn Strategy>> {
-    Guarded::new(Box::new(RoundRobin::default()))
+fn round_robin() -> Contained<Box<dyn Strategy>> {
+    Contained::new(Box::new(RoundRobin::default()))
 }
 
 impl Actor for Supervisor {

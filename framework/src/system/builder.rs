@@ -24,7 +24,7 @@ use crate::sync::{AtomicU8, AtomicU32};
 #[cfg(feature = "test")]
 use crate::taps::Faults;
 use crate::token::MAX_ENVELOPES;
-use crate::user_code::Guarded;
+use crate::user_code::Contained;
 
 /// The settings of a system to be started.
 ///
@@ -52,7 +52,7 @@ pub struct Builder {
     threads: usize,
     pool: usize,
     warm_up: Option<usize>,
-    strategy: Guarded<Box<dyn Strategy>>,
+    strategy: Contained<Box<dyn Strategy>>,
     clock: Option<Clock>,
     stamps: Stamps,
     stop_deadline: Duration,
@@ -61,7 +61,7 @@ pub struct Builder {
     blocking_threads: usize,
     together: Together,
     states: States,
-    before_stop: Vec<Guarded<Begin>>,
+    before_stop: Vec<Contained<Begin>>,
     #[cfg(feature = "test")]
     faults: Option<Faults>,
 }
@@ -76,7 +76,7 @@ impl Default for Builder {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             pool: 4096,
             warm_up: None,
-            strategy: Guarded::new(Box::new(RoundRobin::default())),
+            strategy: Contained::new(Box::new(RoundRobin::default())),
             clock: None,
             stamps: Stamps::Own,
             stop_deadline: Duration::from_secs(10),
@@ -135,7 +135,7 @@ impl Builder {
 
     /// How the supervisor slices the threads' time. Default: round-robin.
     pub fn strategy(mut self, strategy: impl Strategy) -> Self {
-        self.strategy = Guarded::new(Box::new(strategy));
+        self.strategy = Contained::new(Box::new(strategy));
         self
     }
 
@@ -237,7 +237,7 @@ impl Builder {
                 ended.map_err(|error| format!("{error:#}").into())
             })
         });
-        self.before_stop.push(Guarded::new(begin));
+        self.before_stop.push(Contained::new(begin));
         self
     }
 
@@ -329,10 +329,10 @@ impl Builder {
             next_table: AtomicU32::new(1),
         }));
         itself.set(&system);
-        let before_stop = self.before_stop.into_iter().map(|begin| -> BeforeStop {
+        let before_stop = self.before_stop.into_iter().map(|mut begin| -> BeforeStop {
             let weak = system.downgrade();
-            let begin = move || weak.upgrade().map(begin.into_inner());
-            Guarded::new(Box::new(begin))
+            let begin = move || weak.upgrade().map(begin.take());
+            Contained::new(Box::new(begin))
         });
         system.0.shared.set_before_stop(before_stop.collect());
         Ok(system)

@@ -10,7 +10,7 @@ use crate::registry::mounting::{AT_ONCE, Launch};
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::subsystem::Routes;
 use crate::sync::Ordering;
-use crate::user_code::Guarded;
+use crate::user_code::Contained;
 
 /// What all subsystems of one Rust type share.
 pub(crate) struct Kind<S: 'static> {
@@ -26,10 +26,11 @@ impl<S: 'static> Kind<S> {
     /// Starts one host.
     pub(super) fn launch(&self, factory: impl Fn() -> S + Send + 'static) -> Launch {
         // The keepers drop a launch that they refuse, or whose thread has gone.
-        let (handlers, factory) = (self.handlers.clone(), Guarded::new(factory));
+        let (handlers, mut factory) = (self.handlers.clone(), Contained::new(factory));
         Box::new(move |shared, mut placed, standing| {
             if let Some(one) = placed.pop() {
-                Host::start(shared, one, handlers, || boxed(factory), standing);
+                let factory = || Box::new(factory.take()) as Box<dyn Fn() -> S>;
+                Host::start(shared, one, handlers, factory, standing);
             }
         })
     }
@@ -41,13 +42,13 @@ impl<S: 'static> Kind<S> {
         threads: usize,
         factory: impl Fn() -> S + Clone + Send + 'static,
     ) -> Vec<Launch> {
-        let factory = Guarded::new(factory);
+        let factory = Contained::new(factory);
         let launch = |_| -> Launch {
             let (handlers, factory) = (self.handlers.clone(), factory.clone());
             Box::new(move |shared, placed, standing| {
                 for one in placed {
                     let (handlers, standing) = (handlers.clone(), standing.another());
-                    let factory = || boxed(factory.clone());
+                    let factory = || Box::new(factory.clone().take()) as Box<dyn Fn() -> S>;
                     Host::start(shared, one, handlers, factory, standing);
                 }
                 standing.tell();
@@ -57,21 +58,6 @@ impl<S: 'static> Kind<S> {
             .map(launch)
             .collect()
     }
-}
-
-/// A factory as a host keeps it. One that has nothing to drop needs no guard, and no memory.
-fn boxed<S>(factory: Guarded<impl Fn() -> S + 'static>) -> Box<dyn Fn() -> S> {
-    fn needs_guard<F>(_: &F) -> bool {
-        std::mem::needs_drop::<F>()
-    }
-    if !needs_guard(&*factory) {
-        return Box::new(factory.into_inner());
-    }
-    let guarded = move || {
-        let factory = &*factory;
-        factory()
-    };
-    Box::new(guarded)
 }
 
 impl System {

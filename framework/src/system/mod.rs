@@ -39,7 +39,7 @@ use crate::supervisor::snapshot::Snapshot;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::{Supervisor, Use};
 use crate::sync::{AtomicU8, AtomicU32};
-use crate::user_code::{Guarded, shielded};
+use crate::user_code::{Contained, shielded};
 #[cfg(feature = "test")]
 pub(crate) use threads::Ground;
 use threads::Keeper;
@@ -177,7 +177,7 @@ impl System {
     pub fn set_strategy(&self, strategy: impl Strategy) {
         self.0
             .supervisor
-            .do_send(Use(Guarded::new(Box::new(strategy))));
+            .do_send(Use(Contained::new(Box::new(strategy))));
     }
 
     /// A hold on the system that does not keep it running, for the state of subsystems.

@@ -20,7 +20,7 @@ use crate::supervision::Together;
 use crate::supervisor::Supervisor;
 use crate::supervisor::strategy::Strategy;
 use crate::sync::{Mutex, lock};
-use crate::user_code::{Guarded, shielded};
+use crate::user_code::{Contained, shielded};
 
 /// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
 /// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
@@ -88,7 +88,7 @@ pub(super) struct Plan {
     pub(super) threads: usize,
     pub(super) pool: Arc<Pool>,
     pub(super) together: Together,
-    pub(super) strategy: Guarded<Box<dyn Strategy>>,
+    pub(super) strategy: Contained<Box<dyn Strategy>>,
 }
 
 /// Starts the keepers' thread and, from there, everything else.
