@@ -164,11 +164,11 @@ impl Node {
         for _ in 0..asks {
             let begun = Instant::now();
             if idle {
-                let ask = std::pin::pin!(system.ask(path, Echo));
-                poll_fn(|cx| Poll::Ready(drop(ask.poll(cx)))).await;
+                let mut ask = std::pin::pin!(system.ask(path, Echo));
+                poll_fn(|cx| Poll::Ready(drop(ask.as_mut().poll(cx)))).await;
             } else {
-                let ask = std::pin::pin!(system.ask(path, Down));
-                poll_fn(|cx| Poll::Ready(drop(ask.poll(cx)))).await;
+                let mut ask = std::pin::pin!(system.ask(path, Down));
+                poll_fn(|cx| Poll::Ready(drop(ask.as_mut().poll(cx)))).await;
             }
             took.push(begun.elapsed().as_nanos() as u64);
             tokio::time::sleep(Duration::from_millis(1)).await;

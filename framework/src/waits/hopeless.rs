@@ -109,6 +109,9 @@ impl Waits {
     pub(super) fn copied(&self) -> Vec<Copied> {
         let mut all = Vec::new();
         for shard in &self.shards {
+            if shard.count.load(Ordering::Acquire) == 0 {
+                continue;
+            }
             let nodes = lock(&shard.nodes);
             let sole = nodes.sole.as_ref();
             all.extend(sole.map(|(id, edge)| Copied::new(*id, edge)));
