@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 const POOL: u64 = 16;
+/// Of those, for subsystems that hold few.
+const KEPT: u64 = POOL / 8;
 const CAPACITY: u32 = 4;
 const MANY: u64 = 10_000;
 
@@ -59,7 +61,7 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(job, Job(4));
 
     // A subsystem without a capacity of its own is bounded by what is left of the pool, but for the
-    // last sixteenth, which is for subsystems that hold few.
+    // last ones, which are for subsystems that hold few.
     let mut accepted = 0;
     let refused = loop {
         match system.try_tell("free://jobs", Job(accepted)) {
@@ -68,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
         }
     };
     println!("{accepted} accepted, then: {refused}");
-    assert_eq!(accepted, POOL - POOL / 16 - u64::from(CAPACITY));
+    assert_eq!(accepted, POOL - KEPT - u64::from(CAPACITY));
     assert!(refused.is_full() && refused.to_string().contains("envelope"));
 
     // `tell` waits. Given up while it waits, it has sent nothing.
@@ -105,7 +107,7 @@ async fn main() -> anyhow::Result<()> {
     let pool = system.snapshot().pool;
     println!("{pool:?}");
     assert_eq!((pool.created, pool.capacity), (POOL, POOL));
-    assert!((POOL - POOL / 16..=POOL).contains(&pool.high_water));
+    assert!((POOL - KEPT..=POOL).contains(&pool.high_water));
     assert_eq!(pool.idle, POOL);
     // ANCHOR_END: account
     Ok(())

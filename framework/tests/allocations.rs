@@ -205,7 +205,7 @@ fn a_warm_tell_by_path_allocates_nothing() {
 #[test]
 fn a_warm_try_tell_and_a_warm_tell_blocking_allocate_nothing() {
     let (_alone, _watch) = (alone(), watchdog());
-    // Room for 4,000 beside the sixteenth that is kept.
+    // Room for 4,000 beside those that are kept.
     let it = on_no_executor(fixture(4400));
     let allocations = it.allocations(async || {
         for n in 0..2_000 {

@@ -98,15 +98,24 @@ async fn a_mailbox_accepts_its_capacity_and_not_one_message_more() {
 #[mycelia::test]
 async fn a_pool_accepts_its_capacity_and_not_one_message_more() {
     let _watch = watchdog();
-    // The last sixteenth is for others than the one that is flooded; a small pool keeps none.
-    for (capacity, kept) in [(1, 0), (7, 0), (8, 1), (31, 1), (200, 12)] {
+    // The last ones are for others than the one that is flooded; a small pool keeps none.
+    let sizes = [
+        (1, 0),
+        (7, 0),
+        (8, 1),
+        (200, 25),
+        (1024, 128),
+        (2000, 128),
+        (4096, 256),
+    ];
+    for (capacity, kept) in sizes {
         let (system, gate) = gated(capacity, MountOptions::new()).await;
         let most = capacity as u64 - kept;
         assert_eq!(accepted_by_force(&system, Room::Pool), most);
         let stats = system.snapshot().pool;
         assert_eq!((stats.in_flight, stats.idle), (most, kept));
         assert_eq!(stats.high_water, most);
-        gate.0.add_permits(1000);
+        gate.0.add_permits(capacity);
         quiet(&system).await;
         system.stop().await.unwrap();
     }

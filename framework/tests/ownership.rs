@@ -155,15 +155,21 @@ fn threads_that_come_and_go_strand_no_envelope() {
         .build();
     let total = runtime.unwrap().block_on(quiet(&system));
     assert_eq!(figures(&total), [210, 210, 0, 0, 0, 0]);
-    // All sixteen can be had by one thread, the last for one who holds none.
+    // All sixteen can be had by one thread, the last two for those who hold none.
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     on_no_executor(async {
         let holder = gate.clone();
         system.mount(move || Holder(holder.clone())).await.unwrap();
-        for _ in 0..15 {
+        for _ in 0..14 {
             system.try_tell("holder://hold", Hold).unwrap();
         }
-        system.try_tell("adder://add/1", Add(1)).unwrap();
+        for name in ["second", "third"] {
+            let holder = gate.clone();
+            let factory = move || Holder(holder.clone());
+            system.mount_as(name, factory).await.unwrap();
+            system.try_tell(format!("{name}://hold"), Hold).unwrap();
+        }
+        assert_eq!(system.snapshot().pool.idle, 0);
         assert!(
             system
                 .try_tell("holder://hold", Hold)

@@ -175,8 +175,8 @@ async fn measure(
 ) -> anyhow::Result<(Vec<Duration>, Snapshot)> {
     let double = system.route::<Double>("neighbour://double")?;
     let begun = Instant::now();
-    // All but the envelopes that are kept are out.
-    let most = options.pool - (options.pool / 16).max(1);
+    // All but the envelopes that are kept are out; of a large pool those are fewer than this.
+    let most = options.pool - (options.pool / 8).max(1);
     while system.snapshot().pool.in_flight < most {
         let text = "the flood does not fill the pool; give it slower handlers or a smaller pool";
         ensure!(begun.elapsed() < Duration::from_secs(30), text);

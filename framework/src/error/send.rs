@@ -10,8 +10,8 @@ use sync_wrapper::SyncWrapper;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Room {
-    /// Every envelope of the system's pool that the receiver may have is in flight. The last sixteenth
-    /// is kept for subsystems that hold fewer messages than are left of it.
+    /// Every envelope of the system's pool that the receiver may have is in flight. The last ones are
+    /// kept for subsystems that hold few messages; see [`Builder::pool`](crate::Builder::pool).
     Pool,
     /// The subsystem's own mailbox is at its capacity.
     Mailbox,

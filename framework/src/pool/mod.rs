@@ -76,8 +76,8 @@ pub struct PoolStats {
     pub reused: u64,
     /// Times an envelope came back.
     pub released: u64,
-    /// Envelopes that are free now, those included that are kept for subsystems that hold few: a
-    /// sixteenth of the capacity.
+    /// Envelopes that are free now, those included that are kept for subsystems that hold few; see
+    /// [`Builder::pool`](crate::Builder::pool).
     pub idle: u64,
     /// Envelopes that are not: with a message waiting, in a handler, or with an unread reply.
     pub in_flight: u64,

@@ -1,12 +1,13 @@
-//! The reserve: the last sixteenth of the envelopes, for subsystems that hold few.
+//! The reserve: the last envelopes, for subsystems that hold few.
 //!
 //! A subsystem that is flooded would take every envelope, and then no message would reach its idle
-//! neighbours. So the last envelopes are given out by a rule: a subsystem may take one only while it
-//! holds fewer unfinished messages than there are envelopes left here. However many subsystems compete,
-//! some envelopes stay free, and one that holds nothing may always take one of those. The rule is the
-//! dynamic threshold of Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
-//! Switches", 1998, with a factor of 1. It costs nothing while the rest of the pool has a free envelope:
-//! the reserve is asked after everything else, and what comes back fills it up before anything else.
+//! neighbours. So the last ones are given out by a rule: one that holds no message may always take one.
+//! One that holds some may take more while more than half of the reserve is there, and while it holds
+//! fewer than a sixteenth of what is there above that half. So the first to come get several, and as many
+//! subsystems as half of the reserve has envelopes get one, however greedy they all are. The rule is a
+//! dynamic threshold as in Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
+//! Switches", 1998. It costs nothing while the rest of the pool has a free envelope: the reserve is asked
+//! after everything else, and what comes back fills it up before anything else.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -20,8 +21,17 @@ use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence_afte
 use crate::token::{Chain, Links, Token};
 use crate::user_code::discard;
 
-/// A pool keeps one of this many envelopes in reserve, and at least one.
+/// A pool keeps one of this many envelopes in reserve.
 const PART: u32 = 16;
+
+/// Or one of this many, where that is no more than [`ENOUGH`].
+const SMALL_PART: u32 = 8;
+
+/// Enough for a hundred flooded subsystems and a neighbour.
+const ENOUGH: u32 = 128;
+
+/// What one subsystem may hold, in parts of what lies in the upper half of the reserve.
+const SHARE: u32 = 16;
 
 /// The smallest pool that has a reserve.
 const SMALLEST: u32 = 8;
@@ -118,15 +128,11 @@ fn missing_of(counts: u64) -> u32 {
     (counts >> 32) as u32
 }
 
-fn admits(held: u64, free: u32) -> bool {
-    held < u64::from(free)
-}
-
 impl Reserve {
     /// The reserve of a pool of that capacity, full.
     pub(crate) fn of(capacity: u32, deferred: Arc<DeferredWakes>) -> Self {
         let size = match capacity {
-            SMALLEST.. => (capacity / PART).max(1),
+            SMALLEST.. => (capacity / PART).max(ENOUGH.min(capacity / SMALL_PART)),
             _ => 0,
         };
         Reserve {
@@ -143,6 +149,13 @@ impl Reserve {
     /// The most envelopes that it holds.
     pub(crate) fn size(&self) -> u32 {
         self.size
+    }
+
+    /// True if a subsystem that holds `held` messages may take one of `free` envelopes.
+    fn admits(&self, held: u64, free: u32) -> bool {
+        let above_half = free.saturating_sub(self.size / 2);
+        let most = u64::from(above_half / SHARE).max(1);
+        free > 0 && held < most
     }
 
     /// How many of its envelopes were ever created.
@@ -171,7 +184,7 @@ impl Reserve {
     ) -> Option<Token> {
         let mut seen = self.counts.load(Ordering::Acquire);
         loop {
-            if !admits(held, free_of(seen)) {
+            if !self.admits(held, free_of(seen)) {
                 return None;
             }
             // Together, so that one who sees that it is gone sees that it is missing.
@@ -272,7 +285,7 @@ impl Reserve {
             let Queues { list, next, .. } = &mut *queues;
             let (before, from) = list.split_at(list.partition_point(|queue| queue.id() < *next));
             let admitted = (from.iter().chain(before))
-                .filter(|queue| queue.waiters.any() && admits(queue.seat.waiting(), free))
+                .filter(|queue| queue.waiters.any() && self.admits(queue.seat.waiting(), free))
                 .take(free as usize);
             let mut last = None;
             for (place, queue) in woken.iter_mut().zip(admitted) {
@@ -305,7 +318,7 @@ impl Reserve {
                 true => 0,
                 false => queue.ticks.saturating_add(1),
             };
-            goes_on |= queue.ticks < PATIENCE && admits(queue.seat.waiting(), free);
+            goes_on |= queue.ticks < PATIENCE && self.admits(queue.seat.waiting(), free);
         }
         goes_on
     }
@@ -315,7 +328,7 @@ impl Reserve {
         if self.size == 0 {
             return None;
         }
-        let is_modest = admits(seat.waiting(), self.size);
+        let is_modest = self.admits(seat.waiting(), self.size);
         if is_modest {
             self.modest.fetch_add(1, Ordering::Relaxed);
         }

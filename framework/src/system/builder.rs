@@ -120,8 +120,8 @@ impl Builder {
     /// The most envelopes, that is messages in flight, at once: 1 to about 16 million, 256 bytes
     /// each. Default: 4096.
     ///
-    /// A pool of 8 or more keeps a sixteenth of them, and at least one, for subsystems that hold fewer
-    /// messages than are left of it: however many others are flooded, one that is idle can be reached.
+    /// A pool of 8 or more keeps some in reserve, for subsystems that hold few messages: a sixteenth, or
+    /// an eighth where that is at most 128. However greedy others are, one that is idle can be reached.
     pub fn pool(mut self, envelopes: usize) -> Self {
         self.pool = envelopes;
         self
