@@ -241,17 +241,20 @@ mod tests {
                 panic_any(Bomb);
             }
         }
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let mut waits = pin!(shielded(told));
+        let left = std::cell::RefCell::new(None);
+        let mut waits = pin!(shielded(poll_fn(|cx| {
+            match left.replace(Some(cx.waker().clone())) {
+                None => std::task::Poll::Pending,
+                Some(_) => std::task::Poll::Ready(()),
+            }
+        })));
         let waker = Waker::from(Arc::new(Panics));
-        assert!(
-            waits
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        let mut cx = Context::from_waker(&waker);
+        assert!(waits.as_mut().poll(&mut cx).is_pending());
         std::mem::forget(waker);
-        assert_eq!(tell.send(7), Ok(()));
+        // On the thread of whoever wakes it; and the last hold on the waker goes below.
+        let shield: Option<Waker> = left.borrow().clone();
+        shield.expect("it waits").wake();
         let mut cx = Context::from_waker(Waker::noop());
         assert!(waits.as_mut().poll(&mut cx).is_ready());
     }
