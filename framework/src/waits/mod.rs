@@ -174,6 +174,9 @@ impl Waits {
     /// The circle that this would close, `who` first and last.
     #[inline]
     pub(crate) fn begin(&self, who: SeatId, what: For) -> Result<Wait, Vec<SeatId>> {
+        if let For::Reply(whom) = what {
+            return self.begin_reply(who, whom);
+        }
         let verdict = match what.has_verdict() {
             true => Some(self.new_verdict()),
             false => None,
@@ -181,36 +184,39 @@ impl Waits {
         self.begin_with(who, what, verdict)
     }
 
-    /// The same, with a verdict of the caller's own.
+    /// The same for a reply, of which there are most.
     #[inline]
+    pub(crate) fn begin_reply(&self, who: SeatId, whom: SeatId) -> Result<Wait, Vec<SeatId>> {
+        let id = self.enter(who, For::Reply(whom), None);
+        let wait = Wait { id, verdict: None };
+        // One order with the other side's: of two that wait for each other one sees the other's wait.
+        fence_after_swap();
+        // Nearly always: the one waited for waits for nobody.
+        if !self.is_waiting(whom) {
+            return Ok(wait);
+        }
+        self.checked(wait, &For::Reply(whom))
+    }
+
+    /// The same, with a verdict of the caller's own.
+    #[cold]
     fn begin_with(
         &self,
         who: SeatId,
         what: For,
         verdict: Option<Arc<Verdict>>,
     ) -> Result<Wait, Vec<SeatId>> {
-        let to = match &what {
-            For::Reply(seat) | For::BlockingReply(seat) | For::Room(seat) => Some(*seat),
-            For::Start(_) | For::End(_) => None,
-            For::Envelope | For::Thread => {
-                self.undecided.fetch_add(1, Ordering::Relaxed);
-                let id = self.enter(who, what, verdict.clone());
-                return Ok(Wait { id, verdict });
-            }
-        };
-        let Some(to) = to else {
-            let id = self.enter(who, what.clone(), verdict.clone());
-            return self.checked(Wait { id, verdict }, &what);
-        };
-        let id = self.enter(who, what, verdict.clone());
-        let wait = Wait { id, verdict };
-        // One order with the other side's: of two that wait for each other one sees the other's wait.
-        fence_after_swap();
-        // Nearly always: the one waited for waits for nobody.
-        if !self.is_waiting(to) {
-            return Ok(wait);
+        if what.is_undecided() {
+            self.undecided.fetch_add(1, Ordering::Relaxed);
         }
-        self.checked(wait, &For::Reply(to))
+        let id = self.enter(who, what.clone(), verdict.clone());
+        let wait = Wait { id, verdict };
+        fence_after_swap();
+        match &what {
+            For::Room(whom) | For::BlockingReply(whom) if !self.is_waiting(*whom) => Ok(wait),
+            For::Envelope | For::Thread => Ok(wait),
+            what => self.checked(wait, what),
+        }
     }
 
     /// Begins a wait that ends when the result is dropped.
@@ -243,7 +249,7 @@ impl Waits {
         &self.shards[seat as usize % SHARDS]
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter(&self, who: SeatId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
         let shard = self.shard(who);
         let mut nodes = lock(&shard.nodes);
@@ -266,7 +272,7 @@ impl Waits {
     #[inline]
     fn is_waiting(&self, seat: SeatId) -> bool {
         let shard = self.shard(seat);
-        shard.count.load(Ordering::Acquire) != 0 && lock(&shard.nodes).is_waiting(seat)
+        shard.count.load(Ordering::Acquire) != 0 && shard.is_waiting(seat)
     }
 
     /// True if the wait has not ended, and `to` still has to go on for that.
@@ -306,6 +312,9 @@ impl Waits {
     /// Ends all waits of a subsystem: its handler has ended, and with it all that it could wait for.
     pub(crate) fn end_all(&self, who: SeatId) {
         let shard = self.shard(who);
+        if shard.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
         let mut nodes = lock(&shard.nodes);
         let sole = nodes.sole.take_if(|(id, _)| id.who == who);
         let node = nodes.by_seat.remove(&who);

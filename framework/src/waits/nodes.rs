@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::hopeless::Verdict;
 use super::{For, WaitId};
 use crate::mailbox::SeatId;
-use crate::sync::{AtomicUsize, Mutex};
+use crate::sync::{AtomicUsize, Mutex, lock};
 
 /// Alone in its cache lines.
 #[derive(Default)]
@@ -41,6 +41,14 @@ pub(super) struct Node {
 pub(super) struct Edge {
     pub(super) what: For,
     pub(super) verdict: Option<Arc<Verdict>>,
+}
+
+impl Shard {
+    /// True if the handler of `seat` waits.
+    #[cold]
+    pub(super) fn is_waiting(&self, seat: SeatId) -> bool {
+        lock(&self.nodes).is_waiting(seat)
+    }
 }
 
 impl Nodes {

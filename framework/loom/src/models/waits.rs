@@ -31,7 +31,7 @@ fn of_two_that_would_wait_for_each_other_one_is_refused_and_leaves_nothing_behin
         let waits = Arc::new(Waits::default());
         let other = {
             let waits = waits.clone();
-            thread::spawn(move || waits.begin(2, For::Room(1)).ok())
+            thread::spawn(move || waits.begin(2, For::Reply(1)).ok())
         };
         let one = waits.begin(1, For::Reply(2)).ok();
         let other = other.join().unwrap();
