@@ -187,7 +187,7 @@ pub(crate) fn discard_payload(payload: Payload) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::panic::panic_any;
