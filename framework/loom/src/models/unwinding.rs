@@ -38,7 +38,9 @@ impl Ask {
         self.slab.touch(&token);
         let keeps_it = match self.slot.reply(token) {
             Ok(asker) => {
-                asker.map(|asker| self.deferred.wake(asker));
+                if let Some(asker) = asker {
+                    self.deferred.wake(asker);
+                }
                 false
             }
             Err(token) => {
