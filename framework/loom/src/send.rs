@@ -11,7 +11,7 @@ mod timer {
     use crate::shared::Shared;
 
     #[derive(Default)]
-    pub(super) struct Timer;
+    pub(super) struct Timer(());
 
     impl Timer {
         pub(super) fn is_over(&mut self, _: &Shared, _: Due, _: &mut Context<'_>) -> bool {

@@ -117,13 +117,12 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             // Registered first, tried once more, then asleep: see `waiters`.
             if queued.register(cx.waker()) {
                 fate::preempt(Point::Queued);
+                // Before the attempt, which may unwind. Afterwards as well: others may have missed the room
+                // that it found, and nobody else tells them: a thief of envelopes wakes one, who may find the
+                // next in the thief's own lane. And if it is refused, the room is there, and not for it.
+                queued.owes_wake = queued.has_slept;
                 match attempt_again(&mut self.attempt, &mut self.held) {
                     Ok(()) => {
-                        if queued.has_slept {
-                            // Others may have missed the same room, and nobody else tells them: a thief
-                            // of envelopes wakes one, who may find the next in the thief's own lane.
-                            queued.wake_next();
-                        }
                         if let Some(slot) = self.queued.take() {
                             vacate(slot);
                         }
@@ -131,18 +130,11 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                     }
                     Err(Failed::Full(room, seat)) if room != queued.room => {
                         // Other room is lacking now: begin again with that.
-                        queued.wake_next();
                         failed = Some(Failed::Full(room, seat));
                         continue;
                     }
-                    Err(Failed::Full(..)) => {}
-                    Err(refused) => {
-                        if queued.has_slept {
-                            // The room is there, and not for it: let the next one look.
-                            queued.wake_next();
-                        }
-                        return Poll::Ready(Err(refused));
-                    }
+                    Err(Failed::Full(..)) => queued.owes_wake = false,
+                    Err(refused) => return Poll::Ready(Err(refused)),
                 }
             }
             if queued.is_late(cx) {
@@ -214,6 +206,8 @@ struct Queued {
     /// It has been in a queue before, and so goes to the front.
     again: bool,
     has_slept: bool,
+    /// It was woken for room that may be there for others: when it leaves, it wakes the next one.
+    owes_wake: bool,
 }
 
 impl Queued {
@@ -250,6 +244,7 @@ impl Queued {
             timer: Timer::default(),
             again,
             has_slept: false,
+            owes_wake: false,
         })
     }
 
@@ -324,12 +319,15 @@ impl Drop for Queued {
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait.id);
         }
-        match left {
-            // Woken, and perhaps without need of it: the wake-up is passed on.
-            Some(None) => self.wake_next(),
-            Some(waker) => discard(waker),
-            None => {}
+        // Woken, and perhaps without need of it: the wake-up is passed on.
+        if self.owes_wake || matches!(left, Some(None)) {
+            self.wake_next();
         }
+        // Its waker is the user's, and the wait and the timer have copies of it. It may be dropped because
+        // something unwinds: one by one, for two panics at once abort the process.
+        discard(left);
+        discard(self.wait.take());
+        discard(std::mem::take(&mut self.timer));
     }
 }
 

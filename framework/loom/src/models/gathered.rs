@@ -3,6 +3,7 @@
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
+use super::rogue::{Call, Rogue};
 use super::{Sleeper, in_full, up_to, with_loads_up_to};
 use crate::clock::Due;
 use crate::envelope::claim;
@@ -167,5 +168,41 @@ fn the_envelope_of_an_asker_who_has_gone_comes_back_to_who_waits_for_one() {
         let thread = world.works.thread();
         world.works.turn(&thread, &[0], false, false);
         sender.join().unwrap();
+    });
+}
+
+#[test]
+fn an_asker_whose_waker_panics_hinders_no_other_message_of_the_turn() {
+    up_to(2, || {
+        let world = World::with(2, true);
+        let slab = &world.works.shared.pool.slab;
+        let asker = Rogue::throws_once(Call::Wake);
+        let mut claim_of_first = Some(claim(0));
+        let slot = slab.reply_slot(0);
+        let looked = asker.poll(|waker| slot.poll(waker, &mut claim_of_first));
+        assert!(looked.is_some_and(|token| token.is_none()));
+        // The other asker has gone, so that its envelope is free after the turn.
+        assert!(slab.reply_slot(1).abandon(claim(1)).is_none());
+        let sender = world.sender();
+        let host = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let thread = world.works.thread();
+                world.works.turn(&thread, &[0, 1], false, false);
+                assert_eq!((thread.owed.get(), thread.going_on.get()), (0, 0));
+                // The keepers' part.
+                world.works.shared.pool.deferred.make();
+            })
+        };
+        sender.join().unwrap();
+        let _token = asker.block_on(|waker| slot.poll(waker, &mut claim_of_first));
+        host.join().unwrap();
+        assert!(claim_of_first.is_none() && !asker.is_held());
+        assert_eq!(world.seat().endings.finished(), 2);
+        assert_eq!(world.recorded(), 2);
+        assert!(
+            world.works.look().is_none(),
+            "one is the asker's, one the sender's"
+        );
     });
 }

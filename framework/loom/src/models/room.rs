@@ -109,9 +109,9 @@ impl System {
     /// `Pool::release_one`.
     fn release(&self, token: Token) {
         self.slab.push(&self.free, token);
-        let room = &self.shared.pool.room;
-        if room.any() {
-            room.wake(1, &Arc::default());
+        let pool = &self.shared.pool;
+        if pool.room.any() {
+            pool.wake_next();
         }
     }
 

@@ -16,13 +16,13 @@ use crate::shared::Shared;
 use crate::token::Token;
 
 /// A look for an envelope, as the attempt at a send that needs nothing else.
-struct Looking<'m, L> {
-    shared: &'m Arc<Shared>,
+pub(super) struct Looking<'m, L> {
+    pub(super) shared: &'m Arc<Shared>,
     /// The receiver.
-    seat: &'m Arc<Seat>,
-    look: L,
+    pub(super) seat: &'m Arc<Seat>,
+    pub(super) look: L,
     /// Where the token is left.
-    found: &'m Cell<Option<Token>>,
+    pub(super) found: &'m Cell<Option<Token>>,
 }
 
 impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
@@ -42,16 +42,16 @@ impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
 }
 
 /// A pool: a free list and those who wait for its tokens.
-struct Pool {
-    slab: Slab,
-    stack: Stack,
-    shared: Arc<Shared>,
-    seat: Arc<Seat>,
+pub(super) struct Pool {
+    pub(super) slab: Slab,
+    pub(super) stack: Stack,
+    pub(super) shared: Arc<Shared>,
+    pub(super) seat: Arc<Seat>,
 }
 
 impl Pool {
     /// With no token on its list.
-    fn of(envelopes: usize) -> Arc<Self> {
+    pub(super) fn of(envelopes: usize) -> Arc<Self> {
         Arc::new(Pool {
             slab: Slab::new(envelopes),
             stack: Stack::new(),
@@ -60,14 +60,14 @@ impl Pool {
         })
     }
 
-    fn look(&self) -> Option<Token> {
+    pub(super) fn look(&self) -> Option<Token> {
         self.stack
             .pop(&self.slab.links)
             .inspect(|token| self.slab.touch(token))
     }
 
     /// A wait for a token.
-    fn acquiring<'m>(
+    pub(super) fn acquiring<'m>(
         &'m self,
         found: &'m Cell<Option<Token>>,
     ) -> Sending<(), Looking<'m, impl Fn() -> Option<Token>>> {
@@ -83,19 +83,19 @@ impl Pool {
         )
     }
 
-    fn acquire(&self) -> Token {
+    pub(super) fn acquire(&self) -> Token {
         let found = Cell::new(None);
         Sleeper::new().run(self.acquiring(&found)).unwrap();
         found.take().unwrap()
     }
 
     /// Returns a token and wakes one who waits: `Pool::release_one`.
-    fn release(&self, token: Token) {
+    pub(super) fn release(&self, token: Token) {
         self.slab.touch(&token);
         self.slab.push(&self.stack, token);
-        let room = &self.shared.pool.room;
-        if room.any() {
-            room.wake(1, &Arc::default());
+        let pool = &self.shared.pool;
+        if pool.room.any() {
+            pool.wake_next();
         }
     }
 
@@ -258,9 +258,9 @@ impl Lanes {
             let token = others
                 .filter(|other| !std::ptr::eq(*other, own))
                 .find_map(|other| own.steal(links, other))?;
-            let room = &self.shared.pool.room;
-            if room.any() {
-                room.wake(1, &Arc::default());
+            let pool = &self.shared.pool;
+            if pool.room.any() {
+                pool.wake_next();
             }
             Some(token)
         })?;

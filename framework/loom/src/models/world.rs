@@ -28,7 +28,7 @@ pub(super) const TABLE: u32 = 1;
 pub(super) struct World {
     pub(super) slab: Slab,
     pub(super) seat: Arc<Seat>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What came of a message.
