@@ -24,7 +24,10 @@ impl Moody {
         };
         Moody {
             world: world.clone(),
-            _token: world.token(site),
+            _token: match world.site {
+                of @ Site::StrategyAndItsDrop => world.burning_token(of),
+                _ => world.token(site),
+            },
         }
     }
 }
@@ -32,6 +35,7 @@ impl Moody {
 impl Strategy for Moody {
     fn slices(&mut self, _: &[Load], slices: &mut [Slice]) {
         self.world.reach(Site::StrategySlices);
+        self.world.reach(Site::StrategyAndItsDrop);
         slices.fill(Slice::new(32));
     }
 
@@ -43,7 +47,9 @@ impl Strategy for Moody {
 
 pub(crate) async fn play(stage: &Stage) -> Expect {
     match stage.world.site {
-        Site::StrategySlices | Site::StrategyName => strategy(stage).await,
+        Site::StrategySlices | Site::StrategyAndItsDrop | Site::StrategyName => {
+            strategy(stage).await
+        }
         Site::StrategyDropWhenReplaced => {
             stage.system.set_strategy(Moody::new(&stage.world));
             until("the strategy is there", || {
@@ -101,9 +107,14 @@ async fn strategy(stage: &Stage) -> Expect {
 }
 
 async fn factory(stage: &Stage) -> Expect {
-    let token = stage.world.token(stage.world.site);
+    let token = match stage.world.site {
+        of @ Site::FactoryAndItsDrop => stage.world.burning_token(of),
+        site => stage.world.token(site),
+    };
+    let world = stage.world.clone();
     let factory = move || {
         let _ = &token;
+        world.reach(Site::FactoryAndItsDrop);
         Witness
     };
     match stage.world.site {
@@ -115,6 +126,17 @@ async fn factory(stage: &Stage) -> Expect {
                 other => assert!(stage.world.act.stops(), "{other:?}"),
             }
             stage.until_fired().await;
+            Expect::default()
+        }
+        Site::FactoryAndItsDrop => {
+            stage.world.arm();
+            let mounted = stage.system.mount_as("extra", factory).await;
+            let act = stage.world.act;
+            match mounted {
+                Ok(()) => assert!(!act.panics()),
+                Err(MountError::StartFailed { .. }) => assert!(act.panics()),
+                Err(other) => assert!(act.stops(), "{other}"),
+            }
             Expect::default()
         }
         Site::FactoryDropAtStop => {
