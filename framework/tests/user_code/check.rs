@@ -107,7 +107,7 @@ impl Stage {
         loop {
             let forgotten = self.world.forgotten();
             let now = self.system.snapshot();
-            if now.total.is_quiet() && now.pool.in_flight as u64 == forgotten {
+            if now.total.is_quiet() && now.pool.in_flight == forgotten {
                 assert!(now.total.closes(), "{:?}", now.total);
                 return;
             }
