@@ -16,9 +16,11 @@ pub(crate) struct Get;
 #[message(reply = Box<dyn Send>)]
 pub(crate) struct Own(pub(crate) Box<dyn Send>);
 
+type Call = Box<dyn FnOnce(&Context, &System) + Send>;
+
 #[derive(Message)]
 #[message(reply = u32)]
-pub(crate) struct Run(pub(crate) Box<dyn FnOnce(&Context, &System) + Send>);
+pub(crate) struct Run(pub(crate) Call);
 
 pub(crate) struct Gate(pub(crate) Semaphore);
 

@@ -1,6 +1,8 @@
 //! What the keepers keep of the user's: strategies, factories, shared states.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use mycelia::{Load, MountError, RoundRobin, Slice, Strategy};
 
@@ -42,6 +44,40 @@ impl Strategy for Moody {
     fn name(&self) -> &'static str {
         self.world.reach(Site::StrategyName);
         "moody"
+    }
+}
+
+/// What runs before a stop.
+pub(crate) struct Drains {
+    world: Arc<World>,
+    _token: Token,
+}
+
+impl Drains {
+    pub(crate) fn new(world: &Arc<World>) -> Self {
+        Drains {
+            world: world.clone(),
+            _token: match world.site {
+                of @ Site::BeforeStopPollAndDrop => world.burning_token(of),
+                site @ Site::BeforeStopDrop => world.token(site),
+                _ => world.token(Site::Nowhere),
+            },
+        }
+    }
+
+    pub(crate) fn called(self) -> Self {
+        self.world.reach(Site::BeforeStopCall);
+        self
+    }
+}
+
+impl Future for Drains {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
+        self.world.reach(Site::BeforeStopPoll);
+        self.world.reach(Site::BeforeStopPollAndDrop);
+        Poll::Ready(())
     }
 }
 

@@ -73,6 +73,14 @@ pub(crate) async fn play(stage: &mut Stage) -> Expect {
                 ..Expect::default()
             }
         }
+        S::BeforeStopCall | S::BeforeStopPoll | S::BeforeStopPollAndDrop | S::BeforeStopDrop => {
+            stage.world.arm();
+            Expect {
+                fires_at_the_end: true,
+                failed_before: stage.world.act.panics().into(),
+                ..Expect::default()
+            }
+        }
         S::StoppedBySystem | S::ValueAtStop => {
             stage.world.arm();
             let panics = stage.world.act.panics();

@@ -163,6 +163,8 @@ sites! {
         RoutesCall ExtractorCheck FactoryClone;
     "strategy":
         StrategySlices StrategyAndItsDrop StrategyName;
+    "what runs before a stop: call, poll, drop":
+        BeforeStopCall BeforeStopPoll BeforeStopPollAndDrop BeforeStopDrop;
     "waker of one who mounts, unmounts, stops or watches: wake, drop":
         WakeAMounter WakeAnUnmounter WakeAStopper WakeAWatcher WakeAReaderOfDeadLetters
         DropOfAMounter DropOfAnUnmounter DropOfAWatcher;
