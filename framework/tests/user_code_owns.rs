@@ -4,14 +4,15 @@ mod common;
 #[path = "common/store.rs"]
 mod store;
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context as TaskContext, Wake, Waker};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
 
 use common::{ON_PURPOSE, poll_once, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Missed, MountError, StopError, UnmountError};
+use mycelia::{EndReason, Missed, MountError, StopError, UnmountError};
 use store::{Get, Own, Run, Store, store};
 
 const MS: Duration = Duration::from_millis(1);
@@ -230,4 +231,66 @@ async fn a_value_that_stops_the_system_and_asks_when_it_is_dropped_holds_up_no_u
     tokio::time::timeout(10_000 * MS, system.stopped())
         .await
         .expect("the stop hangs");
+}
+
+/// A future written by hand that panics when it is polled, and when it is dropped.
+struct Burns<T>(std::marker::PhantomData<T>, bool);
+
+impl<T> Future for Burns<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<T> {
+        self.get_mut().1 = true;
+        panic!("polled {ON_PURPOSE}");
+    }
+}
+
+impl<T> Unpin for Burns<T> {}
+
+impl<T> Drop for Burns<T> {
+    fn drop(&mut self) {
+        assert!(!self.1, "dropped {ON_PURPOSE}");
+    }
+}
+
+/// Its handlers and hooks give such futures.
+struct Bonfire<const HOOK: usize>;
+
+impl<const HOOK: usize> Subsystem for Bonfire<HOOK> {
+    const NAME: &'static str = "bonfire";
+}
+
+impl<const HOOK: usize> Routes for Bonfire<HOOK> {
+    fn routes(table: &mut RouteTable<Self>) {
+        table.on_async("get", |_: &mut Self, _: Get, (): ()| {
+            Burns::<u32>(std::marker::PhantomData, false)
+        });
+        let burns = |_: &mut Self, (): (), (): ()| Burns::<()>(std::marker::PhantomData, false);
+        if HOOK == 1 {
+            table.started(burns);
+        }
+        if HOOK == 2 {
+            table.stopped(|_: &mut Self, _: EndReason, (): ()| {
+                Burns::<()>(std::marker::PhantomData, false)
+            });
+        }
+    }
+}
+
+#[mycelia::test]
+async fn a_future_of_a_handler_or_a_hook_that_panics_twice_aborts_nothing() {
+    let _watch = watchdog();
+    let (system, _gate) = store().await;
+    system.mount(|| Bonfire::<0>).await.unwrap();
+    for _ in 0..3 {
+        let asked = system.ask("bonfire://get", Get).await;
+        assert!(matches!(asked, Err(AskError::Panicked { .. })), "{asked:?}");
+    }
+    system.unmount("bonfire").await.unwrap();
+    let mounted = system.mount(|| Bonfire::<1>).await;
+    assert!(matches!(mounted, Err(MountError::StartFailed { .. })));
+    system.mount(|| Bonfire::<2>).await.unwrap();
+    let unmounted = system.unmount("bonfire").await;
+    assert!(matches!(unmounted, Err(UnmountError::HooksFailed { .. })));
+    system.stop().await.unwrap();
 }
