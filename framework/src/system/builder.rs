@@ -1,5 +1,6 @@
 //! How a system is built: every setting with its default, then [`start`](Builder::start).
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::sync::{AtomicU8, AtomicU32};
 #[cfg(feature = "test")]
 use crate::taps::Faults;
 use crate::token::MAX_ENVELOPES;
-use crate::user_code::Contained;
+use crate::user_code::{Contained, contain};
 
 /// The settings of a system to be started.
 ///
@@ -231,10 +232,14 @@ impl Builder {
         R: IntoReply<(), Later = Nothing> + 'static,
     {
         let begin: Begin = Box::new(|system| {
-            let run = run(system);
-            Box::pin(async {
-                let Ok(ended) = run.await.into_reply();
-                ended.map_err(|error| format!("{error:#}").into())
+            // It is contained beside its own panic; a panic of its drop alone is told.
+            let mut run = Contained::new(Box::pin(run(system)));
+            Box::pin(async move {
+                let reply = poll_fn(|cx| run.as_mut().poll(cx)).await;
+                let Ok(ended) = reply.into_reply();
+                let dropped = contain(|| drop(run.take()));
+                ended.map_err(|error| format!("{error:#}"))?;
+                dropped
             })
         });
         self.before_stop.push(Contained::new(begin));

@@ -26,6 +26,8 @@ pub(crate) struct Expect {
     /// An event tells of this text.
     pub(crate) told_of: Option<&'static str>,
     pub(crate) failed_hooks: usize,
+    /// What was to run before the stop failed.
+    pub(crate) failed_before: usize,
 }
 
 impl Stage {
@@ -93,6 +95,8 @@ impl Stage {
             Ok(report) => {
                 if !self.world.act.ends_something() {
                     let hooks = report.failed_hooks.len();
+                    let before = report.before_stop.len();
+                    assert_eq!(before, expect.failed_before, "{:?}", report.before_stop);
                     assert_eq!(hooks, expect.failed_hooks, "{:?}", report.failed_hooks);
                 }
                 Some(report)
@@ -107,7 +111,7 @@ impl Stage {
         loop {
             let forgotten = self.world.forgotten();
             let now = self.system.snapshot();
-            if now.total.is_quiet() && now.pool.in_flight as u64 == forgotten {
+            if now.total.is_quiet() && now.pool.in_flight == forgotten {
                 assert!(now.total.closes(), "{:?}", now.total);
                 return;
             }

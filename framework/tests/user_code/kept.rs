@@ -1,6 +1,8 @@
 //! What the keepers keep of the user's: strategies, factories, shared states.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use mycelia::{Load, MountError, RoundRobin, Slice, Strategy};
 
@@ -24,7 +26,10 @@ impl Moody {
         };
         Moody {
             world: world.clone(),
-            _token: world.token(site),
+            _token: match world.site {
+                of @ Site::StrategyAndItsDrop => world.burning_token(of),
+                _ => world.token(site),
+            },
         }
     }
 }
@@ -32,6 +37,7 @@ impl Moody {
 impl Strategy for Moody {
     fn slices(&mut self, _: &[Load], slices: &mut [Slice]) {
         self.world.reach(Site::StrategySlices);
+        self.world.reach(Site::StrategyAndItsDrop);
         slices.fill(Slice::new(32));
     }
 
@@ -41,9 +47,45 @@ impl Strategy for Moody {
     }
 }
 
+/// What runs before a stop.
+pub(crate) struct Drains {
+    world: Arc<World>,
+    _token: Token,
+}
+
+impl Drains {
+    pub(crate) fn new(world: &Arc<World>) -> Self {
+        Drains {
+            world: world.clone(),
+            _token: match world.site {
+                of @ Site::BeforeStopPollAndDrop => world.burning_token(of),
+                site @ Site::BeforeStopDrop => world.token(site),
+                _ => world.token(Site::Nowhere),
+            },
+        }
+    }
+
+    pub(crate) fn called(self) -> Self {
+        self.world.reach(Site::BeforeStopCall);
+        self
+    }
+}
+
+impl Future for Drains {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
+        self.world.reach(Site::BeforeStopPoll);
+        self.world.reach(Site::BeforeStopPollAndDrop);
+        Poll::Ready(())
+    }
+}
+
 pub(crate) async fn play(stage: &Stage) -> Expect {
     match stage.world.site {
-        Site::StrategySlices | Site::StrategyName => strategy(stage).await,
+        Site::StrategySlices | Site::StrategyAndItsDrop | Site::StrategyName => {
+            strategy(stage).await
+        }
         Site::StrategyDropWhenReplaced => {
             stage.system.set_strategy(Moody::new(&stage.world));
             until("the strategy is there", || {
@@ -101,9 +143,14 @@ async fn strategy(stage: &Stage) -> Expect {
 }
 
 async fn factory(stage: &Stage) -> Expect {
-    let token = stage.world.token(stage.world.site);
+    let token = match stage.world.site {
+        of @ Site::FactoryAndItsDrop => stage.world.burning_token(of),
+        site => stage.world.token(site),
+    };
+    let world = stage.world.clone();
     let factory = move || {
         let _ = &token;
+        world.reach(Site::FactoryAndItsDrop);
         Witness
     };
     match stage.world.site {
@@ -115,6 +162,17 @@ async fn factory(stage: &Stage) -> Expect {
                 other => assert!(stage.world.act.stops(), "{other:?}"),
             }
             stage.until_fired().await;
+            Expect::default()
+        }
+        Site::FactoryAndItsDrop => {
+            stage.world.arm();
+            let mounted = stage.system.mount_as("extra", factory).await;
+            let act = stage.world.act;
+            match mounted {
+                Ok(()) => assert!(!act.panics()),
+                Err(MountError::StartFailed { .. }) => assert!(act.panics()),
+                Err(other) => assert!(act.stops(), "{other}"),
+            }
             Expect::default()
         }
         Site::FactoryDropAtStop => {

@@ -33,6 +33,8 @@ fn places(site: Site) -> &'static [Place] {
     match site {
         S::SyncHandler
         | S::HandlerAndValue
+        | S::HandlerLaterAndValue
+        | S::BlockingHandlerAndValue
         | S::ErrorDisplayAndDrop
         | S::ExtractorUnpackAndMessage
         | S::ParseErrorDisplay
@@ -65,6 +67,7 @@ fn places(site: Site) -> &'static [Place] {
         | S::DropOfASender
         | S::MessageExpired => POLLERS,
         S::StrategySlices
+        | S::StrategyAndItsDrop
         | S::StrategyName
         | S::StrategyDropWhenReplaced
         | S::StrategyDropAtStop
@@ -177,13 +180,13 @@ macro_rules! rows {
 }
 
 /// How many combinations there are: site × misbehaviour × place.
-const COMBINATIONS: u32 = 4_756;
+const COMBINATIONS: u32 = 5_152;
 
 rows! {
-    handlers: "handler, async handler", 440;
-    blocking_handlers: "blocking handler", 110;
-    hooks: "hook: started, restarting, stopped", 198;
-    factories: "factory", 44;
+    handlers: "handler, async handler", 550;
+    blocking_handlers: "blocking handler", 220;
+    hooks: "hook: started, restarting, stopped", 242;
+    factories: "factory", 66;
     drops_of_values: "drop of a subsystem's value", 66;
     drops_of_futures: "drop of a handler's future", 22;
     drops_of_messages: "drop of a message that no handler took", 440;
@@ -198,7 +201,8 @@ rows! {
     messages_of_tasks: "drop of a message that a timer or a stream did not send", 88;
     extractors_of_handlers: "call, unpacking, drop of an extractor's value", 462;
     code_of_a_mount: "`Routes::routes`, `Extractor::check`; clone of a factory of replicas", 66;
-    strategies: "strategy", 44;
+    strategies: "strategy", 66;
+    what_runs_before_a_stop: "what runs before a stop: call, poll, drop", 88;
     wakers_of_those_who_mount_or_watch: "waker of one who mounts, unmounts, stops or watches: wake, drop", 176;
     drops_of_what_is_kept: "drop of a factory, a handler's closure, a strategy or a shared state", 114;
 }

@@ -19,8 +19,12 @@ pub(crate) async fn play(stage: &mut Stage) -> Expect {
         S::Nowhere => Expect::default(),
         S::SyncHandler | S::HandlerAndValue => handler(stage, Way::Path("target://sync")).await,
         S::HandlerBeforeItsFirstAwait => handler(stage, Way::Path("target://before")).await,
-        S::HandlerAfterItsFirstAwait => handler(stage, Way::Path("target://after")).await,
-        S::BlockingHandler => handler(stage, Way::Path("target://blocking")).await,
+        S::HandlerAfterItsFirstAwait | S::HandlerLaterAndValue => {
+            handler(stage, Way::Path("target://after")).await
+        }
+        S::BlockingHandler | S::BlockingHandlerAndValue => {
+            handler(stage, Way::Path("target://blocking")).await
+        }
         S::ExtractorUnpackAndMessage => {
             stage.world.arm();
             let hit = Hit(stage.world.burning_token(S::ExtractorUnpackAndMessage));
@@ -52,16 +56,28 @@ pub(crate) async fn play(stage: &mut Stage) -> Expect {
         S::Started | S::StartedAndValue | S::StartedLater | S::FactoryAtMount | S::ErrorOfAHook => {
             start(stage).await
         }
-        S::StartedAgain | S::Restarting | S::RestartingLater | S::FactoryAtRestart => {
-            restart(stage).await
+        S::RestartingAndValue
+        | S::StartedAgain
+        | S::Restarting
+        | S::RestartingLater
+        | S::FactoryAtRestart => restart(stage).await,
+        S::Stopped | S::StoppedAndValue | S::StoppedLater | S::ValueAtUnmount => {
+            unmount(stage).await
         }
-        S::Stopped | S::StoppedLater | S::ValueAtUnmount => unmount(stage).await,
         S::ValueAtRestart => {
             restart(stage).await;
             Expect {
                 restarts: 1,
                 panicked_letters: 1,
                 told_of: stage.world.act.panics().then_some("Drop("),
+                ..Expect::default()
+            }
+        }
+        S::BeforeStopCall | S::BeforeStopPoll | S::BeforeStopPollAndDrop | S::BeforeStopDrop => {
+            stage.world.arm();
+            Expect {
+                fires_at_the_end: true,
+                failed_before: stage.world.act.panics().into(),
                 ..Expect::default()
             }
         }
@@ -109,6 +125,8 @@ pub(crate) async fn play(stage: &mut Stage) -> Expect {
         | S::CaptureOfARefusedMessage
         | S::StreamItemUnsent => ends::play(stage).await,
         S::StrategySlices
+        | S::StrategyAndItsDrop
+        | S::FactoryAndItsDrop
         | S::StrategyName
         | S::StrategyDropWhenReplaced
         | S::StrategyDropAtStop

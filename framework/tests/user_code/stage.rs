@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::common::named;
 use crate::extractors::parse_for;
+use crate::kept::Drains;
 use crate::plays::play;
 use crate::senders::{Said, Verb, Way, ask_blocking_by, asked, say, told as told_by, unwound};
 use crate::subjects::{Do, DoBlocking, Driver, Hit, Narrow, Target, Wait, Witness};
@@ -78,14 +79,22 @@ async fn walk(site: Site, act: Act, place: Place) {
 
 impl Stage {
     async fn set(world: Arc<World>, place: Place) -> Self {
-        let system = System::builder()
+        let builder = System::builder()
             .threads(2)
             .pool(64)
             .blocking_threads(2)
-            .state(Shared(world.token(Site::StateDrop)))
-            .start()
-            .await
-            .unwrap();
+            .state(Shared(world.token(Site::StateDrop)));
+        let builder = match world.site {
+            Site::BeforeStopCall
+            | Site::BeforeStopPoll
+            | Site::BeforeStopPollAndDrop
+            | Site::BeforeStopDrop => {
+                let drains = Drains::new(&world);
+                builder.before_stop(move |_| drains.called())
+            }
+            _ => builder,
+        };
+        let system = builder.start().await.unwrap();
         world.inhabit(&system);
         let (letters, events) = (system.dead_letters(), system.watch_all());
         let on = |name, thread| named(name).thread(thread);

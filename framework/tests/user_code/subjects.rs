@@ -182,7 +182,12 @@ impl Target {
         Target {
             world: world.clone(),
             _value: match world.site {
-                of @ (Site::HandlerAndValue | Site::StartedAndValue) => world.burning_token(of),
+                of @ (Site::HandlerLaterAndValue
+                | Site::BlockingHandlerAndValue
+                | Site::RestartingAndValue
+                | Site::StoppedAndValue
+                | Site::HandlerAndValue
+                | Site::StartedAndValue) => world.burning_token(of),
                 _ => world.token(site),
             },
         }
@@ -220,6 +225,7 @@ impl Target {
     #[restarting]
     async fn begin_again(&mut self, _: Failure) {
         self.world.reach(Site::Restarting);
+        self.world.reach(Site::RestartingAndValue);
         if self.world.site == Site::RestartingLater {
             tokio::task::yield_now().await;
             self.world.reach(Site::RestartingLater);
@@ -229,6 +235,7 @@ impl Target {
     #[stopped]
     async fn end(&mut self, _: EndReason) {
         self.world.reach(Site::Stopped);
+        self.world.reach(Site::StoppedAndValue);
         self.world.reach(Site::StoppedBySystem);
         if self.world.site == Site::StoppedLater {
             tokio::task::yield_now().await;
@@ -267,12 +274,14 @@ impl Target {
     async fn after(&mut self, _hit: Hit) -> Reply {
         tokio::task::yield_now().await;
         self.world.reach(Site::HandlerAfterItsFirstAwait);
+        self.world.reach(Site::HandlerLaterAndValue);
         self.reply()
     }
 
     #[route("blocking", blocking)]
     fn blocking(&mut self, _hit: Hit) -> Reply {
         self.world.reach(Site::BlockingHandler);
+        self.world.reach(Site::BlockingHandlerAndValue);
         self.reply()
     }
 

@@ -123,14 +123,14 @@ macro_rules! sites {
 
 sites! {
     "handler, async handler":
-        SyncHandler HandlerAndValue HandlerBeforeItsFirstAwait HandlerAfterItsFirstAwait;
+        SyncHandler HandlerAndValue HandlerLaterAndValue HandlerBeforeItsFirstAwait HandlerAfterItsFirstAwait;
     "blocking handler":
-        BlockingHandler;
+        BlockingHandler BlockingHandlerAndValue;
     "hook: started, restarting, stopped":
-        Started StartedAndValue StartedLater StartedAgain Restarting RestartingLater Stopped StoppedLater
+        Started StartedAndValue StartedLater StartedAgain Restarting RestartingLater RestartingAndValue StoppedAndValue Stopped StoppedLater
         StoppedBySystem;
     "factory":
-        FactoryAtMount FactoryAtRestart;
+        FactoryAtMount FactoryAndItsDrop FactoryAtRestart;
     "drop of a subsystem's value":
         ValueAtUnmount ValueAtRestart ValueAtStop;
     "drop of a handler's future":
@@ -162,7 +162,9 @@ sites! {
     "`Routes::routes`, `Extractor::check`; clone of a factory of replicas":
         RoutesCall ExtractorCheck FactoryClone;
     "strategy":
-        StrategySlices StrategyName;
+        StrategySlices StrategyAndItsDrop StrategyName;
+    "what runs before a stop: call, poll, drop":
+        BeforeStopCall BeforeStopPoll BeforeStopPollAndDrop BeforeStopDrop;
     "waker of one who mounts, unmounts, stops or watches: wake, drop":
         WakeAMounter WakeAnUnmounter WakeAStopper WakeAWatcher WakeAReaderOfDeadLetters
         DropOfAMounter DropOfAnUnmounter DropOfAWatcher;
