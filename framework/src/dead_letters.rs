@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+use crate::news::News;
 use crate::overflow::Overflow;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::trace::TraceId;
@@ -97,7 +98,7 @@ pub(crate) struct DeadLetters {
     count: AtomicU64,
     last: Mutex<VecDeque<DeadLetter>>,
     keep: usize,
-    stream: broadcast::Sender<DeadLetter>,
+    stream: News<DeadLetter>,
 }
 
 impl DeadLetters {
@@ -106,7 +107,7 @@ impl DeadLetters {
             count: AtomicU64::new(0),
             last: Mutex::default(),
             keep,
-            stream: broadcast::Sender::new(STREAM),
+            stream: News::new(STREAM),
         }
     }
 
@@ -119,9 +120,8 @@ impl DeadLetters {
             }
             last.push_back(letter.clone());
         }
-        if self.stream.receiver_count() > 0 {
-            // Nobody may be left to take it: no matter.
-            let _ = self.stream.send(letter);
+        if self.stream.are_heard() {
+            self.stream.tell(letter);
         }
     }
 
@@ -136,9 +136,14 @@ impl DeadLetters {
 
     pub(crate) fn subscribe(&self) -> DeadLetterStream {
         DeadLetterStream {
-            stream: self.stream.subscribe(),
+            stream: self.stream.listen(),
             missed: 0,
         }
+    }
+
+    /// The system is gone.
+    pub(crate) fn close(&self) {
+        self.stream.close();
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+use crate::news::News;
 use crate::supervision::Failure;
 use crate::user_code::shielded;
 
@@ -54,22 +55,21 @@ pub enum EndReason {
 
 /// Where events are told.
 #[derive(Debug)]
-pub(crate) struct Events(broadcast::Sender<Event>);
+pub(crate) struct Events(News<Event>);
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Events(broadcast::Sender::new(STREAM))
+        Events(News::new(STREAM))
     }
 
     /// Somebody may hear what is told.
     pub(crate) fn are_watched(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.0.are_heard()
     }
 
     pub(crate) fn tell(&self, subsystem: &Arc<str>, change: Change) {
         if self.are_watched() {
-            // Nobody may be left to hear it: no matter.
-            let _ = self.0.send(Event {
+            self.0.tell(Event {
                 subsystem: subsystem.clone(),
                 change,
             });
@@ -78,10 +78,15 @@ impl Events {
 
     pub(crate) fn watch(&self, name: Option<Box<str>>) -> Watch {
         Watch {
-            events: self.0.subscribe(),
+            events: self.0.listen(),
             name,
             missed: 0,
         }
+    }
+
+    /// The system is gone.
+    pub(crate) fn close(&self) {
+        self.0.close();
     }
 }
 

@@ -50,6 +50,7 @@ mod token;
 mod clock;
 mod deferred;
 mod waker_slot;
+mod news;
 
 // The words.
 mod ledger;

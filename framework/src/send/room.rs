@@ -35,10 +35,23 @@ pub(crate) trait Attempt<M> {
 /// and the result about between its states: 60 instructions per message.
 #[must_use = "nothing is sent before it is polled"]
 pub(crate) struct Sending<M, A> {
-    held: Option<M>,
+    held: Held<M>,
     attempt: A,
     /// Boxed: few messages wait, and those that don't are spared its room and its drop.
     queued: Option<Slot>,
+}
+
+/// A message in the hands of its sender. If what its sender brings along panics, a parser of a capture, say,
+/// the message is dropped as that unwinds: a panic of its drop ends here, for two at once abort the process.
+pub(super) struct Held<M>(pub(super) Option<M>);
+
+impl<M> Drop for Held<M> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<M>() && self.0.is_some() && std::thread::panicking() {
+            discard(self.0.take());
+        }
+    }
 }
 
 // Nothing in it is ever pinned.
@@ -49,7 +62,7 @@ impl<M, A> Unpin for Sending<M, A> {}
 #[inline]
 pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M, A> {
     Sending {
-        held: Some(message),
+        held: Held(Some(message)),
         attempt,
         queued: None,
     }
@@ -63,7 +76,7 @@ impl<M, A: Attempt<M>> Future for Sending<M, A> {
         let this = self.get_mut();
         let mut failed = None;
         if this.queued.is_none() {
-            match this.attempt.attempt(&mut this.held) {
+            match this.attempt.attempt(&mut this.held.0) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(first) => failed = Some(first),
             }
@@ -87,7 +100,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             if let Some(slot) = self.queued.take() {
                 vacate(slot);
             }
-            failed.give_up(self.attempt.shared(), self.held.take())
+            failed.give_up(self.attempt.shared(), self.held.0.take())
         })
     }
 
@@ -121,7 +134,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                 // that it found, and nobody else tells them: a thief of envelopes wakes one, who may find the
                 // next in the thief's own lane. And if it is refused, the room is there, and not for it.
                 queued.owes_wake = queued.has_slept;
-                match attempt_again(&mut self.attempt, &mut self.held) {
+                match attempt_again(&mut self.attempt, &mut self.held.0) {
                     Ok(()) => {
                         if let Some(slot) = self.queued.take() {
                             vacate(slot);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Asking;
-use super::room::{Attempt, Sending, park_on, until_room};
+use super::room::{Attempt, Held, Sending, park_on, until_room};
 use super::{Failed, Question};
 use crate::clock::Due;
 use crate::error::{AskError, SendError, Undelivered};
@@ -96,10 +96,10 @@ pub(crate) fn tell_within<M: Message, T: To<M>>(
 
 #[inline]
 pub(crate) fn try_tell<M: Message, T: To<M>>(to: T, message: M) -> Result<(), Undelivered<M>> {
-    let mut held = Some(message);
-    match to.tell(&mut held) {
+    let mut held = Held(Some(message));
+    match to.tell(&mut held.0) {
         Ok(()) => Ok(()),
-        Err(failed) => Err(failed.give_up(to.shared(), held)),
+        Err(failed) => Err(failed.give_up(to.shared(), held.0.take())),
     }
 }
 

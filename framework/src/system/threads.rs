@@ -3,7 +3,7 @@
 //! The keepers' thread runs an actix `System` of its own, so that two systems in one process never
 //! meet and a system can be started from any executor. The arbiters belong to it, and it joins them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{JoinHandle, ThreadId};
 
 use actix::{Actor, Addr};
@@ -111,7 +111,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             let handle = runtime.handle().clone();
             let keepers = Executor::new(handle.clone());
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
-            let arbiters = runner.block_on(async move {
+            let (arbiters, shared) = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
                 for _ in 0..plan.threads {
                     let enlist = enlist.clone();
@@ -123,12 +123,13 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                         Ok(arbiter) => arbiters.push(arbiter),
                         Err(error) => {
                             let _ = started.send(Err(error));
-                            return arbiters;
+                            return (arbiters, Weak::new());
                         }
                     }
                 }
                 let shared = Arc::new(Shared::new(plan.settings, plan.pool, keepers));
                 shared.keep_deferred_wakes();
+                let system = Arc::downgrade(&shared);
                 let handles = arbiters.iter().map(Arbiter::handle);
                 let places = handles.map(Place::Arbiter).collect();
                 let registry =
@@ -138,13 +139,18 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                     // Until the system is stopped or nobody is left who could.
                     let _ = quits.await;
                 }
-                arbiters
+                (arbiters, system)
             });
             for arbiter in &arbiters {
                 arbiter.stop();
             }
             for arbiter in arbiters {
                 let _ = arbiter.join();
+            }
+            // A handle may outlive the system; those who listen need not wait for it.
+            if let Some(shared) = shared.upgrade() {
+                shared.events.close();
+                shared.dead_letters.close();
             }
             // An actor that is dropped is polled once more, and may want a timer.
             let _timers = handle.enter();
