@@ -75,7 +75,8 @@ async fn the_last_hold_on_a_system_may_be_dropped_in_its_own_handler_or_reply() 
             // In a reply that nobody waits for.
             1 => {
                 let ask = route.ask(Own(Box::new(system)));
-                assert!(poll_once(ask).await.is_none());
+                // Or in one that has come already.
+                drop(poll_once(ask).await);
             }
             // In a reply that the asker drops.
             _ => drop(route.ask(Own(Box::new(system))).await.unwrap()),
