@@ -165,10 +165,18 @@ impl Node {
             let begun = Instant::now();
             if idle {
                 let mut ask = std::pin::pin!(system.ask(path, Echo));
-                poll_fn(|cx| Poll::Ready(drop(ask.as_mut().poll(cx)))).await;
+                poll_fn(|cx| {
+                    let _ = ask.as_mut().poll(cx);
+                    Poll::Ready(())
+                })
+                .await;
             } else {
                 let mut ask = std::pin::pin!(system.ask(path, Down));
-                poll_fn(|cx| Poll::Ready(drop(ask.as_mut().poll(cx)))).await;
+                poll_fn(|cx| {
+                    let _ = ask.as_mut().poll(cx);
+                    Poll::Ready(())
+                })
+                .await;
             }
             took.push(begun.elapsed().as_nanos() as u64);
             tokio::time::sleep(Duration::from_millis(1)).await;
