@@ -48,7 +48,6 @@ impl Options {
             true => self.operations,
             false => (self.operations / feature.weight()).max(200),
         };
-        // A message that is kept for later needs another one.
-        all.div_ceil(4).next_multiple_of(8)
+        all.div_ceil(4).next_multiple_of(4)
     }
 }

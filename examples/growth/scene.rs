@@ -128,7 +128,10 @@ impl Scene {
                         .tell(format!("worker://names/{n:x}"), Put(1))
                         .await?;
                 }
-                Feature::Later => self.system.tell("worker://later", Put(1)).await?,
+                Feature::Later => {
+                    self.system.tell("worker://later", Put(0)).await?;
+                    self.system.tell("worker://later", Put(1)).await?;
+                }
                 Feature::Blocking => drop(self.system.ask("worker://blocking", Get).await?),
                 Feature::Overflow => self.overflow(n).await?,
                 Feature::Restarts => {

@@ -78,14 +78,14 @@ impl Worker {
         self.handled
     }
 
-    /// Every second message is kept until the next one.
+    /// A message of 0 is kept until one of 1 has come.
     #[route("later")]
     fn later(&mut self, put: Put) -> OrLater<(), Put> {
-        self.is_open = !self.is_open;
-        match self.is_open {
-            true => later(put),
-            false => OrLater::Reply(()),
+        if put.0 == 0 && !self.is_open {
+            return later(put);
         }
+        self.is_open = put.0 == 1;
+        OrLater::Reply(())
     }
 
     #[route("timers")]
