@@ -182,10 +182,8 @@ impl Scene {
     }
 
     async fn child(&self, n: u64) -> anyhow::Result<()> {
-        self.system
-            .ask(format!("worker://child/{}", n % 3), Get)
-            .await?;
-        // The next one has the same name: it is mounted when this one has left.
+        let child = format!("worker://child/{n}");
+        self.system.ask(child, Get).await?;
         Ok(())
     }
 

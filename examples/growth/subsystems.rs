@@ -139,13 +139,16 @@ impl Worker {
         ctx: Context,
         system: System,
     ) -> anyhow::Result<u64> {
-        let options = MountOptions::new().name("child").restart(Restart::Never);
+        let name = format!("child-{n}");
+        let options = MountOptions::new()
+            .name(name.clone())
+            .restart(Restart::Never);
         ctx.mount_with(options, Worker::default).await?;
-        let child = format!("{}/child", ctx.name());
+        let child = format!("{}/{name}", ctx.name());
         match n % 3 {
             0 => system.tell(format!("{child}://end"), End::Stop).await?,
             1 => system.tell(format!("{child}://end"), End::Panic).await?,
-            _ => drop(ctx.unmount("child").await?),
+            _ => drop(ctx.unmount(&name).await?),
         }
         Ok(n)
     }
