@@ -363,3 +363,20 @@ async fn a_thread_may_send_and_ask_in_the_drop_of_its_local_values() {
     assert_eq!(ledger.sent, ledger.handled);
     system.stop().await.unwrap();
 }
+
+#[mycelia::test]
+async fn the_last_hold_on_a_system_may_go_with_a_thread_s_local_values() {
+    let _watch = watchdog();
+    for way in 0..8 {
+        let (system, _gate) = store(256).await;
+        let weak = system.downgrade();
+        let run = move || {
+            LAST.with(|last| *last.0.borrow_mut() = Some((system.clone(), way)));
+            system.try_tell("store://put", put()).unwrap();
+        };
+        let thread = std::thread::spawn(run);
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        joined.await.unwrap().unwrap();
+        assert!(weak.upgrade().is_none());
+    }
+}

@@ -324,8 +324,8 @@ impl Builder {
         .await?;
         let system = System(Arc::new(Core {
             shared,
-            registry,
-            supervisor,
+            registry: Contained::new(registry),
+            supervisor: Contained::new(supervisor),
             keeper,
             threads: self.threads,
             is_stopping: AtomicU8::new(0),

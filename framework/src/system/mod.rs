@@ -87,8 +87,10 @@ pub struct System(Arc<Core>);
 
 struct Core {
     shared: Arc<Shared>,
-    registry: Addr<Registry>,
-    supervisor: Addr<Supervisor>,
+    /// Contained: where the last hold on a system goes with a thread's local values, actix can't wake them, and
+    /// panics. They end with their thread all the same.
+    registry: Contained<Addr<Registry>>,
+    supervisor: Contained<Addr<Supervisor>>,
     keeper: Keeper,
     threads: usize,
     /// 1 from the first stop on.
