@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{figures, quiet, quiet_panics, until, watchdog};
+use common::{block_on, figures, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
 
 const SOON: Duration = Duration::from_millis(50);
@@ -165,7 +165,7 @@ impl Caller {
     /// Waits in a handler that can't.
     #[route("sync")]
     fn sync(&mut self, Get(n): Get, system: System) -> anyhow::Result<u64> {
-        Ok(futures_block_on(system.ask("store://get", Get(n)))?)
+        Ok(block_on(system.ask("store://get", Get(n)))?)
     }
 
     #[route("sync/blocking")]
@@ -175,7 +175,7 @@ impl Caller {
 
     #[route("sync/tell")]
     fn sync_tell(&mut self, Get(n): Get, system: System) -> anyhow::Result<u64> {
-        futures_block_on(system.tell("full://get", Get(n)))?;
+        block_on(system.tell("full://get", Get(n)))?;
         Ok(n)
     }
 
@@ -187,49 +187,18 @@ impl Caller {
     /// With an executor of its own.
     #[route("blocking/within", blocking)]
     fn blocking_within(&mut self, Get(n): Get, system: System) -> anyhow::Result<u64> {
-        Ok(futures_block_on(system.ask_within(
-            "store://get",
-            Get(n),
-            LATE,
-        ))?)
+        Ok(block_on(system.ask_within("store://get", Get(n), LATE))?)
     }
 
     #[route("blocking/late", blocking)]
     fn blocking_late(&mut self, _: Get, system: System) -> anyhow::Result<u64> {
-        Ok(futures_block_on(system.ask_within(
-            "store://pass",
-            Pass,
-            SOON,
-        ))?)
+        Ok(block_on(system.ask_within("store://pass", Pass, SOON))?)
     }
 
     /// Blocks its thread, which then drives no timers.
     #[route("async/late")]
     async fn async_late(&mut self, _: Get, system: System) -> anyhow::Result<u64> {
-        Ok(futures_block_on(system.ask_within(
-            "store://pass",
-            Pass,
-            SOON,
-        ))?)
-    }
-}
-
-/// As the executors of other crates do it.
-fn futures_block_on<F: Future>(future: F) -> F::Output {
-    use std::task::{Context, Poll, Wake, Waker};
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = std::pin::pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        std::thread::park();
+        Ok(block_on(system.ask_within("store://pass", Pass, SOON))?)
     }
 }
 
@@ -285,7 +254,7 @@ async fn every_ask_works_on_blocking_threads_and_on_plain_ones() {
             let within = system.ask_within("store://get", Get(7), LATE);
             (
                 system.ask_blocking("store://get", Get(6)).unwrap(),
-                futures_block_on(within).unwrap(),
+                block_on(within).unwrap(),
             )
         })
     };

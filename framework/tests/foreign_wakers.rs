@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::{figures, quiet, quiet_panics, until, watchdog};
+use common::{block_on, figures, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
 
 #[derive(Message)]
@@ -245,24 +245,6 @@ async fn a_forgotten_ask_costs_an_envelope_and_nothing_else() {
     assert!(now.total.closes() && now.total.is_quiet());
     assert_eq!((now.total.handled, now.pool.in_flight), (1001, 1));
     system.stop().await.unwrap();
-}
-
-/// Runs a future on a plain thread.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = std::pin::pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        std::thread::park();
-    }
 }
 
 /// The pumps are to end.

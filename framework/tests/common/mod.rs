@@ -135,3 +135,23 @@ pub(crate) async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 pub(crate) fn named(name: &str) -> MountOptions {
     MountOptions::new().name(name)
 }
+
+/// Runs a future on the calling thread, which it blocks, as the executors of other crates do.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = std::pin::pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
