@@ -1,0 +1,59 @@
+//! The promises, a module each: one program, which links once. What measures time or memory, or wants a process of
+//! its own, stands beside this folder.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/family.rs"]
+mod family;
+#[path = "../common/store.rs"]
+mod store;
+
+mod actors;
+mod any_bytes;
+mod before_stop;
+mod bounded;
+mod dead_letters;
+mod deadlines;
+mod deadlines_cover_it_all;
+mod edges_end;
+mod effects;
+mod ends_at_once;
+mod errors;
+mod expired;
+mod fair_share;
+mod foreign_wakers;
+mod given_up;
+mod handles;
+mod hard_stops;
+mod hooks;
+mod isolation;
+mod keepers;
+mod kit;
+mod large_messages;
+mod last_hooks;
+mod later;
+mod mount;
+mod mount_below;
+mod nothing_lost;
+mod order;
+mod overflow;
+mod ownership;
+mod parsers;
+mod paths;
+mod points_of_user_code;
+mod priority;
+mod replicas;
+mod simulation;
+mod stamps;
+mod stop;
+mod supervision;
+mod tasks;
+mod tasks_end;
+mod tasks_overflow;
+mod thread_cycles;
+mod two_values;
+mod unmount;
+mod user_code_circles;
+mod user_code_in_hosts;
+mod user_code_owns;
+mod wait_cycles;
