@@ -23,6 +23,7 @@ use crate::fate::{self, Point};
 use crate::ledger::{Endings, Ledger};
 use crate::local::Local;
 use crate::overflow::Overflow;
+use crate::pool::reserve::{Holder, HolderId};
 use crate::pool::waiters::Waiters;
 use crate::priority::Priority;
 use crate::sync::{
@@ -33,7 +34,7 @@ use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
 
 /// A subsystem's number within its system; 0 is nobody.
-pub(crate) type SeatId = u32;
+pub(crate) type SeatId = HolderId;
 
 /// Marks the number of a table whose subsystems share a name.
 pub(crate) const FOR_SEVERAL: u32 = 1 << 31;
@@ -87,6 +88,16 @@ const _: () = {
     let lanes = std::mem::offset_of!(Seat, lanes);
     assert!(lanes >= 64 + std::mem::offset_of!(Seat, waker));
 };
+
+impl Holder for Seat {
+    fn id(&self) -> SeatId {
+        self.id
+    }
+
+    fn held(&self) -> u64 {
+        self.waiting()
+    }
+}
 
 impl Seat {
     pub(crate) fn new(id: SeatId, name: Arc<str>, deferred: Arc<DeferredWakes>) -> Self {

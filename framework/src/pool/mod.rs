@@ -21,12 +21,11 @@ use crate::clock::{Due, Stamp};
 use crate::deferred::DeferredWakes;
 use crate::envelope::{Envelope, Slab};
 use crate::fate::{self, Point, ThreadKey};
-use crate::mailbox::Seat;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::token::{Chain, Links, Token};
 use crate::user_code::contain;
 use lane::Lane;
-use reserve::Reserve;
+use reserve::{Holder, Reserve};
 use waiters::Waiters;
 
 /// Most looks for envelopes that are free but lie in no lane at the moment.
@@ -149,12 +148,12 @@ impl Pool {
         self.common.stack.push(&self.links, chain);
     }
 
-    /// Takes a free envelope for a message to `seat`; `None` if all that it may have are in flight.
+    /// Takes a free envelope for a message to `holder`; `None` if all that it may have are in flight.
     #[inline]
-    pub(crate) fn acquire(&self, hold: &Lane, seat: &Seat) -> Option<Envelope<'_>> {
+    pub(crate) fn acquire(&self, hold: &Lane, holder: &impl Holder) -> Option<Envelope<'_>> {
         let token = match hold.stack.pop(&self.links) {
             Some(token) => token,
-            None => self.fetch(hold, seat)?,
+            None => self.fetch(hold, holder)?,
         };
         #[cfg(feature = "test")]
         self.custody.take(&token);
@@ -164,7 +163,7 @@ impl Pool {
 
     /// Fills an empty lane from the others, creates an envelope, or takes one from the reserve.
     #[cold]
-    fn fetch(&self, to: &Lane, seat: &Seat) -> Option<Token> {
+    fn fetch(&self, to: &Lane, holder: &impl Holder) -> Option<Token> {
         for _ in 0..LOOKS {
             if let Some(token) = self.steal(to) {
                 self.note_in_flight(self.in_flight() + 1);
@@ -184,7 +183,7 @@ impl Pool {
             std::thread::yield_now();
         }
         let create = |index| self.create_kept(index);
-        let token = self.reserve.take(&self.links, seat.waiting(), create);
+        let token = self.reserve.take(&self.links, holder.held(), create);
         self.note_in_flight(match token {
             Some(_) => self.in_flight().saturating_add(1),
             None => self.capacity - self.reserve.free(),

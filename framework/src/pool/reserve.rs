@@ -16,7 +16,6 @@ use super::stack::Stack;
 use super::waiters::{Place, Waiters};
 use crate::clock::Due;
 use crate::deferred::DeferredWakes;
-use crate::mailbox::{Seat, SeatId};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence_after_swap, lock};
 use crate::token::{Chain, Links, Token};
 use crate::user_code::discard;
@@ -65,19 +64,31 @@ pub(crate) struct Reserve {
     deferred: Arc<DeferredWakes>,
 }
 
+/// A subsystem, as the pool sees it: whose messages are in envelopes.
+pub(crate) trait Holder: std::fmt::Debug + Send + Sync {
+    /// Unique in the system.
+    fn id(&self) -> HolderId;
+
+    /// Its messages that have been accepted and have not ended: as many envelopes does it hold.
+    fn held(&self) -> u64;
+}
+
+/// The number of a [`Holder`].
+pub(crate) type HolderId = u32;
+
 #[derive(Debug, Default)]
 struct Queues {
     /// One for each subsystem that senders wait for, by its number.
     list: Vec<Queue>,
     /// The first that is looked at next: the subsystems take turns.
-    next: SeatId,
+    next: HolderId,
     spares: Vec<Arc<Waiters>>,
 }
 
 /// Those who wait for an envelope to send to one subsystem.
 #[derive(Debug)]
 struct Queue {
-    seat: Arc<Seat>,
+    holder: Arc<dyn Holder>,
     waiters: Arc<Waiters>,
     members: usize,
     /// How many ticks ago a waiter was woken that has not tried since.
@@ -85,38 +96,38 @@ struct Queue {
 }
 
 impl Queue {
-    fn new(seat: Arc<Seat>, waiters: Arc<Waiters>) -> Self {
+    fn new(holder: Arc<dyn Holder>, waiters: Arc<Waiters>) -> Self {
         Queue {
-            seat,
+            holder,
             waiters,
             members: 0,
             ticks: 0,
         }
     }
 
-    fn id(&self) -> SeatId {
-        self.seat.id
+    fn id(&self) -> HolderId {
+        self.holder.id()
     }
 }
 
 impl Queues {
-    fn find(&self, seat: SeatId) -> Result<usize, usize> {
-        self.list.binary_search_by_key(&seat, Queue::id)
+    fn find(&self, holder: HolderId) -> Result<usize, usize> {
+        self.list.binary_search_by_key(&holder, Queue::id)
     }
 
     /// One waits no longer for that subsystem; if it was the last, the subsystem.
-    fn leave(&mut self, seat: SeatId) -> Option<Arc<Seat>> {
-        let at = self.find(seat).ok()?;
+    fn leave(&mut self, holder: HolderId) -> Option<Arc<dyn Holder>> {
+        let at = self.find(holder).ok()?;
         let queue = &mut self.list[at];
         queue.members -= 1;
         if queue.members > 0 {
             return None;
         }
-        let Queue { seat, waiters, .. } = self.list.remove(at);
+        let Queue { holder, waiters, .. } = self.list.remove(at);
         if self.spares.len() < SPARES {
             self.spares.push(waiters);
         }
-        Some(seat)
+        Some(holder)
     }
 }
 
@@ -285,7 +296,7 @@ impl Reserve {
             let Queues { list, next, .. } = &mut *queues;
             let (before, from) = list.split_at(list.partition_point(|queue| queue.id() < *next));
             let admitted = (from.iter().chain(before))
-                .filter(|queue| queue.waiters.any() && self.admits(queue.seat.waiting(), free))
+                .filter(|queue| queue.waiters.any() && self.admits(queue.holder.held(), free))
                 .take(free as usize);
             let mut last = None;
             for (place, queue) in woken.iter_mut().zip(admitted) {
@@ -318,34 +329,35 @@ impl Reserve {
                 true => 0,
                 false => queue.ticks.saturating_add(1),
             };
-            goes_on |= queue.ticks < PATIENCE && self.admits(queue.seat.waiting(), free);
+            goes_on |= queue.ticks < PATIENCE && self.admits(queue.holder.held(), free);
         }
         goes_on
     }
 
-    /// A sender begins to wait for an envelope for `seat`; none if there is no reserve.
-    pub(crate) fn join(&self, seat: &Arc<Seat>) -> Option<Seeking> {
+    /// A sender begins to wait for an envelope for a message to `holder`; none if there is no reserve.
+    pub(crate) fn join(&self, holder: Arc<dyn Holder>) -> Option<Seeking> {
         if self.size == 0 {
             return None;
         }
-        let is_modest = self.admits(seat.waiting(), self.size);
+        let is_modest = self.admits(holder.held(), self.size);
         if is_modest {
             self.modest.fetch_add(1, Ordering::Relaxed);
         }
+        let id = holder.id();
         let mut queues = lock(&self.queues);
-        let at = match queues.find(seat.id) {
+        let at = match queues.find(id) {
             Ok(at) => at,
             Err(at) => {
                 let spare = queues.spares.pop();
                 let waiters = spare.unwrap_or_else(|| Arc::new(Waiters::new()));
-                queues.list.insert(at, Queue::new(seat.clone(), waiters));
+                queues.list.insert(at, Queue::new(holder, waiters));
                 at
             }
         };
         let queue = &mut queues.list[at];
         queue.members += 1;
         Some(Seeking {
-            seat: seat.id,
+            holder: id,
             waiters: queue.waiters.clone(),
             place: None,
             is_modest,
@@ -357,7 +369,7 @@ impl Reserve {
         let waiters = &seeking.waiters;
         let left = seeking.place.map(|place| waiters.leave(place));
         let missed = matches!(left, Some(None));
-        let ended = lock(&self.queues).leave(seeking.seat);
+        let ended = lock(&self.queues).leave(seeking.holder);
         // Without the lock: it may be the last hold on a mailbox.
         drop(ended);
         if seeking.is_modest {
@@ -377,7 +389,7 @@ impl Reserve {
 #[derive(Debug)]
 #[must_use = "it must leave"]
 pub(crate) struct Seeking {
-    seat: SeatId,
+    holder: HolderId,
     waiters: Arc<Waiters>,
     place: Option<Place>,
     is_modest: bool,

@@ -243,7 +243,7 @@ impl Queued {
             }
         };
         let seeking = match room {
-            Room::Pool => shared.pool.reserve.join(&seat),
+            Room::Pool => shared.pool.reserve.join(seat.clone()),
             Room::Mailbox => None,
         };
         Ok(Queued {
