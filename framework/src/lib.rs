@@ -42,108 +42,63 @@
 //! The modules stand in the order in which they depend on each other, which is also the way of a
 //! message backwards: what carries it, where it waits, who handles it, how it is sent.
 
-// Underneath: atomics, ownership, time, and guards around user code.
-mod sync;
-mod user_code;
-mod fate;
-mod token;
-mod clock;
-mod deferred;
-mod waker_slot;
-mod news;
-
-// The words.
-mod ledger;
-mod error;
-mod message;
-mod trace;
-mod priority;
-mod overflow;
-mod slice;
-mod supervision;
-mod events;
-mod extract;
-
-// The path of a message, from its carrier outwards: what carries it, where it waits, who handles it,
-// how it is found, how it is sent.
+mod base;
+mod words;
 mod envelope;
-mod latency;
-mod pool;
-mod local;
+mod books;
+mod thread;
 mod mailbox;
-mod handler;
 mod route;
-mod subsystem;
-mod task_list;
 mod directory;
-mod replicas;
-mod memory;
-mod waits;
-mod dead_letters;
-mod blocking;
-#[cfg(feature = "test")]
-mod taps;
-mod place;
-mod shared;
+mod runtime;
 mod host;
 mod send;
-mod address;
-mod handle;
-
-// The keepers.
-mod supervisor;
-mod registry;
+mod keepers;
 mod system;
-
-mod context;
-mod tasks;
-mod entry;
-mod interop;
-
 #[cfg(feature = "test")]
 pub mod test;
 
-pub use address::{AsPath, Encoded, encode};
-pub use clock::{Clock, ClockHand, Stamp};
-pub use context::Context;
-pub use dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
+pub use base::clock::{Clock, ClockHand, Stamp};
+pub use books::dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
+pub use books::latency::{Latency, OWN_BOOKS, RouteLatency};
+pub use directory::replicas::Replicas;
+pub use envelope::pool::PoolStats;
 pub use envelope::{INLINE_ALIGN, INLINE_BYTES};
-pub use error::{
-    AskError, CaptureError, HookFailure, MountError, Room, SendError, StartError, Undelivered,
-    UnmountError,
-};
-pub use events::{Change, EndReason, Event, Watch};
-pub use extract::{
-    Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
-    Sender, State, States,
-};
-pub use handle::{At, Route};
-pub use interop::ActorRoutes;
-pub use latency::{Latency, OWN_BOOKS, RouteLatency};
-pub use ledger::Ledger;
-pub use local::stamps::Stamps;
-pub use message::{IntoReply, MESSAGE_BYTES_MAX, Message, OrLater, later};
+pub use keepers::supervisor::adaptive::Adaptive;
+pub use keepers::supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
+pub use keepers::supervisor::strategy::{Load, LoadBased, RoundRobin, Strategy, Weighted};
 pub use mycelia_core::{Ambiguous, PathError, PatternError};
 pub use mycelia_macros::{
     Message, Subsystem, main, restarting, route, routes, started, stopped, test,
 };
-pub use overflow::Overflow;
-pub use pool::PoolStats;
-pub use priority::Priority;
-pub use replicas::Replicas;
 pub use route::RouteTable;
-pub use shared::StopReason;
-pub use slice::Slice;
-pub use subsystem::{Routes, Subsystem};
-pub use supervision::{Backoff, Failure, Intensity, Restart, Together};
-pub use supervisor::adaptive::Adaptive;
-pub use supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
-pub use supervisor::strategy::{Load, LoadBased, RoundRobin, Strategy, Weighted};
+pub use route::extract::{
+    Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
+    Sender, State, States,
+};
+pub use route::subsystem::{Routes, Subsystem};
+pub use runtime::shared::StopReason;
+pub use send::handle::{At, Route};
+pub use send::path::{AsPath, Encoded, encode};
+pub use system::context::Context;
+pub use system::interop::ActorRoutes;
+pub use system::tasks::{Missed, Task};
 pub use system::{
     Builder, Exit, MountOptions, Mounting, StopError, StopReport, System, WeakSystem,
 };
-pub use tasks::{Missed, Task};
-pub use trace::TraceId;
+pub use thread::stamps::Stamps;
+pub use words::error::{
+    AskError, CaptureError, HookFailure, MountError, Room, SendError, StartError, Undelivered,
+    UnmountError,
+};
+pub use words::events::{Change, EndReason, Event, Watch};
+pub use words::ledger::Ledger;
+pub use words::message::{IntoReply, MESSAGE_BYTES_MAX, Message, OrLater, later};
+pub use words::overflow::Overflow;
+pub use words::priority::Priority;
+pub use words::slice::Slice;
+pub use words::supervision::{Backoff, Failure, Intensity, Restart, Together};
+pub use words::trace::TraceId;
 
 /// What a program with subsystems needs.
 pub mod prelude {
@@ -156,8 +111,8 @@ pub mod prelude {
 /// For the code that the macros write; not to be used by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::{
-        AllRoutesInOneBlock, Answer, Answered, Argument, HookReply, HookResult, Payload, Told,
-        block_on, captures,
+    pub use crate::route::macro_support::{
+        Answer, Answered, Argument, HookReply, HookResult, Payload, Told, block_on, captures,
     };
+    pub use crate::route::subsystem::AllRoutesInOneBlock;
 }

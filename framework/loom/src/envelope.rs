@@ -1,8 +1,21 @@
 //! Envelopes without contents: a head, and the slot that ships for the way of a reply.
 #![allow(unsafe_code)]
 
-use crate::reply::{Claim, ReplySlot};
-use crate::token::Token;
+#[path = "../../src/envelope/reply.rs"]
+pub(crate) mod reply;
+#[path = "../../src/envelope/token.rs"]
+pub(crate) mod token;
+
+#[path = "../../src/envelope/pool"]
+pub(crate) mod pool {
+    pub(crate) mod lane;
+    pub(crate) mod reserve;
+    pub(crate) mod stack;
+    pub(crate) mod waiters;
+}
+
+use reply::{Claim, ReplySlot};
+use token::Token;
 
 /// The token of envelope `index`. A model makes each once, or where the shipped code does.
 pub(crate) fn mint(index: u32) -> Token {

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use loom::sync::Mutex;
 
-use crate::sync::lock;
+use crate::base::sync::lock;
 
 pub(crate) struct Map<K, V>(Mutex<HashMap<K, V>>);
 

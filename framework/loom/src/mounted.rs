@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::ledger::Ledger;
+use crate::base::sync::{AtomicU8, OnceCell, Ordering};
 use crate::mailbox::Seat;
-use crate::sync::{AtomicU8, OnceCell, Ordering};
+use crate::words::ledger::Ledger;
 
 pub(crate) const GONE: u8 = 1;
 pub(crate) const RETIRED: u8 = 2;

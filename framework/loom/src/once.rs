@@ -12,7 +12,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use loom::sync::atomic::{AtomicPtr, AtomicU8};
 
-use crate::sync::lock;
+use crate::base::sync::lock;
 
 /// `once_cell::sync::OnceCell`: one initialises, the others wait for it.
 pub(crate) struct OnceCell<T> {

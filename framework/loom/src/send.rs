@@ -7,8 +7,8 @@ pub(crate) mod room;
 mod timer {
     use std::task::Context;
 
-    use crate::clock::Due;
-    use crate::shared::Shared;
+    use crate::base::clock::Due;
+    use crate::runtime::shared::Shared;
 
     #[derive(Default)]
     pub(super) struct Timer(());
@@ -22,10 +22,10 @@ mod timer {
 
 use std::sync::Arc;
 
-use crate::error::{Room, SendError, Undelivered};
 use crate::mailbox::{Seat, SeatId};
-use crate::shared::Shared;
-use crate::waits::{For, Wait};
+use crate::runtime::deadlock::{For, Wait};
+use crate::runtime::shared::Shared;
+use crate::words::error::{Room, SendError, Undelivered};
 
 /// Why an attempt did not succeed.
 pub(crate) enum Failed {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::deferred::DeferredWakes;
+use crate::base::deferred::DeferredWakes;
+use crate::envelope::pool::reserve::Reserve;
+use crate::envelope::pool::waiters::Waiters;
 use crate::mailbox::SeatId;
-use crate::pool::reserve::Reserve;
-use crate::pool::waiters::Waiters;
-use crate::waits::Waits;
+use crate::runtime::deadlock::Waits;
 
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,

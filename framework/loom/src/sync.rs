@@ -1,4 +1,4 @@
-//! What `framework/src/sync.rs` offers, made of loom's parts.
+//! What `framework/src/base/sync.rs` offers, made of loom's parts.
 
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence};
 pub(crate) use loom::sync::{

@@ -1,10 +1,12 @@
 //! The directory: what is mounted, by name.
 //!
 //! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
-//! remembers until that is unmounted: see [`memory`](crate::memory).
+//! remembers until that is unmounted: see [`memory`](crate::send::path_cache).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+#[cfg(not(loom))]
+pub(crate) mod replicas;
 #[cfg(not(loom))]
 mod mounted;
 
@@ -17,12 +19,12 @@ pub(crate) use mounted::Mounted;
 #[cfg(not(loom))]
 pub(crate) use mounted::{Below, Placing};
 
-use crate::latency::OWN_BOOKS;
-use crate::ledger::Ledger;
-use crate::mailbox::SeatId;
-use crate::sync::{
+use crate::base::sync::{
     AtomicU64, AtomicUsize, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
 };
+use crate::books::latency::OWN_BOOKS;
+use crate::mailbox::SeatId;
+use crate::words::ledger::Ledger;
 use mounted::{GONE, RETIRED};
 
 /// What is mounted in a system.

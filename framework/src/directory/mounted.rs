@@ -6,19 +6,19 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::Directory;
-use crate::error::{HookFailure, MountError};
-use crate::events::EndReason;
-use crate::latency::{self, Book, Recent, RouteLatency};
-use crate::ledger::Ledger;
+use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
+use crate::base::task_list::TaskList;
+use crate::books::latency::{self, Book, Recent, RouteLatency};
+use crate::directory::replicas::Group;
 use crate::mailbox::Seat;
 use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
-use crate::replicas::Group;
 use crate::route::RouteMap;
-use crate::slice::{Slice, SliceCell};
-use crate::supervision::{Policy, Together};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
-use crate::task_list::TaskList;
+use crate::words::error::{HookFailure, MountError};
+use crate::words::events::EndReason;
+use crate::words::ledger::Ledger;
+use crate::words::slice::{Slice, SliceCell};
+use crate::words::supervision::{Policy, Together};
 
 pub(super) const GONE: u8 = 1;
 /// Its account is kept, and its seat may have been given to another.

@@ -13,17 +13,19 @@
 //!    describes (inline), or a live `Box` of it. Only `put`, `take` and `clear` change either.
 #![allow(unsafe_code)]
 
+pub(crate) mod token;
 pub(crate) mod reply;
+pub(crate) mod pool;
 
 use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
-use crate::clock::Due;
-use crate::sync::OnceBox;
-use crate::token::Token;
-use crate::trace::TraceId;
-use crate::user_code::{contain, discard};
+use crate::base::clock::Due;
+use crate::base::sync::OnceBox;
+use crate::base::user_code::{contain, discard};
+use crate::envelope::token::Token;
+use crate::words::trace::TraceId;
 use reply::ReplySlot;
 
 /// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.

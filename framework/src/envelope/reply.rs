@@ -11,11 +11,11 @@
 
 use std::task::Waker;
 
-use crate::fate::{self, Point};
-use crate::sync::{AtomicU8, AtomicU64, Ordering};
-use crate::token::Token;
-use crate::user_code::discard;
-use crate::waker_slot::WakerSlot;
+use crate::base::sim::{self, Point};
+use crate::base::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::base::user_code::discard;
+use crate::base::waker_slot::WakerSlot;
+use crate::envelope::token::Token;
 
 /// The host works on it, and nobody waits yet.
 const PENDING: u8 = 0;
@@ -140,7 +140,7 @@ impl ReplySlot {
     pub(crate) fn poll(&self, waker: &Waker, claim: &mut Option<Claim>) -> Option<Token> {
         if self.state.load(Ordering::Acquire) != REPLIED {
             self.asker.set(waker);
-            fate::preempt(Point::Asker);
+            sim::preempt(Point::Asker);
             let waits =
                 self.state
                     .compare_exchange(PENDING, WAITING, Ordering::AcqRel, Ordering::Acquire);

@@ -4,9 +4,9 @@
 
 use super::Works;
 use super::gathered::Gathered;
-use crate::clock::Stamp;
+use crate::base::clock::Stamp;
 use crate::envelope::Envelope;
-use crate::local::stamps::SHARE;
+use crate::thread::stamps::SHARE;
 
 /// Longest that a message may have taken on average, in nanoseconds, for twice as many to be timed
 /// together next.

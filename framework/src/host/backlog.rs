@@ -1,11 +1,11 @@
 //! The backlog: how a host takes messages out of its mailbox. `mailbox → `**`backlog`**` → turn`
 
 use super::{Resident, Works};
+use crate::base::sync::Ordering;
+use crate::envelope::token::{Chain, Links, Token};
 use crate::mailbox::inbox::{Inbox, Taken};
 use crate::mailbox::lanes::{Lanes, Look};
 use crate::mailbox::orders::Order;
-use crate::sync::Ordering;
-use crate::token::{Chain, Links, Token};
 
 impl<S: 'static> Resident<S> {
     /// The next message of the backlog, filled from the inbox when it is empty.
@@ -142,7 +142,7 @@ impl<S: 'static> Resident<S> {
         works.shared.pool.note_in_flight(taken.chain.len());
         self.backlog.append(&works.shared.pool.links, taken.chain);
         #[cfg(feature = "test")]
-        if crate::fate::plants(crate::fate::Plant::Reorder) {
+        if crate::base::sim::plants(crate::base::sim::Plant::Reorder) {
             self.swap_first_two(&works.shared.pool.links);
         }
     }

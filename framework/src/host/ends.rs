@@ -6,16 +6,16 @@ use super::hooks::NO_TIME;
 use super::injected::without_delay;
 use super::turn::Service;
 use super::{Resident, Works};
-use crate::clock::Stamp;
-use crate::dead_letters::DeadReason;
+use crate::base::clock::Stamp;
+use crate::base::sim::{self, Point};
+use crate::base::user_code::contain;
+use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::fate::{self, Point};
-use crate::handler::Unanswered;
-use crate::handler::hooks::Hook;
-use crate::ledger::Ending;
 use crate::mailbox::orders::Order;
-use crate::shared::Letter;
-use crate::user_code::contain;
+use crate::route::handler::Unanswered;
+use crate::route::handler::hooks::Hook;
+use crate::runtime::shared::Letter;
+use crate::words::ledger::Ending;
 
 /// Drops what lies in an envelope, which is the user's: a message that no handler took, or a reply that is not
 /// to be given.
@@ -131,7 +131,7 @@ impl<S: 'static> Resident<S> {
         // Closed first: who is told of its message's end finds the mailbox closed.
         let links = &shared.pool.links;
         let mut rest = works.mounted.seat.close(links);
-        fate::preempt(Point::Closed);
+        sim::preempt(Point::Closed);
         let mut reject = |token| {
             reject(
                 works,
@@ -160,7 +160,7 @@ impl<S: 'static> Resident<S> {
         }
         gathered.begin_turn(&mut self.went_on);
         gathered.end_turn(works, false);
-        fate::preempt(Point::Closed);
+        sim::preempt(Point::Closed);
         works.mounted.seat.move_out();
         works.mounted.seat.leave_waker(None);
         self.waker = None;

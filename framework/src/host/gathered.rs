@@ -7,13 +7,13 @@
 use super::Works;
 use super::alike::Alike;
 use super::ends::empty;
-use crate::clock::Stamp;
+use crate::base::clock::Stamp;
+use crate::base::sim::{self, Point};
+use crate::books::latency::Sample;
 use crate::envelope::Envelope;
-use crate::fate::{self, Point};
-use crate::latency::Sample;
-use crate::ledger::{Ending, Tally};
-use crate::local::Local;
-use crate::token::Chain;
+use crate::envelope::token::Chain;
+use crate::thread::Local;
+use crate::words::ledger::{Ending, Tally};
 
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;
@@ -189,7 +189,7 @@ impl<'l> Gathered<'l> {
         self.enter(works);
         let slot = envelope.reply_slot();
         let token = envelope.into_token();
-        fate::preempt(Point::Reply);
+        sim::preempt(Point::Reply);
         match slot.reply(token) {
             Ok(None) => {}
             Ok(Some(asker)) => works.shared.pool.deferred.wake(asker),
@@ -215,7 +215,7 @@ impl<'l> Gathered<'l> {
         }
         let seat = &works.mounted.seat;
         let ended = seat.endings.enter(&mut self.tally);
-        fate::preempt(Point::Entered);
+        sim::preempt(Point::Entered);
         if ended > 0 {
             seat.make_room(ended as usize);
         }
@@ -250,7 +250,7 @@ impl<'l> Gathered<'l> {
         if owed == 0 {
             return;
         }
-        fate::preempt(Point::Freed);
+        sim::preempt(Point::Freed);
         let pool = &works.shared.pool;
         let are_awaited = pool.room.any();
         if are_awaited {

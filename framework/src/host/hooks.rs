@@ -6,13 +6,13 @@ use std::task::Context;
 use super::life::Life;
 use super::turn::Service;
 use super::{Resident, Works};
-use crate::clock::Stamp;
-use crate::events::EndReason;
-use crate::extract::Delivery;
-use crate::handler::Called;
-use crate::handler::hooks::Hook;
+use crate::base::clock::Stamp;
 use crate::mailbox::orders::Order;
-use crate::supervision::Failure;
+use crate::route::extract::Delivery;
+use crate::route::handler::Called;
+use crate::route::handler::hooks::Hook;
+use crate::words::events::EndReason;
+use crate::words::supervision::Failure;
 
 /// Of a last hook that waits for something.
 pub(super) const NO_TIME: &str = "it did not come to its end in time";
@@ -40,7 +40,7 @@ impl<S: 'static> Resident<S> {
         let delivery = Delivery {
             receiver: works.mounted.seat.id,
             sender: 0,
-            due: crate::clock::Due::NEVER,
+            due: crate::base::clock::Due::NEVER,
             trace: 0,
             started: Stamp(0),
             surroundings: &*works.shared,

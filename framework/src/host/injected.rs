@@ -9,13 +9,13 @@ use super::ends::{bury, empty, put_failure};
 use super::gathered::Gathered;
 use super::turn::Service;
 use super::{Resident, Works};
-use crate::clock::Stamp;
-use crate::dead_letters::DeadReason;
+use crate::base::clock::Stamp;
+use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::handler::Unanswered;
-use crate::ledger::Ending;
-use crate::taps::{Faults, Planned};
-use crate::token::Token;
+use crate::envelope::token::Token;
+use crate::route::handler::Unanswered;
+use crate::runtime::taps::{Faults, Planned};
+use crate::words::ledger::Ending;
 
 /// A message that is held back, until when, and since when.
 pub(super) struct Delayed {

@@ -11,15 +11,15 @@ use std::time::Duration;
 use super::standing::Standing;
 use super::turn::Service;
 use super::{Resident, Works};
-use crate::clock::Stamp;
-use crate::events::{Change, EndReason};
-use crate::handler::Called;
-use crate::handler::hooks::Hook;
+use crate::base::clock::Stamp;
+use crate::base::sync::{Ordering, fence};
+use crate::base::user_code::{contain, discard};
 use crate::mailbox::orders::{Order, Reported};
-use crate::shared::Phase;
-use crate::supervision::{Decision, Failure};
-use crate::sync::{Ordering, fence};
-use crate::user_code::{contain, discard};
+use crate::route::handler::Called;
+use crate::route::handler::hooks::Hook;
+use crate::runtime::shared::Phase;
+use crate::words::events::{Change, EndReason};
+use crate::words::supervision::{Decision, Failure};
 
 /// Where a subsystem is in its life.
 pub(super) enum Life {

@@ -4,9 +4,10 @@
 //! subsystem its turns. Promise: a panic in a handler fails that message alone. The subsystem is made
 //! anew by its factory; what waits in the mailbox stays.
 
-mod alike;
 mod backlog;
 mod context;
+pub(crate) mod standing;
+mod alike;
 mod ends;
 mod gathered;
 mod hooks;
@@ -15,7 +16,6 @@ mod injected;
 mod life;
 mod obey;
 mod share;
-pub(crate) mod standing;
 mod sweep;
 mod turn;
 
@@ -27,21 +27,21 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use tokio::sync::oneshot;
 
+use crate::base::sim::{self, Point};
+use crate::base::user_code::{Contained, contain, discard};
 use crate::directory::Mounted;
-use crate::events::EndReason;
-use crate::fate::{self, Point};
-use crate::handler::Desk;
-use crate::handler::hooks::Hook;
-use crate::local::Local;
-use crate::local::agenda::{self, Turn};
+use crate::envelope::token::Chain;
 use crate::mailbox::Limits;
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
-use crate::shared::Shared;
-use crate::slice::Slice;
-use crate::supervision::{Failure, History};
-use crate::token::Chain;
-use crate::user_code::{Contained, contain, discard};
+use crate::route::handler::Desk;
+use crate::route::handler::hooks::Hook;
+use crate::runtime::shared::Shared;
+use crate::thread::Local;
+use crate::thread::agenda::{self, Turn};
+use crate::words::events::EndReason;
+use crate::words::slice::Slice;
+use crate::words::supervision::{Failure, History};
 use life::Life;
 use share::Share;
 use standing::Standing;
@@ -185,7 +185,7 @@ impl<S: 'static> Host<S> {
         };
         let ticket = mounted.seat.inbox.ticket();
         mounted.seat.open(mounted.map.id, placed.limits);
-        fate::preempt(Point::Keeper);
+        sim::preempt(Point::Keeper);
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
             works: Works {
@@ -293,7 +293,7 @@ impl<S: 'static> Host<S> {
     fn poll(&self, task: &mut TaskContext<'_>) -> Poll<()> {
         let Hosted { works, resident } = &*self.hosted;
         resident.borrow_mut().share.come_round();
-        if fate::coin(Point::Late) {
+        if sim::coin(Point::Late) {
             task.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -8,10 +8,10 @@ use super::gathered::Gathered;
 use super::life::Life;
 use super::turn::Service;
 use super::{Resident, Works};
-use crate::events::EndReason;
+use crate::base::sync::Ordering;
 use crate::mailbox::orders::{Control, Order};
-use crate::supervision::{Failure, Restart};
-use crate::sync::Ordering;
+use crate::words::events::EndReason;
+use crate::words::supervision::{Failure, Restart};
 
 impl<S: 'static> Resident<S> {
     /// Does what has been ordered, as far as that goes now.

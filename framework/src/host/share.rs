@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use super::gathered::Gathered;
-use crate::clock::{Clock, Stamp};
-use crate::local::agenda::Turn;
-use crate::slice::Slice;
+use crate::base::clock::{Clock, Stamp};
+use crate::thread::agenda::Turn;
+use crate::words::slice::Slice;
 
 /// Most turns that are let pass for one that took too long: nobody is shut out for ever.
 const PASSES: u64 = 1024;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::base::sync::{Mutex, lock};
 use crate::mailbox::SeatId;
-use crate::sync::{Mutex, lock};
-use crate::waits::Starting;
+use crate::runtime::deadlock::Starting;
 
 /// Why not all stand.
 pub(crate) enum Fallen {

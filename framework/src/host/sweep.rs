@@ -13,9 +13,9 @@ use std::time::Duration;
 use super::ends::expire;
 use super::gathered::Gathered;
 use super::{Resident, Works};
-use crate::clock::Stamp;
+use crate::base::clock::Stamp;
 use crate::envelope::Envelope;
-use crate::token::{Chain, Links, Token};
+use crate::envelope::token::{Chain, Links, Token};
 
 /// How many times as long as the last sweep took the next one waits, at the least.
 const PAUSE: u64 = 16;

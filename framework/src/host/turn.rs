@@ -13,20 +13,20 @@ use super::gathered::Gathered;
 use super::injected::{Met, blow_up};
 use super::life::{Life, Ready};
 use super::{Resident, Works};
-use crate::clock::{Due, Stamp};
-use crate::dead_letters::DeadReason;
+use crate::base::clock::{Due, Stamp};
+use crate::base::sim::{self, Point};
+use crate::base::user_code::{contain, text_of};
+use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::extract::{Abandoned, Delivery};
-use crate::fate::{self, Point};
-use crate::handler::hooks::Hook;
-use crate::handler::{Called, Unanswered};
-use crate::ledger::Ending;
-use crate::local::agenda::Turn;
-use crate::local::stamps::Stamps;
+use crate::envelope::token::Token;
 use crate::mailbox::orders::Order;
-use crate::supervision::Failure;
-use crate::token::Token;
-use crate::user_code::{contain, text_of};
+use crate::route::extract::{Abandoned, Delivery};
+use crate::route::handler::hooks::Hook;
+use crate::route::handler::{Called, Unanswered};
+use crate::thread::agenda::Turn;
+use crate::thread::stamps::Stamps;
+use crate::words::ledger::Ending;
+use crate::words::supervision::Failure;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -86,7 +86,7 @@ impl<S: 'static> Resident<S> {
             }
         };
         let cx = &mut Context::from_waker(&waker);
-        let messages = fate::at_most(Point::Slice, messages);
+        let messages = sim::at_most(Point::Slice, messages);
         let mut turn = self.serve(works, cx, &mut gathered, messages);
         self.went_on = turn == Turn::Again;
         self.is_ending = turn == Turn::Over;
@@ -287,10 +287,10 @@ impl<S: 'static> Resident<S> {
             0 => self.looks.saturating_sub(1),
             begun => (u32::from(self.looks) + begun / 2).min(LOOKS) as u8,
         };
-        if (self.looks > 0) != fate::coin(Point::Rest) {
+        if (self.looks > 0) != sim::coin(Point::Rest) {
             return Some(Turn::Linger);
         }
-        fate::preempt(Point::Sleep);
+        sim::preempt(Point::Sleep);
         works.mounted.seat.sleep().then_some(Turn::Sleep)
     }
 

@@ -10,7 +10,7 @@ use std::any::Any;
 use actix::WeakRecipient;
 
 use super::orders::Control;
-use crate::sync::{AtomicU8, Mutex, Ordering, lock};
+use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
 
 /// Where a host takes its orders from; of a type that it alone knows.
 pub(crate) type Orders = Box<dyn Any + Send>;

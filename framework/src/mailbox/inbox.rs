@@ -10,8 +10,8 @@
 //! look again by itself), asleep (who adds next must wake it), or the list is closed.
 #![allow(unsafe_code)]
 
-use crate::sync::{AtomicU64, Ordering};
-use crate::token::{Chain, INDEX_BITS, INDEX_MASK, Links, NIL, Token};
+use crate::base::sync::{AtomicU64, Ordering};
+use crate::envelope::token::{Chain, INDEX_BITS, INDEX_MASK, Links, NIL, Token};
 
 const AWAKE: u32 = NIL;
 const ASLEEP: u32 = NIL - 1;

@@ -8,10 +8,10 @@
 //! A bound holds for all lanes together, but for one moment: a sender that is on its way into the one list
 //! while the first message of another priority makes the lanes may come in beside it.
 
+use crate::base::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::envelope::token::{Chain, Links, Token};
 use crate::mailbox::inbox::{Inbox, Taken};
-use crate::priority::{PRIORITIES, Passed, Priority};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use crate::token::{Chain, Links, Token};
+use crate::words::priority::{PRIORITIES, Passed, Priority};
 
 /// See the module.
 #[derive(Debug)]

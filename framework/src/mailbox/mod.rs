@@ -7,29 +7,29 @@
 //! nobody, for `do_send` passes it over, and `send` lets each sender exceed it by one. The guide has the
 //! figures, in "How a message travels". Promise: order per sender, nothing lost, room as stated.
 
-#[cfg(not(loom))]
-pub(crate) mod door;
 pub(crate) mod inbox;
 pub(crate) mod lanes;
 #[cfg(not(loom))]
 pub(crate) mod orders;
+#[cfg(not(loom))]
+pub(crate) mod door;
 
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::clock::Stamp;
-use crate::deferred::DeferredWakes;
-use crate::fate::{self, Point};
-use crate::ledger::{Endings, Ledger};
-use crate::local::Local;
-use crate::overflow::Overflow;
-use crate::pool::reserve::{Holder, HolderId};
-use crate::pool::waiters::Waiters;
-use crate::priority::Priority;
-use crate::sync::{
+use crate::base::clock::Stamp;
+use crate::base::deferred::DeferredWakes;
+use crate::base::sim::{self, Point};
+use crate::base::sync::{
     AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, OnceCell, Ordering, fence, lock,
 };
-use crate::token::{Links, Token};
+use crate::envelope::pool::reserve::{Holder, HolderId};
+use crate::envelope::pool::waiters::Waiters;
+use crate::envelope::token::{Links, Token};
+use crate::thread::Local;
+use crate::words::ledger::{Endings, Ledger};
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority;
 use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
 
@@ -218,7 +218,7 @@ impl Seat {
         priority: Priority,
         capacity: u32,
     ) -> Result<bool, (Token, Refusal)> {
-        fate::preempt(Point::Push);
+        sim::preempt(Point::Push);
         if priority != Priority::Normal || capacity != u32::MAX && self.lanes().is_some() {
             return self.push_to_lane(links, token, priority, capacity);
         }
@@ -262,9 +262,9 @@ impl Seat {
     /// Has the host look into its mailbox.
     #[cold]
     pub(crate) fn ring(&self, local: &Local) {
-        fate::preempt(Point::Ring);
+        sim::preempt(Point::Ring);
         #[cfg(feature = "test")]
-        if fate::plants(fate::Plant::LostWakeUp) {
+        if sim::plants(sim::Plant::LostWakeUp) {
             return;
         }
         if let Some(number) = self.number_on(local)
@@ -296,7 +296,7 @@ impl Seat {
     pub(crate) fn note_expired(&self) {
         self.expired.fetch_add(1, Ordering::Release);
         #[cfg(feature = "test")]
-        if fate::plants(fate::Plant::LostWakeUp) {
+        if sim::plants(sim::Plant::LostWakeUp) {
             return;
         }
         self.wake();

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::events::EndReason;
 use crate::mailbox::SeatId;
-use crate::supervision::Failure;
+use crate::words::events::EndReason;
+use crate::words::supervision::Failure;
 
 /// How far a host is on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

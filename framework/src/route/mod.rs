@@ -6,6 +6,10 @@
 //! into it as one `Parcel` together with the handler's number; only that handler takes such a parcel
 //! out.
 
+pub(crate) mod extract;
+pub(crate) mod handler;
+pub(crate) mod macro_support;
+pub(crate) mod subsystem;
 mod pack;
 mod table;
 
@@ -15,11 +19,11 @@ use std::sync::Arc;
 use mycelia_core::{PathRef, Pattern, Router};
 use once_cell::sync::OnceCell;
 
-use crate::handler::Handler;
-use crate::handler::hooks::Hooks;
-use crate::latency::Book;
-use crate::message::Message;
-use crate::user_code::discard;
+use crate::base::user_code::discard;
+use crate::books::latency::Book;
+use crate::route::handler::Handler;
+use crate::route::handler::hooks::Hooks;
+use crate::words::message::Message;
 pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
 pub use table::RouteTable;
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, Due, Stamp};
+use crate::base::clock::{Clock, Due, Stamp};
+use crate::base::user_code::discard;
+use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
-use crate::error::CaptureError;
-use crate::extract::{Address, Extract};
-use crate::local::Local;
 use crate::mailbox::Seat;
-use crate::message::Message;
-use crate::pool::Pool;
-use crate::priority::Priority;
-use crate::user_code::discard;
+use crate::route::extract::{Address, Extract};
+use crate::thread::Local;
+use crate::words::error::CaptureError;
+use crate::words::message::Message;
+use crate::words::priority::Priority;
 
 /// How a route takes a message of type `M`.
 pub(crate) trait Pack<M>: Send + Sync {

@@ -8,14 +8,14 @@ use once_cell::sync::OnceCell;
 
 use super::pack::{Pack, Packer};
 use super::{Handlers, Route, RouteMap, RouteMessage};
-use crate::error::MountError;
-use crate::events::EndReason;
-use crate::extract::{Extract, States};
-use crate::handler::blocking::BlockingHandler;
-use crate::handler::hooks::{AsyncHook, Hooks};
-use crate::handler::{AsyncHandler, Handler, SyncHandler};
-use crate::message::{GiveBack, IntoReply, MESSAGE_BYTES_MAX, Message, Nothing};
-use crate::supervision::Failure;
+use crate::route::extract::{Extract, States};
+use crate::route::handler::blocking::BlockingHandler;
+use crate::route::handler::hooks::{AsyncHook, Hooks};
+use crate::route::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::words::error::MountError;
+use crate::words::events::EndReason;
+use crate::words::message::{GiveBack, IntoReply, MESSAGE_BYTES_MAX, Message, Nothing};
+use crate::words::supervision::Failure;
 
 /// The routes of a subsystem while they are being entered.
 ///

@@ -8,16 +8,16 @@ use super::Question;
 use super::room::Sending;
 use super::timer::Timer;
 use super::verbs::{Ask, To};
-use crate::clock::{Due, Stamp};
+use crate::base::clock::{Due, Stamp};
+use crate::base::sim::{self, Point};
 use crate::envelope::Envelope;
 use crate::envelope::reply::{Claim, ReplySlot};
-use crate::error::AskError;
-use crate::fate::{self, Point};
-use crate::handler::Unanswered;
-use crate::local::Local;
-use crate::message::Message;
 use crate::route::Patience;
-use crate::shared::Shared;
+use crate::route::handler::Unanswered;
+use crate::runtime::shared::Shared;
+use crate::thread::Local;
+use crate::words::error::AskError;
+use crate::words::message::Message;
 
 /// An ask: sends its message, then waits for the reply.
 #[must_use = "nothing is asked before it is polled"]
@@ -66,7 +66,7 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         };
         let shared = to.shared();
         let slot = &shared.pool.slab.slot(index).reply;
-        fate::preempt(Point::Asker);
+        sim::preempt(Point::Asker);
         if let Some(token) = slot.poll(cx.waker(), &mut question.claim) {
             budget.made_progress();
             let mut envelope = Envelope::new(&shared.pool.slab, token);
@@ -120,7 +120,7 @@ fn abandon(shared: &Shared, question: &mut Question) {
         return;
     };
     let pool = &shared.pool;
-    fate::preempt(Point::Asker);
+    sim::preempt(Point::Asker);
     match pool.slab.slot(claim.index()).reply.abandon(claim) {
         // The reply had come; the envelope is ours to return.
         Some(token) => {

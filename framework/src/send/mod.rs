@@ -5,12 +5,15 @@
 //! there is no room: [`room`] waits.
 #![allow(unsafe_code)]
 
-mod answer;
+pub(crate) mod path_cache;
 mod overflow;
-mod room;
 #[cfg(feature = "test")]
 mod taps;
 mod timer;
+mod room;
+pub(crate) mod path;
+pub(crate) mod handle;
+mod answer;
 mod verbs;
 
 use std::sync::Arc;
@@ -22,16 +25,16 @@ pub(crate) use verbs::{
 };
 
 use crate::envelope::reply::Claim;
-use crate::error::{Room, SendError, Undelivered};
-use crate::extract::Address;
-use crate::local::Local;
-use crate::local::stamps::Stamps;
 use crate::mailbox::{Seat, SeatId};
-use crate::message::{Message, may_nest};
-use crate::priority::Priority;
+use crate::route::extract::Address;
 use crate::route::{Pack, Patience, Post, Posted, Refused, RouteMap};
-use crate::shared::Shared;
-use crate::waits::{For, Wait};
+use crate::runtime::deadlock::{For, Wait};
+use crate::runtime::shared::Shared;
+use crate::thread::Local;
+use crate::thread::stamps::Stamps;
+use crate::words::error::{Room, SendError, Undelivered};
+use crate::words::message::{Message, may_nest};
+use crate::words::priority::Priority;
 
 /// Where a message is to go: a seat, and how a route there takes it.
 pub(crate) struct Target<'t, M> {

@@ -1,21 +1,21 @@
 //! Overflow: what a sender does when the mailbox is full and its policy is not to wait.
 
 use super::{Failed, Target};
-use crate::dead_letters::DeadReason;
+use crate::base::sim::{self, Point};
+use crate::base::user_code::{contain, discard};
+use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::error::{Room, SendError};
-use crate::extract::Address;
-use crate::fate::{self, Point};
-use crate::handler::Unanswered;
-use crate::local::Local;
+use crate::envelope::token::Token;
 use crate::mailbox::lanes::Evicted;
-use crate::message::Message;
-use crate::overflow::Overflow;
+use crate::route::extract::Address;
+use crate::route::handler::Unanswered;
 use crate::route::{Patience, Posted, Refused};
-use crate::shared::{Letter, Shared};
-use crate::token::Token;
-use crate::trace::TraceId;
-use crate::user_code::{contain, discard};
+use crate::runtime::shared::{Letter, Shared};
+use crate::thread::Local;
+use crate::words::error::{Room, SendError};
+use crate::words::message::Message;
+use crate::words::overflow::Overflow;
+use crate::words::trace::TraceId;
 
 /// What came of a message for which there was no room.
 pub(super) enum Overflowed {
@@ -96,7 +96,7 @@ impl<M: Message> Target<'_, M> {
     ) -> Overflowed {
         let seat = self.seat;
         loop {
-            fate::preempt(Point::Evict);
+            sim::preempt(Point::Evict);
             let Some(lanes) = seat.lanes() else {
                 return Overflowed::Refused(Refused::Mailbox);
             };
@@ -134,7 +134,7 @@ impl<M: Message> Target<'_, M> {
         let letter = Letter::of(&envelope);
         // Its own drop may panic, which is no business of the sender that needed the room.
         let _ = contain(|| envelope.clear());
-        fate::preempt(Point::Evict);
+        sim::preempt(Point::Evict);
         if !envelope.head().is_ask {
             let reason = DeadReason::Dropped(Overflow::DropOldest);
             shared.bury(self.seat, self.map, letter, reason);

@@ -7,16 +7,16 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::timer::Timer;
 use super::{Failed, begin_wait};
-use crate::clock::Due;
-use crate::error::{Room, SendError, Undelivered};
-use crate::fate::{self, Point};
+use crate::base::clock::Due;
+use crate::base::sim::{self, Point};
+use crate::base::sync::Parker;
+use crate::base::user_code::discard;
+use crate::envelope::pool::reserve::Seeking;
+use crate::envelope::pool::waiters::{Place, Waiters};
 use crate::mailbox::Seat;
-use crate::pool::reserve::Seeking;
-use crate::pool::waiters::{Place, Waiters};
-use crate::shared::Shared;
-use crate::sync::Parker;
-use crate::user_code::discard;
-use crate::waits::{For, Wait};
+use crate::runtime::deadlock::{For, Wait};
+use crate::runtime::shared::Shared;
+use crate::words::error::{Room, SendError, Undelivered};
 
 /// A way to send, tried once and, when there may be room, again. A refused message stays where it is.
 pub(crate) trait Attempt<M> {
@@ -129,7 +129,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             };
             // Registered first, tried once more, then asleep: see `waiters`.
             if queued.register(cx.waker()) {
-                fate::preempt(Point::Queued);
+                sim::preempt(Point::Queued);
                 // Before the attempt, which may unwind. Afterwards as well: others may have missed the room
                 // that it found, and nobody else tells them: a thief of envelopes wakes one, who may find the
                 // next in the thief's own lane. And if it is refused, the room is there, and not for it.
@@ -368,7 +368,7 @@ pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
             #[cfg(feature = "test")]
-            Poll::Pending if crate::fate::thread() != 0 => crate::fate::wait_for_others(),
+            Poll::Pending if crate::base::sim::thread() != 0 => crate::base::sim::wait_for_others(),
             Poll::Pending => parked.0.park(),
         }
     }

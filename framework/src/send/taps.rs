@@ -6,12 +6,12 @@ use std::any::{Any, type_name};
 use std::time::Duration;
 
 use super::Target;
-use crate::extract::Address;
-use crate::local::Local;
-use crate::message::Message;
+use crate::route::extract::Address;
 use crate::route::{Post, Posted, Refused};
-use crate::shared::Shared;
-use crate::taps::{Line, Tape, write_path};
+use crate::runtime::shared::Shared;
+use crate::runtime::taps::{Line, Tape, write_path};
+use crate::thread::Local;
+use crate::words::message::Message;
 
 /// How soon a sender tries again that found a mailbox full which was not.
 const AGAIN: Duration = Duration::from_millis(1);

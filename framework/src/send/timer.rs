@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use crate::clock::Due;
-use crate::local::Local;
-use crate::shared::Shared;
-use crate::user_code::shielded;
+use crate::base::clock::Due;
+use crate::base::user_code::shielded;
+use crate::runtime::shared::Shared;
+use crate::thread::Local;
 
 /// Wakes the sender's task when its deadline has passed. Made when it is first needed, and boxed: most senders
 /// need none, and a future without it is moved for half the price.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::answer::Asking;
 use super::room::{Attempt, Held, Sending, park_on, until_room};
 use super::{Failed, Question};
-use crate::clock::Due;
-use crate::error::{AskError, SendError, Undelivered};
-use crate::local::{Local, is_serving};
-use crate::message::Message;
+use crate::base::clock::Due;
 use crate::route::Patience;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
+use crate::thread::{Local, is_serving};
+use crate::words::error::{AskError, SendError, Undelivered};
+use crate::words::message::Message;
 
 /// What names a receiver of `M`: one attempt to send there, with and without a reply wanted.
 pub(crate) trait To<M: Message> {

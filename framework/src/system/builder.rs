@@ -12,20 +12,20 @@ use super::stop::Progress;
 use super::threads::{Ground, start_simulated};
 use super::threads::{Plan, Threads, start_threads};
 use super::{Core, OnceWeak, System};
-use crate::clock::Clock;
-use crate::error::StartError;
-use crate::extract::States;
-use crate::local::stamps::Stamps;
-use crate::message::{IntoReply, Nothing};
-use crate::pool::Pool;
-use crate::shared::{BeforeStop, Settings};
-use crate::supervision::Together;
-use crate::supervisor::strategy::{RoundRobin, Strategy};
-use crate::sync::{AtomicU8, AtomicU32};
+use crate::base::clock::Clock;
+use crate::base::sync::{AtomicU8, AtomicU32};
+use crate::base::user_code::{Contained, contain};
+use crate::envelope::pool::Pool;
+use crate::envelope::token::MAX_ENVELOPES;
+use crate::keepers::supervisor::strategy::{RoundRobin, Strategy};
+use crate::route::extract::States;
+use crate::runtime::shared::{BeforeStop, Settings};
 #[cfg(feature = "test")]
-use crate::taps::Faults;
-use crate::token::MAX_ENVELOPES;
-use crate::user_code::{Contained, contain};
+use crate::runtime::taps::Faults;
+use crate::thread::stamps::Stamps;
+use crate::words::error::StartError;
+use crate::words::message::{IntoReply, Nothing};
+use crate::words::supervision::Together;
 
 /// The settings of a system to be started.
 ///

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// A request; dropped before its end it goes on beside the keepers. (By itself actix leaves out a request
 /// whose sender has gone before it comes to it: an unmount or a stop that was given up at once would not be

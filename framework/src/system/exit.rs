@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::{ExitCode, Termination};
 
 use super::{StopError, StopReport};
-use crate::shared::StopReason;
+use crate::runtime::shared::StopReason;
 
 /// The end of a program that ran a system: give it back from `main`, and the process's exit code tells
 /// how its system stopped. What went wrong is written to the standard error, as for any error of `main`.
@@ -113,11 +113,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ledger::Ledger;
-    use crate::local::stamps::Stamps;
-    use crate::pool::Pool;
-    use crate::supervision::Failure;
-    use crate::supervisor::snapshot::Snapshot;
+    use crate::envelope::pool::Pool;
+    use crate::keepers::supervisor::snapshot::Snapshot;
+    use crate::thread::stamps::Stamps;
+    use crate::words::ledger::Ledger;
+    use crate::words::supervision::Failure;
 
     fn report(reason: StopReason) -> StopReport {
         let ledger = Ledger {

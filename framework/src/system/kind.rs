@@ -4,13 +4,13 @@ use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use super::System;
-use crate::error::MountError;
+use crate::base::sync::Ordering;
+use crate::base::user_code::Contained;
 use crate::host::Host;
-use crate::registry::mounting::{AT_ONCE, Launch};
+use crate::keepers::registry::mounting::{AT_ONCE, Launch};
+use crate::route::subsystem::Routes;
 use crate::route::{Handlers, RouteMap, RouteTable};
-use crate::subsystem::Routes;
-use crate::sync::Ordering;
-use crate::user_code::Contained;
+use crate::words::error::MountError;
 
 /// What all subsystems of one Rust type share.
 pub(crate) struct Kind<S: 'static> {

@@ -2,18 +2,21 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-mod builder;
+pub(crate) mod context;
+pub(crate) mod interop;
+pub(crate) mod tasks;
 mod detached;
 mod exit;
 mod kind;
-mod mount;
 mod mounting;
+mod mount;
 mod sends;
 mod several;
 #[cfg(feature = "signal")]
 mod signal;
 mod stop;
 mod threads;
+mod builder;
 mod unmount;
 
 use std::any::{Any, TypeId};
@@ -28,18 +31,18 @@ pub use mount::MountOptions;
 pub use mounting::Mounting;
 pub use stop::{StopError, StopReport};
 
-use crate::dead_letters::DeadLetterStream;
+use crate::base::sync::{AtomicU8, AtomicU32};
+use crate::base::user_code::{Contained, shielded};
+use crate::books::dead_letters::DeadLetterStream;
 use crate::directory::Directory;
-use crate::error::{CaptureError, MountError};
-use crate::events::Watch;
-use crate::extract::{self, Delivery, Extractor, States};
-use crate::registry::Registry;
-use crate::shared::{Phase, Shared, StopReason};
-use crate::supervisor::snapshot::Snapshot;
-use crate::supervisor::strategy::Strategy;
-use crate::supervisor::{Supervisor, Use};
-use crate::sync::{AtomicU8, AtomicU32};
-use crate::user_code::{Contained, shielded};
+use crate::keepers::registry::Registry;
+use crate::keepers::supervisor::snapshot::Snapshot;
+use crate::keepers::supervisor::strategy::Strategy;
+use crate::keepers::supervisor::{Supervisor, Use};
+use crate::route::extract::{self, Delivery, Extractor, States};
+use crate::runtime::shared::{Phase, Shared, StopReason};
+use crate::words::error::{CaptureError, MountError};
+use crate::words::events::Watch;
 #[cfg(feature = "test")]
 pub(crate) use threads::Ground;
 use threads::Keeper;
@@ -166,7 +169,7 @@ impl System {
 
     /// The faults that the system has on purpose, to be set and removed. Feature `test`.
     #[cfg(feature = "test")]
-    pub fn faults(&self) -> crate::test::Faults {
+    pub fn faults(&self) -> crate::runtime::taps::Faults {
         self.0.shared.taps.faults.clone()
     }
 

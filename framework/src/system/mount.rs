@@ -9,16 +9,16 @@ use futures_util::future::{Either, select};
 use super::System;
 use super::kind::Kind;
 use super::mounting::Mounting;
+use crate::base::user_code::shielded;
 use crate::directory::{Below, Mounted};
-use crate::error::{MountError, SendError};
+use crate::keepers::registry::mounting::{Mount, One};
 use crate::mailbox::{Limits, Seat};
-use crate::overflow::Overflow;
-use crate::registry::mounting::{Mount, One};
-use crate::shared::Phase;
-use crate::subsystem::{Routes, Subsystem};
-use crate::supervision::{Backoff, Intensity, Policy, Restart, Together};
-use crate::user_code::shielded;
-use crate::waits::caller::Waiting;
+use crate::route::subsystem::{Routes, Subsystem};
+use crate::runtime::deadlock::caller::Waiting;
+use crate::runtime::shared::Phase;
+use crate::words::error::{MountError, SendError};
+use crate::words::overflow::Overflow;
+use crate::words::supervision::{Backoff, Intensity, Policy, Restart, Together};
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
 ///

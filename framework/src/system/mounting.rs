@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
-use crate::error::MountError;
+use crate::words::error::MountError;
 
 /// A mount under way, as [`System::mount`](super::System::mount) and the like return it.
 ///

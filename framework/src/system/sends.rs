@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::System;
-use crate::address::{AsPath, ToPath};
-use crate::error::{AskError, SendError, Undelivered};
-use crate::handle::Route;
-use crate::message::Message;
 use crate::send;
+use crate::send::handle::Route;
+use crate::send::path::{AsPath, ToPath};
+use crate::words::error::{AskError, SendError, Undelivered};
+use crate::words::message::Message;
 
 impl System {
     fn to<P: AsPath>(&self, path: P) -> ToPath<'_, P> {

@@ -2,10 +2,10 @@
 
 use super::{MountOptions, Mounting, System};
 use crate::directory::Below;
-use crate::error::MountError;
-use crate::registry::mounting::{Front, Mount};
-use crate::replicas::Replicas;
-use crate::subsystem::Routes;
+use crate::directory::replicas::Replicas;
+use crate::keepers::registry::mounting::{Front, Mount};
+use crate::route::subsystem::Routes;
+use crate::words::error::MountError;
 
 impl System {
     /// Mounts replicas that share the type's name; see [`Replicas`].

@@ -6,8 +6,8 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 
 use super::{Exit, StopError, StopReport, System};
-use crate::shared::{Phase, StopReason};
-use crate::user_code::shielded;
+use crate::base::user_code::shielded;
+use crate::runtime::shared::{Phase, StopReason};
 
 impl System {
     /// Runs until Ctrl-C (`SIGINT`) or, on Unix, `SIGTERM`; then stops within the builder's

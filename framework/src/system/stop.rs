@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::detached::Detached;
 use super::{Exit, System};
-use crate::clock;
-use crate::error::HookFailure;
-use crate::ledger::Ledger;
-use crate::registry::ending::{EndAll, Ended};
-use crate::shared::StopReason;
-use crate::supervisor::snapshot::Snapshot;
-use crate::sync::Ordering;
-use crate::user_code::shielded;
+use crate::base::clock;
+use crate::base::sync::Ordering;
+use crate::base::user_code::shielded;
+use crate::keepers::registry::ending::{EndAll, Ended};
+use crate::keepers::supervisor::snapshot::Snapshot;
+use crate::runtime::shared::StopReason;
+use crate::words::error::HookFailure;
+use crate::words::ledger::Ledger;
 
 /// How a stop went.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,16 +11,16 @@ use actix_rt::Arbiter;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::error::StartError;
-use crate::place::{Executor, Place};
-use crate::pool::Pool;
-use crate::registry::Registry;
-use crate::shared::{Settings, Shared};
-use crate::supervision::Together;
-use crate::supervisor::Supervisor;
-use crate::supervisor::strategy::Strategy;
-use crate::sync::{Mutex, lock};
-use crate::user_code::{Contained, shielded};
+use crate::base::place::{Executor, Place};
+use crate::base::sync::{Mutex, lock};
+use crate::base::user_code::{Contained, shielded};
+use crate::envelope::pool::Pool;
+use crate::keepers::registry::Registry;
+use crate::keepers::supervisor::Supervisor;
+use crate::keepers::supervisor::strategy::Strategy;
+use crate::runtime::shared::{Settings, Shared};
+use crate::words::error::StartError;
+use crate::words::supervision::Together;
 
 /// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
 /// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
@@ -180,10 +180,10 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
 /// The ground that a simulation lends a system: its threads, its time, its chance.
 #[cfg(feature = "test")]
 pub(crate) struct Ground {
-    pub(crate) clock: crate::clock::Clock,
+    pub(crate) clock: crate::base::clock::Clock,
     pub(crate) seed: u64,
-    pub(crate) keepers: crate::place::Jobs,
-    pub(crate) threads: Vec<crate::place::Jobs>,
+    pub(crate) keepers: crate::base::place::Jobs,
+    pub(crate) threads: Vec<crate::base::place::Jobs>,
     /// Lets the threads end.
     pub(crate) quit: oneshot::Sender<()>,
     /// Told when they have.

@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::System;
-use crate::clock;
-use crate::error::UnmountError;
-use crate::ledger::Ledger;
-use crate::registry::unmounting::Unmount;
-use crate::user_code::shielded;
+use crate::base::clock;
+use crate::base::user_code::shielded;
+use crate::keepers::registry::unmounting::Unmount;
+use crate::words::error::UnmountError;
+use crate::words::ledger::Ledger;
 
 impl System {
     /// Unmounts a subsystem, its children before it: refuses new messages at once, ends the accepted ones,

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::probe::Call;
-use crate::sync::{Mutex, lock};
+use crate::base::sync::{Mutex, lock};
 
 /// Most messages that a failure text lists.
 const LISTED: usize = 20;

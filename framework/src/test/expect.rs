@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::arrivals::{Arrived, Look};
 use super::probe::{Face, Received};
-use crate::message::Message;
-use crate::taps::PathPattern;
+use crate::runtime::taps::PathPattern;
+use crate::words::message::Message;
 
 /// How long a message is waited for unless the test says.
 const PATIENCE: Duration = Duration::from_secs(5);

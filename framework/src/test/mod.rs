@@ -4,14 +4,14 @@
 //! - [`Faults`] has messages panic, dawdle, get lost, or find no room, on purpose.
 //! - [`Recorder`] writes down what was sent, and [`Replay`] sends it again.
 
-mod arrivals;
-mod expect;
 mod fit;
-mod probe;
 mod record;
 mod replay;
+mod arrivals;
+mod expect;
+mod probe;
 
-pub use crate::taps::{BadPattern, Fault, Faults, Injected, Taped};
+pub use crate::runtime::taps::{BadPattern, Fault, Faults, Injected, Taped};
 pub use expect::{Expect, ExpectMany};
 pub use probe::{Call, Probe, ProbeBuilder, Received};
 pub use record::{RecordError, Recorder, Recording};
@@ -23,4 +23,4 @@ pub use simulation::{
 };
 
 #[doc(hidden)]
-pub use crate::fate::Plant;
+pub use crate::base::sim::Plant;

@@ -12,14 +12,14 @@ use mycelia_core::Pattern;
 
 use super::arrivals::{Arrivals, Arrived, Look};
 use super::expect::{Expect, ExpectMany};
-use crate::error::{CaptureError, MountError};
-use crate::extract::{Address, Delivery, Extractor, Given};
-use crate::message::Message;
+use crate::base::sync::{Mutex, lock};
 use crate::route::RouteTable;
-use crate::subsystem::Subsystem;
-use crate::sync::{Mutex, lock};
+use crate::route::extract::{Address, Delivery, Extractor, Given};
+use crate::route::subsystem::Subsystem;
+use crate::runtime::taps::{PathPattern, write_path};
 use crate::system::{MountOptions, System};
-use crate::taps::{PathPattern, write_path};
+use crate::words::error::{CaptureError, MountError};
+use crate::words::message::Message;
 
 /// Where and whence a message came to a [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq)]

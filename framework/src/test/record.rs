@@ -12,10 +12,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::fit;
-use crate::message::Message;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
+use crate::runtime::taps::{Kind, Tape, Taped};
 use crate::system::System;
-use crate::taps::{Kind, Tape, Taped};
+use crate::words::message::Message;
 
 /// The version of the format, in the first line of a file.
 pub(super) const VERSION: u64 = 1;

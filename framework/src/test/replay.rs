@@ -12,11 +12,11 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 use super::record::VERSION;
-use crate::error::SendError;
-use crate::message::Message;
-use crate::priority::Priority;
+use crate::runtime::taps::{BadPattern, PathPattern};
 use crate::system::System;
-use crate::taps::{BadPattern, PathPattern};
+use crate::words::error::SendError;
+use crate::words::message::Message;
+use crate::words::priority::Priority;
 
 /// A recording to be sent again: made by [`Recorder`](super::Recorder), opened with [`open`](Self::open).
 ///

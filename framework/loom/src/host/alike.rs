@@ -2,7 +2,7 @@
 
 use super::Works;
 use super::gathered::Gathered;
-use crate::clock::Stamp;
+use crate::base::clock::Stamp;
 use crate::envelope::Envelope;
 
 pub(super) struct Alike;

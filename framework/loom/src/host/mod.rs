@@ -7,19 +7,19 @@ mod gathered;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, ClockHand};
-use crate::deferred::DeferredWakes;
+use crate::base::clock::{Clock, ClockHand};
+use crate::base::deferred::DeferredWakes;
+use crate::books::latency::Book;
 use crate::envelope::mint;
+use crate::envelope::pool::lane::Lane;
+use crate::envelope::pool::waiters::Waiters;
+use crate::envelope::token::{Chain, Links, Token};
 use crate::envelope::{Envelope, Slab};
-use crate::latency::Book;
-use crate::ledger::Ending;
-use crate::local::Local;
 use crate::mailbox::{Limits, Seat};
-use crate::overflow::Overflow;
-use crate::pool::lane::Lane;
-use crate::pool::waiters::Waiters;
-use crate::shared::{Directory, Shared};
-use crate::token::{Chain, Links, Token};
+use crate::runtime::shared::{Directory, Shared};
+use crate::thread::Local;
+use crate::words::ledger::Ending;
+use crate::words::overflow::Overflow;
 use gathered::Gathered;
 
 /// The other ends of messages: none of these models has one that panics as it is dropped.

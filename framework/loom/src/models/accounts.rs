@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Slab, up_to, with_loads_up_to};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::sync::{AtomicU32, Ordering};
+use crate::books::latency::{self, Book, Sample};
 use crate::envelope::mint;
-use crate::latency::{self, Book, Sample};
-use crate::ledger::{Ending, Endings, Tally};
+use crate::envelope::pool::lane::Lane;
 use crate::mailbox::{Limits, Seat};
-use crate::overflow::Overflow;
-use crate::pool::lane::Lane;
-use crate::priority::Priority;
-use crate::sync::{AtomicU32, Ordering};
+use crate::words::ledger::{Ending, Endings, Tally};
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority;
 
 fn enter(endings: &Endings, how: impl IntoIterator<Item = Ending>) -> u32 {
     let mut tally = Tally::default();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::world::{Host, TABLE, World};
 use super::{in_full, up_to};
 use crate::directory::{Directory, Mounted};
-use crate::ledger::Ledger;
 use crate::mailbox::Limits;
-use crate::overflow::Overflow;
-use crate::priority::Priority::Normal;
+use crate::words::ledger::Ledger;
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority::Normal;
 
 /// What a thread remembers of the directory: `Memory::mounted`.
 struct Memory(Option<Arc<Mounted>>);

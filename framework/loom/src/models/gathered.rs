@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use super::rogue::{Call, Rogue};
 use super::{Sleeper, in_full, up_to, with_loads_up_to};
-use crate::clock::Due;
+use crate::base::clock::Due;
+use crate::books::latency;
 use crate::envelope::claim;
-use crate::error::Room;
+use crate::envelope::token::Token;
 use crate::host::Works;
-use crate::latency;
 use crate::mailbox::Seat;
+use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
-use crate::shared::Shared;
-use crate::token::Token;
+use crate::words::error::Room;
 
 /// A host that has all envelopes in its hands, and those who wait for them.
 struct World {

@@ -5,10 +5,10 @@ use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
 use super::{Slab, Sleeper, in_full, up_to};
+use crate::base::user_code;
+use crate::base::waker_slot::WakerSlot;
 use crate::envelope::mint;
 use crate::mailbox::inbox::{Inbox, Refusal, Taken};
-use crate::user_code;
-use crate::waker_slot::WakerSlot;
 
 /// How a receiver counts that is at work.
 const AWAKE: bool = false;

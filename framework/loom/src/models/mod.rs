@@ -24,8 +24,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::cell::UnsafeCell;
 
 use crate::envelope::mint;
-use crate::pool::stack::Stack;
-use crate::token::{Chain, Links, Token};
+use crate::envelope::pool::stack::Stack;
+use crate::envelope::token::{Chain, Links, Token};
 use crate::word::heed_loads;
 
 /// Tries every interleaving.

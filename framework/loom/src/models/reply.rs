@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::{Slab, Sleeper, in_full, up_to};
+use crate::envelope::reply::ReplySlot;
+use crate::envelope::token::Token;
 use crate::envelope::{claim, mint};
-use crate::reply::ReplySlot;
-use crate::token::Token;
 
 /// One envelope, number 0, with its reply slot, to be used again and again.
 struct Ask {

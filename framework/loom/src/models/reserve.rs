@@ -5,16 +5,16 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::{Kept, Slab, Sleeper, in_full, up_to};
-use crate::clock::Due;
+use crate::base::clock::Due;
 use crate::envelope::mint;
-use crate::error::Room;
+use crate::envelope::pool::reserve::Reserve;
+use crate::envelope::pool::stack::Stack;
+use crate::envelope::token::Token;
 use crate::mailbox::Seat;
-use crate::pool::reserve::Reserve;
-use crate::pool::stack::Stack;
+use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, until_room};
-use crate::shared::Shared;
-use crate::token::Token;
+use crate::words::error::Room;
 
 /// The smallest pool with a reserve: of one envelope, number 0.
 const CAPACITY: u32 = 8;

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use super::world::{Host, Sent, World};
 use super::{Slab, Sleeper, in_full, up_to};
-use crate::clock::Due;
+use crate::base::clock::Due;
 use crate::envelope::mint;
-use crate::error::{Room, SendError};
+use crate::envelope::pool::stack::Stack;
+use crate::envelope::token::Token;
 use crate::mailbox::{Limits, Seat, SeatId};
-use crate::overflow::Overflow;
-use crate::pool::stack::Stack;
-use crate::priority::Priority::Normal;
+use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
-use crate::shared::Shared;
-use crate::token::Token;
+use crate::words::error::{Room, SendError};
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority::Normal;
 
 #[test]
 fn a_sender_waits_for_room_in_a_mailbox_until_there_is_some() {
@@ -151,9 +151,9 @@ impl System {
     }
 }
 
-fn one_handled() -> crate::ledger::Tally {
-    let mut tally = crate::ledger::Tally::default();
-    tally.add(crate::ledger::Ending::Handled);
+fn one_handled() -> crate::words::ledger::Tally {
+    let mut tally = crate::words::ledger::Tally::default();
+    tally.add(crate::words::ledger::Ending::Handled);
     tally
 }
 

@@ -6,8 +6,8 @@ use loom::thread;
 use super::world::{Host, Sent, TABLE, World};
 use super::{in_full, up_to, with_loads_up_to};
 use crate::mailbox::Limits;
-use crate::overflow::Overflow;
-use crate::priority::Priority::{Control, High, Low, Normal};
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority::{Control, High, Low, Normal};
 
 fn sorted(parts: impl IntoIterator<Item = Vec<u32>>) -> Vec<u32> {
     let mut all: Vec<u32> = parts.into_iter().flatten().collect();

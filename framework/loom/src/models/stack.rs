@@ -4,7 +4,7 @@ use loom::thread;
 use std::sync::Arc;
 
 use super::{Slab, in_full, up_to};
-use crate::pool::stack::Stack;
+use crate::envelope::pool::stack::Stack;
 
 /// Two free lists over one slab.
 struct Lanes {

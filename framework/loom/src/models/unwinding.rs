@@ -7,11 +7,11 @@ use std::task::{Wake, Waker};
 
 use super::rogue::{Call, Rogue, catch, throw};
 use super::{Slab, Sleeper, in_full, up_to};
-use crate::deferred::DeferredWakes;
+use crate::base::deferred::DeferredWakes;
+use crate::base::waker_slot::WakerSlot;
+use crate::envelope::reply::{Claim, ReplySlot};
+use crate::envelope::token::Token;
 use crate::envelope::{claim, mint};
-use crate::reply::{Claim, ReplySlot};
-use crate::token::Token;
-use crate::waker_slot::WakerSlot;
 
 /// One envelope, number 0, which was asked with.
 struct Ask {

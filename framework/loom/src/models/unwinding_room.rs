@@ -8,15 +8,15 @@ use super::rogue::{Call, Rogue, catch, throw};
 use super::waiters::{Looking, Pool};
 use super::world::{Host, World};
 use super::{Kept, Sleeper, in_full, up_to};
-use crate::clock::{Due, Stamp};
+use crate::base::clock::{Due, Stamp};
 use crate::envelope::mint;
-use crate::error::Room;
-use crate::overflow::Overflow;
-use crate::priority::Priority::Normal;
+use crate::envelope::token::Token;
+use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, until_room};
-use crate::shared::Shared;
-use crate::token::Token;
+use crate::words::error::Room;
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority::Normal;
 
 /// The number of a handler's subsystem: its waits are edges.
 const HANDLER: u32 = 7;

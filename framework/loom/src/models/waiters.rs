@@ -5,15 +5,15 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::{Kept, Slab, Sleeper, in_full, up_to};
-use crate::clock::Due;
+use crate::base::clock::Due;
 use crate::envelope::mint;
-use crate::error::Room;
+use crate::envelope::pool::stack::Stack;
+use crate::envelope::token::Token;
 use crate::mailbox::Seat;
-use crate::pool::stack::Stack;
+use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, park_on, until_room};
-use crate::shared::Shared;
-use crate::token::Token;
+use crate::words::error::Room;
 
 /// A look for an envelope, as the attempt at a send that needs nothing else.
 pub(super) struct Looking<'m, L> {

@@ -4,7 +4,7 @@ use loom::thread;
 use std::sync::Arc;
 
 use super::{Sleeper, in_full, up_to};
-use crate::waits::{For, Starting, Waits};
+use crate::runtime::deadlock::{For, Starting, Waits};
 
 #[test]
 fn a_handler_whose_wait_is_found_hopeless_is_woken_and_told() {

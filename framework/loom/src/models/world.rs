@@ -8,20 +8,20 @@ use std::task::Waker;
 use loom::thread::{self, JoinHandle};
 
 use super::{Kept, Slab, Sleeper};
-use crate::clock::Due;
+use crate::base::clock::Due;
 use crate::envelope::mint;
-use crate::error::{Room, SendError};
-use crate::ledger::{Ending, Tally};
-use crate::local::Local;
+use crate::envelope::token::{Chain, Token};
 use crate::mailbox::inbox::{Inbox, Refusal};
 use crate::mailbox::lanes::{Evicted, Look};
 use crate::mailbox::{Limits, Seat};
-use crate::overflow::Overflow;
-use crate::priority::Priority::{self, Normal};
+use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
-use crate::shared::Shared;
-use crate::token::{Chain, Token};
+use crate::thread::Local;
+use crate::words::error::{Room, SendError};
+use crate::words::ledger::{Ending, Tally};
+use crate::words::overflow::Overflow;
+use crate::words::priority::Priority::{self, Normal};
 
 pub(super) const TABLE: u32 = 1;
 

@@ -8,10 +8,10 @@
 
 mod rng;
 mod seeds;
-mod stage;
 mod thread;
 mod time;
 mod trace;
+mod stage;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -27,10 +27,10 @@ pub use rng::Rng;
 pub use seeds::check_seeds;
 pub use trace::Decision;
 
-use crate::error::StartError;
-use crate::fate::{self, Plant};
+use crate::base::sim::{self, Plant};
+use crate::base::user_code::text_of;
 use crate::system::{Builder, Ground, System};
-use crate::user_code::text_of;
+use crate::words::error::StartError;
 use stage::Stage;
 
 /// A whole system on one thread of the operating system, where a seed decides what chance, the scheduler
@@ -225,7 +225,7 @@ impl Simulation {
             .expect("a runtime without sockets needs nothing that could be lacking");
         runtime.block_on(async {
             let stage = Stage::new(&self);
-            let before = fate::decide(Some(stage.clone()));
+            let before = sim::decide(Some(stage.clone()));
             let handle = SimulationHandle {
                 stage: stage.clone(),
                 threads: self.threads,
@@ -238,7 +238,7 @@ impl Simulation {
             });
             stage.run(|| value.borrow().is_some()).await;
             stage.dismantle();
-            fate::decide(before);
+            sim::decide(before);
             let (hash, trace) = (stage.trace.hash(), stage.trace.take());
             match (stage.halted(), value.take()) {
                 (None, Some(value)) => Ok(Outcome {
@@ -347,5 +347,5 @@ impl SimulationHandle {
 /// Lets time pass in the midst of a handler or a client, as work does: on the simulation's clock, without
 /// letting anybody else go on. Outside of a simulation it does nothing.
 pub fn spend(time: Duration) {
-    fate::spend(time);
+    sim::spend(time);
 }

@@ -17,7 +17,7 @@ use super::thread::{Alarm, Thread};
 use super::time::Time;
 use super::trace::Trace;
 use super::{Halt, Simulation};
-use crate::fate::{Fate, Plant, Point};
+use crate::base::sim::{Fate, Plant, Point};
 use crate::system::WeakSystem;
 
 /// Most threads that get in between each other, one within the other.
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     fn note(&self, point: Point, answer: u32) {
-        let thread = crate::fate::thread();
+        let thread = crate::base::sim::thread();
         self.trace.note(self.time.ns(), thread, point, answer);
     }
 

@@ -10,10 +10,10 @@ use std::task::{Context, Wake, Waker};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::fate;
-use crate::local::{self, Local};
-use crate::memory::{self, Memory};
-use crate::place::{Job, Jobs};
+use crate::base::place::{Job, Jobs};
+use crate::base::sim;
+use crate::send::path_cache::{self, Memory};
+use crate::thread::{self, Local};
 
 pub(super) struct Thread {
     pub(super) number: u32,
@@ -76,7 +76,7 @@ struct Running<'t> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.thread.exchange();
-        fate::enter(self.before);
+        sim::enter(self.before);
     }
 }
 
@@ -120,15 +120,15 @@ impl Thread {
     }
 
     fn exchange(&self) {
-        local::exchange(&mut self.locals.borrow_mut());
-        memory::exchange(&mut self.memories.borrow_mut());
+        thread::exchange(&mut self.locals.borrow_mut());
+        path_cache::exchange(&mut self.memories.borrow_mut());
     }
 
     fn run(&self) -> Running<'_> {
         self.exchange();
         Running {
             thread: self,
-            before: fate::enter(self.number),
+            before: sim::enter(self.number),
         }
     }
 

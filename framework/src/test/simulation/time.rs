@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::clock::{Clock, ClockHand};
+use crate::base::clock::{Clock, ClockHand};
 
 /// Timers may be so much late: to have them fire costs a round of the executor.
 const LATE_NS: u64 = 200_000;

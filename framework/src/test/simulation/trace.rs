@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use crate::fate::Point;
+use crate::base::sim::Point;
 
 /// Most decisions that are kept; the oldest go first.
 const KEPT: usize = 200_000;

@@ -1,0 +1,75 @@
+//! What a mailbox and a host ask of the thread that they run on: what it keeps of the system, and who lives
+//! there. In the models of the mailbox nobody does, and hosts are woken by their tasks.
+
+use std::cell::Cell;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::base::clock::Stamp;
+use crate::books::latency::Sample;
+use crate::envelope::pool::lane::Lane;
+
+pub(crate) struct Local {
+    pub(crate) agenda: Agenda,
+    pub(crate) lane: Own,
+    pub(crate) owed: Cell<usize>,
+    pub(crate) busy_ns: Cell<u64>,
+    pub(crate) going_on: Cell<u32>,
+    pub(crate) samples: Cell<Vec<Sample>>,
+    pub(crate) latest: Cell<Stamp>,
+}
+
+/// The thread's lane, if a host lives there.
+pub(crate) struct Own(Option<Arc<Lane>>);
+
+impl Deref for Own {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        self.0.as_deref().expect("the thread of a host has one")
+    }
+}
+
+/// Of nobody.
+pub(crate) struct Agenda;
+
+impl Local {
+    pub(crate) const fn new() -> Self {
+        Local {
+            agenda: Agenda,
+            lane: Own(None),
+            owed: Cell::new(0),
+            busy_ns: Cell::new(0),
+            going_on: Cell::new(0),
+            samples: Cell::new(Vec::new()),
+            latest: Cell::new(Stamp(0)),
+        }
+    }
+
+    /// The thread of a host.
+    pub(crate) fn with(lane: Arc<Lane>) -> Self {
+        Local {
+            lane: Own(Some(lane)),
+            ..Local::new()
+        }
+    }
+
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+}
+
+impl Agenda {
+    pub(crate) fn note(&self, _number: u32) -> bool {
+        false
+    }
+
+    pub(crate) fn lend(&self, _number: u32) -> bool {
+        false
+    }
+
+    /// No turn is lent.
+    pub(crate) fn depth(&self) -> u32 {
+        0
+    }
+}

@@ -1,0 +1,11 @@
+//! What stands underneath: atomics and locks, time, guards around user code. No file here knows a message.
+
+pub(crate) mod sync;
+pub(crate) mod user_code;
+pub(crate) mod sim;
+pub(crate) mod clock;
+pub(crate) mod deferred;
+pub(crate) mod waker_slot;
+pub(crate) mod broadcast;
+pub(crate) mod task_list;
+pub(crate) mod place;

@@ -1,0 +1,193 @@
+//! Dead letters: messages that were accepted and not handled, for whoever wants to know which.
+//!
+//! Every accepted message that ended in another way than handled becomes one, unless its asker is told
+//! so. They are counted, the last ones are kept for snapshots, and all go to a stream that can be
+//! subscribed to; a subscriber that is too slow misses some, and learns how many.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::base::broadcast::News;
+use crate::base::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::base::user_code::shielded;
+use crate::words::overflow::Overflow;
+use crate::words::trace::TraceId;
+
+/// Most dead letters that wait for a slow subscriber.
+const STREAM: usize = 1024;
+
+/// A message that was accepted and not handled.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The receiver.
+    pub subsystem: Arc<str>,
+    /// The route's pattern.
+    pub pattern: Arc<str>,
+    /// The message's type.
+    pub message: &'static str,
+    /// How it ended.
+    pub reason: DeadReason,
+    /// The subsystem that sent it; `None` from outside.
+    pub sender: Option<Arc<str>>,
+    /// What it belonged to.
+    pub trace: TraceId,
+    /// How long before its end it was sent.
+    pub age: Duration,
+}
+
+/// How a message ended that was not handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeadReason {
+    /// Its handler returned an error, with this text.
+    Failed(Arc<str>),
+    /// Its handler panicked, with this text.
+    Panicked(Arc<str>),
+    /// It was dropped for want of room.
+    Dropped(Overflow),
+    /// It was dropped by a fault of the test kit. Feature `test`.
+    #[cfg(feature = "test")]
+    Injected,
+    /// Its deadline passed before its handler began.
+    Expired,
+    /// Its subsystem stopped, or came to take other messages; or its handler was cut off by a stop.
+    Undeliverable,
+}
+
+impl DeadLetter {
+    /// The path with the route's pattern: `api://users/{id}`.
+    pub fn path(&self) -> String {
+        format!("{}://{}", self.subsystem, self.pattern)
+    }
+}
+
+impl fmt::Display for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DeadLetter {
+            subsystem, pattern, ..
+        } = self;
+        write!(f, "`{}` to `{subsystem}://{pattern}`", self.message)?;
+        if let Some(sender) = &self.sender {
+            write!(f, " from `{sender}`")?;
+        }
+        match &self.reason {
+            DeadReason::Failed(error) => write!(f, " failed: {error}")?,
+            DeadReason::Panicked(text) => write!(f, " panicked: {text}")?,
+            DeadReason::Dropped(policy) => {
+                write!(f, " was dropped, the mailbox being full ({policy:?})")?;
+            }
+            #[cfg(feature = "test")]
+            DeadReason::Injected => write!(f, " was dropped by a fault set on purpose")?,
+            DeadReason::Expired => write!(f, " was not handled before its deadline")?,
+            DeadReason::Undeliverable => write!(f, " found no handler, its receiver stopped")?,
+        }
+        write!(f, " (trace {}, sent {:?} before)", self.trace, self.age)
+    }
+}
+
+/// The dead letters of a system.
+#[derive(Debug)]
+pub(crate) struct DeadLetters {
+    count: AtomicU64,
+    last: Mutex<VecDeque<DeadLetter>>,
+    keep: usize,
+    stream: News<DeadLetter>,
+}
+
+impl DeadLetters {
+    pub(crate) fn new(keep: usize) -> Self {
+        DeadLetters {
+            count: AtomicU64::new(0),
+            last: Mutex::default(),
+            keep,
+            stream: News::new(STREAM),
+        }
+    }
+
+    pub(crate) fn add(&self, letter: DeadLetter) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if self.keep > 0 {
+            let mut last = lock(&self.last);
+            if last.len() == self.keep {
+                last.pop_front();
+            }
+            last.push_back(letter.clone());
+        }
+        if self.stream.are_heard() {
+            self.stream.tell(letter);
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The last ones, the latest last.
+    pub(crate) fn last(&self) -> Vec<DeadLetter> {
+        lock(&self.last).iter().cloned().collect()
+    }
+
+    pub(crate) fn subscribe(&self) -> DeadLetterStream {
+        DeadLetterStream {
+            stream: self.stream.listen(),
+            missed: 0,
+        }
+    }
+
+    /// The system is gone.
+    pub(crate) fn close(&self) {
+        self.stream.close();
+    }
+}
+
+/// The dead letters of a system from some moment on; made by
+/// [`System::dead_letters`](crate::System::dead_letters).
+#[derive(Debug)]
+pub struct DeadLetterStream {
+    stream: broadcast::Receiver<DeadLetter>,
+    missed: u64,
+}
+
+impl DeadLetterStream {
+    /// The next dead letter; `None` when the system is gone.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, it has taken nothing.
+    pub async fn next(&mut self) -> Option<DeadLetter> {
+        loop {
+            match shielded(self.stream.recv()).await {
+                Ok(letter) => return Some(letter),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// The next dead letter, if there is one now.
+    pub fn try_next(&mut self) -> Option<DeadLetter> {
+        loop {
+            match self.stream.try_recv() {
+                Ok(letter) => return Some(letter),
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    self.missed = self.missed.saturating_add(missed)
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// How many came faster than they were taken, and are lost to this subscriber: 1,024 wait for it at
+    /// most.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}

@@ -1,0 +1,174 @@
+//! The counts of a route's histograms: how they are recorded, and how they are read.
+//!
+//! They stand in the very buckets of an hdrhistogram of two significant digits: to record there takes 52
+//! instructions, three times per message, here it takes some 20. Counts have 16 bits, so that what a message
+//! touches is likely to be in the cache still when the next one comes to a subsystem that is one of many.
+//! One that is full begins again at 0 and *carries* into a wide one beside it; a reader that may have
+//! looked in between looks again. (Writer and reader: H. Boehm, "Can seqlocks get along with programming
+//! language memory models?", 2012.)
+
+use crate::base::sync::{AtomicU16, AtomicU32, AtomicU64, OnceBox, Ordering, fence, thread};
+
+/// Each doubling of the value has 2^7 counts: within 1 / 2^7 of the value.
+const HALF_BITS: u32 = 7;
+const HALF: usize = 1 << HALF_BITS;
+/// Values below this one have a count each.
+const EXACT: u64 = 2 << HALF_BITS;
+/// Runs of counts, one for each doubling; the exact values have two.
+const RUNS: usize = 64 - HALF_BITS as usize + 1;
+
+/// What a count carries when it would become as much: in a model soon.
+const FULL: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
+
+/// What is measured of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Interval {
+    Wait,
+    Service,
+    Total,
+}
+
+/// The counts of a route, which has one writer and any number of readers.
+pub(super) struct Counts {
+    /// Allocated when a value falls among them. Those of the three intervals stand side by side: a
+    /// message's wait and its total are often in the same doubling.
+    runs: [[OnceBox<Run>; 3]; RUNS],
+}
+
+/// The counts of a doubling.
+struct Run {
+    counts: [AtomicU16; HALF],
+    /// Allocated when one of the counts is full.
+    carried: OnceBox<Carried>,
+}
+
+/// What counts have carried.
+struct Carried {
+    /// Raised before and after each carry: odd during one.
+    turn: AtomicU32,
+    counts: [AtomicU64; HALF],
+}
+
+/// The bucket of a value.
+#[inline]
+pub(super) fn bucket(value: u64) -> usize {
+    if value < EXACT {
+        return value as usize;
+    }
+    let doublings = value.ilog2() - HALF_BITS;
+    ((doublings as usize) << HALF_BITS) + (value >> doublings) as usize
+}
+
+/// The least value of a bucket.
+pub(super) fn least(bucket: usize) -> u64 {
+    let doublings = (bucket >> HALF_BITS).saturating_sub(1);
+    ((bucket - (doublings << HALF_BITS)) as u64) << doublings
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts {
+            runs: std::array::from_fn(|_| std::array::from_fn(|_| OnceBox::new())),
+        }
+    }
+}
+
+impl std::fmt::Debug for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Counts").finish_non_exhaustive()
+    }
+}
+
+impl Counts {
+    /// Counts a value. By the one writer only.
+    #[inline]
+    pub(super) fn record(&self, interval: Interval, value: u64) {
+        let bucket = bucket(value);
+        let run = &self.runs[bucket >> HALF_BITS][interval as usize];
+        let run = match run.get() {
+            Some(run) => run,
+            None => Run::begin(run),
+        };
+        let at = bucket & (HALF - 1);
+        let count = &run.counts[at];
+        // One writer: a load and a store do.
+        match u32::from(count.load(Ordering::Relaxed)) + 1 {
+            FULL => run.carry(at),
+            next => count.store(next as u16, Ordering::Relaxed),
+        }
+    }
+
+    /// Adds the counts of an interval to `sums`, bucket by bucket.
+    pub(super) fn add_onto(&self, interval: Interval, sums: &mut Vec<u64>) {
+        for (i, run) in self.runs.iter().enumerate() {
+            let Some(run) = run[interval as usize].get() else {
+                continue;
+            };
+            let first = i << HALF_BITS;
+            sums.resize(sums.len().max(first + HALF), 0);
+            for (sum, count) in sums[first..].iter_mut().zip(run.read()) {
+                *sum += count;
+            }
+        }
+    }
+}
+
+impl Run {
+    #[cold]
+    fn begin(run: &OnceBox<Run>) -> &Run {
+        run.get_or_init(|| {
+            Box::new(Run {
+                counts: std::array::from_fn(|_| AtomicU16::new(0)),
+                carried: OnceBox::new(),
+            })
+        })
+    }
+
+    /// Counts one more where a count is full.
+    #[cold]
+    fn carry(&self, at: usize) {
+        let carried = self.carried.get_or_init(|| {
+            Box::new(Carried {
+                turn: AtomicU32::new(0),
+                counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            })
+        });
+        let turn = carried.turn.load(Ordering::Relaxed);
+        carried.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
+        // Who sees one of the two that follow sees that the turn was raised.
+        fence(Ordering::Release);
+        let wide = &carried.counts[at];
+        wide.store(
+            wide.load(Ordering::Relaxed) + u64::from(FULL),
+            Ordering::Relaxed,
+        );
+        self.counts[at].store(0, Ordering::Relaxed);
+        carried.turn.store(turn.wrapping_add(2), Ordering::Release);
+    }
+
+    fn turn(&self) -> u32 {
+        let carried = self.carried.get();
+        carried.map_or(0, |carried| carried.turn.load(Ordering::Acquire))
+    }
+
+    /// All counts, whole.
+    fn read(&self) -> [u64; HALF] {
+        loop {
+            let turn = self.turn();
+            let mut counts = self
+                .counts
+                .each_ref()
+                .map(|count| u64::from(count.load(Ordering::Relaxed)));
+            if let Some(carried) = self.carried.get() {
+                for (count, carried) in counts.iter_mut().zip(&carried.counts) {
+                    *count += carried.load(Ordering::Relaxed);
+                }
+            }
+            fence(Ordering::Acquire);
+            if turn.is_multiple_of(2) && self.turn() == turn {
+                return counts;
+            }
+            thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Those who wait for room: for a free envelope, or for a place in a bounded mailbox.
+//!
+//! The fast paths pay one load of a counter that is nearly always zero. The rule that no wake-up is
+//! lost: a waiter first registers, then looks for room once more; who makes room first makes it, then
+//! looks at the counter; a fence on each side (Dekker's pattern).
+//!
+//! Wakers are user code: their clone, drop and wake run outside of the lock. A waiter that was forgotten and
+//! not dropped uses up its wake-up and passes it to no other; the supervisor looks for room that is left.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use crate::base::clock::{Due, Stamp};
+use crate::base::deferred::DeferredWakes;
+use crate::base::sync::{AtomicUsize, Mutex, Ordering, fence, fence_after_swap, lock};
+
+#[derive(Debug)]
+pub(crate) struct Waiters {
+    count: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// Places at the back count up from 0, those at the front count down.
+    back: i64,
+    front: i64,
+    /// In the order of their places.
+    entries: VecDeque<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    place: Place,
+    waker: Waker,
+    /// When the waiter gives up, if it keeps no timer for that.
+    due: Due,
+}
+
+/// A waiter's place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(i64);
+
+impl Queue {
+    fn find(&self, place: Place) -> Option<usize> {
+        self.entries
+            .binary_search_by_key(&place, |entry| entry.place)
+            .ok()
+    }
+}
+
+impl Waiters {
+    pub(crate) fn new() -> Self {
+        Waiters {
+            count: AtomicUsize::new(0),
+            queue: Mutex::new(Queue {
+                back: 0,
+                front: 0,
+                entries: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// Queues a waiter; one that was woken and found the room gone again goes to the front. After
+    /// this the caller must look for room once more before it sleeps. One that keeps no timer for its
+    /// deadline says `due`.
+    pub(crate) fn register(&self, waker: &Waker, again: bool, due: Due) -> Place {
+        let waker = waker.clone();
+        let mut queue = lock(&self.queue);
+        let place = if again {
+            queue.front -= 1;
+            Place(queue.front)
+        } else {
+            queue.back += 1;
+            Place(queue.back)
+        };
+        let entry = Entry { place, waker, due };
+        if again {
+            queue.entries.push_front(entry);
+        } else {
+            queue.entries.push_back(entry);
+        }
+        self.count.store(queue.entries.len(), Ordering::Relaxed);
+        drop(queue);
+        fence(Ordering::SeqCst);
+        place
+    }
+
+    /// Renews the waker of a waiter that was polled again; false if it has been woken, and so is no
+    /// longer queued.
+    pub(crate) fn renew(&self, place: Place, waker: &Waker) -> bool {
+        let queue = lock(&self.queue);
+        let Some(at) = queue.find(place) else {
+            return false;
+        };
+        if queue.entries[at].waker.will_wake(waker) {
+            return true;
+        }
+        drop(queue);
+        let mut waker = waker.clone();
+        let mut queue = lock(&self.queue);
+        let at = queue.find(place);
+        if let Some(at) = at {
+            std::mem::swap(&mut queue.entries[at].waker, &mut waker);
+        }
+        drop(queue);
+        at.is_some()
+    }
+
+    /// Takes a waiter out; `None` if it had been woken: a waiter that leaves without having used its
+    /// wake-up must then pass it on with [`wake`](Self::wake). The waker is the caller's to drop.
+    pub(crate) fn leave(&self, place: Place) -> Option<Waker> {
+        let mut queue = lock(&self.queue);
+        let at = queue.find(place)?;
+        let left = queue.entries.remove(at);
+        self.count.store(queue.entries.len(), Ordering::Relaxed);
+        drop(queue);
+        left.map(|entry| entry.waker)
+    }
+
+    /// True if anyone waits. The caller has made room before, by a read-modify-write, or has
+    /// fenced since.
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        fence_after_swap();
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Wakes up to `room` waiters of those who wait now, first come first served.
+    pub(crate) fn wake(&self, room: usize, wakes: &DeferredWakes) {
+        // Who finds no room and queues again while this goes on is not woken a second time.
+        for _ in 0..room.min(self.count.load(Ordering::Relaxed)) {
+            let mut queue = lock(&self.queue);
+            let Some(entry) = queue.entries.pop_front() else {
+                return;
+            };
+            self.count.store(queue.entries.len(), Ordering::Relaxed);
+            drop(queue);
+            wakes.wake(entry.waker);
+        }
+    }
+
+    /// Wakes waiters that keep no timer and whose deadline has passed.
+    pub(crate) fn remind(&self, now: Stamp, wakes: &DeferredWakes) {
+        let mut queue = lock(&self.queue);
+        let is_over = |entry: &Entry| entry.due.is_past(now);
+        if !queue.entries.iter().any(is_over) {
+            return;
+        }
+        let entries = std::mem::take(&mut queue.entries);
+        let over: VecDeque<Entry>;
+        (over, queue.entries) = entries.into_iter().partition(is_over);
+        self.count.store(queue.entries.len(), Ordering::Relaxed);
+        drop(queue);
+        for entry in over {
+            wakes.wake(entry.waker);
+        }
+    }
+}

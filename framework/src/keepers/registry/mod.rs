@@ -1,0 +1,170 @@
+//! The registry: the actor that owns the truth about names, routes, and who is whose child.
+//!
+//! It mounts and unmounts, and is the only writer of the directory that senders resolve in. Why they
+//! resolve on the spot and do not send through the registry: a hop through an actor costs many times what
+//! a look-up costs (the guide has the figures, in "How a message travels"); and since every envelope goes
+//! straight to its mailbox, paths and handles can be mixed without reordering. What it does when subsystems
+//! begin, end or fail stands in [`mounting`], [`unmounting`], [`ending`] and [`restarts`].
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod before_stop;
+pub(crate) mod ending;
+mod restarts;
+pub(crate) mod unmounting;
+pub(crate) mod mounting;
+mod names;
+
+use std::sync::{Arc, Weak};
+
+use actix::{Actor, Addr, Context};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::watch;
+
+use crate::base::place::Place;
+use crate::directory::Mounted;
+use crate::mailbox::orders::Report;
+use crate::mailbox::{Seat, SeatId};
+use crate::runtime::deadlock::Tree;
+use crate::runtime::shared::Shared;
+use crate::words::events::Change;
+use crate::words::supervision::Together;
+use ending::Ended;
+
+/// How many vacant seats are kept before those that nobody needs are looked for.
+const VACANT: usize = 64;
+
+/// The registry actor of a system.
+pub(crate) struct Registry {
+    shared: Arc<Shared>,
+    /// Who is restarted when a subsystem without a parent is.
+    together: Together,
+    threads: Vec<Place>,
+    /// Subsystems per thread.
+    population: Vec<usize>,
+    /// Names in between: not yet, or no longer, in the directory.
+    moving: FxHashMap<Arc<str>, Moving>,
+    /// Mounts that have begun and are not decided.
+    mounts: watch::Sender<u32>,
+    /// Seats of unmounted subsystems that handles still point to.
+    vacant: FxHashMap<Arc<str>, Weak<Seat>>,
+    /// How many of those there may be before those that no handle points to are forgotten.
+    vacant_limit: usize,
+    /// Those that are being restarted together.
+    restarting: FxHashSet<SeatId>,
+    /// Failures of those, to be looked at afterwards.
+    postponed: Vec<Report>,
+    /// True once the end of all has begun.
+    ending: watch::Sender<bool>,
+    /// Tells how the end of all went, once it has begun.
+    ended: Option<watch::Receiver<Option<Ended>>>,
+    next_seat: SeatId,
+    next_mount: u64,
+}
+
+enum Moving {
+    /// The mount of that number.
+    In(u64),
+    Out(Leaving),
+}
+
+/// Subsystems that end together.
+#[derive(Clone)]
+struct Leaving {
+    /// Tells when it is over.
+    left: watch::Receiver<()>,
+    tree: Arc<Tree>,
+}
+
+impl Registry {
+    pub(crate) fn start_on_this_thread(
+        shared: Arc<Shared>,
+        together: Together,
+        threads: Vec<Place>,
+    ) -> Addr<Self> {
+        let registry = Registry {
+            together,
+            population: vec![0; threads.len()],
+            threads,
+            moving: FxHashMap::default(),
+            mounts: watch::Sender::new(0),
+            vacant: FxHashMap::default(),
+            vacant_limit: VACANT,
+            restarting: FxHashSet::default(),
+            postponed: Vec::new(),
+            ending: watch::Sender::new(false),
+            ended: None,
+            next_seat: 1,
+            next_mount: 1,
+            shared: shared.clone(),
+        };
+        let registry = registry.start();
+        let _ = shared.reports.set(registry.downgrade().recipient());
+        registry
+    }
+
+    /// The seat for a name: the one that handles still point to, or a new one.
+    fn seat(&mut self, name: Arc<str>) -> Arc<Seat> {
+        // Not looked for where there is none: many may be mounted at once.
+        let vacant = (!self.vacant.is_empty()).then(|| self.vacant.remove(&name));
+        if let Some(seat) = vacant.flatten().and_then(|seat| seat.upgrade()) {
+            return seat;
+        }
+        let mut id = self.next_seat;
+        // After four billion names they come round: one that still has a subsystem is not given again.
+        while self.shared.directory.seated(id).is_some() {
+            id = after(id);
+        }
+        self.next_seat = after(id);
+        let deferred = self.shared.pool.deferred.clone();
+        Arc::new(Seat::new(id, name, deferred))
+    }
+
+    /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first
+    /// counts.
+    fn vacate(&mut self, mounted: &Mounted) {
+        if !self.shared.directory.retire(mounted) {
+            return;
+        }
+        let name = &mounted.seat.name;
+        self.moving.remove(name);
+        if mounted.group().is_none() {
+            let population = &mut self.population[mounted.thread];
+            *population = population.saturating_sub(1);
+        }
+        if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
+            parent.disown(mounted);
+        }
+        if self.vacant.len() > self.vacant_limit {
+            self.vacant.retain(|_, seat| seat.strong_count() > 0);
+            // When many leave at once, all of them are not gone through for each.
+            self.vacant_limit = VACANT.max(self.vacant.len().saturating_mul(2));
+        }
+        self.vacant
+            .insert(name.clone(), Arc::downgrade(&mounted.seat));
+        self.tell_end(mounted);
+    }
+
+    /// Tells that a subsystem has ended, if it ever stood and that is not told yet.
+    fn tell_end(&self, mounted: &Mounted) {
+        if let Some(reason) = mounted.take_end() {
+            let change = Change::Ended(reason);
+            self.shared.events.tell(&mounted.seat.name, change);
+        }
+    }
+
+    /// True if it does not stand yet, or who mounts it has not been told.
+    fn is_moving_in(&self, mounted: &Mounted) -> bool {
+        let moving = self.moving.get(&mounted.seat.name);
+        matches!(moving, Some(Moving::In(number)) if *number == mounted.number)
+    }
+}
+
+/// The number of a seat after that of another; 0 is nobody's.
+fn after(id: SeatId) -> SeatId {
+    id.checked_add(1).unwrap_or(1)
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+}

@@ -1,0 +1,134 @@
+//! A method that blocks its thread, and therefore runs on another one.
+//!
+//! A call that blocks can't be ended from outside. Promise: a subsystem whose blocking call is cut off gets
+//! its next value only after that call has returned, see `Run::BLOCKS`.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::runner::{Ended, Outcome, Panic, Run};
+use super::{Called, Desk, Handler, Unpacked, outcome_of, unpack};
+use crate::base::user_code::{Contained, contain};
+use crate::envelope::Envelope;
+use crate::route::extract::{Away, Delivery, Extract};
+use crate::words::message::{GiveBack, IntoReply, Message};
+
+pub(crate) struct BlockingHandler<F, M, A, R> {
+    method: F,
+    types: PhantomData<fn(M, A) -> R>,
+}
+
+impl<F, M, A, R> BlockingHandler<F, M, A, R> {
+    pub(crate) fn new(method: F) -> Self {
+        BlockingHandler {
+            method,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<S, F, M, A, R> Handler<S> for BlockingHandler<F, M, A, R>
+where
+    S: Send + 'static,
+    F: Fn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
+    M: Message,
+    A: Extract + Send,
+    R: IntoReply<M::Reply> + Send + 'static,
+    R::Later: GiveBack<M, A::Packed>,
+{
+    fn call(
+        &self,
+        desk: &mut Desk<S>,
+        envelope: &mut Envelope<'_>,
+        delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
+    ) -> Called {
+        if desk.state.is_none() {
+            return Called::WrongParcel;
+        }
+        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
+            return Called::WrongParcel;
+        };
+        let method = self.method.clone();
+        // Not before: the extractors may panic.
+        let Some(state) = desk.state.take() else {
+            return Called::WrongParcel;
+        };
+        // None of these may be dropped without care: the threads may be gone.
+        let mut state = Contained::new(state);
+        let Unpacked {
+            mut message,
+            mut arguments,
+            kept,
+        } = unpacked;
+        let away = delivery.surroundings.block(
+            delivery,
+            Box::new(move || {
+                let reply = contain(|| method(state.get_mut(), message.take(), arguments.take()));
+                let reply = reply.map(Contained::new);
+                Box::new(Back { state, reply })
+            }),
+        );
+        desk.runner.start(|| BlockingRun::<S, M, A::Packed, R, _> {
+            away,
+            kept,
+            types: PhantomData,
+        });
+        desk.poll(cx, Some(envelope))
+    }
+}
+
+/// What comes back from the other thread. If nobody waits for it any more it is dropped there.
+struct Back<S, R> {
+    state: Contained<Box<S>>,
+    reply: Result<Contained<R>, Panic>,
+}
+
+/// The types of a blocking method: its subsystem, its message with what travels beside that, its result.
+type Types<S, M, P, R> = PhantomData<fn(S, M, P) -> R>;
+
+struct BlockingRun<S, M, P, R, K> {
+    away: Away,
+    kept: Contained<K>,
+    types: Types<S, M, P, R>,
+}
+
+// Nothing in it is ever pinned.
+impl<S, M, P, R, K> Unpin for BlockingRun<S, M, P, R, K> {}
+
+impl<S, M, P, R> Run<S> for BlockingRun<S, M, P, R, <R::Later as GiveBack<M, P>>::Kept>
+where
+    S: Send + 'static,
+    M: Message,
+    P: Send + 'static,
+    R: IntoReply<M::Reply> + Send + 'static,
+    R::Later: GiveBack<M, P>,
+{
+    const BLOCKS: bool = true;
+
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        envelope: Option<&mut Envelope<'_>>,
+    ) -> Poll<Ended<S>> {
+        let this = self.get_mut();
+        this.away.as_mut().poll(cx).map(|back| {
+            let back = back.and_then(|back| back.downcast::<Back<S, R>>().ok());
+            let Some(back) = back else {
+                let gone = "there are no threads for blocking handlers";
+                return (None, Outcome::Panicked(gone.into()));
+            };
+            let Back { mut state, reply } = *back;
+            let outcome = match envelope {
+                Some(envelope) => {
+                    let reply = reply.map(|mut reply| reply.take());
+                    outcome_of::<M, P, R>(envelope, reply, &mut this.kept)
+                }
+                // Its message has ended before: nobody wants the reply.
+                None => Outcome::Handled,
+            };
+            (Some(state.take()), outcome)
+        })
+    }
+}

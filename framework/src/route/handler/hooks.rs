@@ -1,0 +1,141 @@
+//! Hooks: what a subsystem wants called when it starts, is made anew, or stops.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::runner::{Ended, Outcome, Panic, Run, begin, lasting};
+use super::{Called, Desk};
+use crate::base::user_code::{Contained, contain};
+use crate::envelope::Envelope;
+use crate::route::extract::{Address, Captures as _, Delivery, Extract, Source};
+use crate::words::error::CaptureError;
+use crate::words::events::EndReason;
+use crate::words::message::{IntoReply, Nothing};
+use crate::words::supervision::Failure;
+
+/// Which hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// Called on the new value after a failure, before `Started`.
+    Restarting,
+    /// Called before the first message.
+    Started,
+    /// Called after the last message.
+    Stopped,
+}
+
+/// The hooks of a kind of subsystem.
+pub(crate) struct Hooks<S> {
+    pub(crate) restarting: Option<Box<dyn Call<S, Failure>>>,
+    pub(crate) started: Option<Box<dyn Call<S, ()>>>,
+    pub(crate) stopped: Option<Box<dyn Call<S, EndReason>>>,
+}
+
+impl<S> Default for Hooks<S> {
+    fn default() -> Self {
+        Hooks {
+            restarting: None,
+            started: None,
+            stopped: None,
+        }
+    }
+}
+
+/// How a hook is called, with what it is told of the cause.
+pub(crate) trait Call<S, C>: Send + Sync {
+    fn call(
+        &self,
+        desk: &mut Desk<S>,
+        cause: C,
+        delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
+    ) -> Called;
+}
+
+pub(crate) struct AsyncHook<F, C, A, R> {
+    method: F,
+    types: PhantomData<fn(C, A) -> R>,
+}
+
+impl<F, C, A, R> AsyncHook<F, C, A, R> {
+    pub(crate) fn new(method: F) -> Self {
+        AsyncHook {
+            method,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<S, F, C, A, R> Call<S, C> for AsyncHook<F, C, A, R>
+where
+    S: 'static,
+    F: AsyncFn(&mut S, C, A) -> R + Clone + Send + Sync + 'static,
+    C: 'static,
+    A: Extract,
+    R: IntoReply<(), Later = Nothing> + 'static,
+{
+    fn call(
+        &self,
+        desk: &mut Desk<S>,
+        cause: C,
+        delivery: &Delivery<'_>,
+        cx: &mut Context<'_>,
+    ) -> Called {
+        let arguments = match arguments::<A>(delivery) {
+            Ok(arguments) => arguments,
+            Err(error) => return desk.fail(format!("a hook has no captures: {error}")),
+        };
+        let method = lasting(&self.method);
+        let Some(state) = desk.state.take() else {
+            return desk.fail("the subsystem was not there".into());
+        };
+        desk.runner.start(|| HookRun {
+            future: begin(state, method, cause, arguments),
+        });
+        desk.poll(cx, None)
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct HookRun<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<S, F, R> Run<S> for HookRun<F>
+where
+    F: Future<Output = (Box<S>, Result<R, Panic>)>,
+    R: IntoReply<(), Later = Nothing>,
+{
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: Option<&mut Envelope<'_>>,
+    ) -> Poll<Ended<S>> {
+        self.project().future.poll(cx).map(|(state, ended)| {
+            // Caught here too: an error of the user's is put in words by the user's code.
+            let ended = ended.and_then(|reply| contain(|| error_of::<R>(reply)));
+            let outcome = match ended {
+                Ok(None) => Outcome::Handled,
+                Ok(Some(error)) => Outcome::Failed(error),
+                Err(panic) => Outcome::Panicked(panic),
+            };
+            (Some(state), outcome)
+        })
+    }
+}
+
+/// What a hook takes besides its cause.
+fn arguments<A: Extract>(delivery: &Delivery<'_>) -> Result<A, CaptureError> {
+    let packed = ().with(|none| A::pack(&mut Address::new(Source::Values(none), None)))?;
+    Ok(A::unpack(packed, delivery))
+}
+
+/// The text of the error that a hook returned, if it did.
+fn error_of<R: IntoReply<(), Later = Nothing>>(reply: R) -> Option<String> {
+    let Ok(reply) = reply.into_reply();
+    let error = Contained::new(reply.err()?);
+    Some(format!("{:#}", error.get()))
+}

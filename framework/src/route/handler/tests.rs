@@ -1,0 +1,153 @@
+//! What handlers and hooks do with what no host gives them: another's parcel, a subsystem that is away,
+//! threads that are gone.
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use super::blocking::BlockingHandler;
+use super::hooks::{AsyncHook, Call};
+use super::{AsyncHandler, Called, Desk, Handler, SyncHandler};
+use crate::base::clock::{Clock, Due, Stamp};
+use crate::envelope::token::Token;
+use crate::envelope::{Envelope, Parcel, Slab};
+use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
+use crate::words::message::Message;
+
+struct Add(u32);
+
+impl Message for Add {
+    type Reply = u32;
+}
+
+fn add(sum: &mut u32, Add(n): Add, (): ()) -> u32 {
+    *sum += n;
+    *sum
+}
+
+async fn add_later(sum: &mut u32, message: Add, (): ()) -> u32 {
+    add(sum, message, ())
+}
+
+async fn begin(sum: &mut u32, (): (), (): ()) {
+    *sum = 0;
+}
+
+/// A system that has no threads for what blocks.
+struct Bare {
+    states: States,
+    clock: Clock,
+}
+
+impl Surroundings for Bare {
+    fn name_of(&self, _: SenderId) -> Option<Arc<str>> {
+        None
+    }
+
+    fn states(&self) -> &States {
+        &self.states
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn block(&self, _: &Delivery<'_>, _: Work) -> Away {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Calls `f` with what a host would call a handler with.
+fn with_host<R>(f: impl FnOnce(&mut Envelope<'_>, &Delivery<'_>, &mut Context<'_>) -> R) -> R {
+    let slab = Slab::new(1);
+    slab.create(0);
+    let bare = Bare {
+        states: States::default(),
+        clock: Clock::manual().0,
+    };
+    let delivery = Delivery {
+        receiver: 1,
+        sender: 0,
+        due: Due::NEVER,
+        trace: 0,
+        started: Stamp(0),
+        surroundings: &bare,
+        in_sync_handler: &std::cell::Cell::new(false),
+    };
+    // SAFETY: the slab is this call's own, and this its only token.
+    let mut envelope = Envelope::new(&slab, unsafe { Token::mint(0) });
+    let cx = &mut Context::from_waker(Waker::noop());
+    f(&mut envelope, &delivery, cx)
+}
+
+fn handlers() -> [Box<dyn Handler<u32>>; 3] {
+    [
+        Box::new(SyncHandler::<_, Add, (), u32>::new(add)),
+        Box::new(AsyncHandler::<_, Add, (), u32>::new(add_later)),
+        Box::new(BlockingHandler::<_, Add, (), u32>::new(add)),
+    ]
+}
+
+fn parcel(n: u32) -> Parcel<Add, ()> {
+    Parcel::new(Add(n), ())
+}
+
+#[test]
+fn a_handler_takes_nothing_out_of_an_envelope_that_holds_another_s_parcel() {
+    for handler in handlers() {
+        with_host(|envelope, delivery, cx| {
+            let mut desk = Desk::new(Box::new(7));
+            envelope.put("not what it takes");
+            let called = handler.call(&mut desk, envelope, delivery, cx);
+            assert_eq!(called, Called::WrongParcel);
+            assert_eq!(desk.state.as_deref(), Some(&7));
+            assert_eq!(envelope.take::<&str>(), Some("not what it takes"));
+        });
+    }
+}
+
+#[test]
+fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
+    for handler in handlers() {
+        with_host(|envelope, delivery, cx| {
+            let mut desk = Desk::new(Box::new(7));
+            desk.state = None;
+            envelope.put(parcel(1));
+            let called = handler.call(&mut desk, envelope, delivery, cx);
+            assert_eq!(called, Called::WrongParcel);
+            let parcel = envelope.take::<Parcel<Add, ()>>();
+            assert_eq!(parcel.map(|parcel| parcel.into_parts().0.0), Some(1));
+        });
+    }
+}
+
+#[test]
+fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
+    let hook = AsyncHook::<_, (), (), ()>::new(begin);
+    with_host(|_, delivery, cx| {
+        let mut desk = Desk::new(Box::new(7));
+        desk.state = None;
+        let called = hook.call(&mut desk, (), delivery, cx);
+        assert_eq!(called, Called::Failed);
+        assert_eq!(desk.failure, "the subsystem was not there");
+        desk.state = Some(Box::new(7));
+        let called = hook.call(&mut desk, (), delivery, cx);
+        assert_eq!(called, Called::Handled);
+        assert_eq!(desk.state.as_deref(), Some(&0));
+    });
+}
+
+#[test]
+fn a_blocking_handler_whose_threads_are_gone_fails_its_message_and_loses_the_subsystem() {
+    let [_, _, blocking] = handlers();
+    with_host(|envelope, delivery, cx| {
+        let mut desk = Desk::new(Box::new(7));
+        envelope.head_mut().is_ask = true;
+        envelope.put(parcel(1));
+        let called = blocking.call(&mut desk, envelope, delivery, cx);
+        assert_eq!(called, Called::Panicked);
+        let text = desk.panic.as_deref();
+        assert_eq!(text, Some("there are no threads for blocking handlers"));
+        assert!(!envelope.is_loaded() && desk.state.is_none());
+    });
+}

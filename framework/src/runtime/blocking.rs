@@ -1,0 +1,134 @@
+//! The threads for handlers that block: few, started when first needed, and not the system's own.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use once_cell::sync::OnceCell;
+use tokio::runtime::Runtime;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::base::sync::{Mutex, lock};
+use crate::mailbox::SeatId;
+use crate::runtime::deadlock::Guard;
+
+/// The threads for handlers that block.
+pub(crate) struct Blocking {
+    name: Arc<str>,
+    threads: usize,
+    /// Never driven: only its threads for blocking work are used.
+    runtime: OnceCell<Runtime>,
+    running: Arc<Mutex<Vec<Holder>>>,
+}
+
+/// A subsystem whose handler holds a thread.
+#[derive(Clone)]
+pub(crate) struct Holder {
+    pub(crate) seat: SeatId,
+    pub(crate) name: Arc<str>,
+}
+
+impl Blocking {
+    pub(crate) fn new(name: Arc<str>, threads: usize) -> Self {
+        Blocking {
+            name,
+            threads,
+            runtime: OnceCell::new(),
+            running: Arc::default(),
+        }
+    }
+
+    /// Runs `work` of a subsystem on one of the threads, when one is free; until then it has begun `wait`.
+    ///
+    /// # Errors
+    /// The threads could not be made.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        who: Holder,
+        wait: Option<Guard>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<JoinHandle<T>> {
+        #[cfg(feature = "test")]
+        if crate::base::sim::thread() != 0 {
+            // A simulation has no other threads: later, on this one.
+            return Ok(tokio::task::spawn_local(async {
+                drop(wait);
+                work()
+            }));
+        }
+        let runtime = self.runtime.get_or_try_init(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .max_blocking_threads(self.threads)
+                .thread_name(format!("{}-blocking", self.name))
+                .build()
+        })?;
+        let running = self.running.clone();
+        Ok(runtime.spawn_blocking(move || {
+            let _running = Running::new(running, who);
+            drop(wait);
+            work()
+        }))
+    }
+
+    /// The subsystems whose handlers run there now.
+    pub(crate) fn running(&self) -> Vec<Arc<str>> {
+        let running = lock(&self.running);
+        running.iter().map(|one| one.name.clone()).collect()
+    }
+
+    /// The same, if no thread is free.
+    pub(crate) fn holders(&self) -> Option<Vec<SeatId>> {
+        let running = lock(&self.running);
+        let all_are_taken = running.len() >= self.threads;
+        all_are_taken.then(|| running.iter().map(|one| one.seat).collect())
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Whoever still blocks is not waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A call on one of the threads, for the one that waits for it. Dropped before it has begun, it is not made.
+pub(crate) struct Call<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        // It does nothing to one that has begun.
+        self.0.abort();
+    }
+}
+
+/// Work that is being done.
+struct Running {
+    all: Arc<Mutex<Vec<Holder>>>,
+    who: Holder,
+}
+
+impl Running {
+    fn new(all: Arc<Mutex<Vec<Holder>>>, who: Holder) -> Self {
+        lock(&all).push(who.clone());
+        Running { all, who }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all);
+        if let Some(at) = all.iter().position(|one| one.seat == self.who.seat) {
+            all.swap_remove(at);
+        }
+    }
+}

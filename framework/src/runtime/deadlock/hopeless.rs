@@ -1,0 +1,318 @@
+//! Waits for what anyone might give back: an envelope, or a thread for blocking handlers.
+//!
+//! Such a wait is hopeless if all who could give something back are blocked themselves. That is found by
+//! exclusion: a subsystem is blocked unless it waits for nothing that is blocked.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::nodes::Edge;
+use super::{For, WaitId, Waits};
+use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
+use crate::base::user_code::{discard, wake};
+use crate::base::waker_slot::WakerSlot;
+use crate::mailbox::SeatId;
+
+/// Whether a wait was found hopeless.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// Higher the later the wait began.
+    age: u64,
+    hopeless: AtomicU8,
+    waiter: WakerSlot,
+    cycle: Mutex<Option<Box<str>>>,
+}
+
+impl Verdict {
+    pub(super) fn new(age: u64) -> Self {
+        Verdict {
+            age,
+            hopeless: AtomicU8::new(0),
+            waiter: WakerSlot::new(),
+            cycle: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn is_hopeless(&self, waker: &Waker) -> bool {
+        self.waiter.set(waker);
+        self.hopeless.load(Ordering::Acquire) != 0
+    }
+
+    pub(super) fn cycle(&self) -> Option<Box<str>> {
+        lock(&self.cycle).clone()
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        // It is the user's, and this may be the keepers' thread.
+        discard(self.waiter.take());
+    }
+}
+
+/// A wait that can't end.
+#[derive(Debug)]
+pub(crate) struct Hopeless {
+    id: WaitId,
+    /// The subsystems that block each other.
+    pub(crate) blocked: Vec<SeatId>,
+    /// If it would end with a thread: from the one that waits to the one that wants the thread.
+    pub(crate) to_thread: Option<Vec<SeatId>>,
+    /// All waits of the blocked.
+    waits: Vec<WaitId>,
+    verdict: Arc<Verdict>,
+}
+
+impl PartialEq for Hopeless {
+    /// True if nothing has changed for those concerned.
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.blocked == other.blocked && self.waits == other.waits
+    }
+}
+
+impl Hopeless {
+    /// Says who waits for whom.
+    pub(crate) fn explain(&self, cycle: Box<str>) {
+        *lock(&self.verdict.cycle) = Some(cycle);
+    }
+
+    /// Ends the wait with an error.
+    pub(crate) fn declare(&self) {
+        self.verdict.hopeless.store(1, Ordering::Release);
+        if let Some(waiter) = self.verdict.waiter.take() {
+            wake(waiter);
+        }
+    }
+}
+
+/// A wait, copied.
+pub(super) struct Copied {
+    pub(super) id: WaitId,
+    pub(super) what: For,
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl Copied {
+    fn new(id: WaitId, edge: &Edge) -> Self {
+        Copied {
+            id,
+            what: edge.what.clone(),
+            verdict: edge.verdict.clone(),
+        }
+    }
+}
+
+impl Waits {
+    /// All waits, one shard after the other.
+    pub(super) fn copied(&self) -> Vec<Copied> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            if shard.count.load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            let nodes = lock(&shard.nodes);
+            let sole = nodes.sole.as_ref();
+            all.extend(sole.map(|(id, edge)| Copied::new(*id, edge)));
+            for (who, node) in &nodes.by_seat {
+                let oldest = (&node.oldest.0, &node.oldest.1);
+                for (serial, edge) in std::iter::once(oldest).chain(&node.others) {
+                    let (serial, who) = (*serial, *who);
+                    all.push(Copied::new(WaitId { serial, who }, edge));
+                }
+            }
+        }
+        all.sort_unstable_by_key(|wait| (wait.id.who, wait.id.serial));
+        all
+    }
+
+    /// A wait that can never end, if there is one, unless someone is told so: of those that must give up,
+    /// the one that began last.
+    ///
+    /// `in_flight` is the number of envelopes, if none is free; `waiting` tells how many are with a
+    /// subsystem. `holders` are the subsystems whose handlers hold the threads for blocking handlers, if
+    /// none is free.
+    pub(crate) fn deadlocked(
+        &self,
+        in_flight: Option<u64>,
+        waiting: impl Fn(SeatId) -> u64,
+        holders: Option<&[SeatId]>,
+    ) -> Option<Hopeless> {
+        if in_flight.is_none() && holders.is_none() {
+            return None;
+        }
+        let waits = self.copied();
+        let holders: Option<FxHashSet<SeatId>> = holders.map(|all| all.iter().copied().collect());
+        if let Some(in_flight) = in_flight {
+            let blocked = Exclusion::new(&waits, true, holders.as_ref()).blocked();
+            let held: u64 = blocked.iter().map(|seat| waiting(*seat)).sum();
+            let is_one = |wait: &&Copied| matches!(wait.what, For::Envelope);
+            if held >= in_flight
+                && let Some(hopeless) = hopeless(&waits, &blocked, is_one)
+            {
+                return Some(hopeless);
+            }
+        }
+        let holders = holders?;
+        let blocked = Exclusion::new(&waits, false, Some(&holders)).blocked();
+        // One that holds a thread gives it back when it gives up.
+        let is_one =
+            |wait: &&Copied| holders.contains(&wait.id.who) && !matches!(wait.what, For::Thread);
+        let mut hopeless = hopeless(&waits, &blocked, is_one)?;
+        hopeless.to_thread = to_thread(&waits, &hopeless);
+        Some(hopeless)
+    }
+}
+
+/// The last wait of the blocked that is one of those in question.
+fn hopeless(
+    waits: &[Copied],
+    blocked: &[SeatId],
+    is_one: impl Fn(&&Copied) -> bool,
+) -> Option<Hopeless> {
+    let of_blocked = || {
+        let is_blocked = |wait: &&Copied| blocked.binary_search(&wait.id.who).is_ok();
+        waits.iter().filter(is_blocked)
+    };
+    let in_question = of_blocked().filter(is_one);
+    let (id, verdict) = in_question
+        .filter_map(|wait| Some((wait.id, wait.verdict.as_ref()?)))
+        .max_by_key(|(_, verdict)| verdict.age)?;
+    Some(Hopeless {
+        id,
+        verdict: verdict.clone(),
+        blocked: blocked.to_vec(),
+        waits: of_blocked().map(|wait| wait.id).collect(),
+        to_thread: None,
+    })
+}
+
+/// Finds who is blocked, by exclusion. Takes as many steps as there are waits.
+struct Exclusion<'w> {
+    nodes: FxHashMap<SeatId, Node>,
+    /// Who waits for a subsystem.
+    waiters: FxHashMap<SeatId, Vec<SeatId>>,
+    for_thread: Vec<SeatId>,
+    /// Those that hold the threads, if none is free.
+    holders: Option<&'w FxHashSet<SeatId>>,
+    /// One of them goes on.
+    a_thread_comes: bool,
+    /// Those that are not blocked, and whose waiters have not been told.
+    free: Vec<SeatId>,
+}
+
+/// What a subsystem waits for that does not come, as far as is known.
+#[derive(Default)]
+struct Node {
+    /// Other subsystems, and envelopes.
+    others: usize,
+    threads: usize,
+}
+
+impl Node {
+    fn is_free(&self) -> bool {
+        self.others + self.threads == 0
+    }
+}
+
+impl<'w> Exclusion<'w> {
+    fn new(
+        waits: &[Copied],
+        no_envelope_comes: bool,
+        holders: Option<&'w FxHashSet<SeatId>>,
+    ) -> Self {
+        let mut nodes: FxHashMap<SeatId, Node> = FxHashMap::default();
+        let mut waiters: FxHashMap<SeatId, Vec<SeatId>> = FxHashMap::default();
+        let mut for_thread = Vec::new();
+        for Copied { id, what, .. } in waits {
+            let node = nodes.entry(id.who).or_default();
+            match what {
+                For::Envelope => node.others += usize::from(no_envelope_comes),
+                For::Thread if holders.is_some() => {
+                    node.threads += 1;
+                    for_thread.push(id.who);
+                }
+                what => what.each(|seat, _| {
+                    node.others += 1;
+                    waiters.entry(seat).or_default().push(id.who);
+                }),
+            }
+        }
+        let targets = waiters.keys().filter(|seat| !nodes.contains_key(seat));
+        let waiting = nodes.iter().filter(|(_, node)| node.is_free());
+        let free = targets.chain(waiting.map(|(seat, _)| seat));
+        Exclusion {
+            free: free.copied().collect(),
+            nodes,
+            waiters,
+            for_thread,
+            holders,
+            a_thread_comes: false,
+        }
+    }
+
+    /// The subsystems that can't go on unless an envelope or a thread comes free, in order.
+    fn blocked(mut self) -> Vec<SeatId> {
+        for holder in self.holders.into_iter().flatten() {
+            self.look_at_holder(*holder);
+        }
+        while let Some(seat) = self.free.pop() {
+            for who in self.waiters.remove(&seat).unwrap_or_default() {
+                let Some(node) = self.nodes.get_mut(&who) else {
+                    continue;
+                };
+                node.others -= 1;
+                if node.is_free() {
+                    self.free.push(who);
+                }
+                self.look_at_holder(who);
+            }
+        }
+        let blocked = self.nodes.iter().filter(|(_, node)| !node.is_free());
+        let mut blocked: Vec<SeatId> = blocked.map(|(seat, _)| *seat).collect();
+        blocked.sort_unstable();
+        blocked
+    }
+
+    /// If `seat` holds a thread and goes on, the thread comes free. (That it wants another one is its next
+    /// handler's wait.)
+    fn look_at_holder(&mut self, seat: SeatId) {
+        let goes_on = || (self.nodes.get(&seat)).is_none_or(|node| node.others == 0);
+        let holds = self.holders.is_some_and(|holders| holders.contains(&seat));
+        if self.a_thread_comes || !holds || !goes_on() {
+            return;
+        }
+        self.a_thread_comes = true;
+        for who in std::mem::take(&mut self.for_thread) {
+            if let Some(node) = self.nodes.get_mut(&who) {
+                node.threads -= 1;
+                if node.is_free() {
+                    self.free.push(who);
+                }
+            }
+        }
+    }
+}
+
+/// The way from the one that is to give up to one that waits for a thread.
+fn to_thread(waits: &[Copied], hopeless: &Hopeless) -> Option<Vec<SeatId>> {
+    let (mut way, mut seen) = (vec![hopeless.id.who], FxHashSet::default());
+    loop {
+        let at = *way.last()?;
+        seen.insert(at);
+        let first = waits.partition_point(|wait| wait.id.who < at);
+        let of_it = || waits[first..].iter().take_while(|wait| wait.id.who == at);
+        if of_it().any(|wait| matches!(wait.what, For::Thread)) {
+            return Some(way);
+        }
+        let is_blocked = |seat: &SeatId| hopeless.blocked.binary_search(seat).is_ok();
+        let mut next = None;
+        for wait in of_it() {
+            wait.what.each(|seat, _| {
+                next = next.or(Some(seat).filter(|seat| !seen.contains(seat) && is_blocked(seat)));
+            });
+        }
+        way.push(next?);
+    }
+}

@@ -1,0 +1,368 @@
+//! Who waits for whom, so that waiting in a circle ends with an error and not with a hang.
+//!
+//! Only a handler can close a circle: while it waits, its subsystem handles nothing else. A handler
+//! that must wait enters an edge here. It waits for a *reply*, for *room* in a mailbox, for the *start*
+//! of subsystems that it mounts, or for the *end* of those that it unmounts: a circle of these is found
+//! when its last edge is entered, and that wait is refused. Whether a wait for a free *envelope* or for
+//! a *thread* for blocking handlers can end depends on where all of them are; the supervisor looks every
+//! so often ([`Waits::deadlocked`]).
+//!
+//! No lock is held for longer than it takes to look at one node: the edges lie in shards, and a
+//! [`search`] copies out the edges of one node after the other.
+
+mod search;
+#[cfg(all(test, not(loom)))]
+mod tests;
+pub(crate) mod caller;
+pub(crate) mod hopeless;
+mod nodes;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::task::Waker;
+
+use rustc_hash::FxHashSet;
+
+use hopeless::Verdict;
+use nodes::{Edge, Shard};
+
+use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence_after_swap, lock};
+use crate::mailbox::SeatId;
+
+/// What a handler waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum For {
+    Reply(SeatId),
+    /// The same for a handler that holds a thread for blocking handlers: it can be told to give up.
+    BlockingReply(SeatId),
+    Room(SeatId),
+    /// The start of those that it mounts.
+    Start(Arc<Starting>),
+    /// The end of those that it unmounts, or whose names it needs.
+    End(Arc<Tree>),
+    Envelope,
+    /// A thread for blocking handlers.
+    Thread,
+}
+
+impl For {
+    /// True if the supervisor may find that the wait can't end.
+    fn has_verdict(&self) -> bool {
+        matches!(
+            self,
+            For::BlockingReply(_) | For::Room(_) | For::Envelope | For::Thread
+        )
+    }
+
+    /// True if it is not for certain subsystems to end the wait.
+    fn is_undecided(&self) -> bool {
+        matches!(self, For::Envelope | For::Thread)
+    }
+
+    /// Calls `f` with each subsystem that must go on for the wait to end, and with the one through which
+    /// that is so, if there is one.
+    fn each(&self, mut f: impl FnMut(SeatId, Option<SeatId>)) {
+        match self {
+            For::Reply(seat) | For::BlockingReply(seat) | For::Room(seat) => f(*seat, None),
+            For::Start(starting) => {
+                let seats: Vec<SeatId> = lock(&starting.0).iter().copied().collect();
+                seats.into_iter().for_each(|seat| f(seat, None));
+            }
+            For::End(tree) => {
+                for seat in &tree.seats {
+                    f(*seat, tree.root.filter(|root| root != seat));
+                }
+            }
+            For::Envelope | For::Thread => {}
+        }
+    }
+}
+
+/// Subsystems that are being mounted and do not stand yet.
+#[derive(Debug, Default)]
+pub(crate) struct Starting(Mutex<FxHashSet<SeatId>>);
+
+impl Starting {
+    /// It is about to be started.
+    pub(crate) fn add(&self, seat: SeatId) {
+        lock(&self.0).insert(seat);
+    }
+
+    /// It stands.
+    pub(crate) fn stands(&self, seat: SeatId) {
+        lock(&self.0).remove(&seat);
+    }
+}
+
+/// A subsystem that ends, and all below it, which end before it does.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// None if it is only a name for several.
+    pub(crate) root: Option<SeatId>,
+    /// Those that have a host, the root among them.
+    pub(crate) seats: Vec<SeatId>,
+}
+
+/// Over how many locks the edges are spread.
+const SHARDS: usize = if cfg!(loom) { 2 } else { 128 };
+
+/// The waits of one system.
+pub(crate) struct Waits {
+    shards: [Shard; SHARDS],
+    /// Waits for an envelope or a thread.
+    undecided: AtomicUsize,
+    /// Counts the waits that have a verdict.
+    verdicts: AtomicU64,
+    /// Held by the one that refuses a wait: of two that close one circle at the same time one is refused.
+    refusing: Mutex<()>,
+}
+
+/// The number of a wait. None is given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WaitId {
+    serial: NonZeroU64,
+    who: SeatId,
+}
+
+/// A wait that was begun.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// Its number, by which it is ended.
+    pub(crate) id: WaitId,
+    /// None if whether it can end was known at once.
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl Wait {
+    /// True if the wait can't end; else `waker` is woken when that is found.
+    pub(crate) fn is_hopeless(&self, waker: &Waker) -> bool {
+        let verdict = self.verdict.as_ref();
+        verdict.is_some_and(|verdict| verdict.is_hopeless(waker))
+    }
+
+    /// Who waits for whom, if that was said when it was found hopeless.
+    pub(crate) fn cycle(&self) -> Option<Box<str>> {
+        self.verdict.as_ref()?.cycle()
+    }
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Waits {
+            shards: std::array::from_fn(|_| Shard::default()),
+            undecided: AtomicUsize::new(0),
+            verdicts: AtomicU64::new(0),
+            refusing: Mutex::new(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waits")
+    }
+}
+
+impl Waits {
+    /// Enters that the handler of `who` waits; the wait ends with [`end`](Self::end).
+    ///
+    /// The edge is entered first, and a circle looked for after that: of those that close one together
+    /// the last one finds all the others' edges.
+    ///
+    /// # Errors
+    /// The circle that this would close, `who` first and last.
+    #[inline]
+    pub(crate) fn begin(&self, who: SeatId, what: For) -> Result<Wait, Vec<SeatId>> {
+        if let For::Reply(whom) = what {
+            return self.begin_reply(who, whom);
+        }
+        let verdict = match what.has_verdict() {
+            true => Some(self.new_verdict()),
+            false => None,
+        };
+        self.begin_with(who, what, verdict)
+    }
+
+    /// The same for a reply, of which there are most.
+    #[inline]
+    pub(crate) fn begin_reply(&self, who: SeatId, whom: SeatId) -> Result<Wait, Vec<SeatId>> {
+        let id = self.enter(who, For::Reply(whom), None);
+        let wait = Wait { id, verdict: None };
+        // One order with the other side's: of two that wait for each other one sees the other's wait.
+        fence_after_swap();
+        // Nearly always: the one waited for waits for nobody.
+        if !self.is_waiting(whom) {
+            return Ok(wait);
+        }
+        self.checked(wait, &For::Reply(whom))
+    }
+
+    /// The same, with a verdict of the caller's own.
+    #[cold]
+    fn begin_with(
+        &self,
+        who: SeatId,
+        what: For,
+        verdict: Option<Arc<Verdict>>,
+    ) -> Result<Wait, Vec<SeatId>> {
+        if what.is_undecided() {
+            self.undecided.fetch_add(1, Ordering::Relaxed);
+        }
+        let id = self.enter(who, what.clone(), verdict.clone());
+        let wait = Wait { id, verdict };
+        fence_after_swap();
+        match &what {
+            For::Room(whom) | For::BlockingReply(whom) if !self.is_waiting(*whom) => Ok(wait),
+            For::Envelope | For::Thread => Ok(wait),
+            what => self.checked(wait, what),
+        }
+    }
+
+    /// Begins a wait that ends when the result is dropped.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub(crate) fn guard(self: &Arc<Self>, who: SeatId, what: For) -> Result<Guard, Vec<SeatId>> {
+        let wait = self.begin(who, what)?;
+        Ok(Guard {
+            waits: self.clone(),
+            id: wait.id,
+        })
+    }
+
+    #[cold]
+    fn new_verdict(&self) -> Arc<Verdict> {
+        Arc::new(Verdict::new(self.verdicts.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    #[cold]
+    fn checked(&self, wait: Wait, what: &For) -> Result<Wait, Vec<SeatId>> {
+        match self.refusal(wait.id, what) {
+            None => Ok(wait),
+            Some(circle) => Err(circle),
+        }
+    }
+
+    #[inline]
+    fn shard(&self, seat: SeatId) -> &Shard {
+        &self.shards[seat as usize % SHARDS]
+    }
+
+    #[inline(always)]
+    fn enter(&self, who: SeatId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
+        let shard = self.shard(who);
+        let mut nodes = lock(&shard.nodes);
+        // 2^64 of them take centuries.
+        let serial = NonZeroU64::MIN.saturating_add(nodes.last_serial);
+        nodes.last_serial = serial.get();
+        let id = WaitId { serial, who };
+        let edge = Edge { what, verdict };
+        match &nodes.sole {
+            None => nodes.sole = Some((id, edge)),
+            Some(_) => nodes.enter(id, edge),
+        }
+        drop(nodes);
+        // Release: who sees it finds the wait.
+        shard.count.fetch_add(1, Ordering::AcqRel);
+        id
+    }
+
+    /// True if the handler of `seat` waits.
+    #[inline]
+    fn is_waiting(&self, seat: SeatId) -> bool {
+        let shard = self.shard(seat);
+        shard.count.load(Ordering::Acquire) != 0 && shard.is_waiting(seat)
+    }
+
+    /// True if the wait has not ended, and `to` still has to go on for that.
+    fn has(&self, id: WaitId, to: SeatId) -> bool {
+        let nodes = lock(&self.shard(id.who).nodes);
+        nodes.edge(id).is_some_and(|edge| match &edge.what {
+            // Those that stand by now are not waited for any more.
+            For::Start(starting) => lock(&starting.0).contains(&to),
+            _ => true,
+        })
+    }
+
+    /// Ends a wait; one that has ended before stays so.
+    #[inline]
+    pub(crate) fn end(&self, id: WaitId) {
+        let shard = self.shard(id.who);
+        let mut nodes = lock(&shard.nodes);
+        let ended = match &nodes.sole {
+            Some((sole, _)) if *sole == id => nodes.sole.take().map(|(_, edge)| edge),
+            _ => nodes.take(id),
+        };
+        drop(nodes);
+        // Not under the lock: it may have the last waker of a task.
+        if let Some(edge) = ended {
+            shard.count.fetch_sub(1, Ordering::Release);
+            self.forget(&edge);
+        }
+    }
+
+    #[inline]
+    fn forget(&self, edge: &Edge) {
+        if edge.what.is_undecided() {
+            self.undecided.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends all waits of a subsystem: its handler has ended, and with it all that it could wait for.
+    pub(crate) fn end_all(&self, who: SeatId) {
+        let shard = self.shard(who);
+        if shard.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut nodes = lock(&shard.nodes);
+        let sole = nodes.sole.take_if(|(id, _)| id.who == who);
+        let node = nodes.by_seat.remove(&who);
+        drop(nodes);
+        let node = node.map(|node| (node.oldest.1, node.others));
+        let (oldest, others) = node.unzip();
+        let all = sole.into_iter().map(|(_, edge)| edge).chain(oldest);
+        for edge in all.chain(others.into_iter().flat_map(BTreeMap::into_values)) {
+            shard.count.fetch_sub(1, Ordering::Release);
+            self.forget(&edge);
+        }
+    }
+
+    /// Who waits for whom, as a text.
+    #[cfg(feature = "test")]
+    pub(crate) fn list(&self) -> String {
+        let all = self.copied();
+        let texts: Vec<String> = (all.iter())
+            .map(|edge| format!("{} for {:?}", edge.id.who, edge.what))
+            .collect();
+        texts.join(", ")
+    }
+
+    /// True if a handler waits for an envelope or for a thread.
+    pub(crate) fn any_undecided(&self) -> bool {
+        self.undecided.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// A wait that ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    waits: Arc<Waits>,
+    id: WaitId,
+}
+
+impl Guard {
+    /// Another of the same wait, which ends with the first of them.
+    pub(crate) fn again(&self) -> Guard {
+        Guard {
+            waits: self.waits.clone(),
+            id: self.id,
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.waits.end(self.id);
+    }
+}

@@ -1,0 +1,7 @@
+//! What the threads of a system share, and what watches over waits.
+
+pub(crate) mod deadlock;
+pub(crate) mod blocking;
+#[cfg(feature = "test")]
+pub(crate) mod taps;
+pub(crate) mod shared;

@@ -1,0 +1,407 @@
+//! What every part of a running system shares: no globals, one value per system.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::WeakRecipient;
+use futures_util::future::BoxFuture;
+use once_cell::sync::OnceCell;
+use tokio::sync::{Notify, watch};
+
+use crate::base::clock::{Clock, Stamp};
+use crate::base::place::Executor;
+use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::base::user_code::Contained;
+use crate::books::dead_letters::{DeadLetter, DeadLetters, DeadReason};
+use crate::directory::{Directory, Mounted};
+use crate::envelope::Envelope;
+use crate::envelope::pool::Pool;
+use crate::mailbox::orders::{Report, Reported};
+use crate::mailbox::{Seat, SeatId};
+use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
+use crate::route::{Patience, RouteMap};
+use crate::runtime::blocking::{Blocking, Call, Holder};
+use crate::runtime::deadlock::{For, Guard, Waits};
+#[cfg(feature = "test")]
+use crate::runtime::taps::{Faults, Taps};
+use crate::thread::Local;
+use crate::thread::stamps::Stamps;
+use crate::words::events::Events;
+use crate::words::supervision::Failure;
+use crate::words::trace::TraceId;
+
+/// The parts of a system that lie on a message's path.
+pub(crate) struct Shared {
+    pub(crate) name: Arc<str>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) clock: Clock,
+    pub(crate) stamps: Stamps,
+    /// Counts the supervisor's intervals.
+    tick: AtomicU32,
+    /// How long an ask waits that does not say.
+    pub(crate) patience: Patience,
+    pub(crate) states: States,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) waits: Arc<Waits>,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) events: Events,
+    pub(crate) blocking: Blocking,
+    #[cfg(feature = "test")]
+    pub(crate) taps: Taps,
+    /// What the strategy in use calls itself.
+    pub(crate) strategy: Mutex<&'static str>,
+    /// Where hosts report.
+    pub(crate) reports: OnceCell<WeakRecipient<Report>>,
+    chance: AtomicU64,
+    /// How long a stop waits for accepted messages unless it says.
+    pub(crate) stop_deadline: Duration,
+    /// Why the system stops, if not because it was told to; and whether all have ended.
+    stopping: watch::Sender<(Option<StopReason>, bool)>,
+    /// The signal after which the stop's deadline is waited for no longer.
+    hurry: watch::Sender<Option<&'static str>>,
+    /// What is to run before a stop, until it has begun.
+    before_stop: Mutex<Option<Vec<BeforeStop>>>,
+    /// The keepers' executor: drives the timers of askers on other executors.
+    pub(crate) keepers: Executor,
+    phase: AtomicU8,
+}
+
+/// What is to run before a stop: begins it, unless the system has been dropped. Its result is why it failed.
+pub(crate) type BeforeStop =
+    Contained<Box<dyn FnOnce() -> Option<BoxFuture<'static, Result<(), Box<str>>>> + Send>>;
+
+/// What a system is told of itself before it starts.
+pub(crate) struct Settings {
+    pub(crate) name: Arc<str>,
+    pub(crate) clock: Clock,
+    pub(crate) stamps: Stamps,
+    pub(crate) ask_deadline: Option<Duration>,
+    pub(crate) stop_deadline: Duration,
+    pub(crate) keep_dead_letters: usize,
+    pub(crate) blocking_threads: usize,
+    /// Of all that happens by chance.
+    pub(crate) seed: u64,
+    pub(crate) states: States,
+    /// Other than none.
+    #[cfg(feature = "test")]
+    pub(crate) faults: Option<Faults>,
+}
+
+/// Why a system stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was told to.
+    Requested,
+    /// A signal of the operating system told it to.
+    Signal(&'static str),
+    /// A subsystem without a parent failed too often.
+    Escalated {
+        /// The subsystem.
+        subsystem: Arc<str>,
+        /// How it failed last.
+        failure: Failure,
+    },
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StopReason::Requested => write!(f, "it was told to"),
+            StopReason::Signal(signal) => write!(f, "{signal}"),
+            StopReason::Escalated { subsystem, failure } => {
+                write!(f, "`{subsystem}` failed too often, last: {failure}")
+            }
+        }
+    }
+}
+
+/// What is to be known of a message to make a dead letter of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Letter {
+    pub(crate) route: u16,
+    pub(crate) handler: u16,
+    pub(crate) sender: SeatId,
+    pub(crate) sent: Stamp,
+    pub(crate) trace: TraceId,
+}
+
+impl Letter {
+    pub(crate) fn of(envelope: &Envelope<'_>) -> Self {
+        let head = envelope.head();
+        Letter {
+            route: head.route,
+            handler: head.handler,
+            sender: head.sender,
+            sent: Stamp(head.sent),
+            trace: envelope.trace(),
+        }
+    }
+}
+
+/// How far a system has come in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Open = 0,
+    /// Only its own handlers may still send.
+    Draining = 1,
+    Stopped = 2,
+    /// Nobody holds the system any more: what still waits has nobody to be handled for.
+    Abandoned = 3,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, pool: Arc<Pool>, keepers: Executor) -> Self {
+        Shared {
+            blocking: Blocking::new(settings.name.clone(), settings.blocking_threads),
+            name: settings.name,
+            pool,
+            patience: Patience::new(&settings.clock, settings.ask_deadline, true),
+            clock: settings.clock,
+            stamps: settings.stamps,
+            tick: AtomicU32::new(0),
+            states: settings.states,
+            directory: Arc::new(Directory::new()),
+            waits: Arc::default(),
+            dead_letters: DeadLetters::new(settings.keep_dead_letters),
+            events: Events::new(),
+            #[cfg(feature = "test")]
+            taps: Taps::new(
+                settings
+                    .faults
+                    .unwrap_or_else(|| Faults::with_seed(settings.seed)),
+            ),
+            strategy: Mutex::new(""),
+            reports: OnceCell::new(),
+            chance: AtomicU64::new(settings.seed),
+            stop_deadline: settings.stop_deadline,
+            stopping: watch::Sender::new((None, false)),
+            hurry: watch::Sender::new(None),
+            before_stop: Mutex::new(Some(Vec::new())),
+            keepers,
+            phase: AtomicU8::new(Phase::Open as u8),
+        }
+    }
+
+    /// The supervisor's interval.
+    #[inline]
+    pub(crate) fn tick(&self) -> u32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    /// The supervisor's next interval begins.
+    pub(crate) fn begin_tick(&self) {
+        self.tick.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Open,
+            1 => Phase::Draining,
+            2 => Phase::Stopped,
+            _ => Phase::Abandoned,
+        }
+    }
+
+    /// True if nobody holds the system any more.
+    #[inline]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::Abandoned as u8
+    }
+
+    /// True if nothing is accepted from the subsystem `sender`, or from outside if that is 0.
+    #[inline]
+    pub(crate) fn is_closed_to(&self, sender: SeatId) -> bool {
+        match self.phase() {
+            Phase::Open => false,
+            Phase::Draining => sender == 0,
+            Phase::Stopped | Phase::Abandoned => true,
+        }
+    }
+
+    /// Goes on to `phase`; false if the system was there, or further, already.
+    pub(crate) fn advance(&self, phase: Phase) -> bool {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+
+    /// A number from 0 to 1 by chance: Steele, Lea and Flood, "Fast splittable pseudorandom number
+    /// generators", 2014.
+    pub(crate) fn chance(&self) -> f64 {
+        let mut mixed = self
+            .chance
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Has these run before a stop.
+    pub(crate) fn set_before_stop(&self, all: Vec<BeforeStop>) {
+        *lock(&self.before_stop) = Some(all);
+    }
+
+    /// What is to run before the stop that begins; nothing if it has begun before.
+    pub(crate) fn take_before_stop(&self) -> Vec<BeforeStop> {
+        lock(&self.before_stop).take().unwrap_or_default()
+    }
+
+    /// A stop begins: refuses what is new, unless something is to run before that.
+    pub(crate) fn drain_if_nothing_is_before(&self) {
+        // If it has begun before, what runs before it may not have ended.
+        let is_next = lock(&self.before_stop).as_ref().is_some_and(Vec::is_empty);
+        if is_next {
+            self.advance(Phase::Draining);
+        }
+    }
+
+    /// Notes why the system stops, unless it is known.
+    pub(crate) fn note_stop(&self, reason: StopReason) {
+        self.stopping.send_if_modified(|(known, _)| {
+            let is_news = known.is_none();
+            known.get_or_insert(reason);
+            is_news
+        });
+    }
+
+    /// Why the system stops, once that is known.
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        self.stopping.borrow().0.clone()
+    }
+
+    /// All subsystems have ended.
+    pub(crate) fn tell_stopped(&self) {
+        self.stopping.send_modify(|(_, ended)| *ended = true);
+    }
+
+    /// Waits until all subsystems have ended; why.
+    pub(crate) async fn until_stopped(&self) -> StopReason {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is here: it does not go away.
+        let stopped = stopping.wait_for(|(_, ended)| *ended).await;
+        let reason = stopped.ok().and_then(|stopped| stopped.0.clone());
+        reason.unwrap_or(StopReason::Requested)
+    }
+
+    /// Lets the stop wait for its deadline no longer, because of a signal.
+    #[cfg(feature = "signal")]
+    pub(crate) fn hurry(&self, signal: &'static str) {
+        self.hurry.send_replace(Some(signal));
+    }
+
+    /// The signal that hurried the stop, if one did.
+    pub(crate) fn hurried_by(&self) -> Option<&'static str> {
+        *self.hurry.borrow()
+    }
+
+    /// Waits until the stop is hurried.
+    pub(crate) async fn until_hurried(&self) {
+        // The sender is here: it does not go away.
+        let _ = self.hurry.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Reports to the registry.
+    pub(crate) fn report(&self, from: &Mounted, what: Reported) {
+        if let Some(registry) = self.reports.get().and_then(WeakRecipient::upgrade) {
+            registry.do_send(Report {
+                seat: from.seat.id,
+                mount: from.number,
+                what,
+            });
+        }
+    }
+
+    /// Makes a dead letter of a message to `seat`.
+    pub(crate) fn bury(&self, seat: &Seat, map: &RouteMap, letter: Letter, reason: DeadReason) {
+        let (pattern, message) = map.name(letter.route, letter.handler);
+        let sender = match letter.sender {
+            0 => None,
+            sender => self.directory.name_of(sender),
+        };
+        let age_ns = self.clock.between_ns(letter.sent, self.clock.now());
+        self.dead_letters.add(DeadLetter {
+            subsystem: seat.name.clone(),
+            pattern,
+            message,
+            reason,
+            sender,
+            trace: letter.trace,
+            age: Duration::from_nanos(age_ns),
+        });
+    }
+
+    /// The subsystem whose handler runs on this thread now; 0 for none of this system.
+    #[inline]
+    pub(crate) fn current(&self) -> SeatId {
+        Local::of(&self.pool).serving()
+    }
+
+    /// The handler that runs on this thread now begins to wait: its waits end with it at the latest.
+    pub(crate) fn note_wait(&self) {
+        Local::of(&self.pool).has_waited.set(true);
+    }
+
+    /// True if a handler runs on this thread now that can't wait for anything.
+    pub(crate) fn must_not_wait(&self) -> bool {
+        Local::of(&self.pool).is_in_sync_handler()
+    }
+
+    /// Has the keepers make the wakes that can't be made elsewhere, for as long as the system lives.
+    pub(crate) fn keep_deferred_wakes(&self) {
+        let notified = Arc::new(Notify::new());
+        let bell = notified.clone();
+        self.pool.deferred.set_bell(move || bell.notify_one());
+        let pool = Arc::downgrade(&self.pool);
+        self.keepers.spawn(async move {
+            loop {
+                notified.notified().await;
+                match pool.upgrade() {
+                    Some(pool) => pool.make_deferred_wakes(),
+                    None => return,
+                }
+            }
+        });
+    }
+}
+
+impl Surroundings for Shared {
+    fn name_of(&self, sender: SenderId) -> Option<Arc<str>> {
+        self.directory.name_of(sender)
+    }
+
+    fn states(&self) -> &States {
+        &self.states
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn block(&self, of: &Delivery<'_>, work: Work) -> Away {
+        let (pool, waits) = (self.pool.clone(), self.waits.clone());
+        let (seat, due, trace) = (of.receiver, of.due, of.trace);
+        let name = self.name_of(seat).unwrap_or_else(|| "?".into());
+        let who = Holder { seat, name };
+        // Ends when a thread is free. Such a wait is never refused.
+        let wait = self.waits.guard(seat, For::Thread).ok();
+        let given_up = wait.as_ref().map(Guard::again);
+        let away = self.blocking.run(who, wait, move || {
+            let local = Local::of(&pool);
+            // What it sends is sent by the subsystem; it may wait for room, this being no thread of
+            // subsystems.
+            let _serving = local.serve_blocking(seat);
+            local.take_up(due, trace);
+            let back = work();
+            if local.has_waited.get() {
+                waits.end_all(seat);
+            }
+            back
+        });
+        let away = away.map(Call);
+        Box::pin(async move {
+            let _wait = given_up;
+            away.ok()?.await.ok()
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! The tape: what a recording is written on, one line per accepted message.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::{self, Write};
+
+use crate::base::clock::{Clock, Stamp};
+use crate::base::sync::{Mutex, MutexGuard, lock};
+use crate::words::priority::Priority;
+
+/// How messages of one type are written.
+pub(crate) struct Kind {
+    pub(crate) tag: Box<str>,
+    pub(crate) json: fn(&dyn Any) -> serde_json::Result<String>,
+}
+
+/// See the module.
+pub(crate) struct Tape {
+    kinds: HashMap<TypeId, Kind>,
+    clock: Clock,
+    started: Stamp,
+    written: Mutex<Written>,
+}
+
+/// What is known of a message before it is sent.
+pub(crate) struct Line {
+    path: String,
+    from: Option<String>,
+    priority: Priority,
+    tag: Box<str>,
+    json: String,
+}
+
+struct Written {
+    out: Option<Box<dyn Write + Send>>,
+    messages: u64,
+    /// Messages of types that are not recorded, by type.
+    skipped: BTreeMap<&'static str, u64>,
+    failed: Option<io::Error>,
+}
+
+/// What was recorded.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Taped {
+    /// Messages.
+    pub messages: u64,
+    /// Accepted messages that were not recorded, because their types are none of those named to the
+    /// recorder, by type.
+    pub skipped: BTreeMap<&'static str, u64>,
+}
+
+/// The right to send a message that is to be recorded: one at a time, so that the order on the tape is
+/// that in the mailboxes.
+pub(crate) struct Taping<'t> {
+    tape: &'t Tape,
+    written: MutexGuard<'t, Written>,
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages = lock(&self.written).messages;
+        f.debug_struct("Tape").field("messages", &messages).finish()
+    }
+}
+
+impl Tape {
+    pub(crate) fn new(
+        kinds: HashMap<TypeId, Kind>,
+        clock: Clock,
+        out: Box<dyn Write + Send>,
+    ) -> Self {
+        Tape {
+            kinds,
+            started: clock.now(),
+            clock,
+            written: Mutex::new(Written {
+                out: Some(out),
+                messages: 0,
+                skipped: BTreeMap::new(),
+                failed: None,
+            }),
+        }
+    }
+
+    /// What is to be written of a message; nothing for a type that is not recorded.
+    pub(crate) fn line(
+        &self,
+        message: &dyn Any,
+        priority: Priority,
+        path: impl FnOnce() -> String,
+        from: Option<String>,
+    ) -> Option<serde_json::Result<Line>> {
+        let kind = self.kinds.get(&message.type_id())?;
+        Some((kind.json)(message).map(|json| Line {
+            path: path(),
+            from,
+            priority,
+            tag: kind.tag.clone(),
+            json,
+        }))
+    }
+
+    pub(crate) fn begin(&self) -> Taping<'_> {
+        Taping {
+            tape: self,
+            written: lock(&self.written),
+        }
+    }
+
+    /// Writes out what is left, and takes nothing from then on.
+    pub(crate) fn finish(&self) -> io::Result<Taped> {
+        let mut written = lock(&self.written);
+        let flushed = written.out.take().map_or(Ok(()), |mut out| out.flush());
+        if let Some(error) = written.failed.take() {
+            return Err(error);
+        }
+        flushed?;
+        Ok(Taped {
+            messages: written.messages,
+            skipped: written.skipped.clone(),
+        })
+    }
+}
+
+impl Taping<'_> {
+    /// The message was accepted.
+    pub(crate) fn keep(mut self, name: &'static str, line: Option<serde_json::Result<Line>>) {
+        let written = &mut *self.written;
+        let Some(out) = &mut written.out else {
+            return;
+        };
+        let line = match line {
+            None => return *written.skipped.entry(name).or_default() += 1,
+            Some(Ok(line)) => line,
+            Some(Err(error)) => {
+                let error = io::Error::other(format!("a `{name}` can't be written: {error}"));
+                written.failed.get_or_insert(error);
+                return;
+            }
+        };
+        let clock = &self.tape.clock;
+        let at_ns = clock.between_ns(self.tape.started, clock.now());
+        let sequence = written.messages;
+        match write_line(out, sequence, at_ns, &line) {
+            Ok(()) => written.messages += 1,
+            Err(error) => {
+                written.failed.get_or_insert(error);
+            }
+        }
+    }
+}
+
+fn write_line(out: &mut dyn Write, sequence: u64, at_ns: u64, line: &Line) -> io::Result<()> {
+    let path = serde_json::to_string(&line.path)?;
+    let from = serde_json::to_string(&line.from)?;
+    let tag = serde_json::to_string(&line.tag)?;
+    let priority = line.priority as u8;
+    let json = &line.json;
+    writeln!(
+        out,
+        r#"{{"seq":{sequence},"at_ns":{at_ns},"path":{path},"from":{from},"priority":{priority},"type":{tag},"message":{json}}}"#
+    )
+}

@@ -1,0 +1,154 @@
+//! How a handle is made, and made again when its subsystem was mounted again.
+
+use std::sync::Arc;
+
+use mycelia_core::PathRef;
+
+use super::{Resolved, Route, with_texts};
+use crate::directory::Mounted;
+use crate::mailbox::FOR_SEVERAL;
+use crate::route::Pack;
+use crate::route::extract::{Address, Source};
+use crate::runtime::shared::Shared;
+use crate::send::Failed;
+use crate::send::path::{mounted, pack_of};
+use crate::send::path_cache::Memory;
+use crate::words::error::{CaptureError, SendError};
+use crate::words::message::Message;
+
+impl<M: Message> Route<M> {
+    /// Resolves a pattern or a path.
+    pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
+        let memory = Memory::of(&shared.directory);
+        // A name has no colon, and one byte is found in a third of the time of three.
+        let split = text.split_once(':');
+        let split = split.and_then(|(name, rest)| Some((name, rest.strip_prefix("//")?)));
+        let Some((name, rest)) = split else {
+            return Err(SendError::BadPath(mycelia_core::PathError::NoScheme));
+        };
+        let pattern = rest.contains('{').then_some(rest);
+        match pattern {
+            Some(pattern) => {
+                let mounted = mounted(shared, &memory, name)?;
+                Self::of_pattern(shared, &mounted, pattern)
+            }
+            None => {
+                let path = PathRef::parse(text).map_err(SendError::BadPath)?;
+                let mounted = mounted(shared, &memory, path.name())?;
+                Self::of_path(shared, &mounted, &path)
+            }
+        }
+    }
+
+    /// Resolves a path within a subsystem, which need not be found by its name yet.
+    pub(crate) fn resolve_within(
+        shared: &Arc<Shared>,
+        mounted: &Arc<Mounted>,
+        path: &str,
+    ) -> Result<Self, SendError> {
+        let text = format!("{}://{path}", mounted.seat.name);
+        let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
+        Self::of_path(shared, mounted, &path)
+    }
+
+    fn of_pattern(
+        shared: &Arc<Shared>,
+        mounted: &Arc<Mounted>,
+        pattern: &str,
+    ) -> Result<Self, SendError> {
+        let Some(route) = mounted.map.by_pattern(pattern) else {
+            let path = format!("{}://{pattern}", mounted.seat.name).into();
+            return Err(SendError::NoRoute { path });
+        };
+        let pack = pack_of::<M>(mounted, route)?;
+        Ok(Self::new(shared, mounted, pack, pattern.into(), None, None))
+    }
+
+    fn of_path(
+        shared: &Arc<Shared>,
+        mounted: &Arc<Mounted>,
+        path: &PathRef<'_>,
+    ) -> Result<Self, SendError> {
+        let Some((route, captures)) = mounted.map.find(path) else {
+            let path = path.to_string().into();
+            return Err(SendError::NoRoute { path });
+        };
+        let route = &mounted.map.routes[usize::from(route)];
+        let pack = pack_of::<M>(mounted, route)?;
+        let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
+        // What it keeps is parsed for every message; one that never parses is told now. The parsers are
+        // the user's own, and nothing is held while they run.
+        let checked = with_texts(&texts, |captures| {
+            let source = Source::Values(captures);
+            pack.check(&mut Address::new(source, path.query()))
+        });
+        if let Err(error) = checked {
+            let route = format!("{}://{}", mounted.seat.name, route.pattern).into();
+            let error = Box::new(error);
+            return Err(SendError::BadCapture { route, error });
+        }
+        let fixed = Some(texts).filter(|texts| !texts.is_empty());
+        let pattern = route.pattern.as_str().into();
+        let query = path.query().map(Into::into);
+        Ok(Self::new(shared, mounted, pack, pattern, fixed, query))
+    }
+
+    fn new(
+        shared: &Arc<Shared>,
+        mounted: &Arc<Mounted>,
+        pack: &Arc<dyn Pack<M>>,
+        pattern: Box<str>,
+        fixed: Option<Box<[Box<str>]>>,
+        query: Option<Box<str>>,
+    ) -> Self {
+        Route {
+            shared: shared.clone(),
+            inner: Arc::new(Resolved {
+                seat: mounted.seat.clone(),
+                table: table_of(mounted),
+                map: mounted.map.clone(),
+                captures: pack.captures(),
+                pack: pack.clone(),
+                several: mounted.group().map(|_| mounted.clone()),
+                pattern,
+                fixed,
+                query,
+            }),
+            priority: M::PRIORITY,
+        }
+    }
+
+    /// The subsystem was mounted again with other routes: resolves for this message.
+    #[cold]
+    pub(super) fn renewed(&self, captures: usize) -> Result<Self, Failed> {
+        let Resolved { seat, pattern, .. } = &*self.inner;
+        if captures > self.inner.captures {
+            let error = Box::new(CaptureError::TooMany {
+                pattern: self.inner.captures,
+                given: captures,
+            });
+            let route = self.text();
+            return Err(Failed::refused(SendError::BadCapture { route, error }));
+        }
+        let memory = Memory::of(&self.shared.directory);
+        let Ok(mounted) = mounted(&self.shared, &memory, &seat.name) else {
+            let subsystem = seat.name.clone();
+            return Err(Failed::refused(SendError::Closed { subsystem }));
+        };
+        let mut renewed =
+            Self::of_pattern(&self.shared, &mounted, pattern).map_err(Failed::refused)?;
+        renewed.priority = self.priority;
+        if let (Some(query), Some(inner)) = (&self.inner.query, Arc::get_mut(&mut renewed.inner)) {
+            inner.query = Some(query.clone());
+        }
+        Ok(renewed)
+    }
+}
+
+/// The number that a seat's table must have for a handle made of this.
+fn table_of(mounted: &Mounted) -> u32 {
+    match mounted.group() {
+        None => mounted.map.id,
+        Some(_) => mounted.map.id | FOR_SEVERAL,
+    }
+}

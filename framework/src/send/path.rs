@@ -1,0 +1,273 @@
+//! Addresses: what a user may give as a path, and how it finds its target. `send → `**`address`**` → route`
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use mycelia_core::{PathError, PathRef};
+
+use crate::directory::Mounted;
+use crate::route::extract::{Address, Source};
+use crate::route::{Pack, Route};
+use crate::runtime::shared::Shared;
+use crate::send::path_cache::{Captured, Known, Memory};
+use crate::send::{Failed, Question, Target, To};
+use crate::words::error::SendError;
+use crate::words::message::Message;
+
+/// What can be sent to: any text, or any bytes, of the form `name://segment/segment?query`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a path",
+    label = "not a path",
+    note = "give a `&str`, a `String`, or bytes, of the form `name://segment/segment`"
+)]
+pub trait AsPath {
+    /// Parses the path.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    fn as_path(&self) -> Result<PathRef<'_>, PathError>;
+
+    /// The path's text, if it is there without looking at it: then the sender's thread can remember
+    /// where it leads.
+    fn as_text(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl AsPath for str {
+    #[inline]
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        PathRef::parse(self)
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+impl AsPath for String {
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        PathRef::parse(self)
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+impl AsPath for Cow<'_, str> {
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        PathRef::parse(self)
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+impl AsPath for Arc<str> {
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        PathRef::parse(self)
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+impl AsPath for [u8] {
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        PathRef::parse_bytes(self)
+    }
+}
+impl AsPath for Vec<u8> {
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        PathRef::parse_bytes(self)
+    }
+}
+impl<T: AsPath + ?Sized> AsPath for &T {
+    #[inline]
+    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+        (**self).as_path()
+    }
+
+    #[inline]
+    fn as_text(&self) -> Option<&str> {
+        (**self).as_text()
+    }
+}
+
+/// Writes a value into a path as one segment, whatever its text holds: `/`, `?`, `%`, `#`, `{`, `}` and
+/// control characters are written as `%` and two digits.
+///
+/// Text from outside must not be put into a path as it is: `7?x` would end the path and start a query,
+/// and `7/x` would be two segments. Encoded, it is the text of one capture, and the handler gets it as it
+/// was. An empty text stays empty, and no path has an empty segment: the send fails, or where it is the
+/// only segment goes to the root. A handle needs no encoding: what [`Route::at`](crate::Route::at) takes
+/// never becomes part of a path.
+///
+/// # Examples
+/// ```
+/// use mycelia::encode;
+///
+/// let id = "7?admin=yes";
+/// assert_eq!(format!("api://users/{}", encode(id)), "api://users/7%3Fadmin=yes");
+/// assert_eq!(format!("api://users/{}/posts", encode(7)), "api://users/7/posts");
+/// ```
+pub fn encode<T: fmt::Display>(value: T) -> Encoded<T> {
+    Encoded(value)
+}
+
+/// A value that is written as one segment of a path; see [`encode`].
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Encoded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Encodes what is written through it, piece by piece.
+        struct Encoder<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+        impl fmt::Write for Encoder<'_, '_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0.write_str(&mycelia_core::encode(text))
+            }
+        }
+        fmt::Write::write_fmt(&mut Encoder(f), format_args!("{}", self.0))
+    }
+}
+
+/// Finds who is mounted under a path's name.
+#[inline]
+pub(crate) fn mounted(shared: &Shared, memory: &Memory, name: &str) -> Result<Known, SendError> {
+    let known = memory.mounted(&shared.directory, name);
+    known.ok_or_else(|| match shared.is_closed_to(shared.current()) {
+        true => SendError::Stopped,
+        false => SendError::NoSubsystem { name: name.into() },
+    })
+}
+
+/// How a route takes an `M`.
+#[inline]
+pub(crate) fn pack_of<'r, M: Message>(
+    mounted: &Mounted,
+    route: &'r Route,
+) -> Result<&'r Arc<dyn Pack<M>>, SendError> {
+    route.pack::<M>().ok_or_else(|| SendError::WrongMessage {
+        route: route_text(mounted, route),
+        sent: std::any::type_name::<M>(),
+        takes: route.takes(),
+    })
+}
+
+pub(crate) fn route_text(mounted: &Mounted, route: &Route) -> Box<str> {
+    format!("{}://{}", mounted.seat.name, route.pattern).into()
+}
+
+/// A path as text names its receiver.
+pub(crate) struct ToPath<'s, P> {
+    pub(crate) shared: &'s Arc<Shared>,
+    pub(crate) path: P,
+}
+
+/// Where a path leads that is not remembered.
+struct Found<'p> {
+    mounted: Known,
+    route: u16,
+    captures: mycelia_core::Captures<'p>,
+    query: Option<&'p str>,
+}
+
+impl<P: AsPath> ToPath<'_, P> {
+    /// Resolves the path and calls `send` with what it leads to.
+    #[inline(always)]
+    fn resolve<M: Message>(
+        &self,
+        send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let memory = Memory::of(&self.shared.directory);
+        let text = self.path.as_text();
+        let way = text.and_then(|text| Some((text, memory.way(text)?)));
+        let (found, captures);
+        let (mounted, route, source, query): (&Mounted, _, _, _) = match &way {
+            Some((text, way)) => {
+                let source = match &way.captured {
+                    Captured::Number(number) => Source::Values(std::slice::from_ref(number)),
+                    Captured::Numbers(numbers) => Source::Values(numbers),
+                    Captured::Texts(spans) => {
+                        captures = spans.of(text);
+                        Source::Path(&captures)
+                    }
+                };
+                (&way.mounted, way.route, source, way.query(text))
+            }
+            None => {
+                found = self.find(&memory)?;
+                let source = Source::Path(&found.captures);
+                (&found.mounted, found.route, source, found.query)
+            }
+        };
+        let mut address = Address::new(source, query);
+        let mounted = match mounted.group() {
+            None => mounted,
+            Some(group) => group.choose(route, &address),
+        };
+        let route = &mounted.map.routes[usize::from(route)];
+        let pack = match pack_of::<M>(mounted, route) {
+            Ok(pack) => pack,
+            Err(error) => return Err(Failed::refused(error)),
+        };
+        let target = Target {
+            seat: &mounted.seat,
+            table: mounted.map.id,
+            map: &mounted.map,
+            pack: &**pack,
+            priority: M::PRIORITY,
+        };
+        send(&target, &mut address, &|| route_text(mounted, route))
+    }
+
+    /// Parses the path, finds who is mounted there, and has it remembered.
+    #[inline(never)]
+    fn find(&self, memory: &Memory) -> Result<Found<'_>, Failed> {
+        let path = match self.path.as_path() {
+            Ok(path) => path,
+            Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
+        };
+        let mounted = mounted(self.shared, memory, path.name()).map_err(Failed::refused)?;
+        let Some((route, captures)) = mounted.map.find(&path) else {
+            let path = path.to_string().into();
+            return Err(Failed::refused(SendError::NoRoute { path }));
+        };
+        memory.learn(&path, &mounted, route, captures.spans());
+        Ok(Found {
+            mounted,
+            route,
+            captures,
+            query: path.query(),
+        })
+    }
+}
+
+impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared
+    }
+
+    fn subsystem(&self) -> Arc<str> {
+        self.path
+            .as_path()
+            .map_or("?".into(), |path| path.name().into())
+    }
+
+    #[inline]
+    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
+        self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
+    }
+
+    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
+        self.resolve(|target, address, route| {
+            target.ask(self.shared, address, message, question, route)
+        })
+    }
+}

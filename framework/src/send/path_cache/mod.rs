@@ -1,0 +1,232 @@
+//! What a thread remembers of the directory: names, and whole paths. `address → `**`memory`**` → directory`
+//!
+//! A path that was sent to before costs one look here, and neither parsing nor routing; one that was not
+//! costs some 5 ns more for the look. What is remembered is good until its subsystem is unmounted, which
+//! the subsystem's entry says itself. Memory per thread and system: the names of what is mounted, and at
+//! most [`PATHS`](paths::PATHS) paths, 264 KB if none is long; what was unmounted is forgotten after some
+//! [`SWEEP`] mounts and unmounts.
+
+mod paths;
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+use mycelia_core::{PathRef, Spans};
+use rustc_hash::FxBuildHasher;
+
+pub(crate) use paths::Captured;
+use paths::{Paths, Way};
+
+use crate::directory::{Directory, Mounted};
+
+/// Changes of the directory between two sweeps.
+const SWEEP: u64 = 64;
+
+/// A subsystem as a thread remembers it: counted by the thread alone, so that a send touches no count
+/// that other threads write.
+pub(crate) type Known = Rc<Arc<Mounted>>;
+
+/// What one thread remembers of one directory.
+pub(crate) struct Memory {
+    directory: Weak<Directory>,
+    /// Tells the directory apart: the `Weak` keeps the place from being used again.
+    address: usize,
+    /// The directory's at the last sweep.
+    epoch: Cell<u64>,
+    names: RefCell<HashMap<Box<str>, Known, FxBuildHasher>>,
+    /// Borrowed while a message is sent, and with it perhaps by code of the user's that sends itself: an
+    /// asker lends its turn.
+    paths: RefCell<Paths>,
+    /// What was sent meanwhile by paths that are to be learnt.
+    late: RefCell<Vec<Late>>,
+}
+
+/// A path that is to be learnt when the others are not borrowed.
+struct Late {
+    text: Box<str>,
+    mounted: Known,
+    route: u16,
+    spans: Spans,
+}
+
+/// Most of these at a time.
+const LATE: usize = 16;
+
+thread_local! {
+    static MEMORIES: RefCell<Vec<Rc<Memory>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Exchanges what this thread remembers for what another does: see [`crate::thread::exchange`].
+#[cfg(feature = "test")]
+pub(crate) fn exchange(remembered: &mut Vec<Rc<Memory>>) {
+    MEMORIES.with_borrow_mut(|memories| std::mem::swap(memories, remembered));
+}
+
+impl Memory {
+    fn new(directory: &Arc<Directory>) -> Rc<Self> {
+        Rc::new(Memory {
+            directory: Arc::downgrade(directory),
+            address: Arc::as_ptr(directory) as usize,
+            epoch: Cell::new(directory.epoch()),
+            names: RefCell::default(),
+            paths: RefCell::default(),
+            late: RefCell::default(),
+        })
+    }
+
+    /// What this thread remembers of a directory.
+    #[inline]
+    pub(crate) fn of(directory: &Arc<Directory>) -> Rc<Self> {
+        let address = Arc::as_ptr(directory) as usize;
+        let known = MEMORIES.try_with(|memories| {
+            let memories = memories.borrow();
+            memories
+                .first()
+                .filter(|memory| memory.address == address)
+                .cloned()
+        });
+        let memory = match known {
+            Ok(Some(memory)) => memory,
+            _ => Memory::find(directory),
+        };
+        let epoch = directory.epoch();
+        if epoch.wrapping_sub(memory.epoch.get()) >= SWEEP {
+            memory.sweep(epoch);
+        }
+        memory
+    }
+
+    #[cold]
+    fn find(directory: &Arc<Directory>) -> Rc<Self> {
+        let address = Arc::as_ptr(directory) as usize;
+        let known = MEMORIES.try_with(|memories| {
+            let mut memories = memories.borrow_mut();
+            if let Some(at) = memories.iter().position(|m| m.address == address) {
+                // The system used last stands first.
+                memories.swap(0, at);
+                return memories[0].clone();
+            }
+            memories.retain(|memory| memory.directory.strong_count() > 0);
+            let memory = Memory::new(directory);
+            memories.insert(0, memory.clone());
+            memory
+        });
+        // The thread is ending: nothing will be remembered.
+        known.unwrap_or_else(|_| Memory::new(directory))
+    }
+
+    /// Forgets what was unmounted.
+    #[cold]
+    fn sweep(&self, epoch: u64) {
+        let Ok(mut paths) = self.paths.try_borrow_mut() else {
+            return;
+        };
+        self.epoch.set(epoch);
+        paths.sweep();
+        self.names
+            .borrow_mut()
+            .retain(|_, mounted| !mounted.is_gone());
+    }
+
+    /// Where a path leads, if it was sent to before.
+    #[inline]
+    pub(crate) fn way(&self, text: &str) -> Option<Ref<'_, Way>> {
+        if !self.late.borrow().is_empty() {
+            self.learn_late();
+        }
+        Ref::filter_map(self.paths.borrow(), |paths| paths.find(text)).ok()
+    }
+
+    /// Remembers where a path leads, perhaps.
+    pub(crate) fn learn(&self, path: &PathRef<'_>, mounted: &Known, route: u16, spans: Spans) {
+        match self.paths.try_borrow_mut() {
+            Ok(mut paths) => paths.learn(path, mounted, route, spans),
+            Err(_) if self.late.borrow().len() < LATE => {
+                self.late.borrow_mut().push(Late {
+                    text: path.as_str().into(),
+                    mounted: mounted.clone(),
+                    route,
+                    spans,
+                });
+            }
+            Err(_) => {}
+        }
+    }
+
+    #[cold]
+    fn learn_late(&self) {
+        let Ok(mut paths) = self.paths.try_borrow_mut() else {
+            return;
+        };
+        for late in self.late.take() {
+            if let Ok(path) = PathRef::parse(&late.text)
+                && !late.mounted.is_gone()
+                && paths.find(&late.text).is_none()
+            {
+                paths.learn(&path, &late.mounted, late.route, late.spans);
+            }
+        }
+    }
+
+    /// Who is mounted under a name.
+    #[inline]
+    pub(crate) fn mounted(&self, directory: &Directory, name: &str) -> Option<Known> {
+        if let Some(mounted) = self.names.borrow().get(name)
+            && !mounted.is_gone()
+        {
+            return Some(mounted.clone());
+        }
+        let mounted = Rc::new(directory.get(name)?);
+        self.names.borrow_mut().insert(name.into(), mounted.clone());
+        Some(mounted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Placing;
+    use crate::mailbox::Seat;
+    use crate::route::RouteTable;
+    use crate::route::extract::States;
+    use crate::words::supervision::{Policy, Together};
+
+    fn known(name: &str) -> Known {
+        let (map, _) = RouteTable::<()>::new(1, 1)
+            .finish(&States::default())
+            .expect("no routes, no errors");
+        let placing = Placing {
+            number: 1,
+            thread: 0,
+            weight: 1,
+            wait_goal: None,
+            policy: Policy::default(),
+            together: Together::default(),
+            siblings: Together::default(),
+            parent: None,
+        };
+        let seat = Arc::new(Seat::new(1, name.into(), Arc::default()));
+        Rc::new(Arc::new(Mounted::new(seat, Arc::new(map), placing)))
+    }
+
+    #[test]
+    fn what_is_sent_by_path_while_another_message_is_being_sent_is_learnt_after_it() {
+        let memory = Memory::of(&Arc::new(Directory::new()));
+        let desk = known("desk");
+        let learn = |text| {
+            let path = PathRef::parse(text).unwrap();
+            memory.learn(&path, &desk, 3, Spans::default());
+        };
+        let route = |text| memory.way(text).map(|way| way.route);
+        learn("desk://a");
+        let sending = memory.way("desk://a");
+        assert!(sending.is_some());
+        learn("desk://b");
+        learn("desk://b");
+        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), None));
+        drop(sending);
+        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), Some(3)));
+    }
+}

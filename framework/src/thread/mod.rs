@@ -1,0 +1,239 @@
+//! What a thread keeps of a system: its lane, its hosts, who is being served, and what it owes.
+//!
+//! One look into the thread's own memory gives all of it; a send makes one such look.
+
+pub(crate) mod agenda;
+pub(crate) mod stamps;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+use crate::base::clock::{Due, Stamp};
+use crate::base::sim::ThreadKey;
+use crate::books::latency::Sample;
+use crate::envelope::pool::Pool;
+use crate::envelope::pool::lane::Lane;
+use agenda::Agenda;
+use stamps::SharedStamp;
+
+/// A thread's part of a system. When the thread ends, its lane is folded into the pool.
+pub(crate) struct Local {
+    pub(crate) lane: Arc<Lane>,
+    /// The subsystem whose handler runs on this thread now; 0 for none.
+    serving: Cell<u32>,
+    /// That handler may block this thread.
+    may_block: Cell<bool>,
+    /// It is in the midst of a call that can't wait.
+    pub(crate) in_sync_handler: Cell<bool>,
+    /// It has entered an edge of the wait graph, which ends with it at the latest.
+    pub(crate) has_waited: Cell<bool>,
+    /// Tells the waker of its host's task apart.
+    task: Cell<*const ()>,
+    /// The deadline of the message being handled.
+    due: Cell<Due>,
+    /// Its trace; 0 for none.
+    trace: Cell<u64>,
+    /// Envelopes returned by this thread's hosts since those who wait for one were last woken.
+    pub(crate) owed: Cell<usize>,
+    /// Nanoseconds of handling since then.
+    pub(crate) busy_ns: Cell<u64>,
+    /// Hosts of this thread whose last turn ended with more to do.
+    pub(crate) going_on: Cell<u32>,
+    /// The memory of a turn's samples, one for all turns of the thread.
+    pub(crate) samples: Cell<Vec<Sample>>,
+    /// When the last message of this thread ended.
+    pub(crate) latest: Cell<Stamp>,
+    pub(crate) agenda: Agenda,
+    pub(crate) stamp: SharedStamp,
+    thread: ThreadKey,
+    /// Tells the pool apart: the `Weak` keeps the place from being used again.
+    address: usize,
+    pool: Weak<Pool>,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.retire(self.thread, &self.lane);
+        }
+    }
+}
+
+thread_local! {
+    /// This thread's part of each system that it has met; nearly always one.
+    static LOCALS: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Local {
+    fn new(pool: &Arc<Pool>, lane: Arc<Lane>) -> Rc<Self> {
+        Rc::new(Local {
+            lane,
+            serving: Cell::new(0),
+            may_block: Cell::new(false),
+            in_sync_handler: Cell::new(false),
+            has_waited: Cell::new(false),
+            task: Cell::new(std::ptr::null()),
+            due: Cell::new(Due::NEVER),
+            trace: Cell::new(0),
+            owed: Cell::new(0),
+            busy_ns: Cell::new(0),
+            going_on: Cell::new(0),
+            samples: Cell::new(Vec::new()),
+            latest: Cell::new(Stamp(0)),
+            agenda: Agenda::default(),
+            stamp: SharedStamp::default(),
+            thread: ThreadKey::current(),
+            address: Arc::as_ptr(pool) as usize,
+            pool: Arc::downgrade(pool),
+        })
+    }
+
+    /// The calling thread's part of the system that `pool` belongs to.
+    #[inline(always)]
+    pub(crate) fn of(pool: &Arc<Pool>) -> Rc<Self> {
+        let known = LOCALS.try_with(|locals| {
+            let locals = locals.borrow();
+            locals.first().filter(|local| local.is_of(pool)).cloned()
+        });
+        match known {
+            Ok(Some(local)) => local,
+            _ => Local::find(pool),
+        }
+    }
+
+    #[cold]
+    fn find(pool: &Arc<Pool>) -> Rc<Self> {
+        let known = LOCALS.try_with(|locals| {
+            let mut locals = locals.borrow_mut();
+            if let Some(at) = locals.iter().position(|local| local.is_of(pool)) {
+                // The system used last stands first.
+                locals.swap(0, at);
+                return locals[0].clone();
+            }
+            locals.retain(|local| local.pool.strong_count() > 0);
+            let local = Local::new(pool, pool.enlist(ThreadKey::current()));
+            locals.insert(0, local.clone());
+            local
+        });
+        // The thread is ending: a lane of its own for this one use.
+        known.unwrap_or_else(|_| Local::new(pool, Arc::new(Lane::new())))
+    }
+
+    /// Tells this thread's part of this system apart from all others that exist.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    #[inline]
+    fn is_of(&self, pool: &Arc<Pool>) -> bool {
+        self.address == Arc::as_ptr(pool) as usize
+    }
+
+    /// The subsystem that is being served on this thread; 0 for none.
+    #[inline]
+    pub(crate) fn serving(&self) -> u32 {
+        self.serving.get()
+    }
+
+    /// The deadline of the message being handled.
+    #[inline]
+    pub(crate) fn due(&self) -> Due {
+        self.due.get()
+    }
+
+    /// The trace that what is sent now belongs to; 0 for none.
+    #[inline]
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.get()
+    }
+
+    /// While the result lives, what this thread sends is sent by subsystem `seat`.
+    pub(crate) fn serve(&self, seat: u32) -> Serving<'_> {
+        Serving {
+            seat: self.serving.replace(seat),
+            due: self.due.replace(Due::NEVER),
+            trace: self.trace.replace(0),
+            may_block: self.may_block.replace(false),
+            in_sync_handler: self.in_sync_handler.replace(false),
+            has_waited: self.has_waited.replace(false),
+            task: self.task.replace(std::ptr::null()),
+            local: self,
+        }
+    }
+
+    /// The subsystem that is being served has its turn on the task of `waker`.
+    pub(crate) fn serve_on(&self, waker: &Waker) {
+        self.task.set(waker.data());
+    }
+
+    /// True for the waker of the task whose turn this is.
+    pub(crate) fn is_task_of(&self, waker: &Waker) -> bool {
+        !self.task.get().is_null() && self.task.get() == waker.data()
+    }
+
+    /// True if the handler that runs on this thread may block it.
+    pub(crate) fn may_block(&self) -> bool {
+        self.may_block.get()
+    }
+
+    /// True while a handler runs that can't wait: one that is not `async`.
+    #[inline]
+    pub(crate) fn is_in_sync_handler(&self) -> bool {
+        self.in_sync_handler.get()
+    }
+
+    /// The same on a thread that may be blocked.
+    pub(crate) fn serve_blocking(&self, seat: u32) -> Serving<'_> {
+        let serving = self.serve(seat);
+        self.may_block.set(true);
+        serving
+    }
+
+    /// From now on a message with this deadline and trace is being handled.
+    #[inline]
+    pub(crate) fn take_up(&self, due: Due, trace: u64) {
+        self.due.set(due);
+        self.trace.set(trace);
+    }
+}
+
+/// See [`Local::serve`].
+pub(crate) struct Serving<'l> {
+    local: &'l Local,
+    /// What was so before.
+    seat: u32,
+    due: Due,
+    trace: u64,
+    may_block: bool,
+    in_sync_handler: bool,
+    has_waited: bool,
+    task: *const (),
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.local.serving.set(self.seat);
+        self.local.may_block.set(self.may_block);
+        self.local.in_sync_handler.set(self.in_sync_handler);
+        self.local.has_waited.set(self.has_waited);
+        self.local.task.set(self.task);
+        self.local.take_up(self.due, self.trace);
+    }
+}
+
+/// Exchanges what this thread keeps of all systems for what another has kept: a simulation does so when
+/// it goes from thread to thread.
+#[cfg(feature = "test")]
+pub(crate) fn exchange(kept: &mut Vec<Rc<Local>>) {
+    LOCALS.with_borrow_mut(|locals| std::mem::swap(locals, kept));
+}
+
+/// True if any subsystem of any system is being served on this thread, which therefore must not block.
+pub(crate) fn is_serving() -> bool {
+    let must_not_block = |local: &Rc<Local>| local.serving() != 0 && !local.may_block.get();
+    LOCALS
+        .try_with(|locals| locals.borrow().iter().any(must_not_block))
+        .unwrap_or(false)
+}

@@ -1,0 +1,12 @@
+//! The words that users say: messages, errors, policies, events. They are values; what acts on them stands further
+//! down.
+
+pub(crate) mod priority;
+pub(crate) mod message;
+pub(crate) mod trace;
+pub(crate) mod overflow;
+pub(crate) mod slice;
+pub(crate) mod supervision;
+pub(crate) mod ledger;
+pub(crate) mod error;
+pub(crate) mod events;
