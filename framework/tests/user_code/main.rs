@@ -146,7 +146,7 @@ fn walk(row: &str) -> u32 {
 
 /// The rows of the framework's own table.
 fn rows() -> BTreeSet<&'static str> {
-    let source = include_str!("../../src/user_code.rs");
+    let source = include_str!("../../src/base/user_code.rs");
     let rows = source
         .lines()
         .filter_map(|line| line.strip_prefix("//! | "));
