@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, ensure};
 use mycelia::prelude::*;
-use mycelia::{EndReason, Exit, Missed, Restart};
+use mycelia::{EndReason, Exit, MissedTick, Restart};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -158,7 +158,9 @@ struct Customers;
 impl Customers {
     #[started]
     fn begin(&mut self, ctx: Context) -> anyhow::Result<()> {
-        ctx.every(Duration::from_millis(500), Missed::Skip, "next", || Next)?;
+        ctx.every(Duration::from_millis(500), MissedTick::Skip, "next", || {
+            Next
+        })?;
         Ok(())
     }
 

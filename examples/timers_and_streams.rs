@@ -4,7 +4,7 @@
 
 use futures_util::{StreamExt, stream};
 use mycelia::prelude::*;
-use mycelia::{Missed, Task};
+use mycelia::{MissedTick, Task};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -41,7 +41,7 @@ impl Heart {
     fn start(&mut self, ctx: Context) -> anyhow::Result<()> {
         ctx.after(Duration::from_millis(50), "alarm", Alarm)?;
         let period = Duration::from_millis(10);
-        self.beating = Some(ctx.every(period, Missed::Skip, "beat", || Beat)?);
+        self.beating = Some(ctx.every(period, MissedTick::Skip, "beat", || Beat)?);
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl Heart {
 /// Handles its first beat for as long as the gate is closed.
 #[derive(Subsystem)]
 struct Slow {
-    missed: Missed,
+    missed: MissedTick,
 }
 
 #[routes]
@@ -141,7 +141,7 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(system.ask("reader://count", Count).await?, 11);
 
     // A timer whose subsystem is busy skips what it missed, or makes up for it.
-    for (name, missed) in [("skip", Missed::Skip), ("burst", Missed::Burst)] {
+    for (name, missed) in [("skip", MissedTick::Skip), ("burst", MissedTick::Burst)] {
         system.mount_as(name, move || Slow { missed }).await?;
     }
     let sent = |name| system.snapshot().subsystem(name).map(|one| one.ledger.sent);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mycelia::prelude::*;
-use mycelia::{Backoff, Failure, MountError, Overflow, Restart, Together};
+use mycelia::{Backoff, Failure, MountError, Overflow, Restart, RestartScope};
 
 use crate::common::silence::ON_PURPOSE;
 use crate::log::{Fate, Log, Slip};
@@ -29,14 +29,14 @@ pub(crate) struct Place {
 pub(crate) const PLACES: [Place; 17] = [
     place("calm-0", |it| it.thread(0)),
     place("calm-1", |it| it),
-    place("one", |it| it.together(Together::OneForOne)),
+    place("one", |it| it.restart_scope(RestartScope::OneForOne)),
     // Soon fails too often: its parent fails in its place.
     place("one/often", |it| it.intensity(1, 1000 * MS)),
     place("one/pauses", |it| it.backoff(Backoff::new(MS, 4 * MS))),
-    place("all", |it| it.together(Together::AllForOne)),
+    place("all", |it| it.restart_scope(RestartScope::AllForOne)),
     place("all/a", |it| it),
     place("all/b", |it| it),
-    place("rest", |it| it.together(Together::RestForOne)),
+    place("rest", |it| it.restart_scope(RestartScope::RestForOne)),
     place("rest/a", |it| it),
     place("rest/b", |it| it.restart(Restart::Permanent)),
     place("strict", |it| {

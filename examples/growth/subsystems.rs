@@ -102,7 +102,7 @@ impl Worker {
             let hour = Duration::from_secs(3600);
             let task = match n % 2 {
                 0 => ctx.after(hour, "tick", Tick)?,
-                _ => ctx.every(hour, mycelia::Missed::Skip, "tick", || Tick)?,
+                _ => ctx.every(hour, mycelia::MissedTick::Skip, "tick", || Tick)?,
             };
             task.cancel();
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mycelia::prelude::*;
-use mycelia::{Failure, Missed};
+use mycelia::{Failure, MissedTick};
 
 use crate::common::silence::ON_PURPOSE;
 
@@ -197,7 +197,7 @@ impl Desk {
 impl Clock {
     #[started]
     fn wind(&mut self, ctx: Context) -> anyhow::Result<()> {
-        ctx.every(TICK, Missed::Skip, "tick", || Tick)?;
+        ctx.every(TICK, MissedTick::Skip, "tick", || Tick)?;
         Ok(())
     }
 

@@ -82,7 +82,7 @@ pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;
 pub use system::interop::ActorRoutes;
-pub use system::tasks::{Missed, Task};
+pub use system::tasks::{MissedTick, Task};
 pub use system::{
     Builder, Exit, MountOptions, Mounting, StopError, StopReport, System, WeakSystem,
 };
@@ -97,7 +97,7 @@ pub use words::message::{IntoReply, MESSAGE_BYTES_MAX, Message, OrLater, later};
 pub use words::overflow::Overflow;
 pub use words::priority::Priority;
 pub use words::slice::Slice;
-pub use words::supervision::{Backoff, Failure, Intensity, Restart, Together};
+pub use words::supervision::{Backoff, Failure, Intensity, Restart, RestartScope};
 pub use words::trace::TraceId;
 
 /// What a program with subsystems needs.

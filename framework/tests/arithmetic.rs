@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::{ON_PURPOSE, named, watchdog};
 use mycelia::prelude::*;
 use mycelia::{
-    Adaptive, Backoff, Clock, LoadBased, MountError, Overflow, Replicas, Restart, RoundRobin,
-    Slice, Stamps, StartError, StopError, StopReason, Together, Weighted,
+    Adaptive, Backoff, Clock, LoadBased, MountError, Overflow, Replicas, Restart, RestartScope,
+    RoundRobin, Slice, Stamps, StartError, StopError, StopReason, Weighted,
 };
 use proptest::prelude::*;
 
@@ -113,7 +113,7 @@ struct Settings {
     strategy: u8,
     stamps: Stamps,
     hand: Option<[Duration; 2]>,
-    together: Together,
+    together: RestartScope,
     mount: [Mounting; 2],
     within: [Duration; 2],
     capacity: u32,
@@ -192,9 +192,9 @@ fn settings() -> BoxedStrategy<Settings> {
     );
     let rest = (
         prop_oneof![
-            Just(Together::OneForOne),
-            Just(Together::AllForOne),
-            Just(Together::RestForOne)
+            Just(RestartScope::OneForOne),
+            Just(RestartScope::AllForOne),
+            Just(RestartScope::RestForOne)
         ],
         [mounting(), mounting()],
         [extreme_duration(), extreme_duration()],
@@ -237,7 +237,7 @@ async fn live(settings: Settings) {
         .stop_deadline(settings.stop_deadline)
         .ask_deadline(settings.ask_deadline)
         .stamps(settings.stamps)
-        .together(settings.together);
+        .restart_scope(settings.together);
     let builder = match strategy {
         0 => builder.strategy(RoundRobin(stated)),
         1 => builder.strategy(LoadBased(stated)),
@@ -391,7 +391,9 @@ async fn a_system_whose_stop_may_take_as_long_as_it_likes_is_stopped_by_an_escal
 async fn a_stop_ends_the_pause_of_those_who_are_restarted_together() {
     let _watchdog = watchdog();
     count_panics();
-    let system = System::builder().threads(1).together(Together::AllForOne);
+    let system = System::builder()
+        .threads(1)
+        .restart_scope(RestartScope::AllForOne);
     let system = system.start().await.unwrap();
     for name in ["a", "b"] {
         let pauses = named(name).backoff(Backoff::new(Duration::MAX, Duration::MAX));

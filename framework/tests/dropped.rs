@@ -385,7 +385,7 @@ fn while_several_are_restarted_together() {
         for _ in 0..200 {
             let builder = System::builder().threads(2).state(Counted::new());
             let builder = builder.state(Semaphore::new(0));
-            let builder = builder.together(mycelia::Together::AllForOne);
+            let builder = builder.restart_scope(mycelia::RestartScope::AllForOne);
             let system = builder.start().await.unwrap();
             for n in 0..4 {
                 let always = named(&format!("s{n}")).restart(mycelia::Restart::Permanent);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{quiet, watchdog};
 use futures_util::stream;
 use mycelia::prelude::*;
-use mycelia::{Missed, Task};
+use mycelia::{MissedTick, Task};
 
 /// Counts the bytes that live.
 struct Counting;
@@ -86,7 +86,7 @@ async fn tasks_that_are_over_leave_nothing_behind() {
             Ok(task)
         },
         |ctx| {
-            let task = ctx.every(Duration::from_secs(60), Missed::Skip, "tick", || Tick)?;
+            let task = ctx.every(Duration::from_secs(60), MissedTick::Skip, "tick", || Tick)?;
             task.cancel();
             Ok(task)
         },

@@ -48,7 +48,7 @@ async fn scenario(sim: SimulationHandle) -> Sum {
     ));
     let builder = System::builder()
         .pool(plan.pool)
-        .together(plan.together)
+        .restart_scope(plan.together)
         .keep_dead_letters(1)
         .shared_state(book.clone())
         .shared_state(names.clone());

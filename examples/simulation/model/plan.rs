@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mycelia::prelude::*;
 use mycelia::test::Rng;
-use mycelia::{Backoff, Missed, Overflow, Restart, Together};
+use mycelia::{Backoff, MissedTick, Overflow, Restart, RestartScope};
 
 use super::client;
 use super::node::Deed;
@@ -14,7 +14,7 @@ use super::tasks::Kind;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) pool: usize,
-    pub(crate) together: Together,
+    pub(crate) together: RestartScope,
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) clients: u32,
     pub(crate) actions: u32,
@@ -72,7 +72,7 @@ impl Plan {
                 .name(own_name.clone())
                 .thread(rng.below(threads as u32) as usize)
                 .overflow(*rng.pick(&overflows))
-                .together(together(rng))
+                .restart_scope(together(rng))
                 .restart_on_error(rng.chance(0.3))
                 .restart(*rng.pick(&[
                     Restart::Transient,
@@ -151,17 +151,17 @@ fn kind(rng: &Rng) -> Kind {
     let period = 1 + rng.below(5);
     match rng.below(4) {
         0 => Kind::After(rng.below(20)),
-        1 => Kind::Every(period, 1 + rng.below(6), Missed::Skip),
-        2 => Kind::Every(period, 1 + rng.below(6), Missed::Burst),
+        1 => Kind::Every(period, 1 + rng.below(6), MissedTick::Skip),
+        2 => Kind::Every(period, 1 + rng.below(6), MissedTick::Burst),
         _ => Kind::Stream(1 + rng.below(12)),
     }
 }
 
-fn together(rng: &Rng) -> Together {
+fn together(rng: &Rng) -> RestartScope {
     *rng.pick(&[
-        Together::OneForOne,
-        Together::OneForOne,
-        Together::AllForOne,
-        Together::RestForOne,
+        RestartScope::OneForOne,
+        RestartScope::OneForOne,
+        RestartScope::AllForOne,
+        RestartScope::RestForOne,
     ])
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use mycelia::prelude::*;
-use mycelia::{Missed, Priority, Task};
+use mycelia::{MissedTick, Priority, Task};
 use tokio::time::Instant;
 
 use super::book::Book;
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     /// It sends once, after so many milliseconds.
     After(u32),
     /// It sends every so many milliseconds, and is cancelled after so many messages.
-    Every(u32, u32, Missed),
+    Every(u32, u32, MissedTick),
     /// It sends so many.
     Stream(u32),
 }
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Its messages are asked for, and nobody listens.
     fn asks(self) -> bool {
-        matches!(self, Kind::Every(.., Missed::Skip))
+        matches!(self, Kind::Every(.., MissedTick::Skip))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::sync::{AtomicU8, OnceCell, Ordering};
-use crate::mailbox::Seat;
+use crate::mailbox::Mailbox;
 use crate::words::ledger::Ledger;
 
 pub(crate) const GONE: u8 = 1;
@@ -11,7 +11,7 @@ pub(crate) const RETIRED: u8 = 2;
 
 pub(crate) struct Mounted {
     pub(crate) number: u64,
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) table: u32,
     pub(crate) gone: AtomicU8,
     pub(crate) book: OnceCell<()>,
@@ -19,14 +19,14 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    pub(crate) fn new(seat: &Arc<Seat>, table: u32) -> Arc<Self> {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>, table: u32) -> Arc<Self> {
         Arc::new(Mounted {
             number: table.into(),
-            seat: seat.clone(),
+            mailbox: mailbox.clone(),
             table,
             gone: AtomicU8::new(0),
             book: OnceCell::new(),
-            baseline: seat.ledger(),
+            baseline: mailbox.ledger(),
         })
     }
 
@@ -43,6 +43,6 @@ impl Mounted {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        self.seat.ledger().minus(&self.baseline)
+        self.mailbox.ledger().minus(&self.baseline)
     }
 }

@@ -22,7 +22,7 @@ mod timer {
 
 use std::sync::Arc;
 
-use crate::mailbox::{Seat, SeatId};
+use crate::mailbox::{Mailbox, MailboxId};
 use crate::runtime::deadlock::{For, Wait};
 use crate::runtime::shared::Shared;
 use crate::words::error::{Room, SendError, Undelivered};
@@ -30,7 +30,7 @@ use crate::words::error::{Room, SendError, Undelivered};
 /// Why an attempt did not succeed.
 pub(crate) enum Failed {
     /// No room now; whose, and who waits for it.
-    Full(Room, Arc<Seat>),
+    Full(Room, Arc<Mailbox>),
     Refused(Box<SendError>),
 }
 
@@ -51,7 +51,7 @@ impl Failed {
     }
 }
 
-fn begin_wait(shared: &Shared, me: SeatId, what: For) -> Result<Wait, Failed> {
+fn begin_wait(shared: &Shared, me: MailboxId, what: For) -> Result<Wait, Failed> {
     shared.waits.begin(me, what).map_err(|cycle| {
         let cycle = format!("{cycle:?}").into();
         Failed::refused(SendError::WaitCycle { cycle })

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use crate::base::deferred::DeferredWakes;
 use crate::envelope::pool::reserve::Reserve;
 use crate::envelope::pool::waiters::Waiters;
-use crate::mailbox::SeatId;
-use crate::runtime::deadlock::Waits;
+use crate::mailbox::MailboxId;
+use crate::runtime::deadlock::WaitGraph;
 
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
-    pub(crate) waits: Arc<Waits>,
+    pub(crate) waits: Arc<WaitGraph>,
     pub(crate) directory: Directory,
     /// Whose handler sends; 0 for nobody's.
-    me: SeatId,
+    me: MailboxId,
 }
 
 /// The models keep the envelopes.
@@ -47,7 +47,7 @@ impl Shared {
     }
 
     /// The same system, as the handler of `me` sees it.
-    pub(crate) fn of(&self, me: SeatId) -> Arc<Self> {
+    pub(crate) fn of(&self, me: MailboxId) -> Arc<Self> {
         Arc::new(Shared {
             pool: self.pool.clone(),
             waits: self.waits.clone(),
@@ -56,7 +56,7 @@ impl Shared {
         })
     }
 
-    pub(crate) fn current(&self) -> SeatId {
+    pub(crate) fn current(&self) -> MailboxId {
         self.me
     }
 
@@ -75,7 +75,7 @@ impl Pool {
 }
 
 impl Directory {
-    pub(crate) fn name_of(&self, _seat: SeatId) -> Option<Arc<str>> {
+    pub(crate) fn name_of(&self, _seat: MailboxId) -> Option<Arc<str>> {
         None
     }
 }

@@ -6,12 +6,12 @@ use crate::base::sync::{Mutex, lock};
 
 /// Tells values to any number of listeners, until it is closed.
 #[derive(Debug)]
-pub(crate) struct News<T>(Mutex<Option<Sender<T>>>);
+pub(crate) struct Broadcast<T>(Mutex<Option<Sender<T>>>);
 
-impl<T: Clone> News<T> {
+impl<T: Clone> Broadcast<T> {
     /// For each listener at most `capacity` values wait.
     pub(crate) fn new(capacity: usize) -> Self {
-        News(Mutex::new(Some(Sender::new(capacity))))
+        Broadcast(Mutex::new(Some(Sender::new(capacity))))
     }
 
     /// True if somebody listens.

@@ -8,4 +8,4 @@ pub(crate) mod deferred;
 pub(crate) mod waker_slot;
 pub(crate) mod broadcast;
 pub(crate) mod task_list;
-pub(crate) mod place;
+pub(crate) mod thread_handle;

@@ -47,10 +47,10 @@ impl Cancel {
 
 /// The tasks of a subsystem.
 #[derive(Default)]
-pub(crate) struct TaskList(Mutex<Running>);
+pub(crate) struct TaskList(Mutex<RunningTask>);
 
 #[derive(Default)]
-struct Running {
+struct RunningTask {
     next: u64,
     tasks: FxHashMap<u64, Arc<Cancel>>,
 }

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 /// What a panic left.
-pub(crate) type Payload = Box<dyn Any + Send>;
+pub(crate) type PanicPayload = Box<dyn Any + Send>;
 
 /// Calls user code. If it panics, returns the panic's text.
 #[inline]
@@ -166,7 +166,7 @@ pub(crate) async fn shielded<F: Future>(future: F) -> F::Output {
 
 /// The text of a caught panic.
 #[cold]
-pub(crate) fn text_of(payload: Payload) -> Box<str> {
+pub(crate) fn text_of(payload: PanicPayload) -> Box<str> {
     let text = match (
         payload.downcast_ref::<&str>(),
         payload.downcast_ref::<String>(),
@@ -181,7 +181,7 @@ pub(crate) fn text_of(payload: Payload) -> Box<str> {
 
 /// Drops what a panic left, which may panic itself; what that leaves is forgotten.
 #[cold]
-pub(crate) fn discard_payload(payload: Payload) {
+pub(crate) fn discard_payload(payload: PanicPayload) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use crate::base::broadcast::News;
+use crate::base::broadcast::Broadcast;
 use crate::base::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::base::user_code::shielded;
 use crate::words::overflow::Overflow;
@@ -98,7 +98,7 @@ pub(crate) struct DeadLetters {
     count: AtomicU64,
     last: Mutex<VecDeque<DeadLetter>>,
     keep: usize,
-    stream: News<DeadLetter>,
+    stream: Broadcast<DeadLetter>,
 }
 
 impl DeadLetters {
@@ -107,7 +107,7 @@ impl DeadLetters {
             count: AtomicU64::new(0),
             last: Mutex::default(),
             keep,
-            stream: News::new(STREAM),
+            stream: Broadcast::new(STREAM),
         }
     }
 

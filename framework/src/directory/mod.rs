@@ -23,7 +23,7 @@ use crate::base::sync::{
     AtomicU64, AtomicUsize, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
 };
 use crate::books::latency::OWN_BOOKS;
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 use crate::words::ledger::Ledger;
 use mounted::{GONE, RETIRED};
 
@@ -33,8 +33,8 @@ pub(crate) struct Directory {
     /// The same, but for names of several, to go through: iterating over a `DashMap` locks and allocates
     /// per shard.
     roster: RwLock<Vec<Arc<Mounted>>>,
-    /// All that have a host, by the number of their seat.
-    seated: Map<SeatId, Arc<Mounted>>,
+    /// All that have a host, by the number of their mailbox.
+    by_mailbox: Map<MailboxId, Arc<Mounted>>,
     epoch: AtomicU64,
     own_books: AtomicUsize,
     gone: Mutex<Gone>,
@@ -54,22 +54,22 @@ impl Directory {
         Directory {
             mounted: Map::default(),
             roster: RwLock::default(),
-            seated: Map::default(),
+            by_mailbox: Map::default(),
             epoch: AtomicU64::new(1),
             own_books: AtomicUsize::new(0),
             gone: Mutex::default(),
         }
     }
 
-    /// Lets a subsystem be found by its seat. Before its host stands: handles that were kept over an
+    /// Lets a subsystem be found by its mailbox. Before its host stands: handles that were kept over an
     /// unmount reach it from then on, and its handlers may send.
     pub(crate) fn introduce(&self, mounted: Arc<Mounted>) {
-        self.seated.insert(mounted.seat.id, mounted);
+        self.by_mailbox.insert(mounted.mailbox.id, mounted);
     }
 
-    /// The subsystem with that seat.
-    pub(crate) fn seated(&self, seat: SeatId) -> Option<Arc<Mounted>> {
-        self.seated.get(&seat).map(|mounted| mounted.clone())
+    /// The subsystem with that mailbox.
+    pub(crate) fn by_mailbox(&self, mailbox: MailboxId) -> Option<Arc<Mounted>> {
+        self.by_mailbox.get(&mailbox).map(|mounted| mounted.clone())
     }
 
     /// Lets paths lead to them, each under its name.
@@ -93,7 +93,7 @@ impl Directory {
         // Held across both lists: whoever adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
         let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(&**one, mounted);
-        let Some((_, mounted)) = self.mounted.remove_if(&mounted.seat.name, is_it) else {
+        let Some((_, mounted)) = self.mounted.remove_if(&mounted.mailbox.name, is_it) else {
             return false;
         };
         mounted.gone.store(GONE, Ordering::Release);
@@ -117,7 +117,7 @@ impl Directory {
         if mounted.gone.swap(RETIRED, Ordering::AcqRel) == RETIRED {
             return false;
         }
-        self.seated.remove(&mounted.seat.id);
+        self.by_mailbox.remove(&mounted.mailbox.id);
         if mounted.book.get().is_some() && !mounted.shares_book() {
             self.own_books.fetch_sub(1, Ordering::Relaxed);
         }
@@ -142,7 +142,7 @@ impl Directory {
     /// All that still has, or may get, messages: what is being mounted, is mounted, or is leaving; in the
     /// order in which they were started.
     pub(crate) fn all_alive(&self) -> Vec<Arc<Mounted>> {
-        let mut all: Vec<_> = self.seated.iter().map(|one| one.clone()).collect();
+        let mut all: Vec<_> = self.by_mailbox.iter().map(|one| one.clone()).collect();
         all.sort_unstable_by_key(|one| one.number);
         all
     }
@@ -177,14 +177,14 @@ impl Directory {
         self.mounted.get(name).is_some()
     }
 
-    pub(crate) fn name_of(&self, seat: SeatId) -> Option<Arc<str>> {
-        let mounted = self.seated.get(&seat)?;
-        Some(mounted.seat.name.clone())
+    pub(crate) fn name_of(&self, mailbox: MailboxId) -> Option<Arc<str>> {
+        let mounted = self.by_mailbox.get(&mailbox)?;
+        Some(mounted.mailbox.name.clone())
     }
 
     /// The names of those who wait for each other: `a -> b -> a`.
-    pub(crate) fn names_of(&self, circle: &[SeatId]) -> Box<str> {
-        let name_of = |seat: &SeatId| self.name_of(*seat).unwrap_or_else(|| "?".into());
+    pub(crate) fn names_of(&self, circle: &[MailboxId]) -> Box<str> {
+        let name_of = |mailbox: &MailboxId| self.name_of(*mailbox).unwrap_or_else(|| "?".into());
         let names: Vec<Arc<str>> = circle.iter().map(name_of).collect();
         names.join(" -> ").into()
     }

@@ -10,7 +10,7 @@ use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering
 use crate::base::task_list::TaskList;
 use crate::books::latency::{self, Book, Recent, RouteLatency};
 use crate::directory::replicas::Group;
-use crate::mailbox::Seat;
+use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
 use crate::route::RouteMap;
@@ -18,16 +18,16 @@ use crate::words::error::{HookFailure, MountError};
 use crate::words::events::EndReason;
 use crate::words::ledger::Ledger;
 use crate::words::slice::{Slice, SliceCell};
-use crate::words::supervision::{Policy, Together};
+use crate::words::supervision::{Policy, RestartScope};
 
 pub(super) const GONE: u8 = 1;
-/// Its account is kept, and its seat may have been given to another.
+/// Its account is kept, and its mailbox may have been given to another.
 pub(super) const RETIRED: u8 = 2;
 
 /// A subsystem while it is mounted. What a message's way touches stands first.
 #[repr(C)]
 pub(crate) struct Mounted {
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) map: Arc<RouteMap>,
     /// What it may do in one turn.
     pub(crate) slice: SliceCell,
@@ -44,13 +44,13 @@ pub(crate) struct Mounted {
     /// None for the one that all have who ask for nothing else.
     policy: Option<Box<Policy>>,
     /// Who is restarted when one of its children is.
-    pub(crate) together: Together,
+    pub(crate) restart_scope: RestartScope,
     /// The same of its parent, for itself.
-    siblings: Together,
+    siblings: RestartScope,
     pub(crate) parent: Option<Weak<Mounted>>,
     extras: OnceBox<Extras>,
     /// Its latency goal, if it has one.
-    goal: Option<Box<Goal>>,
+    goal: Option<Box<WaitGoal>>,
     pub(crate) restarts: AtomicU32,
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
@@ -72,7 +72,7 @@ pub(crate) struct Mounted {
     end: AtomicU8,
     /// Messages that had ended when the supervisor last looked.
     pub(crate) seen: AtomicU64,
-    /// What the seat's ledger said when this mount began.
+    /// What the mailbox's ledger said when this mount began.
     baseline: Option<Box<Ledger>>,
 }
 
@@ -91,15 +91,15 @@ struct Extras {
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
-struct Goal {
+struct WaitGoal {
     wait: Duration,
     recent: Mutex<Recent>,
 }
 
-impl Goal {
+impl WaitGoal {
     fn boxed(wait: Duration) -> Box<Self> {
         let recent = Mutex::default();
-        Box::new(Goal { wait, recent })
+        Box::new(WaitGoal { wait, recent })
     }
 }
 
@@ -110,21 +110,21 @@ pub(crate) struct Placing {
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
     pub(crate) policy: Policy,
-    pub(crate) together: Together,
+    pub(crate) restart_scope: RestartScope,
     /// As the parent has it, or the system.
-    pub(crate) siblings: Together,
+    pub(crate) siblings: RestartScope,
     pub(crate) parent: Option<Arc<Mounted>>,
 }
 
 impl Mounted {
-    pub(crate) fn new(seat: Arc<Seat>, map: Arc<RouteMap>, placing: Placing) -> Self {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, map: Arc<RouteMap>, placing: Placing) -> Self {
         Mounted {
             number: placing.number,
             halting: AtomicU8::new(0),
             down: AtomicU8::new(0),
             asked: AtomicU32::new(0),
             life: AtomicU32::new(0),
-            baseline: Some(seat.ledger())
+            baseline: Some(mailbox.ledger())
                 .filter(|ledger| ledger.sent > 0)
                 .map(Box::new),
             map,
@@ -133,22 +133,22 @@ impl Mounted {
             policy: Some(placing.policy)
                 .filter(|policy| *policy != Policy::default())
                 .map(Box::new),
-            together: placing.together,
+            restart_scope: placing.restart_scope,
             siblings: placing.siblings,
             parent: placing.parent.as_ref().map(Arc::downgrade),
             group: OnceBox::new(),
             extras: OnceBox::new(),
             slice: SliceCell::new(Slice::default()),
-            goal: placing.wait_goal.map(Goal::boxed),
+            goal: placing.wait_goal.map(WaitGoal::boxed),
             restarts: AtomicU32::new(0),
             kept: AtomicU32::new(0),
             gone: AtomicU8::new(0),
             leaving: AtomicU8::new(0),
             end: AtomicU8::new(0),
             door: Door::new(),
-            seen: AtomicU64::new(seat.endings.finished()),
+            seen: AtomicU64::new(mailbox.endings.finished()),
             book: OnceCell::new(),
-            seat,
+            mailbox,
         }
     }
 
@@ -165,7 +165,7 @@ impl Mounted {
     pub(crate) fn stand_for(&self, group: Group) {
         self.door.shut();
         let _ = self.group.set(Box::new(group));
-        self.seat.stand_for(self.map.id);
+        self.mailbox.stand_for(self.map.id);
     }
 
     /// The subsystems that it stands for, if it is only a name for several.
@@ -217,7 +217,7 @@ impl Mounted {
 
     /// Why no child is mounted below it while it is made anew.
     pub(crate) fn restarting(&self) -> MountError {
-        let parent = (*self.seat.name).into();
+        let parent = (*self.mailbox.name).into();
         MountError::Restarting { parent }
     }
 
@@ -227,7 +227,7 @@ impl Mounted {
         let is_asked = || self.asked.load(Ordering::SeqCst) > 0;
         let has_none = |extras: &Extras| lock(&extras.children).is_empty();
         let is_childless = || self.extras.get().is_none_or(has_none);
-        self.siblings == Together::OneForOne && !is_asked() && is_childless()
+        self.siblings == RestartScope::OneForOne && !is_asked() && is_childless()
     }
 
     /// Its children, in the order in which they were started; a name for several is one.
@@ -266,7 +266,7 @@ impl Mounted {
     pub(crate) fn order(&self, control: Control) {
         if self.door.give(control) {
             // It has left its waker, or looks at the door when it does.
-            self.seat.wake();
+            self.mailbox.wake();
         }
     }
 
@@ -284,7 +284,7 @@ impl Mounted {
             }
             return sum;
         }
-        let ledger = self.seat.ledger();
+        let ledger = self.mailbox.ledger();
         match &self.baseline {
             Some(baseline) => ledger.minus(baseline),
             None => ledger,
@@ -368,7 +368,7 @@ impl Mounted {
     /// What its last hook said, if that failed.
     pub(crate) fn hook_failure(&self) -> Option<HookFailure> {
         let message = lock(&self.extras.get()?.hook_failure).clone()?;
-        let subsystem = self.seat.name.clone();
+        let subsystem = self.mailbox.name.clone();
         Some(HookFailure { subsystem, message })
     }
 

@@ -159,9 +159,9 @@ impl Group {
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len();
         let (before, from) = self.members.split_at(turn);
-        let mut open = (from.iter().chain(before)).filter(|one| !one.seat.inbox.is_closed());
+        let mut open = (from.iter().chain(before)).filter(|one| !one.mailbox.inbox.is_closed());
         let chosen = if self.choice.by_load {
-            open.min_by_key(|one| one.seat.waiting())
+            open.min_by_key(|one| one.mailbox.waiting())
         } else {
             open.next()
         };

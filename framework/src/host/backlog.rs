@@ -1,40 +1,40 @@
 //! The backlog: how a host takes messages out of its mailbox. `mailbox → `**`backlog`**` → turn`
 
-use super::{Resident, Works};
+use super::{HostEnv, HostState};
 use crate::base::sync::Ordering;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::mailbox::inbox::{Inbox, Taken};
 use crate::mailbox::lanes::{Lanes, Look};
 use crate::mailbox::orders::Order;
 
-impl<S: 'static> Resident<S> {
+impl<S: 'static> HostState<S> {
     /// The next message of the backlog, filled from the inbox when it is empty.
     #[inline(always)]
-    pub(super) fn next(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
+    pub(super) fn next(&mut self, env: &HostEnv<S>, links: &Links) -> Option<Token> {
         if self.tries_kept
-            && let Some(token) = self.next_kept(works, links)
+            && let Some(token) = self.next_kept(env, links)
         {
             return Some(token);
         }
-        if let Some(lanes) = works.mounted.seat.lanes() {
-            return self.next_of(lanes, works, links);
+        if let Some(lanes) = env.mounted.mailbox.lanes() {
+            return self.next_of(lanes, env, links);
         }
         if let Some(token) = self.backlog.pop_front(links) {
             return Some(token);
         }
-        self.take_all(works, links)?;
+        self.take_all(env, links)?;
         self.backlog.pop_front(links)
     }
 
     /// The next message that was kept for later and is to be tried again.
     #[cold]
-    fn next_kept(&mut self, works: &Works<S>, links: &Links) -> Option<Token> {
+    fn next_kept(&mut self, env: &HostEnv<S>, links: &Links) -> Option<Token> {
         if self.again.is_empty() && std::mem::take(&mut self.has_changed) {
             self.again = std::mem::replace(&mut self.kept, Chain::new());
         }
         let next = self.again.pop_front(links);
         self.tries_kept = next.is_some();
-        self.tell_kept(works);
+        self.tell_kept(env);
         next
     }
 
@@ -50,15 +50,15 @@ impl<S: 'static> Resident<S> {
 
     /// Keeps a message for later.
     #[cold]
-    pub(super) fn keep(&mut self, works: &Works<S>, token: Token) {
-        self.kept.push_back(&works.shared.pool.links, token);
-        self.tell_kept(works);
+    pub(super) fn keep(&mut self, env: &HostEnv<S>, token: Token) {
+        self.kept.push_back(&env.shared.pool.links, token);
+        self.tell_kept(env);
     }
 
     /// Whoever waits until nothing is going on need not wait for them.
-    pub(super) fn tell_kept(&self, works: &Works<S>) {
+    pub(super) fn tell_kept(&self, env: &HostEnv<S>) {
         let kept = self.kept.len() + self.again.len();
-        works.mounted.kept.store(kept, Ordering::Release);
+        env.mounted.kept.store(kept, Ordering::Release);
     }
 
     /// The subsystem has changed: has those that were kept for later tried again.
@@ -82,7 +82,7 @@ impl<S: 'static> Resident<S> {
     pub(super) fn next_of(
         &mut self,
         lanes: &Lanes,
-        works: &Works<S>,
+        env: &HostEnv<S>,
         links: &Links,
     ) -> Option<Token> {
         let look = match self.order {
@@ -90,60 +90,65 @@ impl<S: 'static> Resident<S> {
             Order::Serve => Look::Awake,
             Order::Drain | Order::Abort => Look::Closing,
         };
-        let seat = &works.mounted.seat;
-        let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
+        let mailbox = &env.mounted.mailbox;
+        let looked = lanes.next(
+            &mailbox.inbox,
+            links,
+            look,
+            (&mut self.backlog, self.ticket),
+        );
         if looked.has_opened {
-            seat.recall();
+            mailbox.recall();
         }
-        self.note_taken(works, looked.taken, looked.off);
+        self.note_taken(env, looked.taken, looked.off);
         looked.next
     }
 
     /// Notes how many messages were taken out of the lanes, and how far that was off.
-    pub(super) fn note_taken(&self, works: &Works<S>, taken: u32, off: u64) {
+    pub(super) fn note_taken(&self, env: &HostEnv<S>, taken: u32, off: u64) {
         if off != 0 {
-            works.mounted.seat.endings.tear(off);
+            env.mounted.mailbox.endings.tear(off);
         }
         if taken > 0 {
-            works.shared.pool.note_in_flight(taken);
+            env.shared.pool.note_in_flight(taken);
         }
     }
 
     /// Fills the backlog from the inbox.
     #[inline(never)]
-    fn take_all(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
+    fn take_all(&mut self, env: &HostEnv<S>, links: &Links) -> Option<()> {
         if self.order == Order::Drain {
-            return self.take_last(works, links);
+            return self.take_last(env, links);
         }
         // One that gets a message now and then counts as asleep from here on: it need not say so again
         // after that message.
-        let taken = works.mounted.seat.inbox.take(links, self.looks == 0)?;
-        self.account(works, taken);
+        let taken = env.mounted.mailbox.inbox.take(links, self.looks == 0)?;
+        self.account(env, taken);
         Some(())
     }
 
     /// The same, closing the inbox.
     #[cold]
-    fn take_last(&mut self, works: &Works<S>, links: &Links) -> Option<()> {
-        let taken = works.mounted.seat.close(links)?;
-        self.account(works, taken);
+    fn take_last(&mut self, env: &HostEnv<S>, links: &Links) -> Option<()> {
+        let taken = env.mounted.mailbox.close(links)?;
+        self.account(env, taken);
         Some(())
     }
 
     /// Checks what the inbox gave out against what it took in.
     #[inline]
-    pub(super) fn account(&mut self, works: &Works<S>, taken: Taken) {
+    pub(super) fn account(&mut self, env: &HostEnv<S>, taken: Taken) {
         let accepted = Inbox::between(self.ticket, taken.ticket);
         let off = accepted.abs_diff(u64::from(taken.chain.len()));
         if off != 0 {
-            works.mounted.seat.endings.tear(off);
+            env.mounted.mailbox.endings.tear(off);
         }
         self.ticket = taken.ticket;
-        works.shared.pool.note_in_flight(taken.chain.len());
-        self.backlog.append(&works.shared.pool.links, taken.chain);
+        env.shared.pool.note_in_flight(taken.chain.len());
+        self.backlog.append(&env.shared.pool.links, taken.chain);
         #[cfg(feature = "test")]
         if crate::base::sim::plants(crate::base::sim::Plant::Reorder) {
-            self.swap_first_two(&works.shared.pool.links);
+            self.swap_first_two(&env.shared.pool.links);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The context of a host: actix's own without what no host uses. `orders → `**`context`**` → life, turn`
 //!
 //! actix's `Context` has room in place for futures that an actor spawns, waits for and cancels, and a
-//! mailbox from the start. A host needs none of it: its [`Task`] is a future of ours, spawned on the thread's
+//! mailbox from the start. A host needs none of it: its [`HostTask`] is a future of ours, spawned on the thread's
 //! arbiter, that takes the keepers' orders and then gives the subsystem its turns. So nothing is spawned on
 //! this context, and `Actor::started`, `stopping` and `stopped` are not called. What stays actix's is the
 //! queue of orders with its addresses and envelopes, made when the first order comes: see
@@ -24,9 +24,9 @@ use crate::mailbox::orders::Control;
 const CAPACITY: usize = 16;
 
 /// See the module. A host is not stopped through it: it ends when its subsystem has.
-pub(crate) struct Context;
+pub(crate) struct HostContext;
 
-impl ActorContext for Context {
+impl ActorContext for HostContext {
     fn stop(&mut self) {}
 
     fn terminate(&mut self) {}
@@ -37,13 +37,13 @@ impl ActorContext for Context {
 }
 
 impl<S: 'static> Actor for Host<S> {
-    type Context = Context;
+    type Context = HostContext;
 }
 
 /// An order in an actix envelope.
 struct Ordered(Option<Control>);
 
-impl<S: 'static> ToEnvelope<Host<S>, Control> for Context {
+impl<S: 'static> ToEnvelope<Host<S>, Control> for HostContext {
     /// Nobody waits for an order to be taken.
     fn pack(control: Control, _: Option<oneshot::Sender<()>>) -> Envelope<Host<S>> {
         Envelope::with_proxy(Box::new(Ordered(Some(control))))
@@ -51,7 +51,7 @@ impl<S: 'static> ToEnvelope<Host<S>, Control> for Context {
 }
 
 impl<S: 'static> EnvelopeProxy<Host<S>> for Ordered {
-    fn handle(&mut self, host: &mut Host<S>, context: &mut Context) {
+    fn handle(&mut self, host: &mut Host<S>, context: &mut HostContext) {
         if let Some(control) = self.0.take() {
             host.handle(control, context);
         }
@@ -59,20 +59,20 @@ impl<S: 'static> EnvelopeProxy<Host<S>> for Ordered {
 }
 
 /// A host as its thread's executor has it.
-struct Task<S: 'static> {
+struct HostTask<S: 'static> {
     host: Host<S>,
     /// None before the first order.
     orders: Option<AddressReceiver<Host<S>>>,
 }
 
 // With what the executor adds it fills two cache lines, to which tasks are aligned.
-const _: () = assert!(size_of::<Task<()>>() <= 24);
+const _: () = assert!(size_of::<HostTask<()>>() <= 24);
 
-impl<S: 'static> Future for Task<S> {
+impl<S: 'static> Future for HostTask<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<()> {
-        let Task { host, orders } = self.get_mut();
+        let HostTask { host, orders } = self.get_mut();
         // First: see `Door::orders`.
         host.meet_task(task.waker());
         if orders.is_none() {
@@ -80,7 +80,7 @@ impl<S: 'static> Future for Task<S> {
         }
         if let Some(orders) = orders {
             while let Poll::Ready(Some(mut order)) = Pin::new(&mut *orders).poll_next(task) {
-                order.handle(host, &mut Context);
+                order.handle(host, &mut HostContext);
             }
         }
         host.poll(task)
@@ -100,15 +100,15 @@ fn mailbox<S: 'static>(
 impl<S: 'static> Host<S> {
     /// Starts it on this thread; it takes orders when this returns.
     pub(super) fn launch(self) {
-        self.hosted.works.mounted.door.open(mailbox::<S>);
-        drop(actix_rt::spawn(Task {
+        self.hosted.env.mounted.door.open(mailbox::<S>);
+        drop(actix_rt::spawn(HostTask {
             host: self,
             orders: None,
         }));
     }
 
     fn take_orders(&self) -> Option<AddressReceiver<Self>> {
-        let orders = self.hosted.works.mounted.door.orders()?;
+        let orders = self.hosted.env.mounted.door.orders()?;
         Some(*orders.downcast().ok()?)
     }
 }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_host_is_not_stopped_through_its_context() {
-        let mut context = Context;
+        let mut context = HostContext;
         context.stop();
         context.terminate();
         assert!(context.state().alive());

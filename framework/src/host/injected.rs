@@ -5,10 +5,10 @@
 use std::pin::Pin;
 use std::task::Context;
 
+use super::batch::TurnBatch;
 use super::ends::{bury, empty, put_failure};
-use super::gathered::Gathered;
 use super::turn::Service;
-use super::{Resident, Works};
+use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
@@ -34,23 +34,23 @@ pub(super) enum Met<'w> {
     Delayed,
 }
 
-impl<S: 'static> Resident<S> {
+impl<S: 'static> HostState<S> {
     #[cold]
     pub(super) fn meet_fault<'w>(
         &mut self,
-        works: &Works<S>,
+        env: &HostEnv<S>,
         mut envelope: Envelope<'w>,
         started: Stamp,
-        gathered: &mut Gathered<'_>,
+        gathered: &mut TurnBatch<'_>,
     ) -> Met<'w> {
         let mark = envelope.head().fault;
         // Once: one that is kept for later does not meet it again.
         envelope.head_mut().fault = 0;
-        match works.shared.taps.faults.plan(mark) {
+        match env.shared.taps.faults.plan(mark) {
             Planned::Nothing => Met::Nothing(envelope),
             Planned::Panic(text) => Met::Panic(envelope, text),
             Planned::Drop => {
-                end_dropped(works, envelope, gathered);
+                end_dropped(env, envelope, gathered);
                 Met::Dropped
             }
             Planned::Delay(by) => {
@@ -68,26 +68,26 @@ impl<S: 'static> Resident<S> {
     /// Goes on holding a message back; when its time is over it is the next one.
     pub(super) fn go_on_delaying(
         &mut self,
-        works: &Works<S>,
+        env: &HostEnv<S>,
         cx: &mut Context<'_>,
         mut delayed: Delayed,
     ) -> Option<Service> {
         if delayed.until.as_mut().poll(cx).is_pending() {
             return Some(Service::Delayed(delayed));
         }
-        self.put_first(&works.shared.pool.links, delayed.token);
+        self.put_first(&env.shared.pool.links, delayed.token);
         None
     }
 }
 
 /// Ends a message that was accepted and is dropped on purpose.
-fn end_dropped<S>(works: &Works<S>, mut envelope: Envelope<'_>, gathered: &mut Gathered<'_>) {
+fn end_dropped<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, gathered: &mut TurnBatch<'_>) {
     if envelope.head().is_ask {
         put_failure(&mut envelope, Unanswered::Dropped);
     } else {
-        bury(works, &envelope, DeadReason::Injected);
+        bury(env, &envelope, DeadReason::Injected);
     }
-    gathered.close(works, envelope, Ending::Dropped);
+    gathered.close(env, envelope, Ending::Dropped);
 }
 
 /// Panics as a handler would that has taken its message.
@@ -98,10 +98,10 @@ pub(super) fn blow_up(envelope: &mut Envelope<'_>, text: String) {
 }
 
 /// The same service as if the handler of a message that is held back had begun.
-pub(super) fn without_delay<S>(works: &Works<S>, service: Service) -> Service {
+pub(super) fn without_delay<S>(env: &HostEnv<S>, service: Service) -> Service {
     match service {
         Service::Delayed(Delayed { token, since, .. }) => {
-            let mut envelope = Envelope::new(&works.shared.pool.slab, token);
+            let mut envelope = Envelope::new(&env.shared.pool.slab, token);
             empty(&mut envelope);
             Service::Message(envelope.into_token(), since)
         }

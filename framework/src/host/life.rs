@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use super::standing::Standing;
+use super::startup::Startup;
 use super::turn::Service;
-use super::{Resident, Works};
+use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::base::sync::{Ordering, fence};
 use crate::base::user_code::{contain, discard};
@@ -19,7 +19,7 @@ use crate::route::handler::Called;
 use crate::route::handler::hooks::Hook;
 use crate::runtime::shared::Phase;
 use crate::words::events::{Change, EndReason};
-use crate::words::supervision::{Decision, Failure};
+use crate::words::supervision::{Failure, RestartDecision};
 
 /// Where a subsystem is in its life.
 pub(super) enum Life {
@@ -41,18 +41,18 @@ pub(super) enum Ready {
     Over,
 }
 
-impl<S: 'static> Resident<S> {
+impl<S: 'static> HostState<S> {
     /// Brings the subsystem to where it handles messages, as far as that goes now.
     #[inline]
-    pub(super) fn get_ready(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> Ready {
+    pub(super) fn get_ready(&mut self, env: &HostEnv<S>, cx: &mut Context<'_>) -> Ready {
         if let (Life::Running, Order::Serve | Order::Drain) = (&self.life, self.order) {
             return Ready::Yes;
         }
-        self.live(works, cx)
+        self.live(env, cx)
     }
 
     #[cold]
-    fn live(&mut self, works: &Works<S>, cx: &mut Context<'_>) -> Ready {
+    fn live(&mut self, env: &HostEnv<S>, cx: &mut Context<'_>) -> Ready {
         loop {
             if self.order == Order::Abort {
                 return Ready::Over;
@@ -65,21 +65,20 @@ impl<S: 'static> Resident<S> {
                     // anyone when the system stops, which waits for what waits here.
                     // It counts as down since before: who stops the system sees one or the other.
                     fence(Ordering::SeqCst);
-                    let may_wait =
-                        self.order == Order::Serve && works.shared.phase() == Phase::Open;
+                    let may_wait = self.order == Order::Serve && env.shared.phase() == Phase::Open;
                     if may_wait && until.as_mut().poll(cx).is_pending() {
                         return Ready::Not;
                     }
-                    self.remake(works);
+                    self.remake(env);
                 }
                 Life::Starting(hook) => {
                     let hook = *hook;
-                    match self.call(works, hook, cx) {
+                    match self.call(env, hook, cx) {
                         Called::Running => {
                             self.in_service = Some(Service::Hook(hook));
                             return Ready::Not;
                         }
-                        called => self.hook_ended(works, hook, called),
+                        called => self.hook_ended(env, hook, called),
                     }
                 }
             }
@@ -87,144 +86,144 @@ impl<S: 'static> Resident<S> {
     }
 
     /// It handles messages from now on.
-    pub(super) fn is_there(&mut self, works: &Works<S>) {
+    pub(super) fn is_there(&mut self, env: &HostEnv<S>) {
         self.life = Life::Running;
         // A new value is a change too.
         self.change();
-        let told = |standing: Standing| standing.tell_of(works.mounted.seat.id);
-        let is_new = self.standing.take().map(told).is_some();
-        let Some(affairs) = &mut self.affairs else {
+        let told = |startup: Startup| startup.tell_of(env.mounted.mailbox.id);
+        let is_new = self.startup.take().map(told).is_some();
+        let Some(lifecycle) = &mut self.lifecycle else {
             return;
         };
-        if !is_new && affairs.cause.take().is_some() {
-            let name = &works.mounted.seat.name;
-            works.shared.events.tell(name, Change::Restarted);
+        if !is_new && lifecycle.cause.take().is_some() {
+            let name = &env.mounted.mailbox.name;
+            env.shared.events.tell(name, Change::Restarted);
         }
-        for done in affairs.revived.drain(..) {
+        for done in lifecycle.revived.drain(..) {
             let _ = done.send(());
         }
     }
 
-    pub(super) fn start_failed(&mut self, works: &Works<S>, text: &str) {
-        match self.standing.take() {
-            Some(standing) => {
+    pub(super) fn start_failed(&mut self, env: &HostEnv<S>, text: &str) {
+        match self.startup.take() {
+            Some(startup) => {
                 // The mount fails; nobody restarts what never stood.
-                standing.tell_failure(works.mounted.seat.name.clone(), text.into());
-                self.drop_value(works);
+                startup.tell_failure(env.mounted.mailbox.name.clone(), text.into());
+                self.drop_value(env);
                 self.order = Order::Abort;
-                self.affairs().reason = Some(EndReason::Failed(Failure::Start(text.into())));
+                self.lifecycle().reason = Some(EndReason::Failed(Failure::Start(text.into())));
             }
-            None => self.fail(works, Failure::Start(text.into())),
+            None => self.fail(env, Failure::Start(text.into())),
         }
     }
 
     /// The subsystem failed: drops its value, and does what its policy says.
-    pub(super) fn fail(&mut self, works: &Works<S>, failure: Failure) {
-        let mounted = &works.mounted;
-        let (now, chance) = (works.now(), works.chance());
-        let history = &mut self.affairs().history;
+    pub(super) fn fail(&mut self, env: &HostEnv<S>, failure: Failure) {
+        let mounted = &env.mounted;
+        let (now, chance) = (env.now(), env.chance());
+        let history = &mut self.lifecycle().history;
         let decided = mounted.policy().decide(history, &failure, now, chance);
         // Before anybody hears of it: whoever mounts a child then is refused, and concerned no more.
         match decided {
-            Decision::Restart { .. } => mounted.set_down(true),
-            Decision::End | Decision::Escalate => mounted.leave(),
+            RestartDecision::Restart { .. } => mounted.set_down(true),
+            RestartDecision::End | RestartDecision::Escalate => mounted.leave(),
         }
         let is_alone = mounted.restarts_alone();
-        self.drop_value(works);
+        self.drop_value(env);
         mounted.note_failure(failure.to_string().into());
         let change = Change::Failed(failure.clone());
-        works.shared.events.tell(&mounted.seat.name, change);
+        env.shared.events.tell(&mounted.mailbox.name, change);
         // Whoever waits for it to be revived must not wait for its pause.
-        let affairs = self.affairs();
-        affairs.revived.clear();
+        let lifecycle = self.lifecycle();
+        lifecycle.revived.clear();
         match decided {
-            Decision::Restart { after } if is_alone => {
-                affairs.cause = Some(failure);
+            RestartDecision::Restart { after } if is_alone => {
+                lifecycle.cause = Some(failure);
                 if after.is_zero() {
-                    self.remake(works);
+                    self.remake(env);
                 } else {
                     self.life = Life::Pausing(Box::pin(tokio::time::sleep(after)));
                 }
             }
-            Decision::Restart { after } => {
+            RestartDecision::Restart { after } => {
                 self.life = Life::Halted;
                 let what = Reported::Failed { failure, after };
-                works.shared.report(mounted, what);
+                env.shared.report(mounted, what);
             }
-            Decision::End => self.end_for_good(EndReason::Failed(failure)),
-            Decision::Escalate => self.end_for_good(EndReason::Escalated(failure)),
+            RestartDecision::End => self.end_for_good(EndReason::Failed(failure)),
+            RestartDecision::Escalate => self.end_for_good(EndReason::Escalated(failure)),
         }
     }
 
     fn end_for_good(&mut self, reason: EndReason) {
         self.life = Life::Halted;
-        self.affairs().reason = Some(reason);
+        self.lifecycle().reason = Some(reason);
         self.order = Order::Abort;
     }
 
     /// Makes the subsystem anew.
-    pub(super) fn remake(&mut self, works: &Works<S>) {
+    pub(super) fn remake(&mut self, env: &HostEnv<S>) {
         match contain(|| Box::new(self.factory.get()())) {
             Ok(state) => {
-                self.desk.state = Some(state);
-                let mounted = &works.mounted;
+                self.slot.state = Some(state);
+                let mounted = &env.mounted;
                 mounted.set_down(false);
                 mounted.restarts.fetch_add(1, Ordering::Relaxed);
-                let hooks = &works.handlers.hooks;
+                let hooks = &env.handlers.hooks;
                 if hooks.restarting.is_none() && hooks.started.is_none() {
-                    self.is_there(works);
+                    self.is_there(env);
                 } else {
                     self.life = Life::Starting(Hook::Restarting);
                 }
             }
-            Err(text) => self.fail(works, Failure::Start((*text).into())),
+            Err(text) => self.fail(env, Failure::Start((*text).into())),
         }
     }
 
     /// Drops the subsystem's value, whose drop may panic, and ends its tasks.
-    pub(super) fn drop_value(&mut self, works: &Works<S>) {
-        works.mounted.end_tasks();
-        let (state, runner) = (self.desk.state.take(), &mut self.desk.runner);
+    pub(super) fn drop_value(&mut self, env: &HostEnv<S>) {
+        env.mounted.end_tasks();
+        let (state, runner) = (self.slot.state.take(), &mut self.slot.runner);
         // A handler under way first: it has borrowed the value, or has it.
         let handler = contain(|| runner.clear());
         if let Err(text) = handler.and(contain(|| drop(state))) {
-            self.tell_failure(works, Failure::Drop((*text).into()));
+            self.tell_failure(env, Failure::Drop((*text).into()));
         }
     }
 
     /// Tells of a failure that changes nothing: the value is on its way out.
     #[cold]
-    pub(super) fn tell_failure(&self, works: &Works<S>, failure: Failure) {
-        let mounted = &works.mounted;
+    pub(super) fn tell_failure(&self, env: &HostEnv<S>, failure: Failure) {
+        let mounted = &env.mounted;
         mounted.note_failure(failure.to_string().into());
         let change = Change::Failed(failure);
-        works.shared.events.tell(&mounted.seat.name, change);
+        env.shared.events.tell(&mounted.mailbox.name, change);
     }
 
     /// The last step: drops the value, and tells those who wait for that.
-    pub(super) fn finish_life(&mut self, works: &Works<S>) {
-        self.drop_value(works);
+    pub(super) fn finish_life(&mut self, env: &HostEnv<S>) {
+        self.drop_value(env);
         discard(self.factory.take());
-        let mounted = &works.mounted;
-        let mut affairs = self.affairs.take().unwrap_or_default();
-        let was_ordered = !affairs.ended.is_empty();
-        let reason = affairs.reason.take().unwrap_or(EndReason::SystemStopped);
+        let mounted = &env.mounted;
+        let mut lifecycle = self.lifecycle.take().unwrap_or_default();
+        let was_ordered = !lifecycle.ended.is_empty();
+        let reason = lifecycle.reason.take().unwrap_or(EndReason::SystemStopped);
         // If it never stood, nobody is to hear of it but who mounts it. Else the registry tells, when the name
         // is free.
-        if self.standing.take().is_none() {
+        if self.startup.take().is_none() {
             mounted.note_end(reason.clone());
             if !was_ordered {
-                works.shared.report(mounted, Reported::Ended(reason));
+                env.shared.report(mounted, Reported::Ended(reason));
             }
         }
-        affairs.revived.clear();
-        for ended in affairs.ended.drain(..) {
+        lifecycle.revived.clear();
+        for ended in lifecycle.ended.drain(..) {
             let _: Result<(), ()> = ended.send(());
         }
     }
 }
 
-impl<S> Works<S> {
+impl<S> HostEnv<S> {
     /// The time, as policies read it.
     fn now(&self) -> Duration {
         let clock = &self.shared.clock;

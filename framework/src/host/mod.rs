@@ -6,10 +6,10 @@
 
 mod backlog;
 mod context;
-pub(crate) mod standing;
-mod alike;
+pub(crate) mod startup;
+mod stamp_run;
 mod ends;
-mod gathered;
+mod batch;
 mod hooks;
 #[cfg(feature = "test")]
 mod injected;
@@ -34,7 +34,7 @@ use crate::envelope::token::Chain;
 use crate::mailbox::Limits;
 use crate::mailbox::orders::{Control, Order};
 use crate::route::Handlers;
-use crate::route::handler::Desk;
+use crate::route::handler::HandlerSlot;
 use crate::route::handler::hooks::Hook;
 use crate::runtime::shared::Shared;
 use crate::thread::Local;
@@ -44,7 +44,7 @@ use crate::words::slice::Slice;
 use crate::words::supervision::{Failure, History};
 use life::Life;
 use share::Share;
-use standing::Standing;
+use startup::Startup;
 use sweep::Sweeping;
 use turn::Service;
 
@@ -83,12 +83,12 @@ pub(crate) struct Host<S: 'static> {
 /// A subsystem in its host, as its thread's agenda holds it too.
 #[repr(C)]
 struct Hosted<S: 'static> {
-    works: Works<S>,
-    resident: RefCell<Resident<S>>,
+    env: HostEnv<S>,
+    resident: RefCell<HostState<S>>,
 }
 
 /// What a turn needs and never changes.
-struct Works<S: 'static> {
+struct HostEnv<S: 'static> {
     shared: Arc<Shared>,
     mounted: Arc<Mounted>,
     handlers: Arc<Handlers<S>>,
@@ -101,7 +101,7 @@ struct Works<S: 'static> {
 
 /// A subsystem with what it is working on. What every turn touches stands first.
 #[repr(C)]
-struct Resident<S: 'static> {
+struct HostState<S: 'static> {
     /// It has nothing more to do and waits for its task to end it.
     is_ending: bool,
     /// Its last turn ended with more to do.
@@ -117,9 +117,9 @@ struct Resident<S: 'static> {
     /// The handler in service has entered edges of the wait graph.
     has_waited: bool,
     is_over: bool,
-    /// What wakes this host's task; left with the seat too. Taken out during a turn.
+    /// What wakes this host's task; left with the mailbox too. Taken out during a turn.
     waker: Option<Waker>,
-    affairs: Option<Box<Affairs>>,
+    lifecycle: Option<Box<Lifecycle>>,
     in_service: Option<Service>,
     life: Life,
     /// The ticket up to which messages were taken out of the inbox.
@@ -128,16 +128,16 @@ struct Resident<S: 'static> {
     /// Messages that were kept for later; and those of them that are tried again now.
     kept: Chain,
     again: Chain,
-    desk: Desk<S>,
+    slot: HandlerSlot<S>,
     share: Share,
     /// Told when it stands for the first time.
-    standing: Option<Standing>,
+    startup: Option<Startup>,
     factory: Contained<Box<dyn Fn() -> S>>,
 }
 
 /// What a subsystem has around its failures, its end and messages that expire only: made when it is first needed.
 #[derive(Default)]
-struct Affairs {
+struct Lifecycle {
     /// Orders that came and were not obeyed yet.
     controls: VecDeque<Control>,
     history: History,
@@ -153,14 +153,14 @@ struct Affairs {
 }
 
 impl<S: 'static> Host<S> {
-    /// Makes the subsystem and the host around it, opens its seat, and starts it on this thread; it takes
-    /// orders when this returns. There is none if the factory panics, which `standing` is told.
+    /// Makes the subsystem and the host around it, opens its mailbox, and starts it on this thread; it takes
+    /// orders when this returns. There is none if the factory panics, which `startup` is told.
     pub(crate) fn start(
         shared: &Arc<Shared>,
         mut placed: Placed,
         handlers: Arc<Handlers<S>>,
         factory: impl FnOnce() -> Box<dyn Fn() -> S>,
-        standing: Standing,
+        startup: Startup,
     ) {
         let made = contain(|| {
             let factory = Contained::new(factory());
@@ -170,9 +170,9 @@ impl<S: 'static> Host<S> {
         let (factory, state) = match made {
             Ok(made) => made,
             Err(text) => {
-                let name = placed.mounted.as_ref().map(|one| one.seat.name.clone());
+                let name = placed.mounted.as_ref().map(|one| one.mailbox.name.clone());
                 drop(placed);
-                return standing.tell_failure(name.unwrap_or_default(), text);
+                return startup.tell_failure(name.unwrap_or_default(), text);
             }
         };
         let Some(mounted) = placed.mounted.take() else {
@@ -180,15 +180,15 @@ impl<S: 'static> Host<S> {
         };
         // With nothing to call before its first message it stands when it is there.
         let (life, waiting, stands) = match &handlers.hooks.started {
-            None => (Life::Running, None, Some(standing)),
-            Some(_) => (Life::Starting(Hook::Started), Some(standing), None),
+            None => (Life::Running, None, Some(startup)),
+            Some(_) => (Life::Starting(Hook::Started), Some(startup), None),
         };
-        let ticket = mounted.seat.inbox.ticket();
-        mounted.seat.open(mounted.map.id, placed.limits);
+        let ticket = mounted.mailbox.inbox.ticket();
+        mounted.mailbox.open(mounted.map.id, placed.limits);
         sim::preempt(Point::Keeper);
         let local = Local::of(&shared.pool);
         let hosted = Rc::new(Hosted {
-            works: Works {
+            env: HostEnv {
                 turn_limit: shared.clock.ticks(Slice::LONGEST),
                 round_limit: shared.clock.ticks(agenda::ROUND_TIME),
                 shared: shared.clone(),
@@ -196,9 +196,9 @@ impl<S: 'static> Host<S> {
                 handlers,
                 local: local.clone(),
             },
-            resident: RefCell::new(Resident {
+            resident: RefCell::new(HostState {
                 factory,
-                desk: Desk::new(state),
+                slot: HandlerSlot::new(state),
                 backlog: Chain::new(),
                 kept: Chain::new(),
                 again: Chain::new(),
@@ -207,8 +207,8 @@ impl<S: 'static> Host<S> {
                 ticket,
                 in_service: None,
                 life,
-                standing: waiting,
-                affairs: None,
+                startup: waiting,
+                lifecycle: None,
                 went_on: false,
                 looks: 0,
                 share: Share::default(),
@@ -220,51 +220,51 @@ impl<S: 'static> Host<S> {
                 is_over: false,
             }),
         });
-        let seat = hosted.works.mounted.seat.id;
+        let mailbox = hosted.env.mounted.mailbox.id;
         let number = local.agenda.enlist(hosted.clone());
-        hosted.works.mounted.seat.move_in(&local, number);
+        hosted.env.mounted.mailbox.move_in(&local, number);
         Host { hosted, number }.launch();
-        if let Some(standing) = stands {
-            standing.tell_of(seat);
+        if let Some(startup) = stands {
+            startup.tell_of(mailbox);
         }
     }
 }
 
-impl<S: 'static> agenda::Resident for Hosted<S> {
+impl<S: 'static> agenda::Runnable for Hosted<S> {
     fn take_turn(&self) -> Turn {
         match self.resident.try_borrow_mut() {
-            Ok(mut resident) => resident.turn(&self.works),
+            Ok(mut resident) => resident.turn(&self.env),
             Err(_) => Turn::Busy,
         }
     }
 
     fn wake(&self) {
-        self.works.mounted.seat.wake();
+        self.env.mounted.mailbox.wake();
     }
 }
 
-impl<S: 'static> Resident<S> {
-    fn affairs(&mut self) -> &mut Affairs {
-        self.affairs.get_or_insert_default()
+impl<S: 'static> HostState<S> {
+    fn lifecycle(&mut self) -> &mut Lifecycle {
+        self.lifecycle.get_or_insert_default()
     }
 
     /// True if orders have come and were not obeyed yet.
     #[inline]
     fn has_orders(&self) -> bool {
-        let affairs = self.affairs.as_ref();
-        affairs.is_some_and(|affairs| !affairs.controls.is_empty())
+        let lifecycle = self.lifecycle.as_ref();
+        lifecycle.is_some_and(|lifecycle| !lifecycle.controls.is_empty())
     }
 
-    /// Learns what wakes the host's task, and leaves that with the seat. It never changes: a host is one
+    /// Learns what wakes the host's task, and leaves that with the mailbox. It never changes: a host is one
     /// task for life.
-    fn meet_task(&mut self, works: &Works<S>, waker: &Waker) {
+    fn meet_task(&mut self, env: &HostEnv<S>, waker: &Waker) {
         if !self
             .waker
             .as_ref()
             .is_some_and(|known| known.will_wake(waker))
         {
             self.waker = Some(waker.clone());
-            works.mounted.seat.leave_waker(self.waker.clone());
+            env.mounted.mailbox.leave_waker(self.waker.clone());
         }
     }
 }
@@ -279,19 +279,19 @@ impl<S: 'static> actix::Handler<Control> for Host<S> {
             control => control,
         };
         let mut resident = self.hosted.resident.borrow_mut();
-        resident.affairs().controls.push_back(control);
+        resident.lifecycle().controls.push_back(control);
     }
 }
 
 impl<S: 'static> Host<S> {
     fn meet_task(&self, waker: &Waker) {
-        let Hosted { works, resident } = &*self.hosted;
-        resident.borrow_mut().meet_task(works, waker);
+        let Hosted { env, resident } = &*self.hosted;
+        resident.borrow_mut().meet_task(env, waker);
     }
 
     /// Gives the subsystem its turns, and the thread's other subsystems theirs; ready when it has ended.
     fn poll(&self, task: &mut TaskContext<'_>) -> Poll<()> {
-        let Hosted { works, resident } = &*self.hosted;
+        let Hosted { env, resident } = &*self.hosted;
         resident.borrow_mut().share.come_round();
         if sim::coin(Point::Late) {
             task.waker().wake_by_ref();
@@ -299,14 +299,14 @@ impl<S: 'static> Host<S> {
         }
         // Its time counts from the end of its first turn.
         let mut first = None;
-        works.local.agenda.round(self.number, || {
-            let latest = works.local.latest.get();
+        env.local.agenda.round(self.number, || {
+            let latest = env.local.latest.get();
             let first = *first.get_or_insert(latest);
-            latest.0.saturating_sub(first.0) > works.round_limit
+            latest.0.saturating_sub(first.0) > env.round_limit
         });
         let mut resident = resident.borrow_mut();
         if resident.is_ending {
-            resident.end(works);
+            resident.end(env);
             return Poll::Ready(());
         }
         Poll::Pending
@@ -315,10 +315,10 @@ impl<S: 'static> Host<S> {
 
 impl<S: 'static> Drop for Host<S> {
     fn drop(&mut self) {
-        let Hosted { works, resident } = &*self.hosted;
+        let Hosted { env, resident } = &*self.hosted;
         // Not ended before only if the thread goes down around the host.
-        resident.borrow_mut().end(works);
-        works.mounted.door.shut();
-        works.local.agenda.strike(self.number);
+        resident.borrow_mut().end(env);
+        env.mounted.door.shut();
+        env.local.agenda.strike(self.number);
     }
 }

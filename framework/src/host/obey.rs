@@ -4,35 +4,35 @@
 //! blocking call of that value runs on its own thread; the call's message ends at once. A stop that has run
 //! out of time waits for no call.
 
-use super::gathered::Gathered;
+use super::batch::TurnBatch;
 use super::life::Life;
 use super::turn::Service;
-use super::{Resident, Works};
+use super::{HostEnv, HostState};
 use crate::base::sync::Ordering;
 use crate::mailbox::orders::{Control, Order};
 use crate::words::events::EndReason;
 use crate::words::supervision::{Failure, Restart};
 
-impl<S: 'static> Resident<S> {
+impl<S: 'static> HostState<S> {
     /// Does what has been ordered, as far as that goes now.
     #[cold]
-    pub(super) fn obey(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        for control in std::mem::take(&mut self.affairs().controls) {
-            if self.ends_value(works, &control) && self.is_away(works, gathered) {
+    pub(super) fn obey(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+        for control in std::mem::take(&mut self.lifecycle().controls) {
+            if self.ends_value(env, &control) && self.is_away(env, gathered) {
                 // What comes after it may be an end that waits for nothing.
-                self.affairs().controls.push_back(control);
+                self.lifecycle().controls.push_back(control);
             } else {
-                self.follow(works, control, gathered);
+                self.follow(env, control, gathered);
             }
         }
     }
 
     /// True for an order after which the subsystem has another value, or none.
-    fn ends_value(&self, works: &Works<S>, control: &Control) -> bool {
+    fn ends_value(&self, env: &HostEnv<S>, control: &Control) -> bool {
         match control {
             Control::Fail(_) | Control::Halt(_) => true,
-            Control::TaskPanicked { life, .. } => self.has_task_of(works, *life),
-            Control::Stop => works.mounted.policy().restart == Restart::Permanent,
+            Control::TaskPanicked { life, .. } => self.has_task_of(env, *life),
+            Control::Stop => env.mounted.policy().restart == Restart::Permanent,
             Control::End { .. } | Control::Revive { .. } | Control::Spawn(_) | Control::Wake(_) => {
                 false
             }
@@ -41,17 +41,17 @@ impl<S: 'static> Resident<S> {
 
     /// True while a blocking call has the value, whose message is ended; unless there is no time to wait for
     /// its return.
-    fn is_away(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) -> bool {
-        if self.order == Order::Abort || !self.desk.runner.blocks() {
+    fn is_away(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) -> bool {
+        if self.order == Order::Abort || !self.slot.runner.blocks() {
             return false;
         }
         if let Some(service) = self.in_service.replace(Service::Returning) {
-            self.end_cut_off(works, service, gathered);
+            self.end_cut_off(env, service, gathered);
         }
         true
     }
 
-    fn follow(&mut self, works: &Works<S>, control: Control, gathered: &mut Gathered<'_>) {
+    fn follow(&mut self, env: &HostEnv<S>, control: Control, gathered: &mut TurnBatch<'_>) {
         match control {
             Control::End {
                 order,
@@ -59,71 +59,71 @@ impl<S: 'static> Resident<S> {
                 ended,
             } => {
                 self.order = self.order.max(order);
-                let affairs = self.affairs();
-                affairs.reason.get_or_insert(reason);
-                affairs.ended.extend(ended);
+                let lifecycle = self.lifecycle();
+                lifecycle.reason.get_or_insert(reason);
+                lifecycle.ended.extend(ended);
             }
-            Control::Stop => self.stop_itself(works, gathered),
+            Control::Stop => self.stop_itself(env, gathered),
             Control::Spawn(_) | Control::Wake(_) => unreachable!("it is done when it comes"),
             Control::Fail(failure) if self.order != Order::Abort => {
-                self.interrupt(works, gathered);
-                self.fail(works, failure);
+                self.interrupt(env, gathered);
+                self.fail(env, failure);
             }
             Control::Fail(_) => {}
-            Control::TaskPanicked { life, text } if self.has_task_of(works, life) => {
-                self.interrupt(works, gathered);
-                match self.standing {
-                    Some(_) => self.start_failed(works, &text),
-                    None => self.fail(works, Failure::Task((*text).into())),
+            Control::TaskPanicked { life, text } if self.has_task_of(env, life) => {
+                self.interrupt(env, gathered);
+                match self.startup {
+                    Some(_) => self.start_failed(env, &text),
+                    None => self.fail(env, Failure::Task((*text).into())),
                 }
             }
             Control::TaskPanicked { text, .. } => {
                 let text = format!("a timer or a stream of an earlier value panicked: {text}");
-                works.mounted.note_failure(text.into());
+                env.mounted.note_failure(text.into());
             }
             Control::Halt(done) => {
-                self.interrupt(works, gathered);
+                self.interrupt(env, gathered);
                 if !matches!(self.life, Life::Halted) {
-                    works.mounted.set_down(true);
-                    self.call_stopped(works, EndReason::Stopped);
-                    self.drop_value(works);
+                    env.mounted.set_down(true);
+                    self.call_stopped(env, EndReason::Stopped);
+                    self.drop_value(env);
                     self.life = Life::Halted;
                 }
                 let _ = done.send(());
             }
             Control::Revive { failure, done } => {
                 if matches!(self.life, Life::Halted) && self.order != Order::Abort {
-                    let affairs = self.affairs();
-                    affairs.revived.push(done);
-                    affairs.cause = Some(failure);
-                    self.remake(works);
+                    let lifecycle = self.lifecycle();
+                    lifecycle.revived.push(done);
+                    lifecycle.cause = Some(failure);
+                    self.remake(env);
                 }
             }
         }
     }
 
     /// True if the subsystem has the value that `life` restarts had been before.
-    fn has_task_of(&self, works: &Works<S>, life: u32) -> bool {
+    fn has_task_of(&self, env: &HostEnv<S>, life: u32) -> bool {
         matches!(self.life, Life::Running | Life::Starting(_))
             && self.order != Order::Abort
-            && works.mounted.restarts.load(Ordering::Relaxed) == life
+            && env.mounted.restarts.load(Ordering::Relaxed) == life
     }
 
-    fn stop_itself(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        if works.mounted.policy().restart == Restart::Permanent {
-            self.interrupt(works, gathered);
-            self.call_stopped(works, EndReason::Stopped);
-            self.fail(works, Failure::Stopped);
+    fn stop_itself(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+        if env.mounted.policy().restart == Restart::Permanent {
+            self.interrupt(env, gathered);
+            self.call_stopped(env, EndReason::Stopped);
+            self.fail(env, Failure::Stopped);
         } else {
             self.order = self.order.max(Order::Drain);
-            self.affairs().reason.get_or_insert(EndReason::Stopped);
+            self.lifecycle().reason.get_or_insert(EndReason::Stopped);
         }
     }
 
     /// Ends what is under way, if anything is.
-    fn interrupt(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
+    fn interrupt(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
         if let Some(service) = self.in_service.take() {
-            self.cut_off(works, service, gathered);
+            self.cut_off(env, service, gathered);
         }
     }
 }

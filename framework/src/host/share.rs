@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::gathered::Gathered;
+use super::batch::TurnBatch;
 use crate::base::clock::{Clock, Stamp};
 use crate::thread::agenda::Turn;
 use crate::words::slice::Slice;
@@ -55,7 +55,7 @@ impl Share {
         time: Duration,
         goes_on: bool,
         clock: &Clock,
-        gathered: &mut Gathered<'_>,
+        gathered: &mut TurnBatch<'_>,
     ) -> (u32, Timed) {
         let begun = clock.now();
         let time = clock.ticks(time).max(1);

@@ -1,7 +1,7 @@
 //! The sweep: how messages end that have expired while they wait. `backlog → `**`sweep`**` → ends`
 //!
 //! A host looks at a message's deadline when its turn has come, which may be late: while a handler waits,
-//! before a restart, in a halt, for what is kept for later. So whoever gives an ask up tells its seat, and the
+//! before a restart, in a halt, for what is kept for later. So whoever gives an ask up tells its mailbox, and the
 //! host's next turn goes through all that wait there and ends those that are over. Promise: an envelope is
 //! given back at its message's deadline, whatever its host does.
 //!
@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
+use super::batch::TurnBatch;
 use super::ends::expire;
-use super::gathered::Gathered;
-use super::{Resident, Works};
+use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::envelope::token::{Chain, Links, Token};
@@ -34,67 +34,67 @@ pub(super) struct Sweeping {
     is_open: bool,
 }
 
-impl<S: 'static> Resident<S> {
+impl<S: 'static> HostState<S> {
     /// Ends all that wait here and have expired.
     #[cold]
-    pub(super) fn sweep(&mut self, works: &Works<S>, gathered: &mut Gathered<'_>) {
-        let (seat, clock) = (&works.mounted.seat, &works.shared.clock);
+    pub(super) fn sweep(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+        let (mailbox, clock) = (&env.mounted.mailbox, &env.shared.clock);
         let begun = clock.now();
-        if begun.0 < self.affairs().sweeping.not_before {
-            return self.put_off_sweep(works, begun);
+        if begun.0 < self.lifecycle().sweeping.not_before {
+            return self.put_off_sweep(env, begun);
         }
-        seat.begin_sweep();
-        let waiting = seat.waiting();
-        let mut over = self.take_over(works, begun);
+        mailbox.begin_sweep();
+        let waiting = mailbox.waiting();
+        let mut over = self.take_over(env, begun);
         // Its drop is the user's: not before all is in its place again.
-        while let Some(token) = over.pop_front(&works.shared.pool.links) {
-            let envelope = Envelope::new(&works.shared.pool.slab, token);
-            expire(works, envelope, gathered);
+        while let Some(token) = over.pop_front(&env.shared.pool.links) {
+            let envelope = Envelope::new(&env.shared.pool.slab, token);
+            expire(env, envelope, gathered);
         }
         let ended = clock.now();
         let took = ended.0.saturating_sub(begun.0);
-        self.affairs().sweeping.not_before = match waiting {
+        self.lifecycle().sweeping.not_before = match waiting {
             0..FEW => 0,
             _ => ended.0.saturating_add(took.saturating_mul(PAUSE)),
         };
     }
 
     /// Has the host woken when it may sweep again.
-    fn put_off_sweep(&mut self, works: &Works<S>, now: Stamp) {
-        let sweeping = &mut self.affairs().sweeping;
+    fn put_off_sweep(&mut self, env: &HostEnv<S>, now: Stamp) {
+        let sweeping = &mut self.lifecycle().sweeping;
         if std::mem::replace(&mut sweeping.is_put_off, true) {
             return;
         }
         let until = Stamp(sweeping.not_before);
-        let pause = Duration::from_nanos(works.shared.clock.between_ns(now, until));
-        let mounted = works.mounted.clone();
+        let pause = Duration::from_nanos(env.shared.clock.between_ns(now, until));
+        let mounted = env.mounted.clone();
         drop(actix_rt::spawn(async move {
             tokio::time::sleep(pause).await;
-            mounted.seat.wake();
+            mounted.mailbox.wake();
         }));
     }
 
     /// Takes out of all places where messages wait those that are over.
-    fn take_over(&mut self, works: &Works<S>, now: Stamp) -> Chain {
-        self.affairs().sweeping.is_put_off = false;
-        let links = &works.shared.pool.links;
-        let is_over = |token| is_over(works, token, now);
+    fn take_over(&mut self, env: &HostEnv<S>, now: Stamp) -> Chain {
+        self.lifecycle().sweeping.is_put_off = false;
+        let links = &env.shared.pool.links;
+        let is_over = |token| is_over(env, token, now);
         let mut over = Chain::new();
         // The oldest first.
         self.again.split_off(links, &mut over, is_over);
         self.kept.split_off(links, &mut over, is_over);
-        self.tell_kept(works);
-        match works.mounted.seat.lanes() {
+        self.tell_kept(env);
+        match env.mounted.mailbox.lanes() {
             None => {
-                if let Some(taken) = works.mounted.seat.inbox.take_for_receiver(links) {
-                    self.account(works, taken);
+                if let Some(taken) = env.mounted.mailbox.inbox.take_for_receiver(links) {
+                    self.account(env, taken);
                 }
                 self.backlog.split_off(links, &mut over, is_over);
             }
             Some(lanes) => {
-                self.open_room(works);
-                let swept = lanes.sweep(&works.mounted.seat.inbox, links, is_over);
-                self.note_taken(works, swept.taken, swept.off);
+                self.open_room(env);
+                let swept = lanes.sweep(&env.mounted.mailbox.inbox, links, is_over);
+                self.note_taken(env, swept.taken, swept.off);
                 over.append(links, swept.over);
             }
         }
@@ -104,29 +104,32 @@ impl<S: 'static> Resident<S> {
     /// Has what waits here lie where senders can drop it, if any may: the host takes no message now that
     /// would bring it there.
     #[inline]
-    pub(super) fn open_room(&mut self, works: &Works<S>) {
-        if works.mounted.seat.lanes().is_some() {
-            self.open_lanes(works);
+    pub(super) fn open_room(&mut self, env: &HostEnv<S>) {
+        if env.mounted.mailbox.lanes().is_some() {
+            self.open_lanes(env);
         }
     }
 
     #[cold]
-    fn open_lanes(&mut self, works: &Works<S>) {
-        if std::mem::replace(&mut self.affairs().sweeping.is_open, true) {
+    fn open_lanes(&mut self, env: &HostEnv<S>) {
+        if std::mem::replace(&mut self.lifecycle().sweeping.is_open, true) {
             return;
         }
-        let links: &Links = &works.shared.pool.links;
-        let seat = &works.mounted.seat;
+        let links: &Links = &env.shared.pool.links;
+        let mailbox = &env.mounted.mailbox;
         let backlog = (&mut self.backlog, self.ticket);
-        if seat.lanes().is_some_and(|lanes| lanes.open(links, backlog)) {
-            seat.recall();
+        if mailbox
+            .lanes()
+            .is_some_and(|lanes| lanes.open(links, backlog))
+        {
+            mailbox.recall();
         }
     }
 }
 
 /// A message, and whether its deadline has passed or its asker has gone.
-fn is_over<S>(works: &Works<S>, token: Token, now: Stamp) -> (Token, bool) {
-    let envelope = Envelope::new(&works.shared.pool.slab, token);
+fn is_over<S>(env: &HostEnv<S>, token: Token, now: Stamp) -> (Token, bool) {
+    let envelope = Envelope::new(&env.shared.pool.slab, token);
     let head = envelope.head();
     let is_over = head.due.is_past(now) || head.is_ask && envelope.reply_slot().is_abandoned();
     (envelope.into_token(), is_over)

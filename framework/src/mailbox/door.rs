@@ -20,12 +20,12 @@ pub(crate) type Make = fn(&mut dyn Iterator<Item = Control>) -> (WeakRecipient<C
 
 /// See the module.
 pub(crate) struct Door {
-    state: Mutex<State>,
+    state: Mutex<DoorState>,
     /// 1 once orders have come: spares the host the lock while none have.
     is_called: AtomicU8,
 }
 
-enum State {
+enum DoorState {
     /// The host is not there yet; these wait for it.
     Awaited(Vec<Control>),
     /// It is, and no order has come.
@@ -39,7 +39,7 @@ enum State {
 impl Door {
     pub(crate) fn new() -> Self {
         Door {
-            state: Mutex::new(State::Awaited(Vec::new())),
+            state: Mutex::new(DoorState::Awaited(Vec::new())),
             is_called: AtomicU8::new(0),
         }
     }
@@ -47,8 +47,8 @@ impl Door {
     /// The host is there.
     pub(crate) fn open(&self, make: Make) {
         let mut state = lock(&self.state);
-        let before = std::mem::replace(&mut *state, State::Quiet(make));
-        if let State::Awaited(orders) = before
+        let before = std::mem::replace(&mut *state, DoorState::Quiet(make));
+        if let DoorState::Awaited(orders) = before
             && !orders.is_empty()
         {
             self.call(&mut state, make, &mut orders.into_iter());
@@ -57,7 +57,7 @@ impl Door {
 
     /// There will be no host, or it has gone.
     pub(crate) fn shut(&self) {
-        let before = std::mem::replace(&mut *lock(&self.state), State::Shut);
+        let before = std::mem::replace(&mut *lock(&self.state), DoorState::Shut);
         // Outside of the lock: orders that were not taken end here, and who gave them hears of it.
         drop(before);
     }
@@ -66,17 +66,17 @@ impl Door {
     pub(crate) fn give(&self, control: Control) -> bool {
         let mut state = lock(&self.state);
         let host = match &mut *state {
-            State::Awaited(orders) => {
+            DoorState::Awaited(orders) => {
                 orders.push(control);
                 return false;
             }
-            State::Quiet(make) => {
+            DoorState::Quiet(make) => {
                 let make = *make;
                 self.call(&mut state, make, &mut std::iter::once(control));
                 return true;
             }
-            State::Called(address, _) => address.upgrade(),
-            State::Shut => None,
+            DoorState::Called(address, _) => address.upgrade(),
+            DoorState::Shut => None,
         };
         drop(state);
         if let Some(host) = host {
@@ -85,9 +85,9 @@ impl Door {
         false
     }
 
-    fn call(&self, state: &mut State, make: Make, orders: &mut dyn Iterator<Item = Control>) {
+    fn call(&self, state: &mut DoorState, make: Make, orders: &mut dyn Iterator<Item = Control>) {
         let (address, orders) = make(orders);
-        *state = State::Called(address, Some(orders));
+        *state = DoorState::Called(address, Some(orders));
         self.is_called.store(1, Ordering::Release);
     }
 
@@ -98,7 +98,7 @@ impl Door {
             return None;
         }
         match &mut *lock(&self.state) {
-            State::Called(_, orders) => orders.take(),
+            DoorState::Called(_, orders) => orders.take(),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ use crate::words::priority::{PRIORITIES, Passed, Priority};
 pub(crate) struct Lanes {
     /// For all priorities but normal, which has the mailbox's own list.
     inboxes: [Inbox; PRIORITIES - 1],
-    room: Mutex<Room>,
+    room: Mutex<LaneRoom>,
     /// Held while a message is admitted to a bounded mailbox: no single word counts them all.
     pub(super) admission: Mutex<()>,
     /// Messages that senders have dropped again.
@@ -27,7 +27,7 @@ pub(crate) struct Lanes {
 
 /// Where messages wait that were taken out of the lanes.
 #[derive(Debug)]
-struct Room {
+struct LaneRoom {
     chains: [Chain; PRIORITIES],
     /// The tickets up to which messages were taken out of the lanes.
     tickets: [u64; PRIORITIES],
@@ -36,7 +36,7 @@ struct Room {
     passed: Passed,
 }
 
-impl Room {
+impl LaneRoom {
     /// Puts what the host has taken out of the main list by itself, up to that ticket, where senders reach
     /// it; true if the room was not open before.
     fn open(&mut self, links: &Links, backlog: &mut Chain, ticket: u64) -> bool {
@@ -101,7 +101,7 @@ impl Lanes {
     pub(super) fn new(is_open: bool) -> Self {
         let lanes = Lanes {
             inboxes: std::array::from_fn(|_| Inbox::new()),
-            room: Mutex::new(Room {
+            room: Mutex::new(LaneRoom {
                 chains: std::array::from_fn(|_| Chain::new()),
                 tickets: [0; PRIORITIES],
                 is_open: false,
@@ -206,7 +206,7 @@ impl Lanes {
     }
 
     /// Takes all that lies in the lanes into the room.
-    fn fill(&self, room: &mut Room, main: &Inbox, links: &Links, look: Look) -> (u32, u64) {
+    fn fill(&self, room: &mut LaneRoom, main: &Inbox, links: &Links, look: Look) -> (u32, u64) {
         let (mut taken, mut off) = (0, 0);
         // The main one first: who finds another closed finds that the mailbox is closed.
         for priority in [

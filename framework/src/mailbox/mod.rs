@@ -34,7 +34,7 @@ use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
 
 /// A subsystem's number within its system; 0 is nobody.
-pub(crate) type SeatId = HolderId;
+pub(crate) type MailboxId = HolderId;
 
 /// Marks the number of a table whose subsystems share a name.
 pub(crate) const FOR_SEVERAL: u32 = 1 << 31;
@@ -48,19 +48,19 @@ pub(crate) struct Limits {
     pub(crate) overflow: Overflow,
 }
 
-/// Where a subsystem of a name sits: its mailbox and its account. A seat outlives restarts, and, as
+/// Where a subsystem of a name sits: its mailbox and its account. A mailbox outlives restarts, and, as
 /// long as a handle points to it, an unmount and a new mount under the same name.
 ///
 /// What senders write stands first, what the host writes last, more than a cache line apart.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Seat {
+pub(crate) struct Mailbox {
     pub(crate) inbox: Inbox,
     /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
     capacity: AtomicU32,
     /// The table that messages must be packed for.
     table: AtomicU32,
-    pub(crate) id: SeatId,
+    pub(crate) id: MailboxId,
     /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
     number: AtomicU32,
     home: AtomicUsize,
@@ -85,12 +85,12 @@ pub(crate) struct Seat {
 }
 
 const _: () = {
-    let lanes = std::mem::offset_of!(Seat, lanes);
-    assert!(lanes >= 64 + std::mem::offset_of!(Seat, waker));
+    let lanes = std::mem::offset_of!(Mailbox, lanes);
+    assert!(lanes >= 64 + std::mem::offset_of!(Mailbox, waker));
 };
 
-impl Holder for Seat {
-    fn id(&self) -> SeatId {
+impl Holder for Mailbox {
+    fn id(&self) -> MailboxId {
         self.id
     }
 
@@ -99,9 +99,9 @@ impl Holder for Seat {
     }
 }
 
-impl Seat {
-    pub(crate) fn new(id: SeatId, name: Arc<str>, deferred: Arc<DeferredWakes>) -> Self {
-        Seat {
+impl Mailbox {
+    pub(crate) fn new(id: MailboxId, name: Arc<str>, deferred: Arc<DeferredWakes>) -> Self {
+        Mailbox {
             id,
             name,
             deferred,
@@ -120,7 +120,7 @@ impl Seat {
         }
     }
 
-    /// Opens the seat for a new host.
+    /// Opens the mailbox for a new host.
     pub(crate) fn open(&self, table: u32, limits: Limits) {
         self.table.store(table, Ordering::Relaxed);
         self.capacity.store(limits.capacity, Ordering::Relaxed);
@@ -338,7 +338,7 @@ impl Seat {
         self.home.store(0, Ordering::Relaxed);
     }
 
-    /// Leaves what wakes the host; nothing at its end, so that the seat does not keep the task.
+    /// Leaves what wakes the host; nothing at its end, so that the mailbox does not keep the task.
     pub(crate) fn leave_waker(&self, waker: Option<Waker>) {
         let before = std::mem::replace(&mut *lock(&self.waker), waker);
         // Outside of the lock: it may be the last hold on a task, whose end comes here too.

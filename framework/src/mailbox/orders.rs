@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 use crate::words::events::EndReason;
 use crate::words::supervision::Failure;
 
@@ -69,8 +69,8 @@ impl Drop for WakeOnDrop {
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Report {
-    pub(crate) seat: SeatId,
-    /// Which mount of that seat: one that was mounted there since has nothing to do with it.
+    pub(crate) mailbox: MailboxId,
+    /// Which mount of that mailbox: one that was mounted there since has nothing to do with it.
     pub(crate) mount: u64,
     pub(crate) what: Reported,
 }

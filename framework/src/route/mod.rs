@@ -32,7 +32,7 @@ pub(crate) struct RouteMap {
     /// Unique in the system; 0 is never used.
     pub(crate) id: u32,
     router: Router<u16>,
-    pub(crate) routes: Vec<Route>,
+    pub(crate) routes: Vec<RouteEntry>,
     /// The types of the messages that the handlers take, by number.
     messages: Vec<&'static str>,
     /// Latencies of the subsystems of this kind that have no book of their own, by thread.
@@ -40,7 +40,7 @@ pub(crate) struct RouteMap {
 }
 
 /// One pattern, with the messages that it takes.
-pub(crate) struct Route {
+pub(crate) struct RouteEntry {
     pub(crate) pattern: Pattern,
     pub(crate) text: Arc<str>,
     pub(crate) messages: Vec<RouteMessage>,
@@ -111,9 +111,9 @@ impl RouteMap {
     }
 
     /// The route of a pattern; what its captures are called does not matter.
-    pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&Route> {
+    pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&RouteEntry> {
         // Written as at its handler, nearly always.
-        let same_text = |route: &&Route| route.pattern.as_str() == pattern;
+        let same_text = |route: &&RouteEntry| route.pattern.as_str() == pattern;
         if let Some(route) = self.routes.iter().find(same_text) {
             return Some(route);
         }
@@ -124,7 +124,7 @@ impl RouteMap {
     }
 }
 
-impl Route {
+impl RouteEntry {
     /// How the route takes an `M`, if it does.
     #[inline]
     pub(crate) fn pack<M: Message>(&self) -> Option<&Arc<dyn Pack<M>>> {

@@ -6,7 +6,7 @@ use crate::base::clock::{Clock, Due, Stamp};
 use crate::base::user_code::discard;
 use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
-use crate::mailbox::Seat;
+use crate::mailbox::Mailbox;
 use crate::route::extract::{Address, Extract};
 use crate::thread::Local;
 use crate::words::error::CaptureError;
@@ -44,7 +44,7 @@ pub(crate) struct Post<'p> {
     /// The message may share its stamp with others sent in the supervisor's interval `tick`.
     pub(crate) shares_stamps: bool,
     pub(crate) tick: u32,
-    pub(crate) seat: &'p Seat,
+    pub(crate) mailbox: &'p Mailbox,
     /// The table that the packer is of.
     pub(crate) table: u32,
     pub(crate) priority: Priority,
@@ -69,7 +69,7 @@ impl Post<'_> {
     #[inline(never)]
     fn shared_now(&self) -> Stamp {
         let stamp = &self.local.stamp;
-        if self.ask.is_some() || self.seat.inbox.is_asleep() {
+        if self.ask.is_some() || self.mailbox.inbox.is_asleep() {
             // It is under way at once: nothing else would tell when.
             return stamp.renew(self.clock.now(), self.tick);
         }
@@ -178,14 +178,14 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
                 return Err(Refused::Capture);
             }
         };
-        let capacity = post.seat.capacity();
-        if post.seat.is_full(capacity) {
+        let capacity = post.mailbox.capacity();
+        if post.mailbox.is_full(capacity) {
             // Known before an envelope is taken from those who could use it.
             return Err(Refused::Mailbox);
         }
         let pool = post.pool;
         let lane = &*post.local.lane;
-        let Some(mut envelope) = pool.acquire(lane, post.seat) else {
+        let Some(mut envelope) = pool.acquire(lane, post.mailbox) else {
             return Err(Refused::NoEnvelope);
         };
         if !Stored::<Parcel<M, A::Packed>>::INLINE {
@@ -220,7 +220,10 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         }
         let index = envelope.index();
         let token = envelope.into_token();
-        match post.seat.push(&pool.links, token, post.priority, capacity) {
+        match post
+            .mailbox
+            .push(&pool.links, token, post.priority, capacity)
+        {
             Ok(is_asleep) => Ok(Posted::new(index, is_asleep)),
             Err((token, _)) => {
                 let mut envelope = Envelope::new(&pool.slab, token);

@@ -7,7 +7,7 @@ use mycelia_core::{Pattern, Router};
 use once_cell::sync::OnceCell;
 
 use super::pack::{Pack, Packer};
-use super::{Handlers, Route, RouteMap, RouteMessage};
+use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
 use crate::route::extract::{Extract, States};
 use crate::route::handler::blocking::BlockingHandler;
 use crate::route::handler::hooks::{AsyncHook, Hooks};
@@ -187,7 +187,7 @@ impl<S: 'static> RouteTable<S> {
                         subsystem: Box::default(),
                         error,
                     })?;
-                map.routes.push(Route {
+                map.routes.push(RouteEntry {
                     text: parsed.as_str().into(),
                     pattern: parsed,
                     messages: Vec::new(),

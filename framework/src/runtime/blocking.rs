@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::base::sync::{Mutex, lock};
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 use crate::runtime::deadlock::Guard;
 
 /// The threads for handlers that block.
@@ -18,13 +18,13 @@ pub(crate) struct Blocking {
     threads: usize,
     /// Never driven: only its threads for blocking work are used.
     runtime: OnceCell<Runtime>,
-    running: Arc<Mutex<Vec<Holder>>>,
+    running: Arc<Mutex<Vec<BlockingHolder>>>,
 }
 
 /// A subsystem whose handler holds a thread.
 #[derive(Clone)]
-pub(crate) struct Holder {
-    pub(crate) seat: SeatId,
+pub(crate) struct BlockingHolder {
+    pub(crate) mailbox: MailboxId,
     pub(crate) name: Arc<str>,
 }
 
@@ -44,7 +44,7 @@ impl Blocking {
     /// The threads could not be made.
     pub(crate) fn run<T: Send + 'static>(
         &self,
-        who: Holder,
+        who: BlockingHolder,
         wait: Option<Guard>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> std::io::Result<JoinHandle<T>> {
@@ -64,7 +64,7 @@ impl Blocking {
         })?;
         let running = self.running.clone();
         Ok(runtime.spawn_blocking(move || {
-            let _running = Running::new(running, who);
+            let _running = RunningCall::new(running, who);
             drop(wait);
             work()
         }))
@@ -77,10 +77,10 @@ impl Blocking {
     }
 
     /// The same, if no thread is free.
-    pub(crate) fn holders(&self) -> Option<Vec<SeatId>> {
+    pub(crate) fn holders(&self) -> Option<Vec<MailboxId>> {
         let running = lock(&self.running);
         let all_are_taken = running.len() >= self.threads;
-        all_are_taken.then(|| running.iter().map(|one| one.seat).collect())
+        all_are_taken.then(|| running.iter().map(|one| one.mailbox).collect())
     }
 }
 
@@ -94,9 +94,9 @@ impl Drop for Blocking {
 }
 
 /// A call on one of the threads, for the one that waits for it. Dropped before it has begun, it is not made.
-pub(crate) struct Call<T>(pub(crate) JoinHandle<T>);
+pub(crate) struct BlockingCall<T>(pub(crate) JoinHandle<T>);
 
-impl<T> Future for Call<T> {
+impl<T> Future for BlockingCall<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -104,7 +104,7 @@ impl<T> Future for Call<T> {
     }
 }
 
-impl<T> Drop for Call<T> {
+impl<T> Drop for BlockingCall<T> {
     fn drop(&mut self) {
         // It does nothing to one that has begun.
         self.0.abort();
@@ -112,22 +112,22 @@ impl<T> Drop for Call<T> {
 }
 
 /// Work that is being done.
-struct Running {
-    all: Arc<Mutex<Vec<Holder>>>,
-    who: Holder,
+struct RunningCall {
+    all: Arc<Mutex<Vec<BlockingHolder>>>,
+    who: BlockingHolder,
 }
 
-impl Running {
-    fn new(all: Arc<Mutex<Vec<Holder>>>, who: Holder) -> Self {
+impl RunningCall {
+    fn new(all: Arc<Mutex<Vec<BlockingHolder>>>, who: BlockingHolder) -> Self {
         lock(&all).push(who.clone());
-        Running { all, who }
+        RunningCall { all, who }
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCall {
     fn drop(&mut self) {
         let mut all = lock(&self.all);
-        if let Some(at) = all.iter().position(|one| one.seat == self.who.seat) {
+        if let Some(at) = all.iter().position(|one| one.mailbox == self.who.mailbox) {
             all.swap_remove(at);
         }
     }

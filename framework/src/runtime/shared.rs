@@ -9,19 +9,19 @@ use once_cell::sync::OnceCell;
 use tokio::sync::{Notify, watch};
 
 use crate::base::clock::{Clock, Stamp};
-use crate::base::place::Executor;
 use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::base::thread_handle::Executor;
 use crate::base::user_code::Contained;
 use crate::books::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use crate::directory::{Directory, Mounted};
 use crate::envelope::Envelope;
 use crate::envelope::pool::Pool;
 use crate::mailbox::orders::{Report, Reported};
-use crate::mailbox::{Seat, SeatId};
+use crate::mailbox::{Mailbox, MailboxId};
 use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
 use crate::route::{Patience, RouteMap};
-use crate::runtime::blocking::{Blocking, Call, Holder};
-use crate::runtime::deadlock::{For, Guard, Waits};
+use crate::runtime::blocking::{Blocking, BlockingCall, BlockingHolder};
+use crate::runtime::deadlock::{For, Guard, WaitGraph};
 #[cfg(feature = "test")]
 use crate::runtime::taps::{Faults, Taps};
 use crate::thread::Local;
@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) patience: Patience,
     pub(crate) states: States,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) waits: Arc<Waits>,
+    pub(crate) waits: Arc<WaitGraph>,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
@@ -121,7 +121,7 @@ impl std::fmt::Display for StopReason {
 pub(crate) struct Letter {
     pub(crate) route: u16,
     pub(crate) handler: u16,
-    pub(crate) sender: SeatId,
+    pub(crate) sender: MailboxId,
     pub(crate) sent: Stamp,
     pub(crate) trace: TraceId,
 }
@@ -213,7 +213,7 @@ impl Shared {
 
     /// True if nothing is accepted from the subsystem `sender`, or from outside if that is 0.
     #[inline]
-    pub(crate) fn is_closed_to(&self, sender: SeatId) -> bool {
+    pub(crate) fn is_closed_to(&self, sender: MailboxId) -> bool {
         match self.phase() {
             Phase::Open => false,
             Phase::Draining => sender == 0,
@@ -305,15 +305,21 @@ impl Shared {
     pub(crate) fn report(&self, from: &Mounted, what: Reported) {
         if let Some(registry) = self.reports.get().and_then(WeakRecipient::upgrade) {
             registry.do_send(Report {
-                seat: from.seat.id,
+                mailbox: from.mailbox.id,
                 mount: from.number,
                 what,
             });
         }
     }
 
-    /// Makes a dead letter of a message to `seat`.
-    pub(crate) fn bury(&self, seat: &Seat, map: &RouteMap, letter: Letter, reason: DeadReason) {
+    /// Makes a dead letter of a message to `mailbox`.
+    pub(crate) fn bury(
+        &self,
+        mailbox: &Mailbox,
+        map: &RouteMap,
+        letter: Letter,
+        reason: DeadReason,
+    ) {
         let (pattern, message) = map.name(letter.route, letter.handler);
         let sender = match letter.sender {
             0 => None,
@@ -321,7 +327,7 @@ impl Shared {
         };
         let age_ns = self.clock.between_ns(letter.sent, self.clock.now());
         self.dead_letters.add(DeadLetter {
-            subsystem: seat.name.clone(),
+            subsystem: mailbox.name.clone(),
             pattern,
             message,
             reason,
@@ -333,7 +339,7 @@ impl Shared {
 
     /// The subsystem whose handler runs on this thread now; 0 for none of this system.
     #[inline]
-    pub(crate) fn current(&self) -> SeatId {
+    pub(crate) fn current(&self) -> MailboxId {
         Local::of(&self.pool).serving()
     }
 
@@ -380,25 +386,25 @@ impl Surroundings for Shared {
 
     fn block(&self, of: &Delivery<'_>, work: Work) -> Away {
         let (pool, waits) = (self.pool.clone(), self.waits.clone());
-        let (seat, due, trace) = (of.receiver, of.due, of.trace);
-        let name = self.name_of(seat).unwrap_or_else(|| "?".into());
-        let who = Holder { seat, name };
+        let (mailbox, due, trace) = (of.receiver, of.due, of.trace);
+        let name = self.name_of(mailbox).unwrap_or_else(|| "?".into());
+        let who = BlockingHolder { mailbox, name };
         // Ends when a thread is free. Such a wait is never refused.
-        let wait = self.waits.guard(seat, For::Thread).ok();
+        let wait = self.waits.guard(mailbox, For::Thread).ok();
         let given_up = wait.as_ref().map(Guard::again);
         let away = self.blocking.run(who, wait, move || {
             let local = Local::of(&pool);
             // What it sends is sent by the subsystem; it may wait for room, this being no thread of
             // subsystems.
-            let _serving = local.serve_blocking(seat);
+            let _serving = local.serve_blocking(mailbox);
             local.take_up(due, trace);
             let back = work();
             if local.has_waited.get() {
-                waits.end_all(seat);
+                waits.end_all(mailbox);
             }
             back
         });
-        let away = away.map(Call);
+        let away = away.map(BlockingCall);
         Box::pin(async move {
             let _wait = given_up;
             away.ok()?.await.ok()

@@ -129,8 +129,8 @@ fn abandon(shared: &Shared, question: &mut Question) {
         }
         // Its host returns it, at once if the message has not begun.
         None => {
-            if let Some(asked) = shared.directory.seated(question.seat) {
-                asked.seat.note_expired();
+            if let Some(asked) = shared.directory.by_mailbox(question.mailbox) {
+                asked.mailbox.note_expired();
             }
         }
     }

@@ -25,7 +25,7 @@ pub(crate) use verbs::{
 };
 
 use crate::envelope::reply::Claim;
-use crate::mailbox::{Seat, SeatId};
+use crate::mailbox::{Mailbox, MailboxId};
 use crate::route::extract::Address;
 use crate::route::{Pack, Patience, Post, Posted, Refused, RouteMap};
 use crate::runtime::deadlock::{For, Wait};
@@ -36,9 +36,9 @@ use crate::words::error::{Room, SendError, Undelivered};
 use crate::words::message::{Message, may_nest};
 use crate::words::priority::Priority;
 
-/// Where a message is to go: a seat, and how a route there takes it.
+/// Where a message is to go: a mailbox, and how a route there takes it.
 pub(crate) struct Target<'t, M> {
-    pub(crate) seat: &'t Arc<Seat>,
+    pub(crate) mailbox: &'t Arc<Mailbox>,
     pub(crate) table: u32,
     pub(crate) map: &'t RouteMap,
     pub(crate) pack: &'t dyn Pack<M>,
@@ -52,7 +52,7 @@ pub(crate) struct Question {
     /// The right to the reply, from when the message was accepted until it is answered.
     claim: Option<Claim>,
     /// The subsystem that accepted it.
-    seat: SeatId,
+    mailbox: MailboxId,
     /// The wait that a handler entered.
     wait: Option<Wait>,
 }
@@ -62,7 +62,7 @@ impl Question {
         Question {
             patience,
             claim: None,
-            seat: 0,
+            mailbox: 0,
             wait: None,
         }
     }
@@ -76,18 +76,18 @@ impl Question {
 
 /// A wait that ends with this value, unless it is kept: the sender's own code runs before its message is
 /// accepted, and may panic.
-struct Waiting<'s> {
+struct PendingWait<'s> {
     shared: &'s Shared,
     wait: Option<Wait>,
 }
 
-impl Waiting<'_> {
+impl PendingWait<'_> {
     fn keep(mut self) -> Option<Wait> {
         self.wait.take()
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PendingWait<'_> {
     fn drop(&mut self) {
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait.id);
@@ -98,7 +98,7 @@ impl Drop for Waiting<'_> {
 /// Why an attempt did not succeed.
 pub(crate) enum Failed {
     /// No room now; whose, and who waits for it.
-    Full(Room, Arc<Seat>),
+    Full(Room, Arc<Mailbox>),
     Refused(Box<SendError>),
 }
 
@@ -113,8 +113,8 @@ impl Failed {
     pub(crate) fn give_up<M>(self, shared: &Shared, message: Option<M>) -> Undelivered<M> {
         Local::of(&shared.pool).lane.refused.add(1);
         let reason = match self {
-            Failed::Full(room, seat) => SendError::Full {
-                subsystem: seat.name.clone(),
+            Failed::Full(room, mailbox) => SendError::Full {
+                subsystem: mailbox.name.clone(),
                 room,
             },
             Failed::Refused(reason) => *reason,
@@ -141,7 +141,7 @@ impl<M: Message> Target<'_, M> {
         match self.first_post(shared, &local, address, None, message) {
             Ok(posted) => {
                 if posted.is_asleep() {
-                    self.seat.ring(&local);
+                    self.mailbox.ring(&local);
                 }
                 Ok(())
             }
@@ -162,7 +162,7 @@ impl<M: Message> Target<'_, M> {
         match self.overflow(shared, local, address, None, message, refused) {
             Overflowed::Posted(posted) => {
                 if posted.is_asleep() {
-                    self.seat.ring(local);
+                    self.mailbox.ring(local);
                 }
                 Ok(())
             }
@@ -189,13 +189,13 @@ impl<M: Message> Target<'_, M> {
             me => {
                 local.has_waited.set(true);
                 let what = match local.may_block() {
-                    false => For::Reply(self.seat.id),
-                    true => For::BlockingReply(self.seat.id),
+                    false => For::Reply(self.mailbox.id),
+                    true => For::BlockingReply(self.mailbox.id),
                 };
                 Some(begin_wait(shared, me, what)?)
             }
         };
-        let wait = Waiting { shared, wait };
+        let wait = PendingWait { shared, wait };
         let ask = Some(question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => Ok(posted),
@@ -208,14 +208,14 @@ impl<M: Message> Target<'_, M> {
         };
         let posted = posted?;
         question.wait = wait.keep();
-        question.seat = self.seat.id;
+        question.mailbox = self.mailbox.id;
         // SAFETY: it was posted as an ask, just now.
         question.claim = Some(unsafe { Claim::new(posted.index()) });
         if posted.is_asleep() {
             // Turns that are lent one within the other share the stack.
             match const { may_nest::<M>() } {
-                true => self.seat.lend(&local),
-                false => self.seat.ring(&local),
+                true => self.mailbox.lend(&local),
+                false => self.mailbox.ring(&local),
             }
         }
         Ok(())
@@ -224,7 +224,7 @@ impl<M: Message> Target<'_, M> {
     #[cold]
     fn would_block(&self) -> Failed {
         Failed::refused(SendError::WouldBlock {
-            subsystem: self.seat.name.clone(),
+            subsystem: self.mailbox.name.clone(),
         })
     }
 
@@ -262,7 +262,7 @@ impl<M: Message> Target<'_, M> {
             clock: &shared.clock,
             shares_stamps: shared.stamps == Stamps::Shared,
             tick: shared.tick(),
-            seat: self.seat,
+            mailbox: self.mailbox,
             table: self.table,
             priority: self.priority,
             ask,
@@ -286,7 +286,7 @@ impl<M: Message> Target<'_, M> {
         refused: Refused,
         route: impl FnOnce() -> Box<str>,
     ) -> Failed {
-        let seat = self.seat;
+        let mailbox = self.mailbox;
         let room = match (refused, address.error.take()) {
             (Refused::Stopped, _) => return Failed::refused(SendError::Stopped),
             (_, Some(error)) => {
@@ -297,17 +297,17 @@ impl<M: Message> Target<'_, M> {
             (Refused::NoEnvelope, _) => Room::Pool,
             (Refused::Mailbox | Refused::Capture, _) => Room::Mailbox,
         };
-        if seat.inbox.is_closed() {
-            let subsystem = seat.name.clone();
+        if mailbox.inbox.is_closed() {
+            let subsystem = mailbox.name.clone();
             Failed::refused(SendError::Closed { subsystem })
         } else {
-            Failed::Full(room, seat.clone())
+            Failed::Full(room, mailbox.clone())
         }
     }
 }
 
 /// Enters that the handler of `me` waits.
-fn begin_wait(shared: &Shared, me: SeatId, what: For) -> Result<Wait, Failed> {
+fn begin_wait(shared: &Shared, me: MailboxId, what: For) -> Result<Wait, Failed> {
     shared.waits.begin(me, what).map_err(|cycle| {
         let cycle = shared.directory.names_of(&cycle);
         Failed::refused(SendError::WaitCycle { cycle })

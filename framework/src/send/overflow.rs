@@ -40,14 +40,14 @@ impl<M: Message> Target<'_, M> {
         message: &mut Option<M>,
         refused: Refused,
     ) -> Overflowed {
-        let seat = self.seat;
-        if refused != Refused::Mailbox || seat.inbox.is_closed() {
+        let mailbox = self.mailbox;
+        if refused != Refused::Mailbox || mailbox.inbox.is_closed() {
             return Overflowed::Refused(refused);
         }
-        match seat.overflow() {
+        match mailbox.overflow() {
             Overflow::Wait => Overflowed::Refused(refused),
             Overflow::DropNewest if ask.is_none() => {
-                if !seat.turn_away() {
+                if !mailbox.turn_away() {
                     return Overflowed::Refused(refused);
                 }
                 #[cfg(feature = "test")]
@@ -61,7 +61,7 @@ impl<M: Message> Target<'_, M> {
 
     fn rejected(&self) -> Failed {
         Failed::refused(SendError::Full {
-            subsystem: self.seat.name.clone(),
+            subsystem: self.mailbox.name.clone(),
             room: Room::Mailbox,
         })
     }
@@ -80,8 +80,8 @@ impl<M: Message> Target<'_, M> {
                 trace => TraceId(trace),
             },
         };
-        let reason = DeadReason::Dropped(self.seat.overflow());
-        shared.bury(self.seat, self.map, letter, reason);
+        let reason = DeadReason::Dropped(self.mailbox.overflow());
+        shared.bury(self.mailbox, self.map, letter, reason);
         discard(message.take());
         Overflowed::Dropped
     }
@@ -94,21 +94,21 @@ impl<M: Message> Target<'_, M> {
         ask: Option<Patience>,
         message: &mut Option<M>,
     ) -> Overflowed {
-        let seat = self.seat;
+        let mailbox = self.mailbox;
         loop {
             sim::preempt(Point::Evict);
-            let Some(lanes) = seat.lanes() else {
+            let Some(lanes) = mailbox.lanes() else {
                 return Overflowed::Refused(Refused::Mailbox);
             };
-            match lanes.evict(&seat.inbox, &shared.pool.links) {
+            match lanes.evict(&mailbox.inbox, &shared.pool.links) {
                 Evicted::Message(token) => self.end_evicted(shared, local, token),
                 // The policy is new, and the host has not come by yet.
                 Evicted::NotYet => return Overflowed::Refused(Refused::Mailbox),
                 // All that waited have begun, and some have ended, since there was no room.
-                Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
+                Evicted::Nothing if !mailbox.is_full(mailbox.capacity()) => {}
                 // All are in their handlers.
                 Evicted::Nothing if ask.is_none() => {
-                    if !seat.turn_away() {
+                    if !mailbox.turn_away() {
                         return Overflowed::Refused(Refused::Mailbox);
                     }
                     #[cfg(feature = "test")]
@@ -121,7 +121,7 @@ impl<M: Message> Target<'_, M> {
             match self.post(shared, local, address, ask, message) {
                 Ok(posted) => return Overflowed::Posted(posted),
                 // Another sender was faster.
-                Err(Refused::Mailbox) if !seat.inbox.is_closed() => {}
+                Err(Refused::Mailbox) if !mailbox.inbox.is_closed() => {}
                 Err(refused) => return Overflowed::Refused(refused),
             }
         }
@@ -137,7 +137,7 @@ impl<M: Message> Target<'_, M> {
         sim::preempt(Point::Evict);
         if !envelope.head().is_ask {
             let reason = DeadReason::Dropped(Overflow::DropOldest);
-            shared.bury(self.seat, self.map, letter, reason);
+            shared.bury(self.mailbox, self.map, letter, reason);
             return pool.release_one(&local.lane, envelope);
         }
         envelope.put(Unanswered::Dropped);

@@ -8,9 +8,9 @@ use mycelia_core::{PathError, PathRef};
 
 use crate::directory::Mounted;
 use crate::route::extract::{Address, Source};
-use crate::route::{Pack, Route};
+use crate::route::{Pack, RouteEntry};
 use crate::runtime::shared::Shared;
-use crate::send::path_cache::{Captured, Known, Memory};
+use crate::send::path_cache::{CachedMount, Captured, PathCache};
 use crate::send::{Failed, Question, Target, To};
 use crate::words::error::SendError;
 use crate::words::message::Message;
@@ -139,7 +139,11 @@ impl<T: fmt::Display> fmt::Display for Encoded<T> {
 
 /// Finds who is mounted under a path's name.
 #[inline]
-pub(crate) fn mounted(shared: &Shared, memory: &Memory, name: &str) -> Result<Known, SendError> {
+pub(crate) fn mounted(
+    shared: &Shared,
+    memory: &PathCache,
+    name: &str,
+) -> Result<CachedMount, SendError> {
     let known = memory.mounted(&shared.directory, name);
     known.ok_or_else(|| match shared.is_closed_to(shared.current()) {
         true => SendError::Stopped,
@@ -151,7 +155,7 @@ pub(crate) fn mounted(shared: &Shared, memory: &Memory, name: &str) -> Result<Kn
 #[inline]
 pub(crate) fn pack_of<'r, M: Message>(
     mounted: &Mounted,
-    route: &'r Route,
+    route: &'r RouteEntry,
 ) -> Result<&'r Arc<dyn Pack<M>>, SendError> {
     route.pack::<M>().ok_or_else(|| SendError::WrongMessage {
         route: route_text(mounted, route),
@@ -160,8 +164,8 @@ pub(crate) fn pack_of<'r, M: Message>(
     })
 }
 
-pub(crate) fn route_text(mounted: &Mounted, route: &Route) -> Box<str> {
-    format!("{}://{}", mounted.seat.name, route.pattern).into()
+pub(crate) fn route_text(mounted: &Mounted, route: &RouteEntry) -> Box<str> {
+    format!("{}://{}", mounted.mailbox.name, route.pattern).into()
 }
 
 /// A path as text names its receiver.
@@ -172,7 +176,7 @@ pub(crate) struct ToPath<'s, P> {
 
 /// Where a path leads that is not remembered.
 struct Found<'p> {
-    mounted: Known,
+    mounted: CachedMount,
     route: u16,
     captures: mycelia_core::Captures<'p>,
     query: Option<&'p str>,
@@ -185,7 +189,7 @@ impl<P: AsPath> ToPath<'_, P> {
         &self,
         send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
-        let memory = Memory::of(&self.shared.directory);
+        let memory = PathCache::of(&self.shared.directory);
         let text = self.path.as_text();
         let way = text.and_then(|text| Some((text, memory.way(text)?)));
         let (found, captures);
@@ -218,7 +222,7 @@ impl<P: AsPath> ToPath<'_, P> {
             Err(error) => return Err(Failed::refused(error)),
         };
         let target = Target {
-            seat: &mounted.seat,
+            mailbox: &mounted.mailbox,
             table: mounted.map.id,
             map: &mounted.map,
             pack: &**pack,
@@ -229,7 +233,7 @@ impl<P: AsPath> ToPath<'_, P> {
 
     /// Parses the path, finds who is mounted there, and has it remembered.
     #[inline(never)]
-    fn find(&self, memory: &Memory) -> Result<Found<'_>, Failed> {
+    fn find(&self, memory: &PathCache) -> Result<Found<'_>, Failed> {
         let path = match self.path.as_path() {
             Ok(path) => path,
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),

@@ -12,8 +12,8 @@ use crate::base::sim::{self, Point};
 use crate::base::sync::Parker;
 use crate::base::user_code::discard;
 use crate::envelope::pool::reserve::Seeking;
-use crate::envelope::pool::waiters::{Place, Waiters};
-use crate::mailbox::Seat;
+use crate::envelope::pool::waiters::{Ticket, Waiters};
+use crate::mailbox::Mailbox;
 use crate::runtime::deadlock::{For, Wait};
 use crate::runtime::shared::Shared;
 use crate::words::error::{Room, SendError, Undelivered};
@@ -35,17 +35,17 @@ pub(crate) trait Attempt<M> {
 /// and the result about between its states: 60 instructions per message.
 #[must_use = "nothing is sent before it is polled"]
 pub(crate) struct Sending<M, A> {
-    held: Held<M>,
+    held: UnsentMessage<M>,
     attempt: A,
     /// Boxed: few messages wait, and those that don't are spared its room and its drop.
-    queued: Option<Slot>,
+    queued: Option<QueueSlot>,
 }
 
 /// A message in the hands of its sender. If what its sender brings along panics, a parser of a capture, say,
 /// the message is dropped as that unwinds: a panic of its drop ends here, for two at once abort the process.
-pub(super) struct Held<M>(pub(super) Option<M>);
+pub(super) struct UnsentMessage<M>(pub(super) Option<M>);
 
-impl<M> Drop for Held<M> {
+impl<M> Drop for UnsentMessage<M> {
     #[inline]
     fn drop(&mut self) {
         if std::mem::needs_drop::<M>() && self.0.is_some() && std::thread::panicking() {
@@ -62,7 +62,7 @@ impl<M, A> Unpin for Sending<M, A> {}
 #[inline]
 pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M, A> {
     Sending {
-        held: Held(Some(message)),
+        held: UnsentMessage(Some(message)),
         attempt,
         queued: None,
     }
@@ -112,16 +112,16 @@ impl<M, A: Attempt<M>> Sending<M, A> {
     ) -> Poll<Result<(), Failed>> {
         loop {
             if let Some(failed) = failed.take() {
-                let Failed::Full(room, seat) = failed else {
+                let Failed::Full(room, mailbox) = failed else {
                     return Poll::Ready(Err(failed));
                 };
                 let again = self.queued.take().map(vacate).is_some();
                 let due = self.attempt.due();
                 let shared = self.attempt.shared();
                 let Some(due) = due.filter(|_| !shared.must_not_wait()) else {
-                    return Poll::Ready(Err(Failed::Full(room, seat)));
+                    return Poll::Ready(Err(Failed::Full(room, mailbox)));
                 };
-                let queued = Queued::enter(shared, room, seat, again, due)?;
+                let queued = Queued::enter(shared, room, mailbox, again, due)?;
                 self.queued = Some(occupy(queued));
             }
             let Some(queued) = self.queued.as_deref_mut().and_then(Option::as_mut) else {
@@ -141,9 +141,9 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         }
                         return Poll::Ready(Ok(()));
                     }
-                    Err(Failed::Full(room, seat)) if room != queued.room => {
+                    Err(Failed::Full(room, mailbox)) if room != queued.room => {
                         // Other room is lacking now: begin again with that.
-                        failed = Some(Failed::Full(room, seat));
+                        failed = Some(Failed::Full(room, mailbox));
                         continue;
                     }
                     Err(Failed::Full(..)) => queued.owes_wake = false,
@@ -151,8 +151,8 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                 }
             }
             if queued.is_late(cx) {
-                let (room, seat) = (queued.room, queued.seat.clone());
-                return Poll::Ready(Err(Failed::Full(room, seat)));
+                let (room, mailbox) = (queued.room, queued.mailbox.clone());
+                return Poll::Ready(Err(Failed::Full(room, mailbox)));
             }
             if queued.is_hopeless(cx.waker()) {
                 let cycle = queued.cycle();
@@ -171,17 +171,17 @@ fn attempt_again<M, A: Attempt<M>>(attempt: &mut A, message: &mut Option<M>) -> 
 }
 
 /// The memory of a sender that waits.
-type Slot = Box<Option<Queued>>;
+type QueueSlot = Box<Option<Queued>>;
 
 /// Memory that a thread keeps for those who wait next.
 const SPARES: usize = 16;
 
 thread_local! {
     /// Empty ones: to wait again allocates nothing.
-    static SPARE: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<QueueSlot>> = const { RefCell::new(Vec::new()) };
 }
 
-fn occupy(queued: Queued) -> Slot {
+fn occupy(queued: Queued) -> QueueSlot {
     let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
     match spare.ok().flatten() {
         Some(mut place) => {
@@ -192,7 +192,7 @@ fn occupy(queued: Queued) -> Slot {
     }
 }
 
-fn vacate(mut place: Slot) {
+fn vacate(mut place: QueueSlot) {
     // What was there leaves its queue; its waker is the user's.
     discard(place.take());
     // The thread may be ending; then the memory is freed.
@@ -208,8 +208,8 @@ fn vacate(mut place: Slot) {
 struct Queued {
     shared: Arc<Shared>,
     room: Room,
-    seat: Arc<Seat>,
-    place: Option<Place>,
+    mailbox: Arc<Mailbox>,
+    place: Option<Ticket>,
     /// Its place among those who wait for an envelope of the reserve.
     seeking: Option<Seeking>,
     wait: Option<Wait>,
@@ -227,13 +227,13 @@ impl Queued {
     fn enter(
         shared: &Arc<Shared>,
         room: Room,
-        seat: Arc<Seat>,
+        mailbox: Arc<Mailbox>,
         again: bool,
         due: Due,
     ) -> Result<Self, Failed> {
         let what = match room {
             Room::Pool => For::Envelope,
-            Room::Mailbox => For::Room(seat.id),
+            Room::Mailbox => For::Room(mailbox.id),
         };
         let wait = match shared.current() {
             0 => None,
@@ -243,13 +243,13 @@ impl Queued {
             }
         };
         let seeking = match room {
-            Room::Pool => shared.pool.reserve.join(seat.clone()),
+            Room::Pool => shared.pool.reserve.join(mailbox.clone()),
             Room::Mailbox => None,
         };
         Ok(Queued {
             shared: shared.clone(),
             room,
-            seat,
+            mailbox,
             place: None,
             seeking,
             wait,
@@ -264,7 +264,7 @@ impl Queued {
     fn waiters(&self) -> &Waiters {
         match self.room {
             Room::Pool => &self.shared.pool.room,
-            Room::Mailbox => self.seat.room(),
+            Room::Mailbox => self.mailbox.room(),
         }
     }
 
@@ -291,7 +291,7 @@ impl Queued {
     fn wake_next(&self) {
         match self.room {
             Room::Pool => self.shared.pool.wake_next(),
-            Room::Mailbox => self.seat.wake_next(),
+            Room::Mailbox => self.mailbox.wake_next(),
         }
     }
 
@@ -317,7 +317,7 @@ impl Queued {
             .unwrap_or_else(|| "a subsystem".into());
         format!(
             "`{me}` waits for an envelope, and all that `{}` may have are with subsystems that wait for one too",
-            self.seat.name
+            self.mailbox.name
         )
         .into()
     }

@@ -20,23 +20,28 @@ impl<M: Message> Target<'_, M> {
     fn path(&self, address: &Address<'_>) -> String {
         let (route, _) = self.pack.numbers();
         let pattern = &self.map.routes[usize::from(route)].pattern;
-        write_path(&self.seat.name, pattern, &address.given(), address.query())
+        write_path(
+            &self.mailbox.name,
+            pattern,
+            &address.given(),
+            address.query(),
+        )
     }
 
     /// True if this attempt is to find the mailbox full, though it is not.
     #[cold]
     pub(super) fn finds_full(&self, shared: &Shared, local: &Local, address: &Address<'_>) -> bool {
-        if shared.is_closed_to(local.serving()) || self.seat.inbox.is_closed() {
+        if shared.is_closed_to(local.serving()) || self.mailbox.inbox.is_closed() {
             return false;
         }
         if !shared.taps.faults.finds_full(&self.path(address)) {
             return false;
         }
         // No message ends that would wake a sender who waits for room.
-        let seat = self.seat.clone();
+        let mailbox = self.mailbox.clone();
         shared.keepers.spawn(async move {
             tokio::time::sleep(AGAIN).await;
-            seat.wake_next();
+            mailbox.wake_next();
         });
         true
     }

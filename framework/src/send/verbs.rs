@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Asking;
-use super::room::{Attempt, Held, Sending, park_on, until_room};
+use super::room::{Attempt, Sending, UnsentMessage, park_on, until_room};
 use super::{Failed, Question};
 use crate::base::clock::Due;
 use crate::route::Patience;
@@ -96,7 +96,7 @@ pub(crate) fn tell_within<M: Message, T: To<M>>(
 
 #[inline]
 pub(crate) fn try_tell<M: Message, T: To<M>>(to: T, message: M) -> Result<(), Undelivered<M>> {
-    let mut held = Held(Some(message));
+    let mut held = UnsentMessage(Some(message));
     match to.tell(&mut held.0) {
         Ok(()) => Ok(()),
         Err(failed) => Err(failed.give_up(to.shared(), held.0.take())),

@@ -25,7 +25,7 @@ use crate::runtime::taps::Faults;
 use crate::thread::stamps::Stamps;
 use crate::words::error::StartError;
 use crate::words::message::{IntoReply, Nothing};
-use crate::words::supervision::Together;
+use crate::words::supervision::RestartScope;
 
 /// The settings of a system to be started.
 ///
@@ -60,7 +60,7 @@ pub struct Builder {
     ask_deadline: Option<Duration>,
     keep_dead_letters: usize,
     blocking_threads: usize,
-    together: Together,
+    restart_scope: RestartScope,
     states: States,
     before_stop: Vec<Contained<Begin>>,
     #[cfg(feature = "test")]
@@ -84,7 +84,7 @@ impl Default for Builder {
             ask_deadline: Some(Duration::from_secs(30)),
             keep_dead_letters: 64,
             blocking_threads: 16,
-            together: Together::OneForOne,
+            restart_scope: RestartScope::OneForOne,
             states: States::default(),
             before_stop: Vec::new(),
             #[cfg(feature = "test")]
@@ -181,8 +181,8 @@ impl Builder {
     }
 
     /// Which other subsystems without a parent are restarted when one of them is. Default: none.
-    pub fn together(mut self, together: Together) -> Self {
-        self.together = together;
+    pub fn restart_scope(mut self, restart_scope: RestartScope) -> Self {
+        self.restart_scope = restart_scope;
         self
     }
 
@@ -318,7 +318,7 @@ impl Builder {
             },
             threads: self.threads,
             pool,
-            together: self.together,
+            restart_scope: self.restart_scope,
             strategy: self.strategy,
         })
         .await?;

@@ -66,13 +66,16 @@ impl std::fmt::Debug for Context {
 impl Context {
     /// The subsystem's name, after those of its parents: `parent/child`.
     pub fn name(&self) -> &str {
-        &self.mounted.seat.name
+        &self.mounted.mailbox.name
     }
 
     /// The names of its children, in the order in which they were started.
     pub fn children(&self) -> Vec<Arc<str>> {
         let children = self.mounted.children();
-        children.iter().map(|one| one.seat.name.clone()).collect()
+        children
+            .iter()
+            .map(|one| one.mailbox.name.clone())
+            .collect()
     }
 
     /// Mounts a child under its type's name, after the own one: `parent/child`.
@@ -168,7 +171,7 @@ impl Extractor for Context {
         let context = weak.and_then(|weak| {
             Some(Context {
                 system: weak.get()?.clone(),
-                mounted: weak.directory()?.seated(delivery.receiver)?,
+                mounted: weak.directory()?.by_mailbox(delivery.receiver)?,
             })
         });
         context.unwrap_or_else(|| extract::abandoned())

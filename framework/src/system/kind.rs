@@ -13,12 +13,12 @@ use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::words::error::MountError;
 
 /// What all subsystems of one Rust type share.
-pub(crate) struct Kind<S: 'static> {
+pub(crate) struct SubsystemKind<S: 'static> {
     map: Arc<RouteMap>,
     handlers: Arc<Handlers<S>>,
 }
 
-impl<S: 'static> Kind<S> {
+impl<S: 'static> SubsystemKind<S> {
     pub(super) fn map(&self) -> &Arc<RouteMap> {
         &self.map
     }
@@ -62,7 +62,7 @@ impl<S: 'static> Kind<S> {
 
 impl System {
     /// The shared parts of a type, made at its first mount.
-    pub(crate) fn kind<S: Routes>(&self) -> Result<Arc<Kind<S>>, MountError> {
+    pub(crate) fn kind<S: Routes>(&self) -> Result<Arc<SubsystemKind<S>>, MountError> {
         let kinds = &self.0.kinds;
         let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
         if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
@@ -77,12 +77,12 @@ impl System {
     pub(crate) fn new_kind<S: 'static>(
         &self,
         routes: impl FnOnce(&mut RouteTable<S>),
-    ) -> Result<Kind<S>, MountError> {
+    ) -> Result<SubsystemKind<S>, MountError> {
         let id = self.0.next_table.fetch_add(1, Ordering::Relaxed);
         let mut table = RouteTable::new(id, self.0.threads);
         routes(&mut table);
         let (map, handlers) = table.finish(&self.0.shared.states)?;
-        Ok(Kind {
+        Ok(SubsystemKind {
             map: Arc::new(map),
             handlers: Arc::new(handlers),
         })

@@ -11,7 +11,7 @@ mod kind;
 mod mounting;
 mod mount;
 mod sends;
-mod several;
+mod mount_many;
 #[cfg(feature = "signal")]
 mod signal;
 mod stop;

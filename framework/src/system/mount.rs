@@ -7,18 +7,18 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 
 use super::System;
-use super::kind::Kind;
+use super::kind::SubsystemKind;
 use super::mounting::Mounting;
 use crate::base::user_code::shielded;
 use crate::directory::{Below, Mounted};
 use crate::keepers::registry::mounting::{Mount, One};
-use crate::mailbox::{Limits, Seat};
+use crate::mailbox::{Limits, Mailbox};
 use crate::route::subsystem::{Routes, Subsystem};
 use crate::runtime::deadlock::caller::Waiting;
 use crate::runtime::shared::Phase;
 use crate::words::error::{MountError, SendError};
 use crate::words::overflow::Overflow;
-use crate::words::supervision::{Backoff, Intensity, Policy, Restart, Together};
+use crate::words::supervision::{Backoff, Intensity, Policy, Restart, RestartScope};
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`].
 ///
@@ -45,7 +45,7 @@ pub struct MountOptions {
     wait_goal: Option<Duration>,
     parent: Option<Box<str>>,
     policy: Policy,
-    together: Together,
+    restart_scope: RestartScope,
 }
 
 impl MountOptions {
@@ -148,8 +148,8 @@ impl MountOptions {
     }
 
     /// Which of its children are restarted when one of them is. Default: that one.
-    pub fn together(mut self, together: Together) -> Self {
-        self.together = together;
+    pub fn restart_scope(mut self, restart_scope: RestartScope) -> Self {
+        self.restart_scope = restart_scope;
         self
     }
 }
@@ -163,7 +163,7 @@ impl MountOptions {
             weight: self.weight.unwrap_or(1),
             wait_goal: self.wait_goal,
             policy: self.policy,
-            together: self.together,
+            restart_scope: self.restart_scope,
             limits: Limits {
                 capacity: self.capacity.unwrap_or(u32::MAX),
                 overflow: self.overflow,
@@ -179,7 +179,7 @@ impl MountOptions {
     pub(crate) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Arc<str> {
         let own_name = self.own_name::<S>();
         match parent {
-            Some(parent) => format!("{}/{own_name}", parent.seat.name).into(),
+            Some(parent) => format!("{}/{own_name}", parent.mailbox.name).into(),
             None => own_name,
         }
     }
@@ -266,7 +266,7 @@ impl System {
     pub(crate) async fn mount_kind<S: Subsystem>(
         &self,
         options: MountOptions,
-        kind: &Kind<S>,
+        kind: &SubsystemKind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
         let parent = self.parent::<S>(&options)?;
@@ -277,7 +277,7 @@ impl System {
         &self,
         parent: Option<Arc<Mounted>>,
         options: MountOptions,
-        kind: &Kind<S>,
+        kind: &SubsystemKind<S>,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Result<(), MountError> {
         let name = options.name_below::<S>(parent.as_deref());
@@ -345,7 +345,7 @@ impl System {
                 must_be: "at least 1",
             });
         }
-        self.for_seats(name, |seat| seat.set_capacity(capacity))
+        self.for_seats(name, |mailbox| mailbox.set_capacity(capacity))
     }
 
     /// Changes what becomes of messages for which a subsystem has no room: at once, also for senders that wait
@@ -354,17 +354,17 @@ impl System {
     /// # Errors
     /// No subsystem of that name is mounted.
     pub fn set_overflow(&self, name: &str, overflow: Overflow) -> Result<(), SendError> {
-        self.for_seats(name, |seat| seat.set_overflow(overflow))
+        self.for_seats(name, |mailbox| mailbox.set_overflow(overflow))
     }
 
     /// Calls `f` with the mailbox of that name, or with those of its replicas.
-    fn for_seats(&self, name: &str, f: impl Fn(&Seat)) -> Result<(), SendError> {
+    fn for_seats(&self, name: &str, f: impl Fn(&Mailbox)) -> Result<(), SendError> {
         let Some(mounted) = self.0.shared.directory.get(name) else {
             return Err(SendError::NoSubsystem { name: name.into() });
         };
         match mounted.group() {
-            None => f(&mounted.seat),
-            Some(group) => group.members().iter().for_each(|one| f(&one.seat)),
+            None => f(&mounted.mailbox),
+            Some(group) => group.members().iter().for_each(|one| f(&one.mailbox)),
         }
         Ok(())
     }

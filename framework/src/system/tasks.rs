@@ -50,7 +50,7 @@ impl Task {
 /// What a timer does that comes too late, because its subsystem was busy.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Missed {
+pub enum MissedTick {
     /// It leaves out what it missed: there is never more than one of its messages under way.
     #[default]
     Skip,
@@ -115,7 +115,7 @@ impl Context {
     pub fn every<M: Message>(
         &self,
         period: Duration,
-        missed: Missed,
+        missed: MissedTick,
         path: &str,
         make: impl FnMut() -> M + Send + 'static,
     ) -> Result<Task, SendError> {
@@ -138,8 +138,8 @@ impl Context {
                     return;
                 }
                 let is_there = match missed {
-                    Missed::Burst => route.insisting().tell(make.call()()).await.is_ok(),
-                    Missed::Skip => context.tick(&route, make.call()()).await,
+                    MissedTick::Burst => route.insisting().tell(make.call()()).await.is_ok(),
+                    MissedTick::Skip => context.tick(&route, make.call()()).await,
                 };
                 if !is_there {
                     return;
@@ -265,9 +265,9 @@ impl<T> Drop for Beside<T> {
 }
 
 /// When a timer that was due at `last` is due next; `None` for never.
-fn following(last: Instant, period: Duration, missed: Missed, now: Instant) -> Option<Instant> {
+fn following(last: Instant, period: Duration, missed: MissedTick, now: Instant) -> Option<Instant> {
     let next = clock::after(last, period)?;
-    if missed == Missed::Burst {
+    if missed == MissedTick::Burst {
         return Some(next);
     }
     let late = now.saturating_duration_since(next);
@@ -383,11 +383,11 @@ mod tests {
         let begun = Instant::now();
         let at = |ms| begun + ms * MS;
         let next = |missed, now| following(begun, 10 * MS, missed, at(now));
-        assert_eq!(next(Missed::Skip, 3), Some(at(10)));
-        assert_eq!(next(Missed::Skip, 10), Some(at(10)));
-        assert_eq!(next(Missed::Skip, 25), Some(at(30)));
-        assert_eq!(next(Missed::Burst, 25), Some(at(10)));
-        for missed in [Missed::Skip, Missed::Burst] {
+        assert_eq!(next(MissedTick::Skip, 3), Some(at(10)));
+        assert_eq!(next(MissedTick::Skip, 10), Some(at(10)));
+        assert_eq!(next(MissedTick::Skip, 25), Some(at(30)));
+        assert_eq!(next(MissedTick::Burst, 25), Some(at(10)));
+        for missed in [MissedTick::Skip, MissedTick::Burst] {
             assert_eq!(following(begun, Duration::MAX, missed, at(1)), None);
             let nano = Duration::from_nanos(1);
             assert!(following(begun, nano, missed, at(100_000)) > Some(begun));

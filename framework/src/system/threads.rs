@@ -11,8 +11,8 @@ use actix_rt::Arbiter;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::base::place::{Executor, Place};
 use crate::base::sync::{Mutex, lock};
+use crate::base::thread_handle::{Executor, ThreadHandle};
 use crate::base::user_code::{Contained, shielded};
 use crate::envelope::pool::Pool;
 use crate::keepers::registry::Registry;
@@ -20,7 +20,7 @@ use crate::keepers::supervisor::Supervisor;
 use crate::keepers::supervisor::strategy::Strategy;
 use crate::runtime::shared::{Settings, Shared};
 use crate::words::error::StartError;
-use crate::words::supervision::Together;
+use crate::words::supervision::RestartScope;
 
 /// Executor rounds, of up to 61 turns each, between two looks at timers and sockets. Tokio's default
 /// of 61 would let a flooded subsystem keep timers waiting for milliseconds.
@@ -87,7 +87,7 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
     pub(super) threads: usize,
     pub(super) pool: Arc<Pool>,
-    pub(super) together: Together,
+    pub(super) restart_scope: RestartScope,
     pub(super) strategy: Contained<Box<dyn Strategy>>,
 }
 
@@ -131,9 +131,9 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 shared.keep_deferred_wakes();
                 let system = Arc::downgrade(&shared);
                 let handles = arbiters.iter().map(Arbiter::handle);
-                let places = handles.map(Place::Arbiter).collect();
+                let places = handles.map(ThreadHandle::Arbiter).collect();
                 let registry =
-                    Registry::start_on_this_thread(shared.clone(), plan.together, places);
+                    Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
                 let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
                     // Until the system is stopped or nobody is left who could.
@@ -182,8 +182,8 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
 pub(crate) struct Ground {
     pub(crate) clock: crate::base::clock::Clock,
     pub(crate) seed: u64,
-    pub(crate) keepers: crate::base::place::Jobs,
-    pub(crate) threads: Vec<crate::base::place::Jobs>,
+    pub(crate) keepers: crate::base::thread_handle::Jobs,
+    pub(crate) threads: Vec<crate::base::thread_handle::Jobs>,
     /// Lets the threads end.
     pub(crate) quit: oneshot::Sender<()>,
     /// Told when they have.
@@ -203,12 +203,12 @@ pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Thread
     };
     let (started, start) = oneshot::channel();
     let jobs = keepers.clone();
-    Place::Simulated(keepers).run(move || {
+    ThreadHandle::Simulated(keepers).run(move || {
         let executor = Executor::simulated(tokio::runtime::Handle::current(), jobs);
         let shared = Arc::new(Shared::new(settings, plan.pool, executor));
         shared.keep_deferred_wakes();
-        let places = threads.into_iter().map(Place::Simulated).collect();
-        let registry = Registry::start_on_this_thread(shared.clone(), plan.together, places);
+        let places = threads.into_iter().map(ThreadHandle::Simulated).collect();
+        let registry = Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
         let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
         let _ = started.send((shared, registry, supervisor));
     });

@@ -25,16 +25,16 @@ pub(super) struct Arrived {
 
 /// All messages that came to a probe, in the order in which they were handled.
 #[derive(Default)]
-pub(super) struct Arrivals(Mutex<State>);
+pub(super) struct Arrivals(Mutex<ArrivalsState>);
 
 #[derive(Default)]
-struct State {
+struct ArrivalsState {
     all: Vec<Arrived>,
     waiting: Vec<Waker>,
 }
 
 /// What a look at the arrivals has found.
-pub(super) enum Look<R> {
+pub(super) enum Peek<R> {
     Found(R),
     NotYet,
     /// It can't come any more.
@@ -64,16 +64,16 @@ impl Arrivals {
     pub(super) async fn until<R>(
         &self,
         within: Duration,
-        mut look: impl FnMut(&mut [Arrived]) -> Look<R>,
+        mut look: impl FnMut(&mut [Arrived]) -> Peek<R>,
     ) -> Result<R, String> {
         let begun = Instant::now();
         let mut alarm: Option<Alarm> = None;
         std::future::poll_fn(|cx| {
             let mut state = lock(&self.0);
             match look(&mut state.all) {
-                Look::Found(found) => return Poll::Ready(Ok(found)),
-                Look::Never => return Poll::Ready(Err(list(&state.all))),
-                Look::NotYet => {}
+                Peek::Found(found) => return Poll::Ready(Ok(found)),
+                Peek::Never => return Poll::Ready(Err(list(&state.all))),
+                Peek::NotYet => {}
             }
             let left = within.saturating_sub(begun.elapsed());
             if left.is_zero() {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arrivals::{Arrived, Look};
+use super::arrivals::{Arrived, Peek};
 use super::probe::{Face, Received};
 use crate::runtime::taps::PathPattern;
 use crate::words::message::Message;
@@ -106,7 +106,7 @@ impl<'p, M: Message> Expect<'p, M> {
                 let next: Vec<usize> = left.take(n).collect();
                 if !next.iter().all(|at| is_it(&all[*at])) {
                     found = next.iter().take_while(|at| is_it(&all[**at])).count();
-                    return Look::Never;
+                    return Peek::Never;
                 }
                 next
             } else {
@@ -114,9 +114,9 @@ impl<'p, M: Message> Expect<'p, M> {
             };
             found = them.len();
             if found < n {
-                return Look::NotYet;
+                return Peek::NotYet;
             }
-            Look::Found(them.iter().map(|at| taken(&mut all[*at])).collect())
+            Peek::Found(them.iter().map(|at| taken(&mut all[*at])).collect())
         };
         match self.face.arrivals.until(self.within, look).await {
             Ok(them) => them,

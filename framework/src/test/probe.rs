@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use mycelia_core::Pattern;
 
-use super::arrivals::{Arrivals, Arrived, Look};
+use super::arrivals::{Arrivals, Arrived, Peek};
 use super::expect::{Expect, ExpectMany};
 use crate::base::sync::{Mutex, lock};
 use crate::route::RouteTable;
@@ -322,8 +322,8 @@ impl Probe {
         let place = std::panic::Location::caller();
         async move {
             let look = |all: &mut [Arrived]| match all.iter().any(|one| one.message.is_some()) {
-                true => Look::Never::<()>,
-                false => Look::NotYet,
+                true => Peek::Never::<()>,
+                false => Peek::NotYet,
             };
             let Err(came) = self.0.arrivals.until(within, look).await else {
                 unreachable!("nothing is looked for");

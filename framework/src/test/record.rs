@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::fit;
 use crate::runtime::shared::Shared;
-use crate::runtime::taps::{Kind, Tape, Taped};
+use crate::runtime::taps::{MessageKind, Tape, Taped};
 use crate::system::System;
 use crate::words::message::Message;
 
@@ -60,7 +60,7 @@ pub(super) const VERSION: u64 = 1;
 #[must_use = "nothing is recorded before `start`"]
 pub struct Recorder {
     file: PathBuf,
-    kinds: HashMap<TypeId, Kind>,
+    kinds: HashMap<TypeId, MessageKind>,
     twice: Option<Box<str>>,
 }
 
@@ -133,7 +133,7 @@ impl Recorder {
         let known = self.kinds.values().any(|kind| *kind.tag == *tag);
         match self.kinds.entry(TypeId::of::<M>()) {
             Entry::Vacant(entry) if !known => {
-                entry.insert(Kind {
+                entry.insert(MessageKind {
                     tag: tag.into(),
                     json: json::<M>,
                 });

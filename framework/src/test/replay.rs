@@ -26,7 +26,7 @@ use crate::words::priority::Priority;
 #[must_use = "nothing is replayed before `run`"]
 pub struct Replay {
     file: PathBuf,
-    lines: Vec<Line>,
+    lines: Vec<ReplayLine>,
     kinds: HashMap<Box<str>, Decode>,
     only: Vec<PathPattern>,
     inner: bool,
@@ -121,7 +121,7 @@ struct Header {
 
 /// A line, but for its message.
 #[derive(Deserialize)]
-struct Head {
+struct RecordHead {
     at_ns: u64,
     path: String,
     from: Option<String>,
@@ -139,18 +139,18 @@ struct Tail<M> {
     message: M,
 }
 
-struct Line {
+struct ReplayLine {
     number: usize,
-    head: Head,
+    head: RecordHead,
     text: String,
 }
 
 /// A message that is ready to be sent.
-type Ready = Box<dyn FnOnce(System) -> Sending + Send>;
-type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
-type Decode = fn(&Line) -> serde_json::Result<Ready>;
+type ReadySend = Box<dyn FnOnce(System) -> ReplaySend + Send>;
+type ReplaySend = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+type Decode = fn(&ReplayLine) -> serde_json::Result<ReadySend>;
 
-fn decode<M: Message + DeserializeOwned>(line: &Line) -> serde_json::Result<Ready> {
+fn decode<M: Message + DeserializeOwned>(line: &ReplayLine) -> serde_json::Result<ReadySend> {
     let Tail::<M> { message } = serde_json::from_str(&line.text)?;
     let (path, priority) = (line.head.path.clone(), line.head.priority);
     // A future of a shared reference to the message would need it to be `Sync`.
@@ -184,7 +184,7 @@ impl Replay {
         let read = |(at, text): (usize, &str)| {
             let number = at + 2;
             match serde_json::from_str(text) {
-                Ok(head) => Ok(Line {
+                Ok(head) => Ok(ReplayLine {
                     number,
                     head,
                     text: text.into(),
@@ -269,7 +269,7 @@ impl Replay {
         Ok(replayed)
     }
 
-    fn decode(&self, line: &Line) -> Result<Ready, ReplayError> {
+    fn decode(&self, line: &ReplayLine) -> Result<ReadySend, ReplayError> {
         let Some(decode) = self.kinds.get(&line.head.tag) else {
             return Err(ReplayError::UnknownType {
                 file: self.file.clone(),

@@ -25,7 +25,7 @@ pub(crate) const ROUND_TIME: Duration = Duration::from_micros(5);
 const DEPTH: u32 = 8;
 
 /// A host, as its thread knows it.
-pub(crate) trait Resident {
+pub(crate) trait Runnable {
     /// Gives it a turn.
     fn take_turn(&self) -> Turn;
 
@@ -53,7 +53,7 @@ pub(crate) enum Turn {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Agenda {
-    residents: RefCell<Vec<Option<Rc<dyn Resident>>>>,
+    residents: RefCell<Vec<Option<Rc<dyn Runnable>>>>,
     /// Numbers of hosts that have gone.
     vacant: RefCell<Vec<u32>>,
     /// Those who have a turn coming, by number.
@@ -65,7 +65,7 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     /// Adds a host to the thread's; its number.
-    pub(crate) fn enlist(&self, resident: Rc<dyn Resident>) -> u32 {
+    pub(crate) fn enlist(&self, resident: Rc<dyn Runnable>) -> u32 {
         let mut residents = self.residents.borrow_mut();
         if let Some(number) = self.vacant.borrow_mut().pop() {
             residents[number as usize] = Some(resident);
@@ -87,7 +87,7 @@ impl Agenda {
         drop(struck);
     }
 
-    fn resident(&self, number: u32) -> Option<Rc<dyn Resident>> {
+    fn resident(&self, number: u32) -> Option<Rc<dyn Runnable>> {
         self.residents.borrow().get(number as usize)?.clone()
     }
 

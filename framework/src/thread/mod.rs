@@ -149,10 +149,10 @@ impl Local {
         self.trace.get()
     }
 
-    /// While the result lives, what this thread sends is sent by subsystem `seat`.
-    pub(crate) fn serve(&self, seat: u32) -> Serving<'_> {
+    /// While the result lives, what this thread sends is sent by subsystem `mailbox`.
+    pub(crate) fn serve(&self, mailbox: u32) -> Serving<'_> {
         Serving {
-            seat: self.serving.replace(seat),
+            mailbox: self.serving.replace(mailbox),
             due: self.due.replace(Due::NEVER),
             trace: self.trace.replace(0),
             may_block: self.may_block.replace(false),
@@ -185,8 +185,8 @@ impl Local {
     }
 
     /// The same on a thread that may be blocked.
-    pub(crate) fn serve_blocking(&self, seat: u32) -> Serving<'_> {
-        let serving = self.serve(seat);
+    pub(crate) fn serve_blocking(&self, mailbox: u32) -> Serving<'_> {
+        let serving = self.serve(mailbox);
         self.may_block.set(true);
         serving
     }
@@ -203,7 +203,7 @@ impl Local {
 pub(crate) struct Serving<'l> {
     local: &'l Local,
     /// What was so before.
-    seat: u32,
+    mailbox: u32,
     due: Due,
     trace: u64,
     may_block: bool,
@@ -214,7 +214,7 @@ pub(crate) struct Serving<'l> {
 
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
-        self.local.serving.set(self.seat);
+        self.local.serving.set(self.mailbox);
         self.local.may_block.set(self.may_block);
         self.local.in_sync_handler.set(self.in_sync_handler);
         self.local.has_waited.set(self.has_waited);

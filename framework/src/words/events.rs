@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::base::broadcast::News;
+use crate::base::broadcast::Broadcast;
 use crate::base::user_code::shielded;
 use crate::words::supervision::Failure;
 
@@ -55,11 +55,11 @@ pub enum EndReason {
 
 /// Where events are told.
 #[derive(Debug)]
-pub(crate) struct Events(News<Event>);
+pub(crate) struct Events(Broadcast<Event>);
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Events(News::new(STREAM))
+        Events(Broadcast::new(STREAM))
     }
 
     /// Somebody may hear what is told.

@@ -34,7 +34,7 @@ pub struct Ledger {
     /// Messages accepted and not ended: in the mailbox or in a handler.
     pub waiting: u64,
     /// Messages that the mailbox gave out other than as often as it took them in: always 0.
-    pub torn: u64,
+    pub mismatched: u64,
 }
 
 impl Ledger {
@@ -45,7 +45,7 @@ impl Ledger {
 
     /// True if every accepted message is accounted for: ended or waiting, each once.
     pub fn closes(&self) -> bool {
-        self.torn == 0 && self.sent == self.ended() + self.waiting
+        self.mismatched == 0 && self.sent == self.ended() + self.waiting
     }
 
     /// True if nothing waits.
@@ -62,7 +62,7 @@ impl Ledger {
             expired: self.expired - earlier.expired,
             undeliverable: self.undeliverable - earlier.undeliverable,
             waiting: self.waiting,
-            torn: self.torn - earlier.torn,
+            mismatched: self.mismatched - earlier.mismatched,
         }
     }
 }
@@ -84,7 +84,7 @@ impl Ledger {
         add(&mut self.expired, other.expired);
         add(&mut self.undeliverable, other.undeliverable);
         add(&mut self.waiting, other.waiting);
-        add(&mut self.torn, other.torn);
+        add(&mut self.mismatched, other.mismatched);
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) struct Endings {
     dropped: AtomicU64,
     expired: AtomicU64,
     undeliverable: AtomicU64,
-    torn: AtomicU64,
+    mismatched: AtomicU64,
 }
 
 /// Endings not entered yet.
@@ -176,7 +176,7 @@ impl Endings {
 
     /// Notes that the mailbox gave out `off` messages more or fewer than it took in.
     pub(crate) fn tear(&self, off: u64) {
-        add(&self.torn, u32::try_from(off).unwrap_or(u32::MAX));
+        add(&self.mismatched, u32::try_from(off).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn finished(&self) -> u64 {
@@ -196,7 +196,7 @@ impl Endings {
             expired: self.expired.load(Ordering::Relaxed),
             undeliverable: self.undeliverable.load(Ordering::Relaxed),
             waiting: 0,
-            torn: self.torn.load(Ordering::Relaxed),
+            mismatched: self.mismatched.load(Ordering::Relaxed),
         }
     }
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use crate::common::{ON_PURPOSE, figures, named, poll_once, quiet, quiet_panics, until, watchdog};
 use crate::family::{Block, Gate, Linger, Name, Node, Panic, with_child};
 use mycelia::prelude::*;
-use mycelia::{Change, Failure, MountError, Together};
+use mycelia::{Change, Failure, MountError, RestartScope};
 
-async fn system(together: Together) -> (System, Arc<Gate>) {
+async fn system(together: RestartScope) -> (System, Arc<Gate>) {
     quiet_panics();
     let gate = Gate::closed();
     let system = System::builder()
         .threads(2)
-        .together(together)
+        .restart_scope(together)
         .shared_state(gate.clone())
         .start()
         .await
@@ -59,7 +59,7 @@ async fn is_there(system: &System, name: &str) {
 #[mycelia::test]
 async fn a_child_that_two_have_waited_for_is_accounted_for_once() {
     let _watch = watchdog();
-    let (system, gate) = system(Together::OneForOne).await;
+    let (system, gate) = system(RestartScope::OneForOne).await;
     system.mount_with(named("top"), with_child).await.unwrap();
     let handle = system.route::<Name>("top/child://name").unwrap();
     handle.ask(Name).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_child_that_two_have_waited_for_is_accounted_for_once() {
 #[mycelia::test]
 async fn no_child_is_mounted_while_its_parent_is_made_anew() {
     let _watch = watchdog();
-    let (system, gate) = system(Together::OneForOne).await;
+    let (system, gate) = system(RestartScope::OneForOne).await;
     system.mount_with(named("top"), with_child).await.unwrap();
     linger(&system, &gate, "top/child").await;
     fail(&system, "top").await;
@@ -98,7 +98,7 @@ async fn no_child_is_mounted_while_its_parent_is_made_anew() {
 #[mycelia::test]
 async fn a_child_whose_parent_is_unmounted_before_it_stands_is_gone_with_it() {
     let _watch = watchdog();
-    let (system, gate) = system(Together::OneForOne).await;
+    let (system, gate) = system(RestartScope::OneForOne).await;
     for (name, thread) in [("top", 0), ("other", 1)] {
         let options = named(name).thread(thread);
         system.mount_with(options, Node::default).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_child_whose_parent_is_unmounted_before_it_stands_is_gone_with_it() {
 #[mycelia::test]
 async fn restarts_that_concern_the_same_subsystem_come_one_after_the_other() {
     let _watch = watchdog();
-    let (system, gate) = system(Together::RestForOne).await;
+    let (system, gate) = system(RestartScope::RestForOne).await;
     for name in ["first", "second"] {
         system.mount_with(named(name), with_child).await.unwrap();
     }
@@ -179,8 +179,8 @@ async fn whoever_is_being_started_is_not_disturbed_by_a_sibling_that_fails() {
         }
     }
     let _watch = watchdog();
-    let (system, gate) = system(Together::OneForOne).await;
-    let top = named("top").together(Together::AllForOne);
+    let (system, gate) = system(RestartScope::OneForOne).await;
+    let top = named("top").restart_scope(RestartScope::AllForOne);
     system.mount_with(top, with_child).await.unwrap();
     let mut mounting = Box::pin(system.mount_with(named("slow").parent("top"), Slow::default));
     assert!(poll_once(&mut mounting).await.is_none());
@@ -219,7 +219,7 @@ async fn whoever_is_failed_by_a_child_while_it_starts_is_started_again() {
         }
     }
     let _watch = watchdog();
-    let (system, gate) = system(Together::OneForOne).await;
+    let (system, gate) = system(RestartScope::OneForOne).await;
     let mut mounting = Box::pin(system.mount_with(named("slow"), Slow::default));
     assert!(poll_once(&mut mounting).await.is_none());
     for _ in 0..3 {
@@ -252,7 +252,7 @@ async fn whoever_stops_as_soon_as_it_stands_leaves_its_name_free() {
         }
     }
     let _watch = watchdog();
-    let (system, _gate) = system(Together::OneForOne).await;
+    let (system, _gate) = system(RestartScope::OneForOne).await;
     for _ in 0..200 {
         system.mount(Brief::default).await.unwrap();
         until("it is gone", || {
@@ -295,7 +295,7 @@ impl Hasty {
 #[mycelia::test]
 async fn whoever_panics_while_it_mounts_a_child_finds_the_name_free_when_it_is_made_anew() {
     let _watch = watchdog();
-    let (system, _gate) = system(Together::OneForOne).await;
+    let (system, _gate) = system(RestartScope::OneForOne).await;
     system.mount(Hasty::default).await.unwrap();
     let mut watch = system.watch("hasty");
     let panic = Change::Failed(Failure::Panic(ON_PURPOSE.into()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::{figures, named, quiet, quiet_threads, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Backoff, OrLater, Overflow, Priority, Together, later};
+use mycelia::{Backoff, OrLater, Overflow, Priority, RestartScope, later};
 use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);
@@ -150,12 +150,12 @@ async fn what_has_expired_gives_its_envelope_back_though_it_was_kept_for_later()
 #[mycelia::test]
 async fn what_has_expired_gives_its_envelope_back_during_a_pause_and_during_a_halt() {
     let _watch = watchdog();
-    for together in [Together::OneForOne, Together::AllForOne] {
+    for together in [RestartScope::OneForOne, RestartScope::AllForOne] {
         quiet_threads();
         let system = System::builder()
             .threads(1)
             .pool(4)
-            .together(together)
+            .restart_scope(together)
             .shared_state(Arc::new(Seen::default()))
             .shared_state(Arc::new(Gate(Semaphore::new(0))))
             .start()

@@ -8,7 +8,7 @@ use crate::common::{ON_PURPOSE, named, poll_once, quiet_panics, until, watchdog}
 use crate::family::{Gate, Name, Node, Panic, with_child};
 use mycelia::prelude::*;
 use mycelia::test::{Simulation, check_seeds};
-use mycelia::{Backoff, Change, MountError, Restart, Together};
+use mycelia::{Backoff, Change, MountError, Restart, RestartScope};
 
 const MS: Duration = Duration::from_millis(1);
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -158,7 +158,7 @@ async fn below_a_parent_whose_start_fails_a_mount_learns_whether_it_is_tried_aga
 async fn below_one_that_waits_for_its_sibling_to_be_made_anew_a_mount_is_told_to_come_again() {
     let _watch = watchdog();
     let (system, gate) = system(FOR_EVER).await;
-    let top = named("top").together(Together::AllForOne);
+    let top = named("top").restart_scope(RestartScope::AllForOne);
     system.mount_with(top, Node::default).await.unwrap();
     gate.permits.add_permits(1);
     let slow = named("slow").parent("top");

@@ -14,8 +14,8 @@ use crate::common::{named, quiet_threads, until, watchdog};
 use futures_util::Stream;
 use mycelia::prelude::*;
 use mycelia::{
-    Address, CaptureError, Delivery, EndReason, Extractor, Failure, Missed, MountError, OrLater,
-    States, later,
+    Address, CaptureError, Delivery, EndReason, Extractor, Failure, MissedTick, MountError,
+    OrLater, States, later,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -432,7 +432,7 @@ impl Sub {
             }
             _ => {
                 let drops = Drops(plan, Point::TimerDrop);
-                let task = ctx.every(MS, Missed::Skip, "tick", move || {
+                let task = ctx.every(MS, MissedTick::Skip, "tick", move || {
                     drops.0.reach(Point::TimerCall);
                     Tick { _drops: None }
                 })?;

@@ -7,7 +7,7 @@ use crate::common::{ON_PURPOSE, named, poll_once, quiet_panics, watchdog};
 
 use mycelia::prelude::*;
 use mycelia::test::{Halt, Outcome, Plant, Simulation, SimulationError, check_seeds};
-use mycelia::{Backoff, Change, Failure, MountError, Together};
+use mycelia::{Backoff, Change, Failure, MountError, RestartScope};
 
 #[path = "../../../examples/simulation/model/mod.rs"]
 mod model;
@@ -205,7 +205,7 @@ fn time_spent_in_a_handler_passes_for_all() {
 /// A system whose subsystems `a` and `b` are made anew together, and `b/c`.
 async fn family(sim: &mycelia::test::SimulationHandle) -> System {
     let builder = System::builder()
-        .together(Together::AllForOne)
+        .restart_scope(RestartScope::AllForOne)
         .stop_deadline(1000 * MS);
     let system = sim.system(builder).await.unwrap();
     let a = named("a")

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::common::{ON_PURPOSE, figures, named, poll_once, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
 use mycelia::{
-    AskError, Backoff, Change, EndReason, Failure, MountError, Restart, StopError, StopReason,
-    Together, UnmountError,
+    AskError, Backoff, Change, EndReason, Failure, MountError, Restart, RestartScope, StopError,
+    StopReason, UnmountError,
 };
 
 /// What happened, in the order in which it did.
@@ -113,10 +113,10 @@ struct Fixture {
 }
 
 async fn fixture() -> Fixture {
-    fixture_with(Together::OneForOne).await
+    fixture_with(RestartScope::OneForOne).await
 }
 
-async fn fixture_with(together: Together) -> Fixture {
+async fn fixture_with(together: RestartScope) -> Fixture {
     quiet_panics();
     let diary = Arc::new(Diary::default());
     let orders = Arc::new(Orders {
@@ -124,7 +124,7 @@ async fn fixture_with(together: Together) -> Fixture {
     });
     let system = System::builder()
         .threads(2)
-        .together(together)
+        .restart_scope(together)
         .shared_state(diary.clone())
         .shared_state(orders.clone())
         .start()
@@ -377,10 +377,10 @@ async fn a_parent_that_ends_takes_no_more_children() {
 }
 
 /// Which of three siblings are restarted when the middle one fails.
-async fn restarted(together: Together, below: bool) -> Vec<u32> {
+async fn restarted(together: RestartScope, below: bool) -> Vec<u32> {
     let Fixture { system, diary, .. } = fixture_with(together).await;
     if below {
-        let top = named("top").together(together);
+        let top = named("top").restart_scope(together);
         system.mount_with(top, Node::default).await.unwrap();
     }
     let full = |name: &str| match below {
@@ -425,9 +425,9 @@ async fn restarted(together: Together, below: bool) -> Vec<u32> {
 async fn one_for_one_all_for_one_and_rest_for_one_restart_whom_they_say() {
     let _watch = watchdog();
     for below in [true, false] {
-        assert_eq!(restarted(Together::OneForOne, below).await, [2, 1, 2]);
-        assert_eq!(restarted(Together::AllForOne, below).await, [1, 1, 1]);
-        assert_eq!(restarted(Together::RestForOne, below).await, [2, 1, 1]);
+        assert_eq!(restarted(RestartScope::OneForOne, below).await, [2, 1, 2]);
+        assert_eq!(restarted(RestartScope::AllForOne, below).await, [1, 1, 1]);
+        assert_eq!(restarted(RestartScope::RestForOne, below).await, [2, 1, 1]);
     }
 }
 
@@ -435,7 +435,7 @@ async fn one_for_one_all_for_one_and_rest_for_one_restart_whom_they_say() {
 async fn siblings_that_fail_at_the_same_time_are_all_there_in_the_end() {
     let _watch = watchdog();
     for round in 0..30 {
-        let Fixture { system, .. } = fixture_with(Together::AllForOne).await;
+        let Fixture { system, .. } = fixture_with(RestartScope::AllForOne).await;
         for name in ["a", "b", "c"] {
             system.mount_with(named(name), Node::default).await.unwrap();
         }

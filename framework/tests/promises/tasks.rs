@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::{ON_PURPOSE, figures, quiet, quiet_panics, until, watchdog};
 use futures_util::{StreamExt, stream};
 use mycelia::prelude::*;
-use mycelia::{AskError, DeadReason, Missed, SendError, StopError, Task};
+use mycelia::{AskError, DeadReason, MissedTick, SendError, StopError, Task};
 use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);
@@ -123,7 +123,7 @@ async fn every_sends_again_and_again_until_it_is_cancelled() {
     let (system, seen) = clockwork(move |ctx| {
         let count = AtomicU32::new(0);
         let make = move || Tick(count.fetch_add(1, Ordering::Relaxed));
-        let task = ctx.every(5 * MS, Missed::Skip, "tick", make)?;
+        let task = ctx.every(5 * MS, MissedTick::Skip, "tick", make)?;
         *kept.lock().unwrap() = Some(task.clone());
         Ok(task)
     })
@@ -152,7 +152,7 @@ async fn every_sends_again_and_again_until_it_is_cancelled() {
 #[mycelia::test]
 async fn a_timer_that_missed_some_skips_them_or_makes_up_for_them() {
     let _watch = watchdog();
-    for (missed, least, most) in [(Missed::Skip, 3, 12), (Missed::Burst, 25, 1000)] {
+    for (missed, least, most) in [(MissedTick::Skip, 3, 12), (MissedTick::Burst, 25, 1000)] {
         let (system, _) =
             clockwork(move |ctx| Ok(ctx.every(10 * MS, missed, "slow", || Tick(0))?)).await;
         tokio::time::sleep(300 * MS).await;
@@ -161,7 +161,7 @@ async fn a_timer_that_missed_some_skips_them_or_makes_up_for_them() {
         assert!((least..=most).contains(&sent), "{missed:?}: {sent}");
         let waiting = system.snapshot().total.waiting;
         match missed {
-            Missed::Skip => assert!(waiting <= 1, "{waiting}"),
+            MissedTick::Skip => assert!(waiting <= 1, "{waiting}"),
             _ => assert!(waiting > 5, "{waiting}"),
         }
         let stopped = system.stop_within(Duration::ZERO).await;
@@ -176,7 +176,7 @@ async fn a_timer_that_missed_some_skips_them_or_makes_up_for_them() {
 async fn timers_keep_firing_while_their_own_subsystem_is_flooded() {
     let _watch = watchdog();
     let (system, seen) =
-        clockwork(|ctx| Ok(ctx.every(5 * MS, Missed::Skip, "tick", || Tick(0))?)).await;
+        clockwork(|ctx| Ok(ctx.every(5 * MS, MissedTick::Skip, "tick", || Tick(0))?)).await;
     for _ in 0..500 {
         system.tell("clockwork://flood", Flood).await.unwrap();
     }
@@ -192,7 +192,7 @@ async fn timers_keep_firing_while_their_own_subsystem_is_flooded() {
 #[mycelia::test]
 async fn an_error_of_a_tick_is_a_dead_letter_though_it_is_asked_for() {
     let _watch = watchdog();
-    for missed in [Missed::Skip, Missed::Burst] {
+    for missed in [MissedTick::Skip, MissedTick::Burst] {
         let (system, _) =
             clockwork(move |ctx| Ok(ctx.every(5 * MS, missed, "fail", || Tick(0))?)).await;
         let letter = system.dead_letters().next().await.unwrap();
@@ -209,7 +209,7 @@ async fn timers_end_when_their_subsystem_ends_or_is_made_anew() {
     let counted = starts.clone();
     let (system, seen) = clockwork(move |ctx| {
         let start = counted.fetch_add(1, Ordering::Relaxed);
-        Ok(ctx.every(5 * MS, Missed::Skip, "tick", move || Tick(start))?)
+        Ok(ctx.every(5 * MS, MissedTick::Skip, "tick", move || Tick(start))?)
     })
     .await;
     until("it has ticked", || seen.count() >= 2).await;

@@ -9,7 +9,7 @@ use crate::common::{named, quiet, quiet_threads, until, watchdog};
 use futures_util::{Stream, StreamExt, stream};
 use mycelia::prelude::*;
 use mycelia::{
-    Backoff, Change, EndReason, Event, Failure, Missed, Restart, SendError, Task, Watch,
+    Backoff, Change, EndReason, Event, Failure, MissedTick, Restart, SendError, Task, Watch,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -115,10 +115,14 @@ const FAILING: [(&str, Begin); 5] = [
         Ok(ctx.stream("tick", items)?)
     }),
     ("a closure that skips", |ctx| {
-        Ok(ctx.every(MS, Missed::Skip, "tick", || -> Tick { panic!("bad tick") })?)
+        Ok(ctx.every(MS, MissedTick::Skip, "tick", || -> Tick {
+            panic!("bad tick")
+        })?)
     }),
     ("a closure that makes up", |ctx| {
-        Ok(ctx.every(MS, Missed::Burst, "tick", || -> Tick { panic_any(Bomb2) })?)
+        Ok(ctx.every(MS, MissedTick::Burst, "tick", || -> Tick {
+            panic_any(Bomb2)
+        })?)
     }),
     ("a stream's drop", |ctx| {
         Ok(ctx.stream("tick", Undroppable(Bomb).take(0))?)
@@ -175,7 +179,7 @@ async fn a_subsystem_that_is_never_restarted_ends_by_its_task_s_panic() {
     let mut watch = system.watch("once");
     let begin = do_(|ctx| {
         Ok(ctx
-            .every(MS, Missed::Skip, "tick", || -> Tick { panic!("bad") })
+            .every(MS, MissedTick::Skip, "tick", || -> Tick { panic!("bad") })
             .map(drop)?)
     });
     system.ask("once://do", begin).await.unwrap();
@@ -248,11 +252,11 @@ async fn the_longest_durations_are_never_and_a_period_of_zero_is_an_error() {
     let begin = do_(|ctx| {
         for long in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
             ctx.after(long, "tick", TICK)?;
-            for missed in [Missed::Skip, Missed::Burst] {
+            for missed in [MissedTick::Skip, MissedTick::Burst] {
                 ctx.every(long, missed, "tick", || TICK)?;
             }
         }
-        let none = ctx.every(Duration::ZERO, Missed::Skip, "tick", || TICK);
+        let none = ctx.every(Duration::ZERO, MissedTick::Skip, "tick", || TICK);
         assert!(matches!(none, Err(SendError::BadSetting { .. })));
         ctx.after(Duration::ZERO, "tick", TICK)?;
         Ok(())

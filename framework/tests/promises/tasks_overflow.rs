@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{quiet, until, watchdog};
 use futures_util::{StreamExt, stream};
 use mycelia::prelude::*;
-use mycelia::{Missed, Overflow, Task};
+use mycelia::{MissedTick, Overflow, Task};
 use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);
@@ -103,7 +103,7 @@ async fn a_timer_goes_on_after_its_mailbox_was_full_whatever_the_policy() {
     let _watch = watchdog();
     for (overflow, missed) in POLICIES
         .into_iter()
-        .flat_map(|one| [(one, Missed::Skip), (one, Missed::Burst)])
+        .flat_map(|one| [(one, MissedTick::Skip), (one, MissedTick::Burst)])
     {
         let (system, seen) = narrow(1, overflow, move |ctx| {
             ctx.every(2 * MS, missed, "tick", || Tick(1))?;

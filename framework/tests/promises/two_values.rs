@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, named, quiet, quiet_panics, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Change, Restart, StopError, Together};
+use mycelia::{Change, Restart, RestartScope, StopError};
 
 #[derive(Message)]
 #[message(reply = u32)]
@@ -86,11 +86,11 @@ impl Worker {
     }
 }
 
-async fn system(together: Together) -> (System, Arc<Alive>) {
+async fn system(together: RestartScope) -> (System, Arc<Alive>) {
     quiet_panics();
     let system = System::builder()
         .threads(2)
-        .together(together)
+        .restart_scope(together)
         .start()
         .await
         .unwrap();
@@ -106,7 +106,7 @@ async fn system(together: Together) -> (System, Arc<Alive>) {
 #[mycelia::test]
 async fn a_restart_waits_for_a_blocking_handler_of_the_old_value_and_its_asker_does_not() {
     let _watch = watchdog();
-    let (system, alive) = system(Together::AllForOne).await;
+    let (system, alive) = system(RestartScope::AllForOne).await;
     let other = Arc::new(Alive::default());
     let factory = move || Worker {
         counted: Counted::new(other.clone()),
@@ -147,7 +147,7 @@ async fn a_restart_waits_for_a_blocking_handler_of_the_old_value_and_its_asker_d
 #[mycelia::test]
 async fn one_that_is_there_always_stops_itself_only_when_its_blocking_handler_has_returned() {
     let _watch = watchdog();
-    let (system, alive) = system(Together::OneForOne).await;
+    let (system, alive) = system(RestartScope::OneForOne).await;
     system.unmount("worker").await.unwrap();
     let counted = alive.clone();
     let factory = move || Worker {
@@ -174,7 +174,7 @@ async fn one_that_is_there_always_stops_itself_only_when_its_blocking_handler_ha
 #[mycelia::test]
 async fn a_stop_that_is_out_of_time_waits_for_no_restart_and_no_blocking_handler() {
     let _watch = watchdog();
-    let (system, alive) = system(Together::AllForOne).await;
+    let (system, alive) = system(RestartScope::AllForOne).await;
     let factory = || Worker {
         counted: Counted::new(Arc::default()),
     };

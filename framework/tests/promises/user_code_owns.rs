@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::common::{ON_PURPOSE, poll_once, until, watchdog};
 use crate::store::{Get, Own, Run, Store, store};
 use mycelia::prelude::*;
-use mycelia::{EndReason, Missed, MountError, StopError, UnmountError};
+use mycelia::{EndReason, MissedTick, MountError, StopError, UnmountError};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -137,7 +137,7 @@ async fn what_is_kept_of_a_system_that_is_gone_says_so() {
     assert_eq!(ctx.name(), "store");
     assert!(ctx.children().is_empty());
     assert!(ctx.after(MS, "get", Get).is_err());
-    assert!(ctx.every(MS, Missed::Skip, "get", || Get).is_err());
+    assert!(ctx.every(MS, MissedTick::Skip, "get", || Get).is_err());
     assert_eq!(ctx.mount(Store::default).await, Err(MountError::Stopped));
     assert_eq!(ctx.unmount("child").await, Err(UnmountError::Stopped));
     ctx.stop();

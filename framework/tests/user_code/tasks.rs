@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use mycelia::prelude::*;
-use mycelia::{Missed, Task};
+use mycelia::{MissedTick, Task};
 
 use crate::subjects::Hit;
 use crate::table::Site;
@@ -77,7 +77,7 @@ impl Begin {
                     _ => LATE,
                 };
                 let (world, token) = (world.clone(), token());
-                ctx.every(period, Missed::Skip, "sync", move || {
+                ctx.every(period, MissedTick::Skip, "sync", move || {
                     let _ = &token;
                     world.reach(Site::TimerCall);
                     world.reach(Site::TimerCallAndDrop);

@@ -1,8 +1,8 @@
 //! What a host gathers in its turns: the file that ships, and what its neighbours tell it.
 
-mod alike;
-#[path = "../../../src/host/gathered.rs"]
-mod gathered;
+mod stamp_run;
+#[path = "../../../src/host/batch.rs"]
+mod batch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::envelope::pool::lane::Lane;
 use crate::envelope::pool::waiters::Waiters;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::envelope::{Envelope, Slab};
-use crate::mailbox::{Limits, Seat};
+use crate::mailbox::{Limits, Mailbox};
 use crate::runtime::shared::{Directory, Shared};
 use crate::thread::Local;
 use crate::words::ledger::Ending;
 use crate::words::overflow::Overflow;
-use gathered::Gathered;
+use batch::TurnBatch;
 
 /// The other ends of messages: none of these models has one that panics as it is dropped.
 mod ends {
@@ -32,7 +32,7 @@ mod ends {
 }
 
 /// What the host of a subsystem works with.
-pub(crate) struct Works<S> {
+pub(crate) struct HostEnv<S> {
     pub(crate) shared: House,
     pub(crate) mounted: Mounted,
     hand: ClockHand,
@@ -70,7 +70,7 @@ impl Pool {
 }
 
 pub(crate) struct Mounted {
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) book: Book,
 }
 
@@ -80,14 +80,14 @@ impl Mounted {
     }
 }
 
-impl Works<()> {
+impl HostEnv<()> {
     /// A host with so many envelopes in its hands, all there are. Senders wait for them in `senders`.
     pub(crate) fn with(envelopes: usize, are_asks: bool, senders: &Shared) -> Arc<Self> {
         let (clock, hand) = Clock::manual();
-        let seat = Arc::new(Seat::new(1, "seat".into(), Arc::default()));
+        let mailbox = Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default()));
         let capacity = u32::MAX;
         let overflow = Overflow::Wait;
-        seat.open(1, Limits { capacity, overflow });
+        mailbox.open(1, Limits { capacity, overflow });
         let pool = Pool {
             slab: Slab::new(envelopes, are_asks),
             links: Links::new(envelopes),
@@ -95,14 +95,14 @@ impl Works<()> {
             room: senders.pool.room.clone(),
             deferred: senders.pool.deferred.clone(),
         };
-        Arc::new(Works {
+        Arc::new(HostEnv {
             shared: House {
                 pool,
                 clock,
                 directory: Directory,
             },
             mounted: Mounted {
-                seat,
+                mailbox,
                 book: Book::new(1),
             },
             hand,
@@ -118,7 +118,7 @@ impl Works<()> {
     /// A turn that handles the messages in these envelopes; `went_on` says whether the host had promised
     /// it, `goes_on` whether it promises another.
     pub(crate) fn turn(&self, thread: &Local, handles: &[u32], went_on: bool, goes_on: bool) {
-        let mut gathered = Gathered::new(thread);
+        let mut gathered = TurnBatch::new(thread);
         gathered.begin_turn(&mut { went_on });
         for &index in handles {
             let envelope = Envelope::new(&self.shared.pool.slab, mint(index));

@@ -10,7 +10,7 @@ use crate::base::sync::{AtomicU32, Ordering};
 use crate::books::latency::{self, Book, Sample};
 use crate::envelope::mint;
 use crate::envelope::pool::lane::Lane;
-use crate::mailbox::{Limits, Seat};
+use crate::mailbox::{Limits, Mailbox};
 use crate::words::ledger::{Ending, Endings, Tally};
 use crate::words::overflow::Overflow;
 use crate::words::priority::Priority;
@@ -46,31 +46,31 @@ fn who_sees_that_messages_have_ended_sees_how() {
 #[test]
 fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
     with_loads_up_to(3, || {
-        let seat = Arc::new(Seat::new(1, "seat".into(), Arc::default()));
+        let mailbox = Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default()));
         let limits = Limits {
             capacity: u32::MAX,
             overflow: Overflow::Wait,
         };
-        seat.open(1, limits);
+        mailbox.open(1, limits);
         let slab = Arc::new(Slab::new(2));
         let work = {
-            let (seat, slab) = (seat.clone(), slab.clone());
+            let (mailbox, slab) = (mailbox.clone(), slab.clone());
             thread::spawn(move || {
                 for envelope in 0..2 {
                     let token = mint(envelope);
-                    let pushed = seat.push(&slab.links, token, Priority::Normal, u32::MAX);
+                    let pushed = mailbox.push(&slab.links, token, Priority::Normal, u32::MAX);
                     assert!(pushed.is_ok());
-                    assert!(seat.inbox.take(&slab.links, false).is_some());
-                    enter(&seat.endings, [Ending::Handled]);
+                    assert!(mailbox.inbox.take(&slab.links, false).is_some());
+                    enter(&mailbox.endings, [Ending::Handled]);
                 }
             })
         };
         // At most one waits; an ending counted before its message would make it 2^40.
-        assert!(seat.waiting() <= 2, "{} wait", seat.waiting());
-        let ledger = seat.ledger();
+        assert!(mailbox.waiting() <= 2, "{} wait", mailbox.waiting());
+        let ledger = mailbox.ledger();
         assert!(ledger.sent <= 2 && ledger.waiting <= 2, "{ledger:?}");
         work.join().unwrap();
-        let ledger = seat.ledger();
+        let ledger = mailbox.ledger();
         assert!(ledger.closes() && ledger.is_quiet(), "{ledger:?}");
     });
 }
@@ -100,7 +100,7 @@ fn a_message_that_counts_as_ended_has_been_recorded() {
             let shared = shared.clone();
             thread::spawn(move || {
                 let (book, endings) = &*shared;
-                // The steps of `Gathered::enter`.
+                // The steps of `TurnBatch::enter`.
                 book.enter(&clock, &[sample]);
                 enter(endings, [Ending::Handled]);
             })

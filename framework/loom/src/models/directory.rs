@@ -11,24 +11,24 @@ use crate::words::ledger::Ledger;
 use crate::words::overflow::Overflow;
 use crate::words::priority::Priority::Normal;
 
-/// What a thread remembers of the directory: `Memory::mounted`.
-struct Memory(Option<Arc<Mounted>>);
+/// What a thread remembers of the directory: `PathCache::mounted`.
+struct PathCache(Option<Arc<Mounted>>);
 
-impl Memory {
+impl PathCache {
     fn mounted(&mut self, directory: &Directory) -> Option<Arc<Mounted>> {
         if self.0.as_ref().is_none_or(|known| known.is_gone()) {
-            self.0 = directory.get("seat");
+            self.0 = directory.get("mailbox");
         }
         self.0.clone()
     }
 }
 
-/// A world, and a directory in which its seat stands.
+/// A world, and a directory in which its mailbox stands.
 fn mounted_in(world: &Arc<World>) -> (Arc<Directory>, Arc<Mounted>) {
     let directory = Arc::new(Directory::new());
-    let mounted = Mounted::new(&world.seat, TABLE);
+    let mounted = Mounted::new(&world.mailbox, TABLE);
     directory.introduce(mounted.clone());
-    directory.insert(vec![("seat".into(), mounted.clone())]);
+    directory.insert(vec![("mailbox".into(), mounted.clone())]);
     (directory, mounted)
 }
 
@@ -48,7 +48,7 @@ fn a_message_sent_by_name_while_its_subsystem_is_replaced_is_refused_or_reaches_
         let (directory, first) = mounted_in(&world);
         let sender = {
             let (world, directory) = (world.clone(), directory.clone());
-            let mut memory = Memory(Some(first.clone()));
+            let mut memory = PathCache(Some(first.clone()));
             thread::spawn(move || {
                 let mut accepted = Vec::new();
                 for envelope in 0..2 {
@@ -61,17 +61,17 @@ fn a_message_sent_by_name_while_its_subsystem_is_replaced_is_refused_or_reaches_
                 accepted
             })
         };
-        // What the registry does: no path leads there, the host ends, the seat is given to another.
+        // What the registry does: no path leads there, the host ends, the mailbox is given to another.
         assert!(directory.remove(&first));
         let mut host = Host::of(&world);
         host.end();
         assert!(directory.retire(&first));
-        let second = Mounted::new(&world.seat, TABLE + 1);
+        let second = Mounted::new(&world.mailbox, TABLE + 1);
         directory.introduce(second.clone());
-        let opened_at = world.seat.inbox.ticket();
+        let opened_at = world.mailbox.inbox.ticket();
         let (capacity, overflow) = (u32::MAX, Overflow::Wait);
-        world.seat.open(TABLE + 1, Limits { capacity, overflow });
-        directory.insert(vec![("seat".into(), second.clone())]);
+        world.mailbox.open(TABLE + 1, Limits { capacity, overflow });
+        directory.insert(vec![("mailbox".into(), second.clone())]);
         let accepted = sender.join().unwrap();
         let mut next = Host::of(&world);
         next.ticket = opened_at;
@@ -88,7 +88,7 @@ fn a_message_sent_by_name_while_its_subsystem_is_replaced_is_refused_or_reaches_
         assert_eq!(total(&directory).sent, accepted.len() as u64);
         assert!(
             directory
-                .get("seat")
+                .get("mailbox")
                 .is_some_and(|one| Arc::ptr_eq(&one, &second))
         );
     });
@@ -129,6 +129,6 @@ fn of_two_who_waited_for_its_end_one_keeps_the_account() {
         let is_first = directory.retire(&mounted);
         assert_ne!(is_first, other.join().unwrap());
         assert_eq!(total(&directory).sent, 1);
-        assert!(directory.seated(mounted.seat.id).is_none());
+        assert!(directory.by_mailbox(mounted.mailbox.id).is_none());
     });
 }

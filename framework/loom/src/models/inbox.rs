@@ -14,8 +14,8 @@ use crate::mailbox::inbox::{Inbox, Refusal, Taken};
 const AWAKE: bool = false;
 const ASLEEP: bool = true;
 
-/// What a seat has of it.
-struct Seat {
+/// What a mailbox has of it.
+struct Mailbox {
     slab: Slab,
     inbox: Inbox,
     waker: WakerSlot,
@@ -33,7 +33,7 @@ struct Received {
 
 impl Received {
     /// Enters what the inbox gave out: as many as it counted, with their contents.
-    fn enter(&mut self, seat: &Seat, taken: Taken) {
+    fn enter(&mut self, mailbox: &Mailbox, taken: Taken) {
         let Taken { mut chain, ticket } = taken;
         assert_eq!(
             Inbox::between(self.ticket, ticket),
@@ -41,9 +41,9 @@ impl Received {
             "the tickets don't count the tokens"
         );
         self.ticket = ticket;
-        while let Some(token) = chain.pop_front(&seat.slab.links) {
-            assert_eq!(seat.slab.get(&token), u64::from(token.index()) + 100);
-            seat.slab.put(&token, 0);
+        while let Some(token) = chain.pop_front(&mailbox.slab.links) {
+            assert_eq!(mailbox.slab.get(&token), u64::from(token.index()) + 100);
+            mailbox.slab.put(&token, 0);
             self.order.push(token.surrender());
         }
     }
@@ -61,11 +61,11 @@ impl Received {
     }
 }
 
-impl Seat {
+impl Mailbox {
     fn open(envelopes: usize, capacity: u32) -> Arc<Self> {
         let inbox = Inbox::new();
         inbox.open();
-        Arc::new(Seat {
+        Arc::new(Mailbox {
             slab: Slab::new(envelopes),
             inbox,
             waker: WakerSlot::new(),
@@ -107,11 +107,11 @@ impl Seat {
         self: &Arc<Self>,
         envelopes: impl IntoIterator<Item = u32> + 'static,
     ) -> JoinHandle<Vec<u32>> {
-        let seat = self.clone();
+        let mailbox = self.clone();
         thread::spawn(move || {
             envelopes
                 .into_iter()
-                .filter(|envelope| seat.send(*envelope).is_ok())
+                .filter(|envelope| mailbox.send(*envelope).is_ok())
                 .collect()
         })
     }
@@ -153,10 +153,10 @@ impl Seat {
 #[test]
 fn a_receiver_never_sleeps_over_a_message() {
     in_full(|| {
-        let seat = Seat::open(1, u32::MAX);
-        let sender = seat.sender([0]);
+        let mailbox = Mailbox::open(1, u32::MAX);
+        let sender = mailbox.sender([0]);
         let mut received = Received::default();
-        seat.receive(&mut received, 1);
+        mailbox.receive(&mut received, 1);
         received.assert_exactly(sender.join().unwrap());
     });
 }
@@ -164,21 +164,23 @@ fn a_receiver_never_sleeps_over_a_message() {
 #[test]
 fn who_is_to_wake_the_receiver_sees_what_it_left_before_it_slept() {
     in_full(|| {
-        let seat = Seat::open(2, u32::MAX);
+        let mailbox = Mailbox::open(2, u32::MAX);
         // The second envelope's cell stands for the waker: nothing but the inbox orders its use.
         let note = mint(1);
         let sender = {
-            let seat = seat.clone();
+            let mailbox = mailbox.clone();
             thread::spawn(move || {
-                let pushed = seat.inbox.push(&seat.slab.links, mint(0), u32::MAX, || 0);
+                let pushed = mailbox
+                    .inbox
+                    .push(&mailbox.slab.links, mint(0), u32::MAX, || 0);
                 if pushed.unwrap() {
-                    assert_eq!(seat.slab.get(&mint(1)), 7);
+                    assert_eq!(mailbox.slab.get(&mint(1)), 7);
                 }
             })
         };
-        seat.slab.put(&note, 7);
-        if !seat.inbox.sleep() {
-            seat.slab.put(&note, 0);
+        mailbox.slab.put(&note, 7);
+        if !mailbox.inbox.sleep() {
+            mailbox.slab.put(&note, 0);
         }
         sender.join().unwrap();
     });
@@ -187,10 +189,10 @@ fn who_is_to_wake_the_receiver_sees_what_it_left_before_it_slept() {
 #[test]
 fn a_receiver_never_sleeps_over_the_next_message() {
     up_to(4, || {
-        let seat = Seat::open(2, u32::MAX);
-        let sender = seat.sender(0..2);
+        let mailbox = Mailbox::open(2, u32::MAX);
+        let sender = mailbox.sender(0..2);
         let mut received = Received::default();
-        seat.receive(&mut received, 2);
+        mailbox.receive(&mut received, 2);
         assert_eq!(received.order, [0, 1]);
         assert_eq!(sender.join().unwrap(), [0, 1]);
     });
@@ -199,17 +201,17 @@ fn a_receiver_never_sleeps_over_the_next_message() {
 #[test]
 fn a_receiver_that_counts_as_asleep_while_it_is_at_work_is_woken_for_every_message() {
     in_full(|| {
-        let seat = Seat::open(1, u32::MAX);
-        let sender = seat.sender([0]);
+        let mailbox = Mailbox::open(1, u32::MAX);
+        let sender = mailbox.sender([0]);
         let mut received = Received::default();
-        seat.receive_as(ASLEEP, &mut received, 1);
+        mailbox.receive_as(ASLEEP, &mut received, 1);
         received.assert_exactly(sender.join().unwrap());
     });
     up_to(4, || {
-        let seat = Seat::open(2, u32::MAX);
-        let sender = seat.sender(0..2);
+        let mailbox = Mailbox::open(2, u32::MAX);
+        let sender = mailbox.sender(0..2);
         let mut received = Received::default();
-        seat.receive_as(ASLEEP, &mut received, 2);
+        mailbox.receive_as(ASLEEP, &mut received, 2);
         assert_eq!(received.order, [0, 1]);
         assert_eq!(sender.join().unwrap(), [0, 1]);
     });
@@ -218,12 +220,12 @@ fn a_receiver_that_counts_as_asleep_while_it_is_at_work_is_woken_for_every_messa
 #[test]
 fn a_receiver_may_count_as_asleep_at_one_time_and_as_awake_at_another() {
     up_to(2, || {
-        let seat = Seat::open(3, u32::MAX);
-        let senders = [seat.sender(0..2), seat.sender(2..3)];
+        let mailbox = Mailbox::open(3, u32::MAX);
+        let senders = [mailbox.sender(0..2), mailbox.sender(2..3)];
         let mut received = Received::default();
-        seat.receive_as(ASLEEP, &mut received, 1);
-        seat.receive_as(AWAKE, &mut received, 2);
-        seat.receive_as(ASLEEP, &mut received, 3);
+        mailbox.receive_as(ASLEEP, &mut received, 1);
+        mailbox.receive_as(AWAKE, &mut received, 2);
+        mailbox.receive_as(ASLEEP, &mut received, 3);
         received.assert_ascending(&[0, 1]);
         let accepted = senders.map(|sender| sender.join().unwrap()).concat();
         received.assert_exactly(accepted);
@@ -233,12 +235,12 @@ fn a_receiver_may_count_as_asleep_at_one_time_and_as_awake_at_another() {
 #[test]
 fn two_senders_lose_nothing_and_keep_their_order() {
     up_to(2, || {
-        let seat = Seat::open(3, u32::MAX);
-        let senders = [seat.sender(0..2), seat.sender(2..3)];
+        let mailbox = Mailbox::open(3, u32::MAX);
+        let senders = [mailbox.sender(0..2), mailbox.sender(2..3)];
         let mut received = Received::default();
-        seat.receive(&mut received, 3);
+        mailbox.receive(&mut received, 3);
         received.assert_ascending(&[0, 1]);
-        assert_eq!(seat.inbox.ticket(), 3);
+        assert_eq!(mailbox.inbox.ticket(), 3);
         let accepted = senders.map(|sender| sender.join().unwrap()).concat();
         received.assert_exactly(accepted);
     });
@@ -248,11 +250,11 @@ fn two_senders_lose_nothing_and_keep_their_order() {
 fn a_late_wake_up_does_not_swallow_the_next_one() {
     // One sender's wake-up may still be under way when the receiver sleeps again and the other wakes.
     up_to(3, || {
-        let seat = Seat::open(2, u32::MAX);
-        let senders = [seat.sender([0]), seat.sender([1])];
+        let mailbox = Mailbox::open(2, u32::MAX);
+        let senders = [mailbox.sender([0]), mailbox.sender([1])];
         let mut received = Received::default();
-        seat.receive(&mut received, 1);
-        seat.receive(&mut received, 2);
+        mailbox.receive(&mut received, 1);
+        mailbox.receive(&mut received, 2);
         let accepted = senders.map(|sender| sender.join().unwrap()).concat();
         received.assert_exactly(accepted);
     });
@@ -261,33 +263,33 @@ fn a_late_wake_up_does_not_swallow_the_next_one() {
 #[test]
 fn a_token_is_refused_by_a_closed_inbox_or_comes_out_of_closing_it() {
     in_full(|| {
-        let seat = Seat::open(2, u32::MAX);
-        let sender = seat.sender(0..2);
+        let mailbox = Mailbox::open(2, u32::MAX);
+        let sender = mailbox.sender(0..2);
         let mut received = Received::default();
-        if let Some(taken) = seat.inbox.take(&seat.slab.links, AWAKE) {
-            received.enter(&seat, taken);
+        if let Some(taken) = mailbox.inbox.take(&mailbox.slab.links, AWAKE) {
+            received.enter(&mailbox, taken);
         }
-        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
-            received.enter(&seat, taken);
+        if let Some(taken) = mailbox.inbox.close(&mailbox.slab.links) {
+            received.enter(&mailbox, taken);
         }
-        assert!(seat.inbox.is_closed());
+        assert!(mailbox.inbox.is_closed());
         received.assert_ascending(&[0, 1]);
         received.assert_exactly(sender.join().unwrap());
-        assert!(seat.inbox.close(&seat.slab.links).is_none());
+        assert!(mailbox.inbox.close(&mailbox.slab.links).is_none());
     });
 }
 
 #[test]
 fn two_senders_against_closing_lose_nothing() {
     in_full(|| {
-        let seat = Seat::open(2, u32::MAX);
-        let senders = [seat.sender([0]), seat.sender([1])];
+        let mailbox = Mailbox::open(2, u32::MAX);
+        let senders = [mailbox.sender([0]), mailbox.sender([1])];
         let mut received = Received::default();
-        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
-            received.enter(&seat, taken);
+        if let Some(taken) = mailbox.inbox.close(&mailbox.slab.links) {
+            received.enter(&mailbox, taken);
         }
         let accepted = senders.map(|sender| sender.join().unwrap()).concat();
-        assert_eq!(seat.inbox.ticket(), accepted.len() as u64);
+        assert_eq!(mailbox.inbox.ticket(), accepted.len() as u64);
         received.assert_exactly(accepted);
     });
 }
@@ -295,13 +297,13 @@ fn two_senders_against_closing_lose_nothing() {
 #[test]
 fn a_sleeping_inbox_that_is_closed_takes_no_more() {
     in_full(|| {
-        let seat = Seat::open(1, u32::MAX);
-        seat.waker.set(&Sleeper::new().waker());
-        assert!(seat.inbox.sleep());
-        let sender = seat.sender([0]);
+        let mailbox = Mailbox::open(1, u32::MAX);
+        mailbox.waker.set(&Sleeper::new().waker());
+        assert!(mailbox.inbox.sleep());
+        let sender = mailbox.sender([0]);
         let mut received = Received::default();
-        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
-            received.enter(&seat, taken);
+        if let Some(taken) = mailbox.inbox.close(&mailbox.slab.links) {
+            received.enter(&mailbox, taken);
         }
         received.assert_exactly(sender.join().unwrap());
     });
@@ -310,19 +312,19 @@ fn a_sleeping_inbox_that_is_closed_takes_no_more() {
 #[test]
 fn a_closed_inbox_that_is_opened_again_goes_on_counting() {
     up_to(3, || {
-        let seat = Seat::open(3, u32::MAX);
-        let sender = seat.sender(0..3);
+        let mailbox = Mailbox::open(3, u32::MAX);
+        let sender = mailbox.sender(0..3);
         let mut received = Received::default();
-        if let Some(taken) = seat.inbox.close(&seat.slab.links) {
-            received.enter(&seat, taken);
+        if let Some(taken) = mailbox.inbox.close(&mailbox.slab.links) {
+            received.enter(&mailbox, taken);
         }
-        assert_eq!(seat.inbox.ticket(), received.ticket);
-        seat.inbox.open();
+        assert_eq!(mailbox.inbox.ticket(), received.ticket);
+        mailbox.inbox.open();
         let mut accepted = received.order.len();
-        seat.receive(&mut received, accepted);
+        mailbox.receive(&mut received, accepted);
         let theirs = sender.join().unwrap();
         accepted = theirs.len();
-        seat.receive(&mut received, accepted);
+        mailbox.receive(&mut received, accepted);
         received.assert_ascending(&[0, 1, 2]);
         received.assert_exactly(theirs);
     });
@@ -331,21 +333,21 @@ fn a_closed_inbox_that_is_opened_again_goes_on_counting() {
 #[test]
 fn no_more_than_capacity_are_ever_unfinished() {
     up_to(3, || {
-        let seat = Seat::open(3, 1);
-        let senders = [seat.sender(0..2), seat.sender(2..3)];
+        let mailbox = Mailbox::open(3, 1);
+        let senders = [mailbox.sender(0..2), mailbox.sender(2..3)];
         let mut received = Received::default();
         for _ in 0..3 {
             let finished = received.ticket;
-            if let Some(taken) = seat.inbox.take(&seat.slab.links, AWAKE) {
-                received.enter(&seat, taken);
+            if let Some(taken) = mailbox.inbox.take(&mailbox.slab.links, AWAKE) {
+                received.enter(&mailbox, taken);
             }
-            let unfinished = Inbox::between(finished, seat.inbox.ticket());
+            let unfinished = Inbox::between(finished, mailbox.inbox.ticket());
             assert!(unfinished <= 1, "{unfinished} unfinished");
-            seat.finish(&received);
+            mailbox.finish(&received);
         }
         let accepted = senders.map(|sender| sender.join().unwrap()).concat();
         assert!(!accepted.is_empty(), "there was room for the first");
-        seat.receive(&mut received, accepted.len());
+        mailbox.receive(&mut received, accepted.len());
         received.assert_exactly(accepted);
     });
 }
@@ -353,19 +355,19 @@ fn no_more_than_capacity_are_ever_unfinished() {
 #[test]
 fn a_mailbox_with_room_never_says_full() {
     in_full(|| {
-        let seat = Seat::open(2, 2);
-        let sender = seat.sender([0]);
+        let mailbox = Mailbox::open(2, 2);
+        let sender = mailbox.sender([0]);
         let host = {
-            let seat = seat.clone();
+            let mailbox = mailbox.clone();
             thread::spawn(move || {
                 let mut received = Received::default();
-                if let Some(taken) = seat.inbox.take(&seat.slab.links, AWAKE) {
-                    received.enter(&seat, taken);
+                if let Some(taken) = mailbox.inbox.take(&mailbox.slab.links, AWAKE) {
+                    received.enter(&mailbox, taken);
                 }
-                seat.finish(&received);
+                mailbox.finish(&received);
             })
         };
-        assert_eq!(seat.send(1), Ok(()));
+        assert_eq!(mailbox.send(1), Ok(()));
         assert_eq!(sender.join().unwrap(), [0]);
         host.join().unwrap();
     });

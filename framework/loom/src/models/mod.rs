@@ -3,18 +3,18 @@
 
 mod accounts;
 mod directory;
-mod gathered;
+mod batch;
 mod inbox;
 mod reply;
 mod reserve;
 mod rogue;
 mod room;
-mod seat;
+mod mailbox;
 mod stack;
 mod unwinding;
 mod unwinding_room;
 mod waiters;
-mod waits;
+mod wait_graph;
 mod world;
 
 use std::pin::Pin;

@@ -10,7 +10,7 @@ use crate::envelope::mint;
 use crate::envelope::pool::reserve::Reserve;
 use crate::envelope::pool::stack::Stack;
 use crate::envelope::token::Token;
-use crate::mailbox::Seat;
+use crate::mailbox::Mailbox;
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, until_room};
@@ -25,7 +25,7 @@ struct Pool {
     /// For everyone.
     common: Stack,
     shared: Arc<Shared>,
-    seats: [Arc<Seat>; 2],
+    mailboxes: [Arc<Mailbox>; 2],
 }
 
 impl Pool {
@@ -34,7 +34,8 @@ impl Pool {
             slab: Slab::new(envelopes),
             common: Stack::new(),
             shared: Shared::with(CAPACITY),
-            seats: [1, 2].map(|id| Arc::new(Seat::new(id, "seat".into(), Arc::default()))),
+            mailboxes: [1, 2]
+                .map(|id| Arc::new(Mailbox::new(id, "mailbox".into(), Arc::default()))),
         })
     }
 
@@ -90,8 +91,8 @@ impl Attempt<()> for Taking<'_> {
     }
 
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
-        let seat = &self.pool.seats[self.to];
-        let full = || Failed::Full(Room::Pool, seat.clone());
+        let mailbox = &self.pool.mailboxes[self.to];
+        let full = || Failed::Full(Room::Pool, mailbox.clone());
         self.found.set(Some(self.pool.take().ok_or_else(full)?));
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::base::clock::Due;
 use crate::envelope::mint;
 use crate::envelope::pool::stack::Stack;
 use crate::envelope::token::Token;
-use crate::mailbox::{Limits, Seat, SeatId};
+use crate::mailbox::{Limits, Mailbox, MailboxId};
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
@@ -82,7 +82,7 @@ fn a_sender_that_is_dropped_while_it_waits_for_a_place_leaves_it_to_the_next_one
 struct System {
     slab: Slab,
     free: Stack,
-    seats: [Arc<Seat>; 2],
+    mailboxes: [Arc<Mailbox>; 2],
     shared: Arc<Shared>,
     /// 1 from when no path leads to the first any more; nobody tells those who wait for an envelope.
     unmounted: AtomicU8,
@@ -91,16 +91,16 @@ struct System {
 impl System {
     /// With no envelope free.
     fn with(envelopes: usize) -> Arc<Self> {
-        let seats = [(1, 1), (2, u32::MAX)].map(|(id, capacity)| {
-            let seat = Arc::new(Seat::new(id, "seat".into(), Arc::default()));
+        let mailboxes = [(1, 1), (2, u32::MAX)].map(|(id, capacity)| {
+            let mailbox = Arc::new(Mailbox::new(id, "mailbox".into(), Arc::default()));
             let overflow = Overflow::Wait;
-            seat.open(1, Limits { capacity, overflow });
-            seat
+            mailbox.open(1, Limits { capacity, overflow });
+            mailbox
         });
         Arc::new(System {
             slab: Slab::new(envelopes),
             free: Stack::new(),
-            seats,
+            mailboxes,
             shared: Shared::new(),
             unmounted: AtomicU8::new(0),
         })
@@ -116,7 +116,7 @@ impl System {
     }
 
     /// Has the handler of `me`, or one who is no handler, send to a subsystem.
-    fn send(&self, to: usize, me: SeatId) -> Result<(), SendError> {
+    fn send(&self, to: usize, me: MailboxId) -> Result<(), SendError> {
         let attempt = Sends {
             system: self,
             to,
@@ -126,26 +126,26 @@ impl System {
         sent.map_err(|undelivered| undelivered.reason)
     }
 
-    fn sender(self: &Arc<Self>, to: usize, me: SeatId) -> JoinHandle<Result<(), SendError>> {
+    fn sender(self: &Arc<Self>, to: usize, me: MailboxId) -> JoinHandle<Result<(), SendError>> {
         let system = self.clone();
         thread::spawn(move || system.send(to, me))
     }
 
     /// The same; what is accepted is handled at once, so that its envelope comes to the next one.
-    fn served(self: &Arc<Self>, to: usize, me: SeatId) -> JoinHandle<Result<(), SendError>> {
+    fn served(self: &Arc<Self>, to: usize, me: MailboxId) -> JoinHandle<Result<(), SendError>> {
         let system = self.clone();
         thread::spawn(move || system.send(to, me).inspect(|()| system.handle(to)))
     }
 
     /// Handles what waits for a subsystem.
     fn handle(&self, at: usize) {
-        let seat = &self.seats[at];
-        let Some(mut taken) = seat.inbox.take(&self.slab.links, false) else {
+        let mailbox = &self.mailboxes[at];
+        let Some(mut taken) = mailbox.inbox.take(&self.slab.links, false) else {
             return;
         };
         while let Some(token) = taken.chain.pop_front(&self.slab.links) {
-            seat.endings.enter(&mut one_handled());
-            seat.make_room(1);
+            mailbox.endings.enter(&mut one_handled());
+            mailbox.make_room(1);
             self.release(token);
         }
     }
@@ -166,10 +166,10 @@ struct Sends<'s> {
 
 impl Sends<'_> {
     fn no_room(&self, room: Room) -> Failed {
-        let seat = &self.system.seats[self.to];
-        match seat.inbox.is_closed() {
+        let mailbox = &self.system.mailboxes[self.to];
+        match mailbox.inbox.is_closed() {
             true => Failed::refused(SendError::Closed),
-            false => Failed::Full(room, seat.clone()),
+            false => Failed::Full(room, mailbox.clone()),
         }
     }
 }
@@ -188,16 +188,16 @@ impl Attempt<()> for Sends<'_> {
         if self.to == 0 && self.system.unmounted.load(Ordering::Acquire) != 0 {
             return Err(Failed::refused(SendError::Closed));
         }
-        let seat = &self.system.seats[self.to];
-        let capacity = seat.capacity();
-        if seat.is_full(capacity) {
+        let mailbox = &self.system.mailboxes[self.to];
+        let capacity = mailbox.capacity();
+        if mailbox.is_full(capacity) {
             return Err(self.no_room(Room::Mailbox));
         }
         let Some(token) = free.pop(&slab.links) else {
             return Err(self.no_room(Room::Pool));
         };
         slab.touch(&token);
-        match seat.push(&slab.links, token, Normal, capacity) {
+        match mailbox.push(&slab.links, token, Normal, capacity) {
             Ok(_) => Ok(()),
             Err((token, _)) => {
                 self.system.release(token);
@@ -213,7 +213,7 @@ fn one_who_is_woken_for_an_envelope_and_then_lacks_a_place_lets_the_next_one_loo
         let system = System::with(2);
         let senders = [system.sender(0, 0), system.sender(1, 0)];
         // While they wait for an envelope another fills the mailbox that the first sends to.
-        let first = &system.seats[0];
+        let first = &system.mailboxes[0];
         let pushed = first.push(&system.slab.links, mint(1), Normal, 1);
         assert!(pushed.is_ok());
         system.release(mint(0));

@@ -31,7 +31,7 @@ impl Ask {
         })
     }
 
-    /// The host replies, as `Gathered::answer`; true if it keeps the envelope. Then the keepers have their
+    /// The host replies, as `TurnBatch::answer`; true if it keeps the envelope. Then the keepers have their
     /// turn.
     fn answer(&self) -> bool {
         let token = mint(0);

@@ -56,12 +56,12 @@ fn handler_s<'m>(
     look: impl Fn() -> Option<Token> + 'm,
     found: &'m Cell<Option<Token>>,
 ) -> Kept<Sending<(), impl Attempt<()> + 'm>> {
-    let seat = &pool.seat;
+    let mailbox = &pool.mailbox;
     Kept::new(until_room(
         (),
         Looking {
             shared,
-            seat,
+            mailbox,
             look,
             found,
         },
@@ -136,7 +136,7 @@ impl Attempt<()> for Parsing<'_> {
         if self.looks == self.nth {
             throw();
         }
-        let full = |_| Failed::Full(Room::Mailbox, self.world.seat.clone());
+        let full = |_| Failed::Full(Room::Mailbox, self.world.mailbox.clone());
         self.world.post(1, Normal).map_err(full)
     }
 }

@@ -9,7 +9,7 @@ use crate::base::clock::Due;
 use crate::envelope::mint;
 use crate::envelope::pool::stack::Stack;
 use crate::envelope::token::Token;
-use crate::mailbox::Seat;
+use crate::mailbox::Mailbox;
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, park_on, until_room};
@@ -19,7 +19,7 @@ use crate::words::error::Room;
 pub(super) struct Looking<'m, L> {
     pub(super) shared: &'m Arc<Shared>,
     /// The receiver.
-    pub(super) seat: &'m Arc<Seat>,
+    pub(super) mailbox: &'m Arc<Mailbox>,
     pub(super) look: L,
     /// Where the token is left.
     pub(super) found: &'m Cell<Option<Token>>,
@@ -35,7 +35,7 @@ impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
     }
 
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
-        let full = || Failed::Full(Room::Pool, self.seat.clone());
+        let full = || Failed::Full(Room::Pool, self.mailbox.clone());
         self.found.set(Some((self.look)().ok_or_else(full)?));
         Ok(())
     }
@@ -46,7 +46,7 @@ pub(super) struct Pool {
     pub(super) slab: Slab,
     pub(super) stack: Stack,
     pub(super) shared: Arc<Shared>,
-    pub(super) seat: Arc<Seat>,
+    pub(super) mailbox: Arc<Mailbox>,
 }
 
 impl Pool {
@@ -56,7 +56,7 @@ impl Pool {
             slab: Slab::new(envelopes),
             stack: Stack::new(),
             shared: Shared::new(),
-            seat: Arc::new(Seat::new(1, "seat".into(), Arc::default())),
+            mailbox: Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default())),
         })
     }
 
@@ -71,12 +71,12 @@ impl Pool {
         &'m self,
         found: &'m Cell<Option<Token>>,
     ) -> Sending<(), Looking<'m, impl Fn() -> Option<Token>>> {
-        let (shared, seat) = (&self.shared, &self.seat);
+        let (shared, mailbox) = (&self.shared, &self.mailbox);
         until_room(
             (),
             Looking {
                 shared,
-                seat,
+                mailbox,
                 look: || self.look(),
                 found,
             },
@@ -234,7 +234,7 @@ struct Lanes {
     common: Stack,
     lanes: [Stack; 3],
     shared: Arc<Shared>,
-    seat: Arc<Seat>,
+    mailbox: Arc<Mailbox>,
 }
 
 impl Lanes {
@@ -245,7 +245,7 @@ impl Lanes {
             lanes: [(); 3].map(|()| Stack::new()),
             slab,
             shared: Shared::new(),
-            seat: Arc::new(Seat::new(1, "seat".into(), Arc::default())),
+            mailbox: Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default())),
         })
     }
 
@@ -287,11 +287,11 @@ impl Lanes {
     }
 
     fn acquire_by(&self, look: impl Fn() -> Option<Token>) -> Token {
-        let (shared, seat) = (&self.shared, &self.seat);
+        let (shared, mailbox) = (&self.shared, &self.mailbox);
         let found = &Cell::new(None);
         let looking = Looking {
             shared,
-            seat,
+            mailbox,
             look,
             found,
         };

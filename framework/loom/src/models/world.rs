@@ -1,4 +1,4 @@
-//! A mailbox and its host, as the models of the seat and of the room have them. Host and senders take the
+//! A mailbox and its host, as the models of the mailbox and of the room have them. Host and senders take the
 //! steps of `host/backlog.rs`, `host/turn.rs`, `route/pack.rs` and `send/overflow.rs`; senders wait in the
 //! very future of `send/room.rs`.
 
@@ -13,7 +13,7 @@ use crate::envelope::mint;
 use crate::envelope::token::{Chain, Token};
 use crate::mailbox::inbox::{Inbox, Refusal};
 use crate::mailbox::lanes::{Evicted, Look};
-use crate::mailbox::{Limits, Seat};
+use crate::mailbox::{Limits, Mailbox};
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
@@ -27,7 +27,7 @@ pub(super) const TABLE: u32 = 1;
 
 pub(super) struct World {
     pub(super) slab: Slab,
-    pub(super) seat: Arc<Seat>,
+    pub(super) mailbox: Arc<Mailbox>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -41,13 +41,13 @@ pub(super) enum Sent {
 }
 
 impl World {
-    /// An open seat.
+    /// An open mailbox.
     pub(super) fn with(envelopes: usize, capacity: u32, overflow: Overflow) -> Arc<Self> {
-        let seat = Arc::new(Seat::new(1, "seat".into(), Arc::default()));
-        seat.open(TABLE, Limits { capacity, overflow });
+        let mailbox = Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default()));
+        mailbox.open(TABLE, Limits { capacity, overflow });
         Arc::new(World {
             slab: Slab::new(envelopes),
-            seat,
+            mailbox,
             shared: Shared::new(),
         })
     }
@@ -58,17 +58,17 @@ impl World {
 
     /// Packs an envelope and pushes it: `Packer::post`.
     pub(super) fn post(&self, envelope: u32, priority: Priority) -> Result<(), Refusal> {
-        let seat = &self.seat;
-        let capacity = seat.capacity();
-        if seat.is_full(capacity) {
+        let mailbox = &self.mailbox;
+        let capacity = mailbox.capacity();
+        if mailbox.is_full(capacity) {
             return Err(Refusal::Full);
         }
         let token = mint(envelope);
         self.slab.put(&token, u64::from(envelope) + 100);
-        match seat.push(&self.slab.links, token, priority, capacity) {
+        match mailbox.push(&self.slab.links, token, priority, capacity) {
             Ok(is_asleep) => {
                 if is_asleep {
-                    seat.ring(&Local::new());
+                    mailbox.ring(&Local::new());
                 }
                 Ok(())
             }
@@ -129,7 +129,7 @@ impl World {
 
     /// True if every message that was accepted has ended.
     pub(super) fn assert_quiet(&self, accepted: usize) {
-        let ledger = self.seat.ledger();
+        let ledger = self.mailbox.ledger();
         assert!(ledger.closes() && ledger.is_quiet(), "{ledger:?}");
         assert_eq!(ledger.sent, accepted as u64);
     }
@@ -154,32 +154,32 @@ impl Attempt<u32> for Sends<'_> {
     }
 
     fn attempt(&mut self, message: &mut Option<u32>) -> Result<(), Failed> {
-        let World { seat, slab, .. } = self.world;
+        let World { mailbox, slab, .. } = self.world;
         let envelope = message.expect("what is refused stays with the sender");
-        let full = || Failed::Full(Room::Mailbox, seat.clone());
+        let full = || Failed::Full(Room::Mailbox, mailbox.clone());
         let closed = || Failed::refused(SendError::Closed);
         loop {
             if self.world.post(envelope, self.priority).is_ok() {
                 *self.sent = Sent::Accepted;
                 return Ok(());
             }
-            if seat.inbox.is_closed() {
+            if mailbox.inbox.is_closed() {
                 return Err(closed());
             }
-            if seat.overflow() != Overflow::DropOldest {
+            if mailbox.overflow() != Overflow::DropOldest {
                 return Err(full());
             }
             // It may see the policy before it sees the lanes: who set it calls it back.
-            let lanes = seat.lanes().ok_or_else(full)?;
-            match lanes.evict(&seat.inbox, &slab.links) {
+            let lanes = mailbox.lanes().ok_or_else(full)?;
+            match lanes.evict(&mailbox.inbox, &slab.links) {
                 Evicted::Message(token) => {
                     assert_eq!(slab.get(&token), u64::from(token.index()) + 100);
                     slab.put(&token, 0);
                     self.evicted.push(token.surrender());
                 }
                 Evicted::NotYet => return Err(full()),
-                Evicted::Nothing if !seat.is_full(seat.capacity()) => {}
-                Evicted::Nothing if seat.turn_away() => {
+                Evicted::Nothing if !mailbox.is_full(mailbox.capacity()) => {}
+                Evicted::Nothing if mailbox.turn_away() => {
                     *self.sent = Sent::TurnedAway;
                     return Ok(());
                 }
@@ -215,16 +215,21 @@ impl<'w> Host<'w> {
 
     /// The next message: `Resident::next`.
     pub(super) fn next(&mut self) -> Option<Token> {
-        let World { slab, seat, .. } = self.world;
+        let World { slab, mailbox, .. } = self.world;
         let links = &slab.links;
-        if let Some(lanes) = seat.lanes() {
+        if let Some(lanes) = mailbox.lanes() {
             let look = match self.is_ending {
                 false => Look::Awake,
                 true => Look::Closing,
             };
-            let looked = lanes.next(&seat.inbox, links, look, (&mut self.backlog, self.ticket));
+            let looked = lanes.next(
+                &mailbox.inbox,
+                links,
+                look,
+                (&mut self.backlog, self.ticket),
+            );
             if looked.has_opened {
-                seat.recall();
+                mailbox.recall();
             }
             assert_eq!(looked.off, 0, "the tickets don't count the tokens");
             return looked.next;
@@ -233,8 +238,8 @@ impl<'w> Host<'w> {
             return Some(token);
         }
         let taken = match self.is_ending {
-            false => seat.inbox.take(links, false),
-            true => seat.close(links),
+            false => mailbox.inbox.take(links, false),
+            true => mailbox.close(links),
         }?;
         let accepted = Inbox::between(self.ticket, taken.ticket);
         assert_eq!(accepted, u64::from(taken.chain.len()));
@@ -258,15 +263,15 @@ impl<'w> Host<'w> {
     /// Ends a message that was begun.
     pub(super) fn finish(&mut self) {
         self.tally.add(Ending::Handled);
-        let ended = self.world.seat.endings.enter(&mut self.tally);
-        self.world.seat.make_room(ended as usize);
+        let ended = self.world.mailbox.endings.enter(&mut self.tally);
+        self.world.mailbox.make_room(ended as usize);
     }
 
-    /// Handles until `is_done`, and rests in between; its waker stays with the seat.
+    /// Handles until `is_done`, and rests in between; its waker stays with the mailbox.
     pub(super) fn serve_until(&mut self, is_done: impl Fn(&Self) -> bool) {
         let sleeper = Sleeper::new();
-        let seat = &self.world.seat;
-        seat.leave_waker(Some(sleeper.waker()));
+        let mailbox = &self.world.mailbox;
+        mailbox.leave_waker(Some(sleeper.waker()));
         sleeper.block_on(|_: &Waker| {
             loop {
                 while self.begin() {
@@ -275,18 +280,18 @@ impl<'w> Host<'w> {
                 if is_done(self) {
                     return Some(());
                 }
-                if seat.sleep() {
+                if mailbox.sleep() {
                     return None;
                 }
             }
         });
-        seat.leave_waker(None);
+        mailbox.leave_waker(None);
     }
 
     /// Ends every message that was accepted, as a host that ends does.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
-        if let Some(taken) = self.world.seat.close(&self.world.slab.links) {
+        if let Some(taken) = self.world.mailbox.close(&self.world.slab.links) {
             self.ticket = taken.ticket;
             let links = &self.world.slab.links;
             self.backlog.append(links, taken.chain);
@@ -294,6 +299,6 @@ impl<'w> Host<'w> {
         while self.begin() {
             self.finish();
         }
-        self.world.seat.recall();
+        self.world.mailbox.recall();
     }
 }

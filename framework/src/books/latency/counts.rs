@@ -32,11 +32,11 @@ pub(super) enum Interval {
 pub(super) struct Counts {
     /// Allocated when a value falls among them. Those of the three intervals stand side by side: a
     /// message's wait and its total are often in the same doubling.
-    runs: [[OnceBox<Run>; 3]; RUNS],
+    runs: [[OnceBox<CountRun>; 3]; RUNS],
 }
 
 /// The counts of a doubling.
-struct Run {
+struct CountRun {
     counts: [AtomicU16; HALF],
     /// Allocated when one of the counts is full.
     carried: OnceBox<Carried>,
@@ -87,7 +87,7 @@ impl Counts {
         let run = &self.runs[bucket >> HALF_BITS][interval as usize];
         let run = match run.get() {
             Some(run) => run,
-            None => Run::begin(run),
+            None => CountRun::begin(run),
         };
         let at = bucket & (HALF - 1);
         let count = &run.counts[at];
@@ -113,11 +113,11 @@ impl Counts {
     }
 }
 
-impl Run {
+impl CountRun {
     #[cold]
-    fn begin(run: &OnceBox<Run>) -> &Run {
+    fn begin(run: &OnceBox<CountRun>) -> &CountRun {
         run.get_or_init(|| {
-            Box::new(Run {
+            Box::new(CountRun {
                 counts: std::array::from_fn(|_| AtomicU16::new(0)),
                 carried: OnceBox::new(),
             })

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::stack::Stack;
-use super::waiters::{Place, Waiters};
+use super::waiters::{Ticket, Waiters};
 use crate::base::clock::Due;
 use crate::base::deferred::DeferredWakes;
 use crate::base::sync::{
@@ -81,7 +81,7 @@ pub(crate) type HolderId = u32;
 #[derive(Debug, Default)]
 struct Queues {
     /// One for each subsystem that senders wait for, by its number.
-    list: Vec<Queue>,
+    list: Vec<HolderQueue>,
     /// The first that is looked at next: the subsystems take turns.
     next: HolderId,
     spares: Vec<Arc<Waiters>>,
@@ -89,7 +89,7 @@ struct Queues {
 
 /// Those who wait for an envelope to send to one subsystem.
 #[derive(Debug)]
-struct Queue {
+struct HolderQueue {
     holder: Arc<dyn Holder>,
     waiters: Arc<Waiters>,
     members: usize,
@@ -97,9 +97,9 @@ struct Queue {
     ticks: u32,
 }
 
-impl Queue {
+impl HolderQueue {
     fn new(holder: Arc<dyn Holder>, waiters: Arc<Waiters>) -> Self {
-        Queue {
+        HolderQueue {
             holder,
             waiters,
             members: 0,
@@ -114,7 +114,7 @@ impl Queue {
 
 impl Queues {
     fn find(&self, holder: HolderId) -> Result<usize, usize> {
-        self.list.binary_search_by_key(&holder, Queue::id)
+        self.list.binary_search_by_key(&holder, HolderQueue::id)
     }
 
     /// One waits no longer for that subsystem; if it was the last, the subsystem.
@@ -125,7 +125,7 @@ impl Queues {
         if queue.members > 0 {
             return None;
         }
-        let Queue {
+        let HolderQueue {
             holder, waiters, ..
         } = self.list.remove(at);
         if self.spares.len() < SPARES {
@@ -354,7 +354,7 @@ impl Reserve {
             Err(at) => {
                 let spare = queues.spares.pop();
                 let waiters = spare.unwrap_or_else(|| Arc::new(Waiters::new()));
-                queues.list.insert(at, Queue::new(holder, waiters));
+                queues.list.insert(at, HolderQueue::new(holder, waiters));
                 at
             }
         };
@@ -395,7 +395,7 @@ impl Reserve {
 pub(crate) struct Seeking {
     holder: HolderId,
     waiters: Arc<Waiters>,
-    place: Option<Place>,
+    place: Option<Ticket>,
     is_modest: bool,
 }
 

@@ -31,7 +31,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Entry {
-    place: Place,
+    place: Ticket,
     waker: Waker,
     /// When the waiter gives up, if it keeps no timer for that.
     due: Due,
@@ -39,10 +39,10 @@ struct Entry {
 
 /// A waiter's place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(i64);
+pub(crate) struct Ticket(i64);
 
 impl Queue {
-    fn find(&self, place: Place) -> Option<usize> {
+    fn find(&self, place: Ticket) -> Option<usize> {
         self.entries
             .binary_search_by_key(&place, |entry| entry.place)
             .ok()
@@ -64,15 +64,15 @@ impl Waiters {
     /// Queues a waiter; one that was woken and found the room gone again goes to the front. After
     /// this the caller must look for room once more before it sleeps. One that keeps no timer for its
     /// deadline says `due`.
-    pub(crate) fn register(&self, waker: &Waker, again: bool, due: Due) -> Place {
+    pub(crate) fn register(&self, waker: &Waker, again: bool, due: Due) -> Ticket {
         let waker = waker.clone();
         let mut queue = lock(&self.queue);
         let place = if again {
             queue.front -= 1;
-            Place(queue.front)
+            Ticket(queue.front)
         } else {
             queue.back += 1;
-            Place(queue.back)
+            Ticket(queue.back)
         };
         let entry = Entry { place, waker, due };
         if again {
@@ -88,7 +88,7 @@ impl Waiters {
 
     /// Renews the waker of a waiter that was polled again; false if it has been woken, and so is no
     /// longer queued.
-    pub(crate) fn renew(&self, place: Place, waker: &Waker) -> bool {
+    pub(crate) fn renew(&self, place: Ticket, waker: &Waker) -> bool {
         let queue = lock(&self.queue);
         let Some(at) = queue.find(place) else {
             return false;
@@ -109,7 +109,7 @@ impl Waiters {
 
     /// Takes a waiter out; `None` if it had been woken: a waiter that leaves without having used its
     /// wake-up must then pass it on with [`wake`](Self::wake). The waker is the caller's to drop.
-    pub(crate) fn leave(&self, place: Place) -> Option<Waker> {
+    pub(crate) fn leave(&self, place: Ticket) -> Option<Waker> {
         let mut queue = lock(&self.queue);
         let at = queue.find(place)?;
         let left = queue.entries.remove(at);

@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_util::future::{Either, abortable, select};
 use tokio::sync::oneshot;
 
-use crate::base::place::Place;
+use crate::base::thread_handle::ThreadHandle;
 use crate::base::user_code::{Contained, contain};
 use crate::runtime::shared::BeforeStop;
 
@@ -13,7 +13,7 @@ use crate::runtime::shared::BeforeStop;
 /// and that one did not come to its end.
 pub(super) async fn run_all(
     all: Vec<BeforeStop>,
-    thread: Place,
+    thread: ThreadHandle,
     mut time_is_up: impl Future<Output = ()> + Unpin,
 ) -> Vec<Box<str>> {
     let mut failed = Vec::new();

@@ -106,7 +106,7 @@ impl Registry {
     pub(super) fn close_tree(&mut self, mounted: &Arc<Mounted>, leaving: &Leaving) {
         mounted.leave();
         self.shared.directory.remove(mounted);
-        let name = &mounted.seat.name;
+        let name = &mounted.mailbox.name;
         self.moving
             .insert(name.clone(), Moving::Out(leaving.clone()));
         for child in mounted.children().into_iter().rev() {
@@ -213,7 +213,7 @@ async fn end_all(
     fence(Ordering::SeqCst);
     for mounted in shared.directory.all_alive() {
         if mounted.is_down() {
-            mounted.seat.wake();
+            mounted.mailbox.wake();
         }
     }
     select(pin!(until_quiet(&shared)), time_is_up.clone()).await;
@@ -235,7 +235,7 @@ async fn end_all(
     for mounted in late {
         let ended = has_ended(mounted, Order::Abort).boxed_local();
         if !before(grace.clone(), ended).await {
-            stuck.push((&*mounted.seat.name).into());
+            stuck.push((&*mounted.mailbox.name).into());
         }
     }
     // So do those that block a thread of their own.
@@ -297,9 +297,9 @@ async fn until_quiet(shared: &Shared) {
             .map(|one| u64::from(one.kept.load(Ordering::Acquire)))
             .sum();
         sim::preempt(Point::Keeper);
-        let waiting: u64 = all.iter().map(|mounted| mounted.seat.waiting()).sum();
+        let waiting: u64 = all.iter().map(|mounted| mounted.mailbox.waiting()).sum();
         sim::preempt(Point::Keeper);
-        let sent: u64 = all.iter().map(|mounted| mounted.seat.accepted()).sum();
+        let sent: u64 = all.iter().map(|mounted| mounted.mailbox.accepted()).sum();
         // A message may have moved on while we looked; not if as many were sent before and after.
         if waiting <= kept && before == Some(sent) {
             return;

@@ -21,25 +21,25 @@ use actix::{Actor, Addr, Context};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::watch;
 
-use crate::base::place::Place;
+use crate::base::thread_handle::ThreadHandle;
 use crate::directory::Mounted;
 use crate::mailbox::orders::Report;
-use crate::mailbox::{Seat, SeatId};
+use crate::mailbox::{Mailbox, MailboxId};
 use crate::runtime::deadlock::Tree;
 use crate::runtime::shared::Shared;
 use crate::words::events::Change;
-use crate::words::supervision::Together;
+use crate::words::supervision::RestartScope;
 use ending::Ended;
 
-/// How many vacant seats are kept before those that nobody needs are looked for.
+/// How many vacant mailboxes are kept before those that nobody needs are looked for.
 const VACANT: usize = 64;
 
 /// The registry actor of a system.
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     /// Who is restarted when a subsystem without a parent is.
-    together: Together,
-    threads: Vec<Place>,
+    restart_scope: RestartScope,
+    threads: Vec<ThreadHandle>,
     /// Subsystems per thread.
     population: Vec<usize>,
     /// Names in between: not yet, or no longer, in the directory.
@@ -47,18 +47,18 @@ pub(crate) struct Registry {
     /// Mounts that have begun and are not decided.
     mounts: watch::Sender<u32>,
     /// Seats of unmounted subsystems that handles still point to.
-    vacant: FxHashMap<Arc<str>, Weak<Seat>>,
+    vacant: FxHashMap<Arc<str>, Weak<Mailbox>>,
     /// How many of those there may be before those that no handle points to are forgotten.
     vacant_limit: usize,
     /// Those that are being restarted together.
-    restarting: FxHashSet<SeatId>,
+    restarting: FxHashSet<MailboxId>,
     /// Failures of those, to be looked at afterwards.
     postponed: Vec<Report>,
     /// True once the end of all has begun.
     ending: watch::Sender<bool>,
     /// Tells how the end of all went, once it has begun.
     ended: Option<watch::Receiver<Option<Ended>>>,
-    next_seat: SeatId,
+    next_mailbox: MailboxId,
     next_mount: u64,
 }
 
@@ -79,11 +79,11 @@ struct Leaving {
 impl Registry {
     pub(crate) fn start_on_this_thread(
         shared: Arc<Shared>,
-        together: Together,
-        threads: Vec<Place>,
+        restart_scope: RestartScope,
+        threads: Vec<ThreadHandle>,
     ) -> Addr<Self> {
         let registry = Registry {
-            together,
+            restart_scope,
             population: vec![0; threads.len()],
             threads,
             moving: FxHashMap::default(),
@@ -94,7 +94,7 @@ impl Registry {
             postponed: Vec::new(),
             ending: watch::Sender::new(false),
             ended: None,
-            next_seat: 1,
+            next_mailbox: 1,
             next_mount: 1,
             shared: shared.clone(),
         };
@@ -103,21 +103,21 @@ impl Registry {
         registry
     }
 
-    /// The seat for a name: the one that handles still point to, or a new one.
-    fn seat(&mut self, name: Arc<str>) -> Arc<Seat> {
+    /// The mailbox for a name: the one that handles still point to, or a new one.
+    fn mailbox(&mut self, name: Arc<str>) -> Arc<Mailbox> {
         // Not looked for where there is none: many may be mounted at once.
         let vacant = (!self.vacant.is_empty()).then(|| self.vacant.remove(&name));
-        if let Some(seat) = vacant.flatten().and_then(|seat| seat.upgrade()) {
-            return seat;
+        if let Some(mailbox) = vacant.flatten().and_then(|mailbox| mailbox.upgrade()) {
+            return mailbox;
         }
-        let mut id = self.next_seat;
+        let mut id = self.next_mailbox;
         // After four billion names they come round: one that still has a subsystem is not given again.
-        while self.shared.directory.seated(id).is_some() {
+        while self.shared.directory.by_mailbox(id).is_some() {
             id = after(id);
         }
-        self.next_seat = after(id);
+        self.next_mailbox = after(id);
         let deferred = self.shared.pool.deferred.clone();
-        Arc::new(Seat::new(id, name, deferred))
+        Arc::new(Mailbox::new(id, name, deferred))
     }
 
     /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first
@@ -126,7 +126,7 @@ impl Registry {
         if !self.shared.directory.retire(mounted) {
             return;
         }
-        let name = &mounted.seat.name;
+        let name = &mounted.mailbox.name;
         self.moving.remove(name);
         if mounted.group().is_none() {
             let population = &mut self.population[mounted.thread];
@@ -136,12 +136,12 @@ impl Registry {
             parent.disown(mounted);
         }
         if self.vacant.len() > self.vacant_limit {
-            self.vacant.retain(|_, seat| seat.strong_count() > 0);
+            self.vacant.retain(|_, mailbox| mailbox.strong_count() > 0);
             // When many leave at once, all of them are not gone through for each.
             self.vacant_limit = VACANT.max(self.vacant.len().saturating_mul(2));
         }
         self.vacant
-            .insert(name.clone(), Arc::downgrade(&mounted.seat));
+            .insert(name.clone(), Arc::downgrade(&mounted.mailbox));
         self.tell_end(mounted);
     }
 
@@ -149,19 +149,19 @@ impl Registry {
     fn tell_end(&self, mounted: &Mounted) {
         if let Some(reason) = mounted.take_end() {
             let change = Change::Ended(reason);
-            self.shared.events.tell(&mounted.seat.name, change);
+            self.shared.events.tell(&mounted.mailbox.name, change);
         }
     }
 
     /// True if it does not stand yet, or who mounts it has not been told.
     fn is_moving_in(&self, mounted: &Mounted) -> bool {
-        let moving = self.moving.get(&mounted.seat.name);
+        let moving = self.moving.get(&mounted.mailbox.name);
         matches!(moving, Some(Moving::In(number)) if *number == mounted.number)
     }
 }
 
-/// The number of a seat after that of another; 0 is nobody's.
-fn after(id: SeatId) -> SeatId {
+/// The number of a mailbox after that of another; 0 is nobody's.
+fn after(id: MailboxId) -> MailboxId {
     id.checked_add(1).unwrap_or(1)
 }
 

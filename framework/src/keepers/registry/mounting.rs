@@ -9,22 +9,22 @@ use tokio::time::Instant;
 use super::names::Names;
 use super::{Leaving, Registry, ending};
 use crate::base::clock;
-use crate::base::place::Place;
+use crate::base::thread_handle::ThreadHandle;
 use crate::directory::replicas::{Choice, Group};
 use crate::directory::{Below, Mounted, Placing};
 use crate::host::Placed;
-use crate::host::standing::{Fallen, Standing, standing};
-use crate::mailbox::{Limits, SeatId};
+use crate::host::startup::{Startup, StartupError, startup};
+use crate::mailbox::{Limits, MailboxId};
 use crate::route::RouteMap;
 use crate::runtime::deadlock::caller::Caller;
 use crate::runtime::deadlock::{For, Guard, Starting, Tree};
 use crate::runtime::shared::{Phase, Shared};
 use crate::words::error::MountError;
 use crate::words::events::Change;
-use crate::words::supervision::{Policy, Together};
+use crate::words::supervision::{Policy, RestartScope};
 
 /// Starts hosts on the thread where it is called.
-pub(crate) type Launch = Box<dyn FnOnce(&Arc<Shared>, Vec<Placed>, Standing) + Send>;
+pub(crate) type Launch = Box<dyn FnOnce(&Arc<Shared>, Vec<Placed>, Startup) + Send>;
 
 /// Most hosts that are started at once on a thread: it starts them, and gives them their first turns, while
 /// the registry places the next.
@@ -63,7 +63,7 @@ pub(crate) struct One {
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
     pub(crate) policy: Policy,
-    pub(crate) together: Together,
+    pub(crate) restart_scope: RestartScope,
     pub(crate) limits: Limits,
 }
 
@@ -72,7 +72,7 @@ impl Registry {
     fn decide(
         &mut self,
         all: Vec<Arc<Mounted>>,
-        outcome: Result<(), Fallen>,
+        outcome: Result<(), StartupError>,
         parent: Option<&Mounted>,
         ctx: &mut Context<Self>,
     ) -> Result<(), MountError> {
@@ -93,11 +93,11 @@ impl Registry {
                     self.vacate(mounted);
                 }
                 Err(match fallen {
-                    Fallen::Failed { name, text } => MountError::StartFailed {
+                    StartupError::Failed { name, text } => MountError::StartFailed {
                         subsystem: (*name).into(),
                         message: text,
                     },
-                    Fallen::Lost => self.ended_meanwhile(parent),
+                    StartupError::Lost => self.ended_meanwhile(parent),
                 })
             }
         };
@@ -138,8 +138,8 @@ impl Registry {
             weight: one.weight,
             wait_goal: one.wait_goal,
             policy: one.policy,
-            together: one.together,
-            siblings: parent.map_or(self.together, |parent| parent.together),
+            restart_scope: one.restart_scope,
+            siblings: parent.map_or(self.restart_scope, |parent| parent.restart_scope),
             parent: parent.cloned(),
         };
         let mounted = self.settle(one.name, map.clone(), placing);
@@ -154,24 +154,24 @@ impl Registry {
         map: &Arc<RouteMap>,
         parent: Option<&Arc<Mounted>>,
     ) -> Arc<Mounted> {
-        let together = parent.map_or(self.together, |parent| parent.together);
+        let restart_scope = parent.map_or(self.restart_scope, |parent| parent.restart_scope);
         let placing = Placing {
             number: self.number(),
             thread: 0,
             weight: 0,
             wait_goal: None,
             policy: Policy::default(),
-            together,
-            siblings: together,
+            restart_scope,
+            siblings: restart_scope,
             parent: parent.cloned(),
         };
         self.settle(front.name.clone(), map.clone(), placing)
     }
 
-    /// Gives it the name's seat and its place in the family; its name was claimed before.
+    /// Gives it the name's mailbox and its place in the family; its name was claimed before.
     fn settle(&mut self, name: Arc<str>, map: Arc<RouteMap>, placing: Placing) -> Arc<Mounted> {
         let parent = placing.parent.clone();
-        let mounted = Arc::new(Mounted::new(self.seat(name), map, placing));
+        let mounted = Arc::new(Mounted::new(self.mailbox(name), map, placing));
         if let Some(parent) = parent {
             parent.adopt(mounted.clone());
         }
@@ -182,7 +182,7 @@ impl Registry {
     fn launch(
         &mut self,
         mount: Mount,
-        standing: &Standing,
+        startup: &Startup,
         starting: Option<&Starting>,
     ) -> Vec<Arc<Mounted>> {
         let (map, mut launches) = (mount.map, mount.launches.into_iter());
@@ -191,12 +191,12 @@ impl Registry {
         let front = mount.front.as_ref();
         let front = front.map(|it| self.place_front(it, &map, above));
         let parent = front.as_ref().or(above);
-        let mut start = |threads: &[Place], shared: &Arc<Shared>, thread: usize, placed| {
-            let (shared, standing) = (shared.clone(), standing.another());
+        let mut start = |threads: &[ThreadHandle], shared: &Arc<Shared>, thread: usize, placed| {
+            let (shared, startup) = (shared.clone(), startup.another());
             let launch = launches.next();
             threads[thread].run(move || {
                 if let Some(launch) = launch {
-                    launch(&shared, placed, standing);
+                    launch(&shared, placed, startup);
                 }
             });
         };
@@ -207,7 +207,7 @@ impl Registry {
             let thread = self.choose(one.thread);
             let (limits, mounted) = (one.limits, self.place(one, &map, thread, parent));
             if let Some(starting) = starting {
-                starting.add(mounted.seat.id);
+                starting.add(mounted.mailbox.id);
             }
             all.push(mounted.clone());
             waiting[thread].push(Placed::new(mounted, limits));
@@ -235,7 +235,7 @@ impl Registry {
         let watched: Option<Vec<_>> = watched.then(|| all.iter().map(name_of).collect());
         let all = all.into_iter().map(|mounted| {
             // The name that was claimed goes on to the directory.
-            let claimed = self.moving.remove_entry(&mounted.seat.name);
+            let claimed = self.moving.remove_entry(&mounted.mailbox.name);
             (
                 claimed.map_or_else(|| name_of(&mounted), |(name, _)| name),
                 mounted,
@@ -250,11 +250,11 @@ impl Registry {
 }
 
 fn name_of(mounted: &Arc<Mounted>) -> Arc<str> {
-    mounted.seat.name.clone()
+    mounted.mailbox.name.clone()
 }
 
 /// Enters what the caller waits for, if it is a handler.
-fn enter(caller: Option<&Caller>, what: Option<For>) -> Result<Option<Guard>, Vec<SeatId>> {
+fn enter(caller: Option<&Caller>, what: Option<For>) -> Result<Option<Guard>, Vec<MailboxId>> {
     match (caller, what) {
         (Some(caller), Some(what)) => caller.enter(what),
         _ => Ok(None),
@@ -306,12 +306,12 @@ impl Handler<Mount> for Registry {
         let what = starting.clone().map(For::Start);
         // None of them has a handler yet that could wait for the caller.
         let edge = enter(caller.as_deref(), what).unwrap_or_default();
-        let (standing, told) = standing(starting.clone());
-        let all = self.launch(mount, &standing, starting.as_deref());
-        standing.tell();
+        let (startup, told) = startup(starting.clone());
+        let all = self.launch(mount, &startup, starting.as_deref());
+        startup.tell();
         let patience = self.shared.stop_deadline;
         let fate = async move {
-            let outcome = told.await.unwrap_or(Err(Fallen::Lost));
+            let outcome = told.await.unwrap_or(Err(StartupError::Lost));
             drop(edge);
             if outcome.is_err() {
                 // None of them is to stay, nor what their first hooks may have mounted.

@@ -32,7 +32,7 @@ impl Mount {
     /// The text before the names that the caller gave.
     fn prefix(&self) -> Option<&str> {
         let below = self.parent.as_ref()?;
-        Some(&below.parent.seat.name)
+        Some(&below.parent.mailbox.name)
     }
 }
 

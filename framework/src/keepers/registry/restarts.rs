@@ -16,14 +16,14 @@ use crate::directory::Mounted;
 use crate::mailbox::orders::{Control, Report, Reported};
 use crate::runtime::shared::{Phase, StopReason};
 use crate::words::events::EndReason;
-use crate::words::supervision::{Failure, Together};
+use crate::words::supervision::{Failure, RestartScope};
 
 impl Handler<Report> for Registry {
     type Result = ();
 
     fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
-        let seated = self.shared.directory.seated(report.seat);
-        let Some(mounted) = seated.filter(|one| one.number == report.mount) else {
+        let by_mailbox = self.shared.directory.by_mailbox(report.mailbox);
+        let Some(mounted) = by_mailbox.filter(|one| one.number == report.mount) else {
             // It was unmounted meanwhile.
             return;
         };
@@ -34,7 +34,7 @@ impl Handler<Report> for Registry {
         match report.what {
             Reported::Failed { failure, after } => {
                 let concerned = self.concerned(&mounted);
-                let is_restarting = |one: &Arc<Mounted>| self.restarting.contains(&one.seat.id);
+                let is_restarting = |one: &Arc<Mounted>| self.restarting.contains(&one.mailbox.id);
                 if concerned.iter().any(is_restarting) {
                     let what = Reported::Failed { failure, after };
                     return self.postponed.push(Report { what, ..report });
@@ -76,17 +76,17 @@ impl Registry {
     /// Those who are restarted together with a subsystem that failed, in the order in which they were
     /// started.
     fn concerned(&self, mounted: &Arc<Mounted>) -> Vec<Arc<Mounted>> {
-        let together = match mounted.superior() {
-            Some(superior) => superior.together,
-            None => self.together,
+        let restart_scope = match mounted.superior() {
+            Some(superior) => superior.restart_scope,
+            None => self.restart_scope,
         };
         let siblings = self.siblings(mounted);
         let at = siblings.iter().position(|one| Arc::ptr_eq(one, mounted));
-        match (together, at) {
-            (Together::AllForOne, Some(_)) => siblings,
-            (Together::RestForOne, Some(at)) => siblings[at..].to_vec(),
+        match (restart_scope, at) {
+            (RestartScope::AllForOne, Some(_)) => siblings,
+            (RestartScope::RestForOne, Some(at)) => siblings[at..].to_vec(),
             // One that is leaving is nobody's sibling any more.
-            (Together::OneForOne, _) | (_, None) => vec![mounted.clone()],
+            (RestartScope::OneForOne, _) | (_, None) => vec![mounted.clone()],
         }
     }
 
@@ -100,7 +100,7 @@ impl Registry {
         ctx: &mut Context<Self>,
     ) {
         for one in &concerned {
-            self.restarting.insert(one.seat.id);
+            self.restarting.insert(one.mailbox.id);
             // A child mounted from here on would be forgotten with those that end.
             one.halt_children(true);
         }
@@ -140,7 +140,7 @@ impl Registry {
         });
         ctx.spawn(halted.map(|concerned, registry, ctx| {
             for one in concerned {
-                registry.restarting.remove(&one.seat.id);
+                registry.restarting.remove(&one.mailbox.id);
             }
             registry.look_again(ctx);
         }));
@@ -181,7 +181,7 @@ impl Registry {
 
     /// A subsystem failed too often: its parent fails in its place, or the system stops.
     fn escalate(&mut self, mounted: &Mounted, failure: Failure, ctx: &mut Context<Self>) {
-        let name = mounted.seat.name.clone();
+        let name = mounted.mailbox.name.clone();
         if let Some(superior) = mounted.superior() {
             let failure = Arc::new(failure);
             return superior.order(Control::Fail(Failure::Child { name, failure }));

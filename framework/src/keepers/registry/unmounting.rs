@@ -39,7 +39,7 @@ impl Tree {
     /// A subsystem and those below it.
     fn of(mounted: &Arc<Mounted>) -> Self {
         let mut tree = Tree::of_all(std::slice::from_ref(mounted));
-        tree.root = mounted.group().is_none().then_some(mounted.seat.id);
+        tree.root = mounted.group().is_none().then_some(mounted.mailbox.id);
         tree
     }
 
@@ -48,7 +48,7 @@ impl Tree {
         let hosts = family(all);
         Tree {
             root: None,
-            seats: hosts.iter().map(|one| one.seat.id).collect(),
+            mailboxes: hosts.iter().map(|one| one.mailbox.id).collect(),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Handler<Unmount> for Registry {
         // A handler's own subsystem ends when the handler has.
         let is_own = caller
             .as_ref()
-            .is_some_and(|it| it.who() == mounted.seat.id);
+            .is_some_and(|it| it.who() == mounted.mailbox.id);
         let edge = match &caller {
             Some(caller) if !is_own => match caller.enter(For::End(tree.clone())) {
                 Ok(edge) => edge,
@@ -99,7 +99,7 @@ impl Handler<Unmount> for Registry {
         self.close_tree(&mounted, &Leaving { left, tree });
         // Told once: at the end, or before that if the caller can't wait so long.
         let told = Rc::new(Cell::new(Some(told)));
-        let tell = |told: &Told, how| {
+        let tell = |told: &UnmountReply, how| {
             if let Some(told) = told.take() {
                 let _ = told.send(how);
             }
@@ -129,7 +129,7 @@ impl Handler<Unmount> for Registry {
             registry.vacate(&mounted);
             if mounted.group().is_some() {
                 let change = Change::Ended(EndReason::Unmounted);
-                registry.shared.events.tell(&mounted.seat.name, change);
+                registry.shared.events.tell(&mounted.mailbox.name, change);
             }
             drop((leave, edge));
             let how = match failed.is_empty() {
@@ -141,7 +141,7 @@ impl Handler<Unmount> for Registry {
     }
 }
 
-type Told = Cell<Option<oneshot::Sender<Result<Ledger, UnmountError>>>>;
+type UnmountReply = Cell<Option<oneshot::Sender<Result<Ledger, UnmountError>>>>;
 
 /// Ends a subsystem and those below it at a deadline, unless they have ended before. Those whose handlers
 /// do not return.
@@ -163,12 +163,12 @@ async fn cut_off(
     let mut stuck = Vec::new();
     for (mounted, ended) in all_told {
         if !before(grace.clone(), ended).await {
-            stuck.push((&*mounted.seat.name).into());
+            stuck.push((&*mounted.mailbox.name).into());
         }
     }
     let blocking = || -> Vec<Arc<str>> {
         let mut running = shared.blocking.running();
-        running.retain(|name| all.iter().any(|one| one.seat.name == *name));
+        running.retain(|name| all.iter().any(|one| one.mailbox.name == *name));
         running
     };
     let none_blocks = async {

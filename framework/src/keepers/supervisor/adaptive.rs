@@ -22,7 +22,7 @@ pub struct Adaptive(pub Slice);
 
 impl Strategy for Adaptive {
     fn slices(&mut self, loads: &[Load], slices: &mut [Slice]) {
-        let threads = by_thread(loads, Thread::add);
+        let threads = by_thread(loads, ThreadGoals::add);
         let base = self.0.messages();
         for (load, slice) in loads.iter().zip(slices) {
             *slice = self
@@ -41,7 +41,7 @@ const MANY: u64 = 8;
 
 /// How it stands with a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Goal {
+enum GoalState {
     /// Nothing was handled that would tell.
     Unknown,
     Kept,
@@ -50,23 +50,25 @@ enum Goal {
     AtRisk,
 }
 
-impl Goal {
+impl GoalState {
     #[expect(clippy::arithmetic_side_effects, reason = "divided by numbers but 0")]
     fn of(load: &Load) -> Option<Self> {
         let goal = load.wait_goal?;
         Some(match load.wait_p99 {
-            None => Goal::Unknown,
-            Some(wait) if wait > goal / 2 => Goal::AtRisk,
+            None => GoalState::Unknown,
+            Some(wait) if wait > goal / 2 => GoalState::AtRisk,
             // A few messages may have been lucky.
-            Some(wait) if wait < goal / 16 || wait < goal / 4 && load.ended >= MANY => Goal::Kept,
-            Some(_) => Goal::Tight,
+            Some(wait) if wait < goal / 16 || wait < goal / 4 && load.ended >= MANY => {
+                GoalState::Kept
+            }
+            Some(_) => GoalState::Tight,
         })
     }
 }
 
 /// What the subsystems of a thread come to.
 #[derive(Debug, Clone, Default)]
-struct Thread {
+struct ThreadGoals {
     busy: usize,
     goals: usize,
     kept: usize,
@@ -74,17 +76,17 @@ struct Thread {
     at_risk: usize,
 }
 
-impl Thread {
+impl ThreadGoals {
     fn add(&mut self, load: &Load) {
         let add = |count: &mut usize, some: bool| *count = count.saturating_add(some.into());
         add(&mut self.busy, is_busy(load));
-        if let Some(goal) = Goal::of(load) {
+        if let Some(goal) = GoalState::of(load) {
             add(&mut self.goals, true);
             match goal {
-                Goal::Unknown => {}
-                Goal::Kept => add(&mut self.kept, true),
-                Goal::Tight => add(&mut self.tight, true),
-                Goal::AtRisk => add(&mut self.at_risk, true),
+                GoalState::Unknown => {}
+                GoalState::Kept => add(&mut self.kept, true),
+                GoalState::Tight => add(&mut self.tight, true),
+                GoalState::AtRisk => add(&mut self.at_risk, true),
             }
         }
     }
@@ -95,10 +97,10 @@ fn is_busy(load: &Load) -> bool {
 }
 
 /// The next slice of a load, in messages.
-fn next(base: u32, load: &Load, thread: &Thread) -> u32 {
+fn next(base: u32, load: &Load, thread: &ThreadGoals) -> u32 {
     let now = load.slice.messages();
     let usual = without_goals(base, load, thread);
-    let is_at_risk = Goal::of(load) == Some(Goal::AtRisk);
+    let is_at_risk = GoalState::of(load) == Some(GoalState::AtRisk);
     let others_at_risk = thread.at_risk > usize::from(is_at_risk);
     match (is_at_risk, others_at_risk) {
         (true, false) => now.saturating_mul(2).clamp(base, most(base)),
@@ -120,7 +122,7 @@ fn most(base: u32) -> u32 {
     base.saturating_mul(8)
 }
 
-fn without_goals(base: u32, load: &Load, thread: &Thread) -> u32 {
+fn without_goals(base: u32, load: &Load, thread: &ThreadGoals) -> u32 {
     let now = load.slice.messages();
     let disturbs = thread.busy > usize::from(is_busy(load));
     let next = match (load.waiting > u64::from(now), disturbs) {
@@ -150,8 +152,8 @@ mod tests {
 
     #[test]
     fn turns_that_disturb_get_shorter_and_lonely_ones_longer() {
-        let together = [load("flooded", 1, 10_000, 64), load("calm", 1, 1, 64)];
-        assert_eq!(messages(&mut Adaptive::default(), &together), [32, 64]);
+        let restart_scope = [load("flooded", 1, 10_000, 64), load("calm", 1, 1, 64)];
+        assert_eq!(messages(&mut Adaptive::default(), &restart_scope), [32, 64]);
         let alone = [load("flooded", 1, 10_000, 64), load("idle", 1, 0, 8)];
         assert_eq!(messages(&mut Adaptive::default(), &alone), [128, 16]);
     }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::base::sim::{self, Point};
 use crate::base::sync::{Ordering, lock};
 use crate::base::user_code::{Contained, contain};
-use crate::mailbox::{Seat, SeatId};
+use crate::mailbox::{Mailbox, MailboxId};
 use crate::runtime::deadlock::hopeless::Hopeless;
 use crate::runtime::shared::Shared;
 use crate::words::slice::Slice;
@@ -124,8 +124,8 @@ impl Supervisor {
         } = &*self.shared;
         let mut awaited = Vec::new();
         directory.for_each(|mounted| {
-            if mounted.seat.is_awaited() {
-                awaited.push(mounted.seat.clone());
+            if mounted.mailbox.is_awaited() {
+                awaited.push(mounted.mailbox.clone());
             }
         });
         let is_pool_awaited = pool.room.any();
@@ -134,8 +134,8 @@ impl Supervisor {
         }
         // Their wakers are user code: no lock is held.
         let now = self.shared.clock.now();
-        for seat in awaited {
-            seat.look_after_waiters(now);
+        for mailbox in awaited {
+            mailbox.look_after_waiters(now);
         }
         if is_pool_awaited {
             pool.look_after_waiters(now);
@@ -158,10 +158,10 @@ impl Supervisor {
     fn goes_on(&self) -> bool {
         let mut goes_on = false;
         self.shared.directory.for_each(|mounted| {
-            let seat = &mounted.seat;
+            let mailbox = &mounted.mailbox;
             goes_on = goes_on
-                || seat.waiting() > 0
-                || seat.endings.finished() != mounted.seen.load(Ordering::Relaxed);
+                || mailbox.waiting() > 0
+                || mailbox.endings.finished() != mounted.seen.load(Ordering::Relaxed);
         });
         goes_on
     }
@@ -172,15 +172,15 @@ impl Supervisor {
         loads.clear();
         slices.clear();
         self.shared.directory.for_each(|mounted| {
-            let seat = &mounted.seat;
-            let finished = seat.endings.finished();
+            let mailbox = &mounted.mailbox;
+            let finished = mailbox.endings.finished();
             let seen = mounted.seen.swap(finished, Ordering::Relaxed);
             let slice = mounted.slice.get();
             loads.push(Load {
-                name: seat.name.clone(),
+                name: mailbox.name.clone(),
                 thread: mounted.thread,
                 weight: mounted.weight,
-                waiting: seat.waiting(),
+                waiting: mailbox.waiting(),
                 ended: finished.saturating_sub(seen),
                 wait_goal: mounted.wait_goal(),
                 wait_p99: mounted.recent_wait_p99(),
@@ -195,7 +195,7 @@ impl Supervisor {
         self.shared.directory.for_each(|mounted| {
             // Something may have been mounted or unmounted meanwhile; the next tick sees it.
             if let (Some(load), Some(slice)) = (loads.get(at), slices.get(at))
-                && Arc::ptr_eq(&load.name, &mounted.seat.name)
+                && Arc::ptr_eq(&load.name, &mounted.mailbox.name)
             {
                 mounted.slice.set(*slice);
             }
@@ -214,10 +214,14 @@ impl Supervisor {
             return shared.pool.room.any();
         }
         let all = shared.directory.all_alive();
-        let seats = all.iter().map(|one| (one.seat.id, &one.seat));
-        let seats: FxHashMap<SeatId, &Arc<Seat>> = seats.collect();
-        let waiting = |seat| seats.get(&seat).map_or(0, |seat| seat.waiting());
-        let moved: u64 = all.iter().map(|m| m.seat.endings.finished()).sum();
+        let mailboxes = all.iter().map(|one| (one.mailbox.id, &one.mailbox));
+        let mailboxes: FxHashMap<MailboxId, &Arc<Mailbox>> = mailboxes.collect();
+        let waiting = |mailbox| {
+            mailboxes
+                .get(&mailbox)
+                .map_or(0, |mailbox| mailbox.waiting())
+        };
+        let moved: u64 = all.iter().map(|m| m.mailbox.endings.finished()).sum();
         sim::preempt(Point::Keeper);
         let in_flight = u64::from(shared.pool.in_flight());
         // If one is free for a sender that waits, that is about to be woken. What else is free lies in the
@@ -242,10 +246,10 @@ impl Supervisor {
     }
 
     /// Who waits for whom, if the last one of them waits for a thread for blocking handlers.
-    fn cycle_of_threads(&self, way: &[SeatId], holders: &[SeatId]) -> Box<str> {
+    fn cycle_of_threads(&self, way: &[MailboxId], holders: &[MailboxId]) -> Box<str> {
         let directory = &self.shared.directory;
         let held_by: Vec<_> = (holders.iter())
-            .map(|seat| directory.names_of(&[*seat]))
+            .map(|mailbox| directory.names_of(&[*mailbox]))
             .collect();
         format!(
             "{} -> a thread for blocking handlers, all {} held by {}",

@@ -122,7 +122,7 @@ impl SubsystemSnapshot {
             .iter()
             .enumerate()
             .map(|(at, route)| RouteSnapshot {
-                path: format!("{}://{}", mounted.seat.name, route.pattern).into(),
+                path: format!("{}://{}", mounted.mailbox.name, route.pattern).into(),
                 messages: route.takes().into_vec(),
                 latency: mounted.read_latency(at as u16),
                 is_shared,
@@ -131,9 +131,9 @@ impl SubsystemSnapshot {
         let slice = mounted.slice.get();
         sim::preempt(Point::Keeper);
         SubsystemSnapshot {
-            name: mounted.seat.name.clone(),
+            name: mounted.mailbox.name.clone(),
             thread: mounted.thread,
-            is_closed: mounted.seat.inbox.is_closed(),
+            is_closed: mounted.mailbox.inbox.is_closed(),
             // After the latencies: a message that counts as ended here may be newer than those.
             ledger: mounted.ledger(),
             restarts: mounted.restarts.load(Ordering::Relaxed),

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::runner::{Ended, Outcome, Panic, Run};
-use super::{Called, Desk, Handler, Unpacked, outcome_of, unpack};
+use super::runner::{HandlerOutcome, Panic, Run, RunEnd};
+use super::{Called, Handler, HandlerSlot, Unpacked, outcome_of, unpack};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Away, Delivery, Extract};
@@ -39,12 +39,12 @@ where
 {
     fn call(
         &self,
-        desk: &mut Desk<S>,
+        slot: &mut HandlerSlot<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        if desk.state.is_none() {
+        if slot.state.is_none() {
             return Called::WrongParcel;
         }
         let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
@@ -52,7 +52,7 @@ where
         };
         let method = self.method.clone();
         // Not before: the extractors may panic.
-        let Some(state) = desk.state.take() else {
+        let Some(state) = slot.state.take() else {
             return Called::WrongParcel;
         };
         // None of these may be dropped without care: the threads may be gone.
@@ -70,12 +70,12 @@ where
                 Box::new(Back { state, reply })
             }),
         );
-        desk.runner.start(|| BlockingRun::<S, M, A::Packed, R, _> {
+        slot.runner.start(|| BlockingRun::<S, M, A::Packed, R, _> {
             away,
             kept,
             types: PhantomData,
         });
-        desk.poll(cx, Some(envelope))
+        slot.poll(cx, Some(envelope))
     }
 }
 
@@ -111,13 +111,13 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<Ended<S>> {
+    ) -> Poll<RunEnd<S>> {
         let this = self.get_mut();
         this.away.as_mut().poll(cx).map(|back| {
             let back = back.and_then(|back| back.downcast::<Back<S, R>>().ok());
             let Some(back) = back else {
                 let gone = "there are no threads for blocking handlers";
-                return (None, Outcome::Panicked(gone.into()));
+                return (None, HandlerOutcome::Panicked(gone.into()));
             };
             let Back { mut state, reply } = *back;
             let outcome = match envelope {
@@ -126,7 +126,7 @@ where
                     outcome_of::<M, P, R>(envelope, reply, &mut this.kept)
                 }
                 // Its message has ended before: nobody wants the reply.
-                None => Outcome::Handled,
+                None => HandlerOutcome::Handled,
             };
             (Some(state.take()), outcome)
         })

@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::runner::{Ended, Outcome, Panic, Run, begin, lasting};
-use super::{Called, Desk};
+use super::runner::{HandlerOutcome, Panic, Run, RunEnd, begin, lasting};
+use super::{Called, HandlerSlot};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Address, Captures as _, Delivery, Extract, Source};
@@ -27,9 +27,9 @@ pub(crate) enum Hook {
 
 /// The hooks of a kind of subsystem.
 pub(crate) struct Hooks<S> {
-    pub(crate) restarting: Option<Box<dyn Call<S, Failure>>>,
-    pub(crate) started: Option<Box<dyn Call<S, ()>>>,
-    pub(crate) stopped: Option<Box<dyn Call<S, EndReason>>>,
+    pub(crate) restarting: Option<Box<dyn HookCall<S, Failure>>>,
+    pub(crate) started: Option<Box<dyn HookCall<S, ()>>>,
+    pub(crate) stopped: Option<Box<dyn HookCall<S, EndReason>>>,
 }
 
 impl<S> Default for Hooks<S> {
@@ -43,10 +43,10 @@ impl<S> Default for Hooks<S> {
 }
 
 /// How a hook is called, with what it is told of the cause.
-pub(crate) trait Call<S, C>: Send + Sync {
+pub(crate) trait HookCall<S, C>: Send + Sync {
     fn call(
         &self,
-        desk: &mut Desk<S>,
+        slot: &mut HandlerSlot<S>,
         cause: C,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl<F, C, A, R> AsyncHook<F, C, A, R> {
     }
 }
 
-impl<S, F, C, A, R> Call<S, C> for AsyncHook<F, C, A, R>
+impl<S, F, C, A, R> HookCall<S, C> for AsyncHook<F, C, A, R>
 where
     S: 'static,
     F: AsyncFn(&mut S, C, A) -> R + Clone + Send + Sync + 'static,
@@ -77,23 +77,23 @@ where
 {
     fn call(
         &self,
-        desk: &mut Desk<S>,
+        slot: &mut HandlerSlot<S>,
         cause: C,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
         let arguments = match arguments::<A>(delivery) {
             Ok(arguments) => arguments,
-            Err(error) => return desk.fail(format!("a hook has no captures: {error}")),
+            Err(error) => return slot.fail(format!("a hook has no captures: {error}")),
         };
         let method = lasting(&self.method);
-        let Some(state) = desk.state.take() else {
-            return desk.fail("the subsystem was not there".into());
+        let Some(state) = slot.state.take() else {
+            return slot.fail("the subsystem was not there".into());
         };
-        desk.runner.start(|| HookRun {
+        slot.runner.start(|| HookRun {
             future: begin(state, method, cause, arguments),
         });
-        desk.poll(cx, None)
+        slot.poll(cx, None)
     }
 }
 
@@ -113,14 +113,14 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         _: Option<&mut Envelope<'_>>,
-    ) -> Poll<Ended<S>> {
+    ) -> Poll<RunEnd<S>> {
         self.project().future.poll(cx).map(|(state, ended)| {
             // Caught here too: an error of the user's is put in words by the user's code.
             let ended = ended.and_then(|reply| contain(|| error_of::<R>(reply)));
             let outcome = match ended {
-                Ok(None) => Outcome::Handled,
-                Ok(Some(error)) => Outcome::Failed(error),
-                Err(panic) => Outcome::Panicked(panic),
+                Ok(None) => HandlerOutcome::Handled,
+                Ok(Some(error)) => HandlerOutcome::Failed(error),
+                Err(panic) => HandlerOutcome::Panicked(panic),
             };
             (Some(state), outcome)
         })

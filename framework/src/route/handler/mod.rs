@@ -3,7 +3,7 @@
 //! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
 //! same envelope if someone asked. An async method borrows the subsystem across `.await`; so both go into the
 //! host's one [`Runner`], whose memory is reused, as a [`Method`](runner::Method) that gives the subsystem
-//! back at its end. What a host has of all this lies on its one [`Desk`].
+//! back at its end. What a host has of all this lies on its one [`HandlerSlot`].
 
 pub(crate) mod runner;
 pub(crate) mod blocking;
@@ -19,7 +19,7 @@ use crate::base::user_code::{Contained, contain, discard};
 use crate::envelope::{Envelope, Parcel};
 use crate::route::extract::{Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
-use runner::{Ended, Outcome, Panic, Run, Runner};
+use runner::{HandlerOutcome, Panic, Run, RunEnd, Runner};
 
 /// One route's way to the user's method.
 pub(crate) trait Handler<S>: Send + Sync {
@@ -27,7 +27,7 @@ pub(crate) trait Handler<S>: Send + Sync {
     /// along into the runner, and if it does not come to its end at once it is to be polled there.
     fn call(
         &self,
-        desk: &mut Desk<S>,
+        slot: &mut HandlerSlot<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
@@ -36,7 +36,7 @@ pub(crate) trait Handler<S>: Send + Sync {
 
 /// What the handlers of one host work with; what each of them needs stands first.
 #[repr(C)]
-pub(crate) struct Desk<S> {
+pub(crate) struct HandlerSlot<S> {
     /// The subsystem; an async handler has it while it runs.
     pub(crate) state: Option<Box<S>>,
     pub(crate) runner: Runner<S>,
@@ -46,9 +46,9 @@ pub(crate) struct Desk<S> {
     pub(crate) panic: Option<Panic>,
 }
 
-impl<S> Desk<S> {
+impl<S> HandlerSlot<S> {
     pub(crate) fn new(state: Box<S>) -> Self {
-        Desk {
+        HandlerSlot {
             state: Some(state),
             runner: Runner::new(),
             failure: String::new(),
@@ -84,10 +84,10 @@ impl<S> Desk<S> {
             Poll::Ready((state, outcome)) => {
                 self.state = state;
                 match outcome {
-                    Outcome::Handled => Called::Handled,
-                    Outcome::Later => Called::Later,
-                    Outcome::Failed(text) => self.fail(text),
-                    Outcome::Panicked(panic) => {
+                    HandlerOutcome::Handled => Called::Handled,
+                    HandlerOutcome::Later => Called::Later,
+                    HandlerOutcome::Failed(text) => self.fail(text),
+                    HandlerOutcome::Panicked(panic) => {
                         self.panic = Some(panic);
                         Called::Panicked
                     }
@@ -237,12 +237,12 @@ where
     #[inline]
     fn call(
         &self,
-        desk: &mut Desk<S>,
+        slot: &mut HandlerSlot<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
         _: &mut Context<'_>,
     ) -> Called {
-        let Some(state) = desk.state.as_mut() else {
+        let Some(state) = slot.state.as_mut() else {
             return Called::WrongParcel;
         };
         let Some(mut unpacked) = unpack::<M, A, R>(envelope, delivery) else {
@@ -255,7 +255,7 @@ where
         delivery.in_sync_handler.set(false);
         match end::<M, R>(envelope, reply) {
             End::Handled => Called::Handled,
-            End::Failed(text) => desk.fail(text),
+            End::Failed(text) => slot.fail(text),
             End::Later(later) => {
                 put_back(envelope, later, unpacked.kept.take());
                 Called::Later
@@ -290,12 +290,12 @@ where
 {
     fn call(
         &self,
-        desk: &mut Desk<S>,
+        slot: &mut HandlerSlot<S>,
         envelope: &mut Envelope<'_>,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        if desk.state.is_none() {
+        if slot.state.is_none() {
             return Called::WrongParcel;
         }
         let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
@@ -303,7 +303,7 @@ where
         };
         let method = runner::lasting(&self.method);
         // Not before: the extractors may panic.
-        let Some(state) = desk.state.take() else {
+        let Some(state) = slot.state.take() else {
             return Called::WrongParcel;
         };
         let Unpacked {
@@ -311,12 +311,12 @@ where
             mut arguments,
             kept,
         } = unpacked;
-        desk.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
+        slot.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
             future: runner::begin(state, method, message.take(), arguments.take()),
             kept,
             types: PhantomData,
         });
-        desk.poll(cx, Some(envelope))
+        slot.poll(cx, Some(envelope))
     }
 }
 
@@ -342,7 +342,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<Ended<S>> {
+    ) -> Poll<RunEnd<S>> {
         let this = self.project();
         this.future.poll(cx).map(|(state, reply)| {
             let envelope = envelope.expect("a message is polled with its envelope");
@@ -358,7 +358,7 @@ fn outcome_of<M, P, R>(
     envelope: &mut Envelope<'_>,
     reply: Result<R, Panic>,
     kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
-) -> Outcome
+) -> HandlerOutcome
 where
     M: Message,
     P: Send + 'static,
@@ -366,12 +366,12 @@ where
     R::Later: GiveBack<M, P>,
 {
     match reply.and_then(|reply| contain(|| end::<M, R>(envelope, reply))) {
-        Ok(End::Handled) => Outcome::Handled,
-        Ok(End::Failed(text)) => Outcome::Failed(text),
+        Ok(End::Handled) => HandlerOutcome::Handled,
+        Ok(End::Failed(text)) => HandlerOutcome::Failed(text),
         Ok(End::Later(later)) => {
             put_back(envelope, later, kept.take());
-            Outcome::Later
+            HandlerOutcome::Later
         }
-        Err(panic) => Outcome::Panicked(panic),
+        Err(panic) => HandlerOutcome::Panicked(panic),
     }
 }

@@ -9,7 +9,7 @@
 //! `async` block that owns the one and awaits the other does the same; but the message would be moved
 //! through it and through the one that catches panics, 4 ns each.
 //!
-//! The second of the crate's two files with `unsafe`. The rules: a [`Running`] has in its place a live value
+//! The second of the crate's two files with `unsafe`. The rules: a [`RunningFuture`] has in its place a live value
 //! of the type that its functions were made for, which never moves until it is dropped (it is pinned); in
 //! all other places nothing lives, and only those are given back, grown or freed. A subsystem that was
 //! borrowed is touched by nobody but its borrower, whose future is dropped first.
@@ -29,7 +29,7 @@ use crate::envelope::Envelope;
 pub(crate) type Panic = Box<str>;
 
 /// How a handler ended.
-pub(crate) enum Outcome {
+pub(crate) enum HandlerOutcome {
     Handled,
     /// It gave its message back.
     Later,
@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
 
 /// What is left of a handler that has ended: the subsystem, and how it ended. None if the subsystem was lost
 /// with the thread that had it.
-pub(crate) type Ended<S> = (Option<Box<S>>, Outcome);
+pub(crate) type RunEnd<S> = (Option<Box<S>>, HandlerOutcome);
 
 /// A handler under way.
 pub(crate) trait Run<S> {
@@ -54,7 +54,7 @@ pub(crate) trait Run<S> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<Ended<S>>;
+    ) -> Poll<RunEnd<S>>;
 }
 
 /// A subsystem's value while a method has borrowed it; a `Box` would claim to be the only way there.
@@ -160,7 +160,7 @@ impl<S, F: Future> Future for Method<S, F> {
 }
 
 type PollFn<S> =
-    unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<Ended<S>>;
+    unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<RunEnd<S>>;
 
 /// What is to be known of a type of handlers under way.
 struct RunType<S> {
@@ -170,16 +170,16 @@ struct RunType<S> {
 }
 
 /// Where a subsystem's async handler runs; nothing at all while none is under way.
-pub(crate) struct Runner<S>(Option<Running<S>>);
+pub(crate) struct Runner<S>(Option<RunningFuture<S>>);
 
 /// A handler under way: a live value of the type that `of` describes lies in its place.
-struct Running<S> {
+struct RunningFuture<S> {
     of: RunType<S>,
-    place: Box<Place>,
+    place: Box<FutureMemory>,
 }
 
 /// Memory for a future.
-struct Place {
+struct FutureMemory {
     memory: NonNull<u8>,
     /// Of `memory`; size 0 while nothing is allocated.
     layout: Layout,
@@ -191,11 +191,11 @@ struct Place {
 const SPARES: usize = 64;
 
 /// As boxes, for a box is what a runner holds: to unpack it here would be to make it anew.
-type Places = Vec<Box<Place>>;
+type Places = Vec<Box<FutureMemory>>;
 
 thread_local! {
     /// Nothing lives in them.
-    static SPARE: Cell<Option<Box<Place>>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Box<FutureMemory>>> = const { Cell::new(None) };
     static MORE: RefCell<Places> = const { RefCell::new(Vec::new()) };
 }
 
@@ -205,7 +205,7 @@ unsafe fn poll<S, R: Run<S>>(
     place: NonNull<u8>,
     cx: &mut Context<'_>,
     envelope: Option<&mut Envelope<'_>>,
-) -> Poll<Ended<S>> {
+) -> Poll<RunEnd<S>> {
     // SAFETY: the caller's promise.
     let run = unsafe { Pin::new_unchecked(place.cast::<R>().as_mut()) };
     run.poll(cx, envelope)
@@ -228,7 +228,7 @@ impl<S> Runner<S> {
     #[inline(always)]
     pub(crate) fn start<R: Run<S> + 'static>(&mut self, make: impl FnOnce() -> R) {
         self.clear();
-        let mut place = Place::take();
+        let mut place = FutureMemory::take();
         place.reserve(Layout::new::<R>());
         // SAFETY: nothing lives in a place that was taken, and it is large and aligned enough.
         unsafe { place.memory.cast::<R>().write(make()) };
@@ -237,7 +237,7 @@ impl<S> Runner<S> {
             drop: drop_run::<R>,
             blocks: R::BLOCKS,
         };
-        self.0 = Some(Running { of, place });
+        self.0 = Some(RunningFuture { of, place });
     }
 
     /// True if a handler is under way that goes on elsewhere if it is dropped.
@@ -250,7 +250,7 @@ impl<S> Runner<S> {
         &mut self,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
-    ) -> Poll<Ended<S>> {
+    ) -> Poll<RunEnd<S>> {
         let Some(running) = &self.0 else {
             return Poll::Pending;
         };
@@ -265,7 +265,7 @@ impl<S> Runner<S> {
     /// Drops the handler under way, if there is one.
     #[inline]
     pub(crate) fn clear(&mut self) {
-        if let Some(Running { of, place }) = self.0.take() {
+        if let Some(RunningFuture { of, place }) = self.0.take() {
             // SAFETY: as in `poll`; nobody else knows of the value any more, even if its drop panics.
             unsafe { (of.drop)(place.memory) };
             place.give_back();
@@ -279,13 +279,13 @@ impl<S> Drop for Runner<S> {
     }
 }
 
-impl Place {
+impl FutureMemory {
     /// One of the thread's, or a new one.
     #[inline]
     fn take() -> Box<Self> {
         match SPARE.try_with(Cell::take) {
             Ok(Some(place)) => place,
-            _ => Place::take_more(),
+            _ => FutureMemory::take_more(),
         }
     }
 
@@ -293,7 +293,7 @@ impl Place {
     fn take_more() -> Box<Self> {
         let spare = MORE.try_with(|more| more.borrow_mut().pop());
         spare.ok().flatten().unwrap_or_else(|| {
-            Box::new(Place {
+            Box::new(FutureMemory {
                 memory: NonNull::dangling(),
                 layout: Layout::new::<()>(),
                 local: PhantomData,
@@ -359,7 +359,7 @@ fn enlarged(known: Layout, wanted: Layout) -> Layout {
         .unwrap_or(wanted)
 }
 
-impl Drop for Place {
+impl Drop for FutureMemory {
     fn drop(&mut self) {
         self.free();
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::blocking::BlockingHandler;
-use super::hooks::{AsyncHook, Call};
-use super::{AsyncHandler, Called, Desk, Handler, SyncHandler};
+use super::hooks::{AsyncHook, HookCall};
+use super::{AsyncHandler, Called, Handler, HandlerSlot, SyncHandler};
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::envelope::token::Token;
 use crate::envelope::{Envelope, Parcel, Slab};
@@ -96,11 +96,11 @@ fn parcel(n: u32) -> Parcel<Add, ()> {
 fn a_handler_takes_nothing_out_of_an_envelope_that_holds_another_s_parcel() {
     for handler in handlers() {
         with_host(|envelope, delivery, cx| {
-            let mut desk = Desk::new(Box::new(7));
+            let mut slot = HandlerSlot::new(Box::new(7));
             envelope.put("not what it takes");
-            let called = handler.call(&mut desk, envelope, delivery, cx);
+            let called = handler.call(&mut slot, envelope, delivery, cx);
             assert_eq!(called, Called::WrongParcel);
-            assert_eq!(desk.state.as_deref(), Some(&7));
+            assert_eq!(slot.state.as_deref(), Some(&7));
             assert_eq!(envelope.take::<&str>(), Some("not what it takes"));
         });
     }
@@ -110,10 +110,10 @@ fn a_handler_takes_nothing_out_of_an_envelope_that_holds_another_s_parcel() {
 fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
     for handler in handlers() {
         with_host(|envelope, delivery, cx| {
-            let mut desk = Desk::new(Box::new(7));
-            desk.state = None;
+            let mut slot = HandlerSlot::new(Box::new(7));
+            slot.state = None;
             envelope.put(parcel(1));
-            let called = handler.call(&mut desk, envelope, delivery, cx);
+            let called = handler.call(&mut slot, envelope, delivery, cx);
             assert_eq!(called, Called::WrongParcel);
             let parcel = envelope.take::<Parcel<Add, ()>>();
             assert_eq!(parcel.map(|parcel| parcel.into_parts().0.0), Some(1));
@@ -125,15 +125,15 @@ fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
 fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
     let hook = AsyncHook::<_, (), (), ()>::new(begin);
     with_host(|_, delivery, cx| {
-        let mut desk = Desk::new(Box::new(7));
-        desk.state = None;
-        let called = hook.call(&mut desk, (), delivery, cx);
+        let mut slot = HandlerSlot::new(Box::new(7));
+        slot.state = None;
+        let called = hook.call(&mut slot, (), delivery, cx);
         assert_eq!(called, Called::Failed);
-        assert_eq!(desk.failure, "the subsystem was not there");
-        desk.state = Some(Box::new(7));
-        let called = hook.call(&mut desk, (), delivery, cx);
+        assert_eq!(slot.failure, "the subsystem was not there");
+        slot.state = Some(Box::new(7));
+        let called = hook.call(&mut slot, (), delivery, cx);
         assert_eq!(called, Called::Handled);
-        assert_eq!(desk.state.as_deref(), Some(&0));
+        assert_eq!(slot.state.as_deref(), Some(&0));
     });
 }
 
@@ -141,13 +141,13 @@ fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
 fn a_blocking_handler_whose_threads_are_gone_fails_its_message_and_loses_the_subsystem() {
     let [_, _, blocking] = handlers();
     with_host(|envelope, delivery, cx| {
-        let mut desk = Desk::new(Box::new(7));
+        let mut slot = HandlerSlot::new(Box::new(7));
         envelope.head_mut().is_ask = true;
         envelope.put(parcel(1));
-        let called = blocking.call(&mut desk, envelope, delivery, cx);
+        let called = blocking.call(&mut slot, envelope, delivery, cx);
         assert_eq!(called, Called::Panicked);
-        let text = desk.panic.as_deref();
+        let text = slot.panic.as_deref();
         assert_eq!(text, Some("there are no threads for blocking handlers"));
-        assert!(!envelope.is_loaded() && desk.state.is_none());
+        assert!(!envelope.is_loaded() && slot.state.is_none());
     });
 }

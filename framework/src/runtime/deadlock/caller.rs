@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::hopeless::Verdict;
-use super::{For, Guard, WaitId, Waits};
+use super::{For, Guard, WaitGraph, WaitId};
 use crate::base::sync::{Mutex, lock};
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 
 /// A handler that waits for the registry. The registry enters what it waits for; those waits end when the
 /// registry is done, or when the handler goes away, whichever comes first.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    waits: Arc<Waits>,
-    who: SeatId,
+    waits: Arc<WaitGraph>,
+    who: MailboxId,
     /// Of all that it waits for.
     verdict: Arc<Verdict>,
     /// None when it has gone away.
@@ -23,15 +23,15 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The subsystem.
-    pub(crate) fn who(&self) -> SeatId {
+    pub(crate) fn who(&self) -> MailboxId {
         self.who
     }
 
     /// Enters what it waits for, unless it has gone away.
     ///
     /// # Errors
-    /// As [`Waits::begin`].
-    pub(crate) fn enter(&self, what: For) -> Result<Option<Guard>, Vec<SeatId>> {
+    /// As [`WaitGraph::begin`].
+    pub(crate) fn enter(&self, what: For) -> Result<Option<Guard>, Vec<MailboxId>> {
         if lock(&self.begun).is_none() {
             return Ok(None);
         }
@@ -53,7 +53,7 @@ pub(crate) struct Waiting(Option<Arc<Caller>>);
 
 impl Waiting {
     /// The wait of the handler of `who`; of nobody's if that is 0.
-    pub(crate) fn new(waits: &Arc<Waits>, who: SeatId) -> Self {
+    pub(crate) fn new(waits: &Arc<WaitGraph>, who: MailboxId) -> Self {
         let caller = (who != 0).then(|| Caller {
             waits: waits.clone(),
             who,

@@ -9,11 +9,11 @@ use std::task::Waker;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::nodes::Edge;
-use super::{For, WaitId, Waits};
+use super::{For, WaitGraph, WaitId};
 use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
 use crate::base::user_code::{discard, wake};
 use crate::base::waker_slot::WakerSlot;
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 
 /// Whether a wait was found hopeless.
 #[derive(Debug)]
@@ -57,9 +57,9 @@ impl Drop for Verdict {
 pub(crate) struct Hopeless {
     id: WaitId,
     /// The subsystems that block each other.
-    pub(crate) blocked: Vec<SeatId>,
+    pub(crate) blocked: Vec<MailboxId>,
     /// If it would end with a thread: from the one that waits to the one that wants the thread.
-    pub(crate) to_thread: Option<Vec<SeatId>>,
+    pub(crate) to_thread: Option<Vec<MailboxId>>,
     /// All waits of the blocked.
     waits: Vec<WaitId>,
     verdict: Arc<Verdict>,
@@ -104,7 +104,7 @@ impl Copied {
     }
 }
 
-impl Waits {
+impl WaitGraph {
     /// All waits, one shard after the other.
     pub(super) fn copied(&self) -> Vec<Copied> {
         let mut all = Vec::new();
@@ -115,7 +115,7 @@ impl Waits {
             let nodes = lock(&shard.nodes);
             let sole = nodes.sole.as_ref();
             all.extend(sole.map(|(id, edge)| Copied::new(*id, edge)));
-            for (who, node) in &nodes.by_seat {
+            for (who, node) in &nodes.by_mailbox {
                 let oldest = (&node.oldest.0, &node.oldest.1);
                 for (serial, edge) in std::iter::once(oldest).chain(&node.others) {
                     let (serial, who) = (*serial, *who);
@@ -136,17 +136,18 @@ impl Waits {
     pub(crate) fn deadlocked(
         &self,
         in_flight: Option<u64>,
-        waiting: impl Fn(SeatId) -> u64,
-        holders: Option<&[SeatId]>,
+        waiting: impl Fn(MailboxId) -> u64,
+        holders: Option<&[MailboxId]>,
     ) -> Option<Hopeless> {
         if in_flight.is_none() && holders.is_none() {
             return None;
         }
         let waits = self.copied();
-        let holders: Option<FxHashSet<SeatId>> = holders.map(|all| all.iter().copied().collect());
+        let holders: Option<FxHashSet<MailboxId>> =
+            holders.map(|all| all.iter().copied().collect());
         if let Some(in_flight) = in_flight {
             let blocked = Exclusion::new(&waits, true, holders.as_ref()).blocked();
-            let held: u64 = blocked.iter().map(|seat| waiting(*seat)).sum();
+            let held: u64 = blocked.iter().map(|mailbox| waiting(*mailbox)).sum();
             let is_one = |wait: &&Copied| matches!(wait.what, For::Envelope);
             if held >= in_flight
                 && let Some(hopeless) = hopeless(&waits, &blocked, is_one)
@@ -168,7 +169,7 @@ impl Waits {
 /// The last wait of the blocked that is one of those in question.
 fn hopeless(
     waits: &[Copied],
-    blocked: &[SeatId],
+    blocked: &[MailboxId],
     is_one: impl Fn(&&Copied) -> bool,
 ) -> Option<Hopeless> {
     let of_blocked = || {
@@ -190,27 +191,27 @@ fn hopeless(
 
 /// Finds who is blocked, by exclusion. Takes as many steps as there are waits.
 struct Exclusion<'w> {
-    nodes: FxHashMap<SeatId, Node>,
+    nodes: FxHashMap<MailboxId, SearchNode>,
     /// Who waits for a subsystem.
-    waiters: FxHashMap<SeatId, Vec<SeatId>>,
-    for_thread: Vec<SeatId>,
+    waiters: FxHashMap<MailboxId, Vec<MailboxId>>,
+    for_thread: Vec<MailboxId>,
     /// Those that hold the threads, if none is free.
-    holders: Option<&'w FxHashSet<SeatId>>,
+    holders: Option<&'w FxHashSet<MailboxId>>,
     /// One of them goes on.
     a_thread_comes: bool,
     /// Those that are not blocked, and whose waiters have not been told.
-    free: Vec<SeatId>,
+    free: Vec<MailboxId>,
 }
 
 /// What a subsystem waits for that does not come, as far as is known.
 #[derive(Default)]
-struct Node {
+struct SearchNode {
     /// Other subsystems, and envelopes.
     others: usize,
     threads: usize,
 }
 
-impl Node {
+impl SearchNode {
     fn is_free(&self) -> bool {
         self.others + self.threads == 0
     }
@@ -220,10 +221,10 @@ impl<'w> Exclusion<'w> {
     fn new(
         waits: &[Copied],
         no_envelope_comes: bool,
-        holders: Option<&'w FxHashSet<SeatId>>,
+        holders: Option<&'w FxHashSet<MailboxId>>,
     ) -> Self {
-        let mut nodes: FxHashMap<SeatId, Node> = FxHashMap::default();
-        let mut waiters: FxHashMap<SeatId, Vec<SeatId>> = FxHashMap::default();
+        let mut nodes: FxHashMap<MailboxId, SearchNode> = FxHashMap::default();
+        let mut waiters: FxHashMap<MailboxId, Vec<MailboxId>> = FxHashMap::default();
         let mut for_thread = Vec::new();
         for Copied { id, what, .. } in waits {
             let node = nodes.entry(id.who).or_default();
@@ -233,15 +234,17 @@ impl<'w> Exclusion<'w> {
                     node.threads += 1;
                     for_thread.push(id.who);
                 }
-                what => what.each(|seat, _| {
+                what => what.each(|mailbox, _| {
                     node.others += 1;
-                    waiters.entry(seat).or_default().push(id.who);
+                    waiters.entry(mailbox).or_default().push(id.who);
                 }),
             }
         }
-        let targets = waiters.keys().filter(|seat| !nodes.contains_key(seat));
+        let targets = waiters
+            .keys()
+            .filter(|mailbox| !nodes.contains_key(mailbox));
         let waiting = nodes.iter().filter(|(_, node)| node.is_free());
-        let free = targets.chain(waiting.map(|(seat, _)| seat));
+        let free = targets.chain(waiting.map(|(mailbox, _)| mailbox));
         Exclusion {
             free: free.copied().collect(),
             nodes,
@@ -253,12 +256,12 @@ impl<'w> Exclusion<'w> {
     }
 
     /// The subsystems that can't go on unless an envelope or a thread comes free, in order.
-    fn blocked(mut self) -> Vec<SeatId> {
+    fn blocked(mut self) -> Vec<MailboxId> {
         for holder in self.holders.into_iter().flatten() {
             self.look_at_holder(*holder);
         }
-        while let Some(seat) = self.free.pop() {
-            for who in self.waiters.remove(&seat).unwrap_or_default() {
+        while let Some(mailbox) = self.free.pop() {
+            for who in self.waiters.remove(&mailbox).unwrap_or_default() {
                 let Some(node) = self.nodes.get_mut(&who) else {
                     continue;
                 };
@@ -270,16 +273,18 @@ impl<'w> Exclusion<'w> {
             }
         }
         let blocked = self.nodes.iter().filter(|(_, node)| !node.is_free());
-        let mut blocked: Vec<SeatId> = blocked.map(|(seat, _)| *seat).collect();
+        let mut blocked: Vec<MailboxId> = blocked.map(|(mailbox, _)| *mailbox).collect();
         blocked.sort_unstable();
         blocked
     }
 
-    /// If `seat` holds a thread and goes on, the thread comes free. (That it wants another one is its next
+    /// If `mailbox` holds a thread and goes on, the thread comes free. (That it wants another one is its next
     /// handler's wait.)
-    fn look_at_holder(&mut self, seat: SeatId) {
-        let goes_on = || (self.nodes.get(&seat)).is_none_or(|node| node.others == 0);
-        let holds = self.holders.is_some_and(|holders| holders.contains(&seat));
+    fn look_at_holder(&mut self, mailbox: MailboxId) {
+        let goes_on = || (self.nodes.get(&mailbox)).is_none_or(|node| node.others == 0);
+        let holds = self
+            .holders
+            .is_some_and(|holders| holders.contains(&mailbox));
         if self.a_thread_comes || !holds || !goes_on() {
             return;
         }
@@ -296,7 +301,7 @@ impl<'w> Exclusion<'w> {
 }
 
 /// The way from the one that is to give up to one that waits for a thread.
-fn to_thread(waits: &[Copied], hopeless: &Hopeless) -> Option<Vec<SeatId>> {
+fn to_thread(waits: &[Copied], hopeless: &Hopeless) -> Option<Vec<MailboxId>> {
     let (mut way, mut seen) = (vec![hopeless.id.who], FxHashSet::default());
     loop {
         let at = *way.last()?;
@@ -306,11 +311,13 @@ fn to_thread(waits: &[Copied], hopeless: &Hopeless) -> Option<Vec<SeatId>> {
         if of_it().any(|wait| matches!(wait.what, For::Thread)) {
             return Some(way);
         }
-        let is_blocked = |seat: &SeatId| hopeless.blocked.binary_search(seat).is_ok();
+        let is_blocked = |mailbox: &MailboxId| hopeless.blocked.binary_search(mailbox).is_ok();
         let mut next = None;
         for wait in of_it() {
-            wait.what.each(|seat, _| {
-                next = next.or(Some(seat).filter(|seat| !seen.contains(seat) && is_blocked(seat)));
+            wait.what.each(|mailbox, _| {
+                next = next
+                    .or(Some(mailbox)
+                        .filter(|mailbox| !seen.contains(mailbox) && is_blocked(mailbox)));
             });
         }
         way.push(next?);

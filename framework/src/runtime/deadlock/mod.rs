@@ -5,7 +5,7 @@
 //! of subsystems that it mounts, or for the *end* of those that it unmounts: a circle of these is found
 //! when its last edge is entered, and that wait is refused. Whether a wait for a free *envelope* or for
 //! a *thread* for blocking handlers can end depends on where all of them are; the supervisor looks every
-//! so often ([`Waits::deadlocked`]).
+//! so often ([`WaitGraph::deadlocked`]).
 //!
 //! No lock is held for longer than it takes to look at one node: the edges lie in shards, and a
 //! [`search`] copies out the edges of one node after the other.
@@ -28,15 +28,15 @@ use hopeless::Verdict;
 use nodes::{Edge, Shard};
 
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence_after_swap, lock};
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 
 /// What a handler waits for.
 #[derive(Debug, Clone)]
 pub(crate) enum For {
-    Reply(SeatId),
+    Reply(MailboxId),
     /// The same for a handler that holds a thread for blocking handlers: it can be told to give up.
-    BlockingReply(SeatId),
-    Room(SeatId),
+    BlockingReply(MailboxId),
+    Room(MailboxId),
     /// The start of those that it mounts.
     Start(Arc<Starting>),
     /// The end of those that it unmounts, or whose names it needs.
@@ -62,16 +62,18 @@ impl For {
 
     /// Calls `f` with each subsystem that must go on for the wait to end, and with the one through which
     /// that is so, if there is one.
-    fn each(&self, mut f: impl FnMut(SeatId, Option<SeatId>)) {
+    fn each(&self, mut f: impl FnMut(MailboxId, Option<MailboxId>)) {
         match self {
-            For::Reply(seat) | For::BlockingReply(seat) | For::Room(seat) => f(*seat, None),
+            For::Reply(mailbox) | For::BlockingReply(mailbox) | For::Room(mailbox) => {
+                f(*mailbox, None)
+            }
             For::Start(starting) => {
-                let seats: Vec<SeatId> = lock(&starting.0).iter().copied().collect();
-                seats.into_iter().for_each(|seat| f(seat, None));
+                let mailboxes: Vec<MailboxId> = lock(&starting.0).iter().copied().collect();
+                mailboxes.into_iter().for_each(|mailbox| f(mailbox, None));
             }
             For::End(tree) => {
-                for seat in &tree.seats {
-                    f(*seat, tree.root.filter(|root| root != seat));
+                for mailbox in &tree.mailboxes {
+                    f(*mailbox, tree.root.filter(|root| root != mailbox));
                 }
             }
             For::Envelope | For::Thread => {}
@@ -81,17 +83,17 @@ impl For {
 
 /// Subsystems that are being mounted and do not stand yet.
 #[derive(Debug, Default)]
-pub(crate) struct Starting(Mutex<FxHashSet<SeatId>>);
+pub(crate) struct Starting(Mutex<FxHashSet<MailboxId>>);
 
 impl Starting {
     /// It is about to be started.
-    pub(crate) fn add(&self, seat: SeatId) {
-        lock(&self.0).insert(seat);
+    pub(crate) fn add(&self, mailbox: MailboxId) {
+        lock(&self.0).insert(mailbox);
     }
 
     /// It stands.
-    pub(crate) fn stands(&self, seat: SeatId) {
-        lock(&self.0).remove(&seat);
+    pub(crate) fn stands(&self, mailbox: MailboxId) {
+        lock(&self.0).remove(&mailbox);
     }
 }
 
@@ -99,16 +101,16 @@ impl Starting {
 #[derive(Debug)]
 pub(crate) struct Tree {
     /// None if it is only a name for several.
-    pub(crate) root: Option<SeatId>,
+    pub(crate) root: Option<MailboxId>,
     /// Those that have a host, the root among them.
-    pub(crate) seats: Vec<SeatId>,
+    pub(crate) mailboxes: Vec<MailboxId>,
 }
 
 /// Over how many locks the edges are spread.
 const SHARDS: usize = if cfg!(loom) { 2 } else { 128 };
 
 /// The waits of one system.
-pub(crate) struct Waits {
+pub(crate) struct WaitGraph {
     shards: [Shard; SHARDS],
     /// Waits for an envelope or a thread.
     undecided: AtomicUsize,
@@ -122,7 +124,7 @@ pub(crate) struct Waits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WaitId {
     serial: NonZeroU64,
-    who: SeatId,
+    who: MailboxId,
 }
 
 /// A wait that was begun.
@@ -147,9 +149,9 @@ impl Wait {
     }
 }
 
-impl Default for Waits {
+impl Default for WaitGraph {
     fn default() -> Self {
-        Waits {
+        WaitGraph {
             shards: std::array::from_fn(|_| Shard::default()),
             undecided: AtomicUsize::new(0),
             verdicts: AtomicU64::new(0),
@@ -158,13 +160,13 @@ impl Default for Waits {
     }
 }
 
-impl std::fmt::Debug for Waits {
+impl std::fmt::Debug for WaitGraph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Waits")
+        f.write_str("WaitGraph")
     }
 }
 
-impl Waits {
+impl WaitGraph {
     /// Enters that the handler of `who` waits; the wait ends with [`end`](Self::end).
     ///
     /// The edge is entered first, and a circle looked for after that: of those that close one together
@@ -173,7 +175,7 @@ impl Waits {
     /// # Errors
     /// The circle that this would close, `who` first and last.
     #[inline]
-    pub(crate) fn begin(&self, who: SeatId, what: For) -> Result<Wait, Vec<SeatId>> {
+    pub(crate) fn begin(&self, who: MailboxId, what: For) -> Result<Wait, Vec<MailboxId>> {
         if let For::Reply(whom) = what {
             return self.begin_reply(who, whom);
         }
@@ -186,7 +188,11 @@ impl Waits {
 
     /// The same for a reply, of which there are most.
     #[inline]
-    pub(crate) fn begin_reply(&self, who: SeatId, whom: SeatId) -> Result<Wait, Vec<SeatId>> {
+    pub(crate) fn begin_reply(
+        &self,
+        who: MailboxId,
+        whom: MailboxId,
+    ) -> Result<Wait, Vec<MailboxId>> {
         let id = self.enter(who, For::Reply(whom), None);
         let wait = Wait { id, verdict: None };
         // One order with the other side's: of two that wait for each other one sees the other's wait.
@@ -202,10 +208,10 @@ impl Waits {
     #[cold]
     fn begin_with(
         &self,
-        who: SeatId,
+        who: MailboxId,
         what: For,
         verdict: Option<Arc<Verdict>>,
-    ) -> Result<Wait, Vec<SeatId>> {
+    ) -> Result<Wait, Vec<MailboxId>> {
         if what.is_undecided() {
             self.undecided.fetch_add(1, Ordering::Relaxed);
         }
@@ -223,7 +229,11 @@ impl Waits {
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
-    pub(crate) fn guard(self: &Arc<Self>, who: SeatId, what: For) -> Result<Guard, Vec<SeatId>> {
+    pub(crate) fn guard(
+        self: &Arc<Self>,
+        who: MailboxId,
+        what: For,
+    ) -> Result<Guard, Vec<MailboxId>> {
         let wait = self.begin(who, what)?;
         Ok(Guard {
             waits: self.clone(),
@@ -237,7 +247,7 @@ impl Waits {
     }
 
     #[cold]
-    fn checked(&self, wait: Wait, what: &For) -> Result<Wait, Vec<SeatId>> {
+    fn checked(&self, wait: Wait, what: &For) -> Result<Wait, Vec<MailboxId>> {
         match self.refusal(wait.id, what) {
             None => Ok(wait),
             Some(circle) => Err(circle),
@@ -245,12 +255,12 @@ impl Waits {
     }
 
     #[inline]
-    fn shard(&self, seat: SeatId) -> &Shard {
-        &self.shards[seat as usize % SHARDS]
+    fn shard(&self, mailbox: MailboxId) -> &Shard {
+        &self.shards[mailbox as usize % SHARDS]
     }
 
     #[inline(always)]
-    fn enter(&self, who: SeatId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
+    fn enter(&self, who: MailboxId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
         let shard = self.shard(who);
         let mut nodes = lock(&shard.nodes);
         // 2^64 of them take centuries.
@@ -268,15 +278,15 @@ impl Waits {
         id
     }
 
-    /// True if the handler of `seat` waits.
+    /// True if the handler of `mailbox` waits.
     #[inline]
-    fn is_waiting(&self, seat: SeatId) -> bool {
-        let shard = self.shard(seat);
-        shard.count.load(Ordering::Acquire) != 0 && shard.is_waiting(seat)
+    fn is_waiting(&self, mailbox: MailboxId) -> bool {
+        let shard = self.shard(mailbox);
+        shard.count.load(Ordering::Acquire) != 0 && shard.is_waiting(mailbox)
     }
 
     /// True if the wait has not ended, and `to` still has to go on for that.
-    fn has(&self, id: WaitId, to: SeatId) -> bool {
+    fn has(&self, id: WaitId, to: MailboxId) -> bool {
         let nodes = lock(&self.shard(id.who).nodes);
         nodes.edge(id).is_some_and(|edge| match &edge.what {
             // Those that stand by now are not waited for any more.
@@ -310,14 +320,14 @@ impl Waits {
     }
 
     /// Ends all waits of a subsystem: its handler has ended, and with it all that it could wait for.
-    pub(crate) fn end_all(&self, who: SeatId) {
+    pub(crate) fn end_all(&self, who: MailboxId) {
         let shard = self.shard(who);
         if shard.count.load(Ordering::Acquire) == 0 {
             return;
         }
         let mut nodes = lock(&shard.nodes);
         let sole = nodes.sole.take_if(|(id, _)| id.who == who);
-        let node = nodes.by_seat.remove(&who);
+        let node = nodes.by_mailbox.remove(&who);
         drop(nodes);
         let node = node.map(|node| (node.oldest.1, node.others));
         let (oldest, others) = node.unzip();
@@ -347,7 +357,7 @@ impl Waits {
 /// A wait that ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    waits: Arc<Waits>,
+    waits: Arc<WaitGraph>,
     id: WaitId,
 }
 

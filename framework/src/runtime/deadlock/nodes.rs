@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::hopeless::Verdict;
 use super::{For, WaitId};
 use crate::base::sync::{AtomicUsize, Mutex, lock};
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 
 /// Alone in its cache lines.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub(super) struct Nodes {
     /// The only wait, nearly always: to enter it and to take it out is a matter of a few instructions.
     pub(super) sole: Option<(WaitId, Edge)>,
     /// The other waits, by the subsystems whose handlers wait.
-    pub(super) by_seat: FxHashMap<SeatId, Node>,
+    pub(super) by_mailbox: FxHashMap<MailboxId, Node>,
 }
 
 /// The waits of one handler: at least one.
@@ -44,17 +44,17 @@ pub(super) struct Edge {
 }
 
 impl Shard {
-    /// True if the handler of `seat` waits.
+    /// True if the handler of `mailbox` waits.
     #[cold]
-    pub(super) fn is_waiting(&self, seat: SeatId) -> bool {
-        lock(&self.nodes).is_waiting(seat)
+    pub(super) fn is_waiting(&self, mailbox: MailboxId) -> bool {
+        lock(&self.nodes).is_waiting(mailbox)
     }
 }
 
 impl Nodes {
     #[cold]
     pub(super) fn enter(&mut self, WaitId { serial, who }: WaitId, edge: Edge) {
-        match self.by_seat.entry(who) {
+        match self.by_mailbox.entry(who) {
             Entry::Vacant(free) => {
                 free.insert(Node {
                     oldest: (serial, edge),
@@ -67,7 +67,7 @@ impl Nodes {
 
     #[cold]
     pub(super) fn take(&mut self, id: WaitId) -> Option<Edge> {
-        let Entry::Occupied(mut node) = self.by_seat.entry(id.who) else {
+        let Entry::Occupied(mut node) = self.by_mailbox.entry(id.who) else {
             return None;
         };
         let Node { oldest, others } = node.get_mut();
@@ -80,9 +80,9 @@ impl Nodes {
         })
     }
 
-    pub(super) fn is_waiting(&self, seat: SeatId) -> bool {
-        let is_sole = (self.sole.as_ref()).is_some_and(|(id, _)| id.who == seat);
-        is_sole || self.by_seat.contains_key(&seat)
+    pub(super) fn is_waiting(&self, mailbox: MailboxId) -> bool {
+        let is_sole = (self.sole.as_ref()).is_some_and(|(id, _)| id.who == mailbox);
+        is_sole || self.by_mailbox.contains_key(&mailbox)
     }
 
     pub(super) fn edge(&self, id: WaitId) -> Option<&Edge> {
@@ -91,7 +91,7 @@ impl Nodes {
         {
             return Some(edge);
         }
-        let Node { oldest, others } = self.by_seat.get(&id.who)?;
+        let Node { oldest, others } = self.by_mailbox.get(&id.who)?;
         match oldest.0 == id.serial {
             true => Some(&oldest.1),
             false => others.get(&id.serial),

@@ -5,9 +5,9 @@ use std::ops::Bound;
 
 use rustc_hash::FxHashMap;
 
-use super::{For, WaitId, Waits};
+use super::{For, WaitGraph, WaitId};
 use crate::base::sync::lock;
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 
 /// Most edges that are copied out of a node while its lock is held.
 const AT_ONCE: usize = 256;
@@ -18,44 +18,44 @@ struct Step {
     /// The wait, whose handler is the node before.
     by: WaitId,
     /// Whose end waits for this one's.
-    through: Option<SeatId>,
+    through: Option<MailboxId>,
 }
 
 /// A circle that was found.
 struct Circle {
     /// The one that closes it stands first and last.
-    seats: Vec<SeatId>,
+    mailboxes: Vec<MailboxId>,
     /// The waits, each with the one that it leads to.
-    steps: Vec<(WaitId, SeatId)>,
+    steps: Vec<(WaitId, MailboxId)>,
 }
 
-impl Waits {
+impl WaitGraph {
     /// Looks for a circle that the wait `own` for `what` closes. If there is one the wait is ended.
     ///
     /// While one way is followed, waits begin and end: what was found may never have existed at one time.
     /// So each wait on the way is looked for once more. Numbers are not given twice: the waits that are
     /// still there were all there when the search ended.
-    pub(super) fn refusal(&self, own: WaitId, what: &For) -> Option<Vec<SeatId>> {
+    pub(super) fn refusal(&self, own: WaitId, what: &For) -> Option<Vec<MailboxId>> {
         loop {
-            let Circle { seats, steps } = self.circle(own, what)?;
+            let Circle { mailboxes, steps } = self.circle(own, what)?;
             let _refusing = lock(&self.refusing);
             if steps.iter().all(|(wait, to)| self.has(*wait, *to)) {
                 self.end(own);
-                return Some(seats);
+                return Some(mailboxes);
             }
         }
     }
 
     /// A way from what `own` waits for back to it.
     fn circle(&self, own: WaitId, what: &For) -> Option<Circle> {
-        let mut steps: FxHashMap<SeatId, Step> = FxHashMap::default();
-        let mut queue: Vec<SeatId> = Vec::new();
-        let mut follow = |by: WaitId, what: &For, queue: &mut Vec<SeatId>| {
+        let mut steps: FxHashMap<MailboxId, Step> = FxHashMap::default();
+        let mut queue: Vec<MailboxId> = Vec::new();
+        let mut follow = |by: WaitId, what: &For, queue: &mut Vec<MailboxId>| {
             let mut is_closed = false;
-            what.each(|seat, through| {
-                is_closed |= seat == own.who;
-                steps.entry(seat).or_insert_with(|| {
-                    queue.push(seat);
+            what.each(|mailbox, through| {
+                is_closed |= mailbox == own.who;
+                steps.entry(mailbox).or_insert_with(|| {
+                    queue.push(mailbox);
                     Step { by, through }
                 });
             });
@@ -64,11 +64,11 @@ impl Waits {
         let mut is_closed = follow(own, what, &mut queue);
         let (mut next, mut edges) = (0, Vec::new());
         while !is_closed {
-            let seat = *queue.get(next)?;
+            let mailbox = *queue.get(next)?;
             next += 1;
             let mut after = None;
             loop {
-                after = self.copy_edges(seat, after, &mut edges);
+                after = self.copy_edges(mailbox, after, &mut edges);
                 for (id, what) in edges.drain(..) {
                     is_closed |= follow(id, &what, &mut queue);
                 }
@@ -92,7 +92,7 @@ impl Waits {
         }
         circle.reverse();
         Some(Circle {
-            seats: circle,
+            mailboxes: circle,
             steps: waits,
         })
     }
@@ -101,18 +101,18 @@ impl Waits {
     /// which one it is to go on, if there are more.
     fn copy_edges(
         &self,
-        seat: SeatId,
+        mailbox: MailboxId,
         after: Option<NonZeroU64>,
         edges: &mut Vec<(WaitId, For)>,
     ) -> Option<NonZeroU64> {
-        let nodes = lock(&self.shard(seat).nodes);
+        let nodes = lock(&self.shard(mailbox).nodes);
         if let Some((id, edge)) = &nodes.sole
-            && id.who == seat
+            && id.who == mailbox
             && after.is_none()
         {
             edges.push((*id, edge.what.clone()));
         }
-        let node = nodes.by_seat.get(&seat)?;
+        let node = nodes.by_mailbox.get(&mailbox)?;
         let (oldest, edge) = &node.oldest;
         let first = (after.is_none()).then_some((oldest, edge));
         let others = (
@@ -127,7 +127,7 @@ impl Waits {
             last = Some(*serial);
             let id = WaitId {
                 serial: *serial,
-                who: seat,
+                who: mailbox,
             };
             edges.push((id, edge.what.clone()));
         }

@@ -7,22 +7,22 @@ use super::caller::Waiting;
 use super::*;
 
 /// A wait's number, and its two ends.
-type Known = BTreeMap<WaitId, (SeatId, SeatId)>;
+type Known = BTreeMap<WaitId, (MailboxId, MailboxId)>;
 
-fn is_left(waits: &Waits) -> bool {
+fn is_left(waits: &WaitGraph) -> bool {
     !waits.copied().is_empty() || waits.any_undecided()
 }
 
-fn tree(root: SeatId, seats: &[SeatId]) -> For {
+fn tree(root: MailboxId, mailboxes: &[MailboxId]) -> For {
     For::End(Arc::new(Tree {
         root: Some(root),
-        seats: seats.to_vec(),
+        mailboxes: mailboxes.to_vec(),
     }))
 }
 
 #[test]
 fn a_circle_of_asks_is_found_when_its_last_edge_is_entered() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let _one = waits.begin(1, For::Reply(2)).unwrap();
     let _two = waits.begin(2, For::Room(3)).unwrap();
     assert_eq!(waits.begin(3, For::Reply(1)).unwrap_err(), [3, 1, 2, 3]);
@@ -32,7 +32,7 @@ fn a_circle_of_asks_is_found_when_its_last_edge_is_entered() {
 
 #[test]
 fn a_wait_that_ended_closes_no_circle() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let one = waits.begin(1, For::Reply(2)).unwrap();
     waits.end(one.id);
     assert!(waits.begin(2, For::Reply(1)).is_ok());
@@ -40,7 +40,7 @@ fn a_wait_that_ended_closes_no_circle() {
 
 #[test]
 fn a_wait_that_was_refused_leaves_nothing_behind() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let one = waits.begin(1, For::Reply(2)).unwrap();
     assert!(waits.begin(2, For::Room(1)).is_err());
     waits.end(one.id);
@@ -49,7 +49,7 @@ fn a_wait_that_was_refused_leaves_nothing_behind() {
 
 #[test]
 fn a_handler_that_has_ended_waits_for_nothing() {
-    let waits = Arc::new(Waits::default());
+    let waits = Arc::new(WaitGraph::default());
     let forgotten = waits.guard(1, For::Reply(2)).unwrap();
     std::mem::forget(forgotten);
     let late = waits.guard(1, For::Envelope).unwrap();
@@ -64,7 +64,7 @@ fn a_handler_that_has_ended_waits_for_nothing() {
 
 #[test]
 fn a_handler_that_waits_for_the_end_of_a_tree_waits_for_each_in_it() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let _unmount = waits.begin(1, tree(2, &[2, 3])).unwrap();
     assert_eq!(waits.begin(2, For::Reply(1)).unwrap_err(), [2, 1, 2]);
     // The end of 2 waits for that of 3.
@@ -74,7 +74,7 @@ fn a_handler_that_waits_for_the_end_of_a_tree_waits_for_each_in_it() {
 
 #[test]
 fn a_handler_waits_for_those_that_it_mounts_until_they_stand() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let starting = Arc::new(Starting::default());
     let _mount = waits.begin(1, For::Start(starting.clone())).unwrap();
     starting.add(2);
@@ -87,7 +87,7 @@ fn a_handler_waits_for_those_that_it_mounts_until_they_stand() {
 
 #[test]
 fn a_caller_waits_until_it_goes_away_or_the_registry_is_done() {
-    let waits = Arc::new(Waits::default());
+    let waits = Arc::new(WaitGraph::default());
     let waiting = Waiting::new(&waits, 1);
     let caller = waiting.caller().unwrap();
     let edge = caller.enter(tree(2, &[2])).unwrap();
@@ -105,11 +105,11 @@ fn a_caller_waits_until_it_goes_away_or_the_registry_is_done() {
 
 #[test]
 fn waiting_for_envelopes_is_hopeless_only_if_the_blocked_hold_them_all() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let _one = waits.begin(1, For::Envelope).unwrap();
     let _two = waits.begin(2, For::Reply(1)).unwrap();
     let _three = waits.begin(3, For::Reply(9)).unwrap();
-    let holds = |seat| match seat {
+    let holds = |mailbox| match mailbox {
         1 => 3,
         2 => 2,
         3 => 1,
@@ -124,7 +124,7 @@ fn waiting_for_envelopes_is_hopeless_only_if_the_blocked_hold_them_all() {
 
 #[test]
 fn waiting_for_a_thread_is_hopeless_only_if_all_who_hold_one_wait_for_it() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let _one = waits.begin(1, For::Room(2)).unwrap();
     let _two = waits.begin(2, For::Reply(3)).unwrap();
     let _three = waits.begin(3, For::Thread).unwrap();
@@ -143,7 +143,7 @@ fn waiting_for_a_thread_is_hopeless_only_if_all_who_hold_one_wait_for_it() {
 
 #[test]
 fn one_who_holds_no_thread_is_never_told_that_none_comes_free() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     let _thread = waits.begin(3, For::Thread).unwrap();
     let _holder = waits.begin(1, For::Room(3)).unwrap();
     let other = waits.begin(5, For::Room(3)).unwrap();
@@ -154,7 +154,7 @@ fn one_who_holds_no_thread_is_never_told_that_none_comes_free() {
 
 #[test]
 fn a_search_takes_as_many_steps_as_there_are_waits_and_no_recursion() {
-    let waits = Waits::default();
+    let waits = WaitGraph::default();
     // A chain of 100,000, and 40 layers of ten of which each waits for all of the next: 10^40 ways.
     for n in 1..100_000 {
         waits.begin(n, For::Reply(n + 1)).unwrap();
@@ -174,7 +174,7 @@ fn a_search_takes_as_many_steps_as_there_are_waits_and_no_recursion() {
 }
 
 /// What a naive search over `known` finds.
-fn reaches(known: &Known, from: SeatId, to: SeatId, seen: &mut BTreeSet<SeatId>) -> bool {
+fn reaches(known: &Known, from: MailboxId, to: MailboxId, seen: &mut BTreeSet<MailboxId>) -> bool {
     from == to
         || seen.insert(from)
             && known
@@ -187,7 +187,7 @@ proptest! {
     fn a_wait_is_refused_if_and_only_if_there_is_a_way_back(
         steps in prop::collection::vec((0_u32..12, 0_u32..12, any::<bool>()), 1..120)
     ) {
-        let waits = Waits::default();
+        let waits = WaitGraph::default();
         let mut known = Known::new();
         for (who, to, ends) in steps {
             if ends && let Some((id, _)) = known.iter().nth(who as usize).map(|(id, edge)| (*id, *edge)) {
@@ -223,7 +223,7 @@ proptest! {
         edges in prop::collection::vec((1_u32..10, 0_u32..12), 0..30),
         holders in prop::collection::vec(1_u32..10, 1..3),
     ) {
-        let waits = Waits::default();
+        let waits = WaitGraph::default();
         // 0 stands for a thread, 11 for an envelope.
         let mut known = Vec::new();
         for (who, to) in edges {
@@ -236,9 +236,9 @@ proptest! {
                 known.push((who, to));
             }
         }
-        let mut blocked: BTreeSet<SeatId> = known.iter().map(|(who, _)| *who).collect();
+        let mut blocked: BTreeSet<MailboxId> = known.iter().map(|(who, _)| *who).collect();
         loop {
-            let waits_so = |who: SeatId, threads: bool| known.iter().any(|&(one, to)| {
+            let waits_so = |who: MailboxId, threads: bool| known.iter().any(|&(one, to)| {
                 one == who && match to {
                     0 => threads && holders.iter().all(|holder| {
                         known.iter().any(|&(one, to)| {
@@ -249,7 +249,7 @@ proptest! {
                     to => blocked.contains(&to),
                 }
             });
-            let kept: BTreeSet<SeatId> =
+            let kept: BTreeSet<MailboxId> =
                 blocked.iter().copied().filter(|who| waits_so(*who, true)).collect();
             if kept == blocked {
                 break;
@@ -258,7 +258,7 @@ proptest! {
         }
         let found = waits.deadlocked(Some(0), |_| 0, Some(&holders));
         if let Some(found) = found {
-            let blocked: Vec<SeatId> = blocked.into_iter().collect();
+            let blocked: Vec<MailboxId> = blocked.into_iter().collect();
             prop_assert!(found.to_thread.is_some() || found.blocked == blocked);
         } else {
             prop_assert!(known.iter().all(|(who, to)| *to != 11 || !blocked.contains(who)));
@@ -269,7 +269,7 @@ proptest! {
 #[test]
 fn threads_that_wait_in_one_direction_only_are_never_refused_and_leave_nothing() {
     const THREADS: u32 = 4;
-    let (waits, start) = (Waits::default(), Barrier::new(THREADS as usize));
+    let (waits, start) = (WaitGraph::default(), Barrier::new(THREADS as usize));
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (waits, start) = (&waits, &start);
@@ -303,7 +303,7 @@ fn threads_that_wait_in_one_direction_only_are_never_refused_and_leave_nothing()
 fn of_threads_that_wait_in_all_directions_no_circle_stays() {
     const THREADS: u32 = 4;
     for round in 0..2_000 {
-        let (waits, start) = (Waits::default(), Barrier::new(THREADS as usize));
+        let (waits, start) = (WaitGraph::default(), Barrier::new(THREADS as usize));
         let refused: usize = std::thread::scope(|scope| {
             let begin = |who| {
                 let (waits, start) = (&waits, &start);

@@ -18,7 +18,7 @@ pub use faults::{Fault, Faults, Injected};
 pub use pattern::BadPattern;
 pub(crate) use pattern::PathPattern;
 pub use tape::Taped;
-pub(crate) use tape::{Kind, Line, Tape};
+pub(crate) use tape::{Line, MessageKind, Tape};
 
 use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
 use crate::route::extract::Given;

@@ -10,14 +10,14 @@ use crate::base::sync::{Mutex, MutexGuard, lock};
 use crate::words::priority::Priority;
 
 /// How messages of one type are written.
-pub(crate) struct Kind {
+pub(crate) struct MessageKind {
     pub(crate) tag: Box<str>,
     pub(crate) json: fn(&dyn Any) -> serde_json::Result<String>,
 }
 
 /// See the module.
 pub(crate) struct Tape {
-    kinds: HashMap<TypeId, Kind>,
+    kinds: HashMap<TypeId, MessageKind>,
     clock: Clock,
     started: Stamp,
     written: Mutex<Written>,
@@ -67,7 +67,7 @@ impl fmt::Debug for Tape {
 
 impl Tape {
     pub(crate) fn new(
-        kinds: HashMap<TypeId, Kind>,
+        kinds: HashMap<TypeId, MessageKind>,
         clock: Clock,
         out: Box<dyn Write + Send>,
     ) -> Self {

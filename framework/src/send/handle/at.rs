@@ -30,7 +30,7 @@ impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
     }
 
     fn subsystem(&self) -> Arc<str> {
-        self.route.inner.seat.name.clone()
+        self.route.inner.mailbox.name.clone()
     }
 
     #[inline(always)]

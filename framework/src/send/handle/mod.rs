@@ -1,7 +1,7 @@
 //! Handles: a route resolved once, for senders that send there often.
 
 mod at;
-mod insisting;
+mod patient;
 mod resolve;
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub use at::At;
 
 use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
-use crate::mailbox::{FOR_SEVERAL, Seat};
+use crate::mailbox::{FOR_SEVERAL, Mailbox};
 use crate::route::extract::{Address, Capture, Captures, Source};
 use crate::route::{Pack, RouteMap};
 use crate::runtime::shared::{Letter, Shared};
@@ -45,7 +45,7 @@ pub struct Route<M: Message> {
 }
 
 struct Resolved<M> {
-    seat: Arc<Seat>,
+    mailbox: Arc<Mailbox>,
     table: u32,
     map: Arc<RouteMap>,
     pack: Arc<dyn Pack<M>>,
@@ -89,12 +89,12 @@ impl<M: Message> Route<M> {
             sent,
             trace: TraceId::of_first(sent.0, 0),
         };
-        let Resolved { seat, map, .. } = &*self.inner;
-        self.shared.bury(seat, map, letter, reason);
+        let Resolved { mailbox, map, .. } = &*self.inner;
+        self.shared.bury(mailbox, map, letter, reason);
     }
 
     fn text(&self) -> Box<str> {
-        format!("{}://{}", self.inner.seat.name, self.inner.pattern).into()
+        format!("{}://{}", self.inner.mailbox.name, self.inner.pattern).into()
     }
 
     /// The same route with captures: a number, a text, or a tuple or array of them.
@@ -123,9 +123,9 @@ impl<M: Message> Route<M> {
     }
 
     #[inline(always)]
-    fn target<'t>(&'t self, seat: &'t Arc<Seat>) -> Target<'t, M> {
+    fn target<'t>(&'t self, mailbox: &'t Arc<Mailbox>) -> Target<'t, M> {
         Target {
-            seat,
+            mailbox,
             table: self.inner.table & !FOR_SEVERAL,
             map: &self.inner.map,
             pack: &*self.inner.pack,
@@ -141,8 +141,10 @@ impl<M: Message> Route<M> {
     /// True if a message with that many captures can go on from here.
     #[inline(always)]
     fn is_good_for(&self, captures: usize) -> bool {
-        let Resolved { seat, several, .. } = &*self.inner;
-        seat.table() == self.inner.table
+        let Resolved {
+            mailbox, several, ..
+        } = &*self.inner;
+        mailbox.table() == self.inner.table
             && captures <= self.inner.captures
             && several.as_ref().is_none_or(|several| !several.is_gone())
     }
@@ -170,7 +172,7 @@ impl<M: Message> Route<M> {
         if self.inner.several.is_some() {
             return self.tell_one(&mut address, message);
         }
-        self.target(&self.inner.seat)
+        self.target(&self.inner.mailbox)
             .tell(&self.shared, &mut address, message, || self.text())
     }
 
@@ -181,12 +183,12 @@ impl<M: Message> Route<M> {
             .tell(&self.shared, address, message, || self.text())
     }
 
-    fn choose(&self, address: &Address<'_>) -> &Arc<Seat> {
+    fn choose(&self, address: &Address<'_>) -> &Arc<Mailbox> {
         let several = self.inner.several.as_ref();
         let (route, _) = self.inner.pack.numbers();
         match several.and_then(|several| several.group()) {
-            Some(group) => &group.choose(route, address).seat,
-            None => &self.inner.seat,
+            Some(group) => &group.choose(route, address).mailbox,
+            None => &self.inner.mailbox,
         }
     }
 
@@ -222,12 +224,12 @@ impl<M: Message> Route<M> {
         question: &mut Question,
     ) -> Result<(), Failed> {
         let mut address = self.address(captures);
-        let seat = match &self.inner.several {
-            None => &self.inner.seat,
+        let mailbox = match &self.inner.several {
+            None => &self.inner.mailbox,
             Some(_) => self.choose(&address),
         };
         let route = || self.text();
-        self.target(seat)
+        self.target(mailbox)
             .ask(&self.shared, &mut address, message, question, route)
     }
 
@@ -317,7 +319,7 @@ impl<M: Message> To<M> for &Route<M> {
     }
 
     fn subsystem(&self) -> Arc<str> {
-        self.inner.seat.name.clone()
+        self.inner.mailbox.name.clone()
     }
 
     #[inline(always)]

@@ -12,14 +12,14 @@ use crate::route::extract::{Address, Source};
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::path::{mounted, pack_of};
-use crate::send::path_cache::Memory;
+use crate::send::path_cache::PathCache;
 use crate::words::error::{CaptureError, SendError};
 use crate::words::message::Message;
 
 impl<M: Message> Route<M> {
     /// Resolves a pattern or a path.
     pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
-        let memory = Memory::of(&shared.directory);
+        let memory = PathCache::of(&shared.directory);
         // A name has no colon, and one byte is found in a third of the time of three.
         let split = text.split_once(':');
         let split = split.and_then(|(name, rest)| Some((name, rest.strip_prefix("//")?)));
@@ -46,7 +46,7 @@ impl<M: Message> Route<M> {
         mounted: &Arc<Mounted>,
         path: &str,
     ) -> Result<Self, SendError> {
-        let text = format!("{}://{path}", mounted.seat.name);
+        let text = format!("{}://{path}", mounted.mailbox.name);
         let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
         Self::of_path(shared, mounted, &path)
     }
@@ -57,7 +57,7 @@ impl<M: Message> Route<M> {
         pattern: &str,
     ) -> Result<Self, SendError> {
         let Some(route) = mounted.map.by_pattern(pattern) else {
-            let path = format!("{}://{pattern}", mounted.seat.name).into();
+            let path = format!("{}://{pattern}", mounted.mailbox.name).into();
             return Err(SendError::NoRoute { path });
         };
         let pack = pack_of::<M>(mounted, route)?;
@@ -83,7 +83,7 @@ impl<M: Message> Route<M> {
             pack.check(&mut Address::new(source, path.query()))
         });
         if let Err(error) = checked {
-            let route = format!("{}://{}", mounted.seat.name, route.pattern).into();
+            let route = format!("{}://{}", mounted.mailbox.name, route.pattern).into();
             let error = Box::new(error);
             return Err(SendError::BadCapture { route, error });
         }
@@ -104,7 +104,7 @@ impl<M: Message> Route<M> {
         Route {
             shared: shared.clone(),
             inner: Arc::new(Resolved {
-                seat: mounted.seat.clone(),
+                mailbox: mounted.mailbox.clone(),
                 table: table_of(mounted),
                 map: mounted.map.clone(),
                 captures: pack.captures(),
@@ -121,7 +121,9 @@ impl<M: Message> Route<M> {
     /// The subsystem was mounted again with other routes: resolves for this message.
     #[cold]
     pub(super) fn renewed(&self, captures: usize) -> Result<Self, Failed> {
-        let Resolved { seat, pattern, .. } = &*self.inner;
+        let Resolved {
+            mailbox, pattern, ..
+        } = &*self.inner;
         if captures > self.inner.captures {
             let error = Box::new(CaptureError::TooMany {
                 pattern: self.inner.captures,
@@ -130,9 +132,9 @@ impl<M: Message> Route<M> {
             let route = self.text();
             return Err(Failed::refused(SendError::BadCapture { route, error }));
         }
-        let memory = Memory::of(&self.shared.directory);
-        let Ok(mounted) = mounted(&self.shared, &memory, &seat.name) else {
-            let subsystem = seat.name.clone();
+        let memory = PathCache::of(&self.shared.directory);
+        let Ok(mounted) = mounted(&self.shared, &memory, &mailbox.name) else {
+            let subsystem = mailbox.name.clone();
             return Err(Failed::refused(SendError::Closed { subsystem }));
         };
         let mut renewed =
@@ -145,7 +147,7 @@ impl<M: Message> Route<M> {
     }
 }
 
-/// The number that a seat's table must have for a handle made of this.
+/// The number that a mailbox's table must have for a handle made of this.
 fn table_of(mounted: &Mounted) -> u32 {
     match mounted.group() {
         None => mounted.map.id,

@@ -17,7 +17,7 @@ use mycelia_core::{PathRef, Spans};
 use rustc_hash::FxBuildHasher;
 
 pub(crate) use paths::Captured;
-use paths::{Paths, Way};
+use paths::{CachedRoute, Paths};
 
 use crate::directory::{Directory, Mounted};
 
@@ -26,16 +26,16 @@ const SWEEP: u64 = 64;
 
 /// A subsystem as a thread remembers it: counted by the thread alone, so that a send touches no count
 /// that other threads write.
-pub(crate) type Known = Rc<Arc<Mounted>>;
+pub(crate) type CachedMount = Rc<Arc<Mounted>>;
 
 /// What one thread remembers of one directory.
-pub(crate) struct Memory {
+pub(crate) struct PathCache {
     directory: Weak<Directory>,
     /// Tells the directory apart: the `Weak` keeps the place from being used again.
     address: usize,
     /// The directory's at the last sweep.
     epoch: Cell<u64>,
-    names: RefCell<HashMap<Box<str>, Known, FxBuildHasher>>,
+    names: RefCell<HashMap<Box<str>, CachedMount, FxBuildHasher>>,
     /// Borrowed while a message is sent, and with it perhaps by code of the user's that sends itself: an
     /// asker lends its turn.
     paths: RefCell<Paths>,
@@ -46,7 +46,7 @@ pub(crate) struct Memory {
 /// A path that is to be learnt when the others are not borrowed.
 struct Late {
     text: Box<str>,
-    mounted: Known,
+    mounted: CachedMount,
     route: u16,
     spans: Spans,
 }
@@ -55,18 +55,18 @@ struct Late {
 const LATE: usize = 16;
 
 thread_local! {
-    static MEMORIES: RefCell<Vec<Rc<Memory>>> = const { RefCell::new(Vec::new()) };
+    static MEMORIES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Exchanges what this thread remembers for what another does: see [`crate::thread::exchange`].
 #[cfg(feature = "test")]
-pub(crate) fn exchange(remembered: &mut Vec<Rc<Memory>>) {
+pub(crate) fn exchange(remembered: &mut Vec<Rc<PathCache>>) {
     MEMORIES.with_borrow_mut(|memories| std::mem::swap(memories, remembered));
 }
 
-impl Memory {
+impl PathCache {
     fn new(directory: &Arc<Directory>) -> Rc<Self> {
-        Rc::new(Memory {
+        Rc::new(PathCache {
             directory: Arc::downgrade(directory),
             address: Arc::as_ptr(directory) as usize,
             epoch: Cell::new(directory.epoch()),
@@ -89,7 +89,7 @@ impl Memory {
         });
         let memory = match known {
             Ok(Some(memory)) => memory,
-            _ => Memory::find(directory),
+            _ => PathCache::find(directory),
         };
         let epoch = directory.epoch();
         if epoch.wrapping_sub(memory.epoch.get()) >= SWEEP {
@@ -109,12 +109,12 @@ impl Memory {
                 return memories[0].clone();
             }
             memories.retain(|memory| memory.directory.strong_count() > 0);
-            let memory = Memory::new(directory);
+            let memory = PathCache::new(directory);
             memories.insert(0, memory.clone());
             memory
         });
         // The thread is ending: nothing will be remembered.
-        known.unwrap_or_else(|_| Memory::new(directory))
+        known.unwrap_or_else(|_| PathCache::new(directory))
     }
 
     /// Forgets what was unmounted.
@@ -132,7 +132,7 @@ impl Memory {
 
     /// Where a path leads, if it was sent to before.
     #[inline]
-    pub(crate) fn way(&self, text: &str) -> Option<Ref<'_, Way>> {
+    pub(crate) fn way(&self, text: &str) -> Option<Ref<'_, CachedRoute>> {
         if !self.late.borrow().is_empty() {
             self.learn_late();
         }
@@ -140,7 +140,13 @@ impl Memory {
     }
 
     /// Remembers where a path leads, perhaps.
-    pub(crate) fn learn(&self, path: &PathRef<'_>, mounted: &Known, route: u16, spans: Spans) {
+    pub(crate) fn learn(
+        &self,
+        path: &PathRef<'_>,
+        mounted: &CachedMount,
+        route: u16,
+        spans: Spans,
+    ) {
         match self.paths.try_borrow_mut() {
             Ok(mut paths) => paths.learn(path, mounted, route, spans),
             Err(_) if self.late.borrow().len() < LATE => {
@@ -172,7 +178,7 @@ impl Memory {
 
     /// Who is mounted under a name.
     #[inline]
-    pub(crate) fn mounted(&self, directory: &Directory, name: &str) -> Option<Known> {
+    pub(crate) fn mounted(&self, directory: &Directory, name: &str) -> Option<CachedMount> {
         if let Some(mounted) = self.names.borrow().get(name)
             && !mounted.is_gone()
         {
@@ -188,12 +194,12 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::directory::Placing;
-    use crate::mailbox::Seat;
+    use crate::mailbox::Mailbox;
     use crate::route::RouteTable;
     use crate::route::extract::States;
-    use crate::words::supervision::{Policy, Together};
+    use crate::words::supervision::{Policy, RestartScope};
 
-    fn known(name: &str) -> Known {
+    fn known(name: &str) -> CachedMount {
         let (map, _) = RouteTable::<()>::new(1, 1)
             .finish(&States::default())
             .expect("no routes, no errors");
@@ -203,30 +209,30 @@ mod tests {
             weight: 1,
             wait_goal: None,
             policy: Policy::default(),
-            together: Together::default(),
-            siblings: Together::default(),
+            restart_scope: RestartScope::default(),
+            siblings: RestartScope::default(),
             parent: None,
         };
-        let seat = Arc::new(Seat::new(1, name.into(), Arc::default()));
-        Rc::new(Arc::new(Mounted::new(seat, Arc::new(map), placing)))
+        let mailbox = Arc::new(Mailbox::new(1, name.into(), Arc::default()));
+        Rc::new(Arc::new(Mounted::new(mailbox, Arc::new(map), placing)))
     }
 
     #[test]
     fn what_is_sent_by_path_while_another_message_is_being_sent_is_learnt_after_it() {
-        let memory = Memory::of(&Arc::new(Directory::new()));
-        let desk = known("desk");
+        let memory = PathCache::of(&Arc::new(Directory::new()));
+        let slot = known("slot");
         let learn = |text| {
             let path = PathRef::parse(text).unwrap();
-            memory.learn(&path, &desk, 3, Spans::default());
+            memory.learn(&path, &slot, 3, Spans::default());
         };
         let route = |text| memory.way(text).map(|way| way.route);
-        learn("desk://a");
-        let sending = memory.way("desk://a");
+        learn("slot://a");
+        let sending = memory.way("slot://a");
         assert!(sending.is_some());
-        learn("desk://b");
-        learn("desk://b");
-        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), None));
+        learn("slot://b");
+        learn("slot://b");
+        assert_eq!((route("slot://a"), route("desk://b")), (Some(3), None));
         drop(sending);
-        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), Some(3)));
+        assert_eq!((route("slot://a"), route("desk://b")), (Some(3), Some(3)));
     }
 }

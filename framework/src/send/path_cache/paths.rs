@@ -25,7 +25,7 @@ const RELUCTANCE: u32 = 16;
 
 /// Where a path leads. Two cache lines, side by side, hold all that a send looks at.
 #[repr(align(64))]
-pub(crate) struct Way {
+pub(crate) struct CachedRoute {
     text: Text,
     pub(crate) mounted: Arc<Mounted>,
     /// The route's place in its table.
@@ -48,11 +48,11 @@ enum Text {
     Long(Box<str>),
 }
 
-/// As many bytes as leave a [`Way`] two cache lines.
+/// As many bytes as leave a [`CachedRoute`] two cache lines.
 const SHORT: usize = 70;
-const _: () = assert!(size_of::<Way>() <= 128);
+const _: () = assert!(size_of::<CachedRoute>() <= 128);
 
-impl Way {
+impl CachedRoute {
     /// The path's query, in a text that equals it.
     #[inline]
     pub(crate) fn query<'t>(&self, text: &'t str) -> Option<&'t str> {
@@ -101,8 +101,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 #[derive(Default)]
 pub(super) struct Paths {
     /// Empty until the first path is learnt.
-    groups: Box<[Group]>,
-    ways: Vec<Way>,
+    groups: Box<[SlotGroup]>,
+    ways: Vec<CachedRoute>,
     /// How often a path found no place.
     refused: u32,
 }
@@ -110,7 +110,7 @@ pub(super) struct Paths {
 /// Half a cache line.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
-struct Group {
+struct SlotGroup {
     /// Of the paths' hashes, what does not tell the group, a byte each: most other paths differ in it.
     tags: u64,
     /// Where the ways are; [`NONE`] for none.
@@ -119,8 +119,8 @@ struct Group {
 
 const NONE: u16 = u16::MAX;
 
-impl Group {
-    const EMPTY: Group = Group {
+impl SlotGroup {
+    const EMPTY: SlotGroup = SlotGroup {
         tags: 0,
         ways: [NONE; REACH],
     };
@@ -156,7 +156,7 @@ fn place(text: &[u8]) -> (usize, u8) {
 impl Paths {
     /// Where a path leads, if it was learnt.
     #[inline]
-    pub(super) fn find(&self, text: &str) -> Option<&Way> {
+    pub(super) fn find(&self, text: &str) -> Option<&CachedRoute> {
         let (group, tag) = place(text.as_bytes());
         let group = self.groups.get(group)?;
         let mut places = group.with_tag(tag);
@@ -186,7 +186,7 @@ impl Paths {
         } = self;
         let text = path.as_str();
         if groups.is_empty() {
-            *groups = vec![Group::EMPTY; GROUPS].into();
+            *groups = vec![SlotGroup::EMPTY; GROUPS].into();
         }
         let (group, tag) = place(text.as_bytes());
         let group = &mut groups[group];
@@ -205,7 +205,7 @@ impl Paths {
                 (turn / RELUCTANCE) as usize % REACH
             }
         };
-        let way = Way {
+        let way = CachedRoute {
             text: Text::new(text),
             mounted: mounted.clone(),
             route,
@@ -223,7 +223,7 @@ impl Paths {
     /// Forgets what leads to who was unmounted.
     pub(super) fn sweep(&mut self) {
         self.ways.retain(|way| !way.mounted.is_gone());
-        self.groups.fill(Group::EMPTY);
+        self.groups.fill(SlotGroup::EMPTY);
         for (number, way) in self.ways.iter().enumerate() {
             let (group, tag) = place(way.text.as_bytes());
             let group = &mut self.groups[group];
@@ -277,7 +277,7 @@ mod tests {
             tags in proptest::array::uniform8(0_u8..4),
             tag in 0_u8..4,
         ) {
-            let mut group = Group::EMPTY;
+            let mut group = SlotGroup::EMPTY;
             (0..REACH).for_each(|at| group.put(at, tags[at], at));
             let found = group.with_tag(tag);
             let has_tag = |at: &usize| tags[*at] == tag;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::rng::Rng;
-use super::thread::{Alarm, Thread};
+use super::thread::{SimAlarm, SimThread};
 use super::time::Time;
 use super::trace::Trace;
 use super::{Halt, Simulation};
@@ -29,8 +29,8 @@ const LIKELIHOODS: [u32; 5] = [0, 2, 16, 64, 128];
 const PLANTED: u32 = 4;
 
 pub(super) struct Stage {
-    threads: RefCell<Vec<Rc<Thread>>>,
-    alarm: Arc<Alarm>,
+    threads: RefCell<Vec<Rc<SimThread>>>,
+    alarm: Arc<SimAlarm>,
     pub(super) rng: Rng,
     temper: [u32; Point::Time as usize + 1],
     plant: Option<Plant>,
@@ -73,10 +73,10 @@ impl Stage {
     }
 
     /// A new thread.
-    pub(super) fn thread(&self, name: impl Into<String>) -> Rc<Thread> {
+    pub(super) fn thread(&self, name: impl Into<String>) -> Rc<SimThread> {
         let mut threads = self.threads.borrow_mut();
         let number = threads.len() as u32 + 1;
-        let thread = Thread::new(number, name.into(), self.alarm.clone());
+        let thread = SimThread::new(number, name.into(), self.alarm.clone());
         threads.push(thread.clone());
         thread
     }
@@ -148,17 +148,18 @@ impl Stage {
     }
 
     /// The thread that goes on.
-    fn choose(&self) -> Option<Rc<Thread>> {
+    fn choose(&self) -> Option<Rc<SimThread>> {
         let step = self.steps.get() + 1;
         self.steps.set(step);
         let threads = self.threads.borrow();
-        let ready: Vec<&Rc<Thread>> = threads.iter().filter(|thread| thread.is_ready()).collect();
+        let ready: Vec<&Rc<SimThread>> =
+            threads.iter().filter(|thread| thread.is_ready()).collect();
         if ready.len() > 1 && self.rng.below(256) < self.temper[Point::Thread as usize] / 8 {
             let aside = self.rng.pick(&ready);
             aside.aside_until.set(step + u64::from(self.rng.below(64)));
         }
-        let is_here = |thread: &&&Rc<Thread>| thread.aside_until.get() <= step;
-        let mut here: Vec<&Rc<Thread>> = ready.iter().filter(is_here).copied().collect();
+        let is_here = |thread: &&&Rc<SimThread>| thread.aside_until.get() <= step;
+        let mut here: Vec<&Rc<SimThread>> = ready.iter().filter(is_here).copied().collect();
         if here.is_empty() {
             here = ready;
         }
@@ -178,7 +179,7 @@ impl Stage {
     fn let_in(&self) -> bool {
         let other = {
             let threads = self.threads.borrow();
-            let ready: Vec<&Rc<Thread>> = threads
+            let ready: Vec<&Rc<SimThread>> = threads
                 .iter()
                 .filter(|thread| thread.is_ready() && !thread.is_ending())
                 .collect();
@@ -224,11 +225,11 @@ impl Stage {
                 now.system, now.pool.in_flight, now.pool.capacity, now.total
             );
             for mounted in shared.directory.all_alive() {
-                let seat = &mounted.seat;
+                let mailbox = &mounted.mailbox;
                 report += &format!(
                     "\n  {} `{}` on thread {}{}: {:?}",
-                    seat.id,
-                    seat.name,
+                    mailbox.id,
+                    mailbox.name,
                     mounted.thread,
                     if mounted.is_gone() { ", leaving" } else { "" },
                     mounted.ledger()

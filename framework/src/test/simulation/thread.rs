@@ -10,18 +10,18 @@ use std::task::{Context, Wake, Waker};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::base::place::{Job, Jobs};
 use crate::base::sim;
-use crate::send::path_cache::{self, Memory};
+use crate::base::thread_handle::{Job, Jobs};
+use crate::send::path_cache::{self, PathCache};
 use crate::thread::{self, Local};
 
-pub(super) struct Thread {
+pub(super) struct SimThread {
     pub(super) number: u32,
     pub(super) name: String,
     /// None once it has ended. Borrowed while it runs.
     tasks: RefCell<Option<LocalSet>>,
     locals: RefCell<Vec<Rc<Local>>>,
-    memories: RefCell<Vec<Rc<Memory>>>,
+    memories: RefCell<Vec<Rc<PathCache>>>,
     bell: Arc<Bell>,
     /// It is to end; told when it has.
     ending: RefCell<Option<oneshot::Sender<()>>>,
@@ -32,7 +32,7 @@ pub(super) struct Thread {
 /// Wakes a simulated thread, and with it the simulation.
 struct Bell {
     rung: AtomicBool,
-    alarm: Arc<Alarm>,
+    alarm: Arc<SimAlarm>,
 }
 
 impl Wake for Bell {
@@ -48,9 +48,9 @@ impl Wake for Bell {
 
 /// Wakes the simulation.
 #[derive(Default)]
-pub(super) struct Alarm(Mutex<Option<Waker>>);
+pub(super) struct SimAlarm(Mutex<Option<Waker>>);
 
-impl Alarm {
+impl SimAlarm {
     pub(super) fn set(&self, waker: &Waker) {
         let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *alarm {
@@ -68,21 +68,21 @@ impl Alarm {
 }
 
 /// While it lives, a simulated thread is the one that runs.
-struct Running<'t> {
-    thread: &'t Thread,
+struct RunningTurn<'t> {
+    thread: &'t SimThread,
     before: u32,
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningTurn<'_> {
     fn drop(&mut self) {
         self.thread.exchange();
         sim::enter(self.before);
     }
 }
 
-impl Thread {
-    pub(super) fn new(number: u32, name: String, alarm: Arc<Alarm>) -> Rc<Self> {
-        Rc::new(Thread {
+impl SimThread {
+    pub(super) fn new(number: u32, name: String, alarm: Arc<SimAlarm>) -> Rc<Self> {
+        Rc::new(SimThread {
             number,
             name,
             tasks: RefCell::new(Some(LocalSet::new())),
@@ -124,9 +124,9 @@ impl Thread {
         path_cache::exchange(&mut self.memories.borrow_mut());
     }
 
-    fn run(&self) -> Running<'_> {
+    fn run(&self) -> RunningTurn<'_> {
         self.exchange();
-        Running {
+        RunningTurn {
             thread: self,
             before: sim::enter(self.number),
         }

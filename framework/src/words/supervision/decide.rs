@@ -22,7 +22,7 @@ pub(crate) struct Policy {
 
 /// What becomes of a subsystem that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(crate) enum RestartDecision {
     Restart {
         after: Duration,
     },
@@ -50,10 +50,10 @@ impl Policy {
         failure: &Failure,
         now: Duration,
         chance: f64,
-    ) -> Decision {
+    ) -> RestartDecision {
         match self.restart {
-            Restart::Never => return Decision::End,
-            Restart::Transient if *failure == Failure::Stopped => return Decision::End,
+            Restart::Never => return RestartDecision::End,
+            Restart::Transient if *failure == Failure::Stopped => return RestartDecision::End,
             Restart::Transient | Restart::Permanent => {}
         }
         let is_start = matches!(failure, Failure::Start(_));
@@ -68,12 +68,12 @@ impl Policy {
                 recent.pop_front();
             }
             if recent.len() >= restarts as usize {
-                return Decision::Escalate;
+                return RestartDecision::Escalate;
             }
             recent.push_back(now);
         } else if is_start && self.intensity.is_none() {
             // Without a limit it would be tried for ever, and those who wait for it would wait for ever.
-            return Decision::End;
+            return RestartDecision::End;
         }
         let backoff = match self.backoff {
             Backoff::NONE if is_start => FOR_STARTS,
@@ -91,7 +91,7 @@ impl Policy {
         let after = backoff.pause(history.streak, chance);
         history.streak = history.streak.saturating_add(1);
         history.last = Some(now.saturating_add(after));
-        Decision::Restart { after }
+        RestartDecision::Restart { after }
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
             }
         }
 
-        fn fails(&mut self, failure: Failure) -> Decision {
+        fn fails(&mut self, failure: Failure) -> RestartDecision {
             let now_ns = self.clock.between_ns(Stamp(0), self.clock.now());
             let now = Duration::from_nanos(now_ns);
             self.policy.decide(&mut self.history, &failure, now, 0.0)
@@ -131,7 +131,7 @@ mod tests {
         fn pauses(&mut self, failures: usize) -> Vec<Duration> {
             (0..failures)
                 .map(|_| match self.fails(Failure::Panic("".into())) {
-                    Decision::Restart { after } => {
+                    RestartDecision::Restart { after } => {
                         self.hand.advance(after);
                         after
                     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn whether_it_is_restarted_is_a_table() {
-        let at_once = Decision::Restart {
+        let at_once = RestartDecision::Restart {
             after: Duration::ZERO,
         };
         let panic = || Failure::Panic("".into());
@@ -156,15 +156,27 @@ mod tests {
             (Restart::Permanent, Failure::Error("".into()), at_once),
             (Restart::Permanent, child(), at_once),
             (Restart::Permanent, Failure::Stopped, at_once),
-            (Restart::Permanent, Failure::Start("".into()), Decision::End),
+            (
+                Restart::Permanent,
+                Failure::Start("".into()),
+                RestartDecision::End,
+            ),
             (Restart::Transient, panic(), at_once),
             (Restart::Transient, Failure::Error("".into()), at_once),
             (Restart::Transient, child(), at_once),
-            (Restart::Transient, Failure::Stopped, Decision::End),
-            (Restart::Transient, Failure::Start("".into()), Decision::End),
-            (Restart::Never, panic(), Decision::End),
-            (Restart::Never, Failure::Stopped, Decision::End),
-            (Restart::Never, Failure::Start("".into()), Decision::End),
+            (Restart::Transient, Failure::Stopped, RestartDecision::End),
+            (
+                Restart::Transient,
+                Failure::Start("".into()),
+                RestartDecision::End,
+            ),
+            (Restart::Never, panic(), RestartDecision::End),
+            (Restart::Never, Failure::Stopped, RestartDecision::End),
+            (
+                Restart::Never,
+                Failure::Start("".into()),
+                RestartDecision::End,
+            ),
         ];
         for (restart, failure, expected) in table {
             let mut bench = Bench::new(Policy {
@@ -198,7 +210,7 @@ mod tests {
         for (pause, is_borne) in table {
             bench.hand.advance(pause * MS);
             let decision = bench.fails(panic());
-            assert_eq!(decision != Decision::Escalate, is_borne, "{pause}");
+            assert_eq!(decision != RestartDecision::Escalate, is_borne, "{pause}");
         }
     }
 
@@ -211,7 +223,10 @@ mod tests {
             }),
             ..Policy::default()
         });
-        assert_eq!(bench.fails(Failure::Panic("".into())), Decision::Escalate);
+        assert_eq!(
+            bench.fails(Failure::Panic("".into())),
+            RestartDecision::Escalate
+        );
     }
 
     #[test]
@@ -256,9 +271,12 @@ mod tests {
         for after in [10, 20, 40] {
             let after = after * MS;
             let decision = bench.fails(Failure::Start("".into()));
-            assert_eq!(decision, Decision::Restart { after });
+            assert_eq!(decision, RestartDecision::Restart { after });
             bench.hand.advance(after);
         }
-        assert_eq!(bench.fails(Failure::Start("".into())), Decision::Escalate);
+        assert_eq!(
+            bench.fails(Failure::Start("".into())),
+            RestartDecision::Escalate
+        );
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use decide::{Decision, History, Policy};
+pub(crate) use decide::{History, Policy, RestartDecision};
 
 /// Whether a subsystem that has ended is started again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Restart {
 /// Who else is restarted when one of a parent's children is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Together {
+pub enum RestartScope {
     /// Nobody.
     #[default]
     OneForOne,

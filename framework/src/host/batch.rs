@@ -4,9 +4,9 @@
 //! finds its own message in the books. (To record each message at once was measured too, and is
 //! slower, for the processor must then wait for each reading of the clock.)
 
-use super::Works;
-use super::alike::Alike;
+use super::HostEnv;
 use super::ends::empty;
+use super::stamp_run::StampRun;
 use crate::base::clock::Stamp;
 use crate::base::sim::{self, Point};
 use crate::books::latency::Sample;
@@ -22,7 +22,7 @@ const PATIENCE_NS: u64 = 100_000;
 const GATHER: usize = 64;
 
 /// What a turn gathers.
-pub(super) struct Gathered<'l> {
+pub(super) struct TurnBatch<'l> {
     /// Of a turn's only message, while `has_one`; most turns of a subsystem that is not pressed have one.
     /// (As an `Option` it would be moved about, and a move reads at once what was written in parts: the
     /// processor waits 5 ns for that.)
@@ -37,13 +37,13 @@ pub(super) struct Gathered<'l> {
     /// Until when the turn may go on beginning messages; 0 before the first.
     pub(super) until: Stamp,
     /// Where stamps are shared.
-    pub(super) alike: Alike,
+    pub(super) alike: StampRun,
     pub(super) local: &'l Local,
 }
 
-impl<'l> Gathered<'l> {
+impl<'l> TurnBatch<'l> {
     pub(super) fn new(local: &'l Local) -> Self {
-        Gathered {
+        TurnBatch {
             one: Sample::NONE,
             has_one: false,
             samples: Vec::new(),
@@ -51,7 +51,7 @@ impl<'l> Gathered<'l> {
             free: Chain::new(),
             first: Stamp(0),
             until: Stamp(0),
-            alike: Alike::new(),
+            alike: StampRun::new(),
             local,
         }
     }
@@ -69,25 +69,25 @@ impl<'l> Gathered<'l> {
     }
 
     #[inline(always)]
-    fn free<S>(&mut self, works: &Works<S>, mut envelope: Envelope<'_>) {
+    fn free<S>(&mut self, env: &HostEnv<S>, mut envelope: Envelope<'_>) {
         if envelope.is_loaded() {
             empty(&mut envelope);
         }
         self.free
-            .push_back(&works.shared.pool.links, envelope.into_token());
+            .push_back(&env.shared.pool.links, envelope.into_token());
     }
 
     /// Notes how long a message took whose handler ends now.
     #[inline(always)]
-    pub(super) fn sample<S>(&mut self, works: &Works<S>, envelope: &Envelope<'_>, started: Stamp) {
+    pub(super) fn sample<S>(&mut self, env: &HostEnv<S>, envelope: &Envelope<'_>, started: Stamp) {
         if self.alike.is_timed_with(started) {
-            self.sample_alike(works, envelope);
-            return self.end_alike(works);
+            self.sample_alike(env, envelope);
+            return self.end_alike(env);
         }
-        let ended = works.shared.clock.now();
+        let ended = env.shared.clock.now();
         self.local.latest.set(ended);
         let head = envelope.head();
-        self.push(works, head.route, Stamp(head.sent), started, ended);
+        self.push(env, head.route, Stamp(head.sent), started, ended);
     }
 
     /// Keeps a sample. Its parts come one by one: put together before the room is looked for, it would be
@@ -95,7 +95,7 @@ impl<'l> Gathered<'l> {
     #[inline(always)]
     pub(super) fn push<S>(
         &mut self,
-        works: &Works<S>,
+        env: &HostEnv<S>,
         route: u16,
         sent: Stamp,
         started: Stamp,
@@ -109,7 +109,7 @@ impl<'l> Gathered<'l> {
                 ended,
             });
         } else {
-            self.make_room(works, route, sent, started, ended);
+            self.make_room(env, route, sent, started, ended);
         }
     }
 
@@ -126,9 +126,9 @@ impl<'l> Gathered<'l> {
     }
 
     /// Sees to it that as many samples can be gathered without any being entered before.
-    pub(super) fn keep_room<S>(&mut self, works: &Works<S>, samples: usize) {
+    pub(super) fn keep_room<S>(&mut self, env: &HostEnv<S>, samples: usize) {
         if self.samples.len() + samples > self.samples.capacity() && !self.samples.is_empty() {
-            self.enter(works);
+            self.enter(env);
         }
     }
 
@@ -136,7 +136,7 @@ impl<'l> Gathered<'l> {
     #[inline(never)]
     fn make_room<S>(
         &mut self,
-        works: &Works<S>,
+        env: &HostEnv<S>,
         route: u16,
         sent: Stamp,
         started: Stamp,
@@ -158,7 +158,7 @@ impl<'l> Gathered<'l> {
             self.samples = self.local.samples.take();
             if self.samples.capacity() == 0 {
                 if self.local.agenda.depth() > 0 {
-                    enter(works, std::slice::from_ref(&self.one));
+                    enter(env, std::slice::from_ref(&self.one));
                     self.one = sample;
                     return;
                 }
@@ -169,59 +169,59 @@ impl<'l> Gathered<'l> {
             self.samples.push(sample);
             return;
         }
-        self.enter(works);
+        self.enter(env);
         self.samples.push(sample);
     }
 
     /// The last step of every message: hands the reply over, or keeps the envelope to be returned.
     #[inline(always)]
-    pub(super) fn close<S>(&mut self, works: &Works<S>, envelope: Envelope<'_>, ending: Ending) {
+    pub(super) fn close<S>(&mut self, env: &HostEnv<S>, envelope: Envelope<'_>, ending: Ending) {
         self.tally.add(ending);
         if envelope.head().is_ask {
-            self.answer(works, envelope);
+            self.answer(env, envelope);
         } else {
-            self.free(works, envelope);
+            self.free(env, envelope);
         }
     }
 
     #[inline(never)]
-    fn answer<S>(&mut self, works: &Works<S>, envelope: Envelope<'_>) {
-        self.enter(works);
+    fn answer<S>(&mut self, env: &HostEnv<S>, envelope: Envelope<'_>) {
+        self.enter(env);
         let slot = envelope.reply_slot();
         let token = envelope.into_token();
         sim::preempt(Point::Reply);
         match slot.reply(token) {
             Ok(None) => {}
-            Ok(Some(asker)) => works.shared.pool.deferred.wake(asker),
+            Ok(Some(asker)) => env.shared.pool.deferred.wake(asker),
             // The asker has gone.
-            Err(token) => self.free(works, Envelope::new(&works.shared.pool.slab, token)),
+            Err(token) => self.free(env, Envelope::new(&env.shared.pool.slab, token)),
         }
     }
 
-    fn enter_samples<S>(&mut self, works: &Works<S>) {
-        enter(works, &self.samples);
+    fn enter_samples<S>(&mut self, env: &HostEnv<S>) {
+        enter(env, &self.samples);
         self.samples.clear();
     }
 
     /// Enters what was gathered: first the samples, then the endings, then the envelopes. A message
     /// that counts as ended is recorded; a free envelope's message counts as ended.
-    fn enter<S>(&mut self, works: &Works<S>) {
-        self.end_alike(works);
+    fn enter<S>(&mut self, env: &HostEnv<S>) {
+        self.end_alike(env);
         if self.has_one {
             self.has_one = false;
-            enter(works, std::slice::from_ref(&self.one));
+            enter(env, std::slice::from_ref(&self.one));
         } else if !self.samples.is_empty() {
-            self.enter_samples(works);
+            self.enter_samples(env);
         }
-        let seat = &works.mounted.seat;
-        let ended = seat.endings.enter(&mut self.tally);
+        let mailbox = &env.mounted.mailbox;
+        let ended = mailbox.endings.enter(&mut self.tally);
         sim::preempt(Point::Entered);
         if ended > 0 {
-            seat.make_room(ended as usize);
+            mailbox.make_room(ended as usize);
         }
         if !self.free.is_empty() {
             let free = std::mem::replace(&mut self.free, Chain::new());
-            let for_all = works.shared.pool.release(&self.local.lane, free);
+            let for_all = env.shared.pool.release(&self.local.lane, free);
             let owed = &self.local.owed;
             owed.set(owed.get() + for_all as usize);
         }
@@ -240,8 +240,8 @@ impl<'l> Gathered<'l> {
     /// While any host of the thread goes on working, a quarter of the pool may come together first, or
     /// what [`PATIENCE_NS`] of handling sets free: a sender that is woken should find room for more
     /// than one message, for to wake it costs as much as to handle a hundred.
-    pub(super) fn end_turn<S>(&mut self, works: &Works<S>, goes_on: bool) {
-        self.enter(works);
+    pub(super) fn end_turn<S>(&mut self, env: &HostEnv<S>, goes_on: bool) {
+        self.enter(env);
         let local = self.local;
         if goes_on {
             local.going_on.set(local.going_on.get() + 1);
@@ -251,12 +251,12 @@ impl<'l> Gathered<'l> {
             return;
         }
         sim::preempt(Point::Freed);
-        let pool = &works.shared.pool;
+        let pool = &env.shared.pool;
         let are_awaited = pool.room.any();
         if are_awaited {
             let turn_ns = match self.first.0 {
                 0 => 0,
-                _ => (works.shared.clock).between_ns(self.first, local.latest.get()),
+                _ => (env.shared.clock).between_ns(self.first, local.latest.get()),
             };
             let busy_ns = local.busy_ns.get() + turn_ns;
             let many = owed >= pool.capacity() as usize / 4;
@@ -273,12 +273,12 @@ impl<'l> Gathered<'l> {
     }
 }
 
-fn enter<S>(works: &Works<S>, samples: &[Sample]) {
-    let book = works.mounted.book(&works.shared.directory);
-    book.enter(&works.shared.clock, samples);
+fn enter<S>(env: &HostEnv<S>, samples: &[Sample]) {
+    let book = env.mounted.book(&env.shared.directory);
+    book.enter(&env.shared.clock, samples);
 }
 
-impl Drop for Gathered<'_> {
+impl Drop for TurnBatch<'_> {
     fn drop(&mut self) {
         let is_empty = !self.has_one && self.samples.is_empty() && self.free.is_empty();
         debug_assert!(is_empty || std::thread::panicking());

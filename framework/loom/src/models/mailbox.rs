@@ -92,7 +92,7 @@ fn a_message_sent_while_its_subsystem_is_mounted_anew_is_refused_or_reaches_one_
                 let mut accepted = Vec::new();
                 for envelope in 0..2 {
                     // What a handle does before it packs a message.
-                    let table = world.seat.table();
+                    let table = world.mailbox.table();
                     if world.post(envelope, Normal).is_ok() {
                         accepted.push((envelope, table));
                     }
@@ -106,8 +106,8 @@ fn a_message_sent_while_its_subsystem_is_mounted_anew_is_refused_or_reaches_one_
             capacity: u32::MAX,
             overflow: Overflow::Wait,
         };
-        let opened_at = world.seat.inbox.ticket();
-        world.seat.open(TABLE + 1, limits);
+        let opened_at = world.mailbox.inbox.ticket();
+        world.mailbox.open(TABLE + 1, limits);
         let mut second = Host::of(&world);
         second.ticket = opened_at;
         while second.begin() {
@@ -151,7 +151,7 @@ fn a_sender_that_waits_is_woken_when_more_may_come_in() {
         let world = World::with(2, 1, Overflow::Wait);
         world.post(0, Normal).unwrap();
         let sender = world.sender([(1, Normal)]);
-        world.seat.set_capacity(2);
+        world.mailbox.set_capacity(2);
         assert_eq!(sender.join().unwrap().0, [1]);
     });
 }
@@ -182,7 +182,7 @@ fn a_sender_that_waits_is_woken_when_the_policy_changes() {
         let sender = world.sender([(2, Normal)]);
         let mut host = Host::of(&world);
         assert!(host.begin());
-        world.seat.set_overflow(Overflow::DropOldest);
+        world.mailbox.set_overflow(Overflow::DropOldest);
         // The host comes by once more; what it finds stays in its handler for ever.
         assert!(host.begin());
         let (accepted, evicted) = sender.join().unwrap();
@@ -252,12 +252,14 @@ fn a_host_that_goes_to_rest_while_a_sender_drops_the_oldest_is_woken_by_the_new_
                 let sent = world.send(1, Normal, &mut Vec::new());
                 if sent == Sent::TurnedAway {
                     // Nothing comes that would wake the host: the model ends here.
-                    world.seat.wake();
+                    world.mailbox.wake();
                 }
             })
         };
-        let seat = &world.seat;
-        host.serve_until(|host| host.begun.contains(&1) || seat.ledger().sent > seat.accepted());
+        let mailbox = &world.mailbox;
+        host.serve_until(|host| {
+            host.begun.contains(&1) || mailbox.ledger().sent > mailbox.accepted()
+        });
         sender.join().unwrap();
     });
 }
@@ -308,6 +310,6 @@ fn no_more_than_capacity_are_admitted_to_several_lanes() {
         let senders = [post(1, Normal), post(2, Low)];
         let accepted = senders.map(|sender| sender.join().unwrap());
         assert_eq!(accepted.into_iter().filter(|accepted| *accepted).count(), 1);
-        assert_eq!(world.seat.waiting(), 2);
+        assert_eq!(world.mailbox.waiting(), 2);
     });
 }

@@ -10,20 +10,20 @@ use crate::words::message::Message;
 
 /// A handle that waits where the mailbox's policy would hand a message back. What the policy drops, it
 /// drops here too.
-pub(crate) struct Insisting<'r, M: Message>(&'r Route<M>);
+pub(crate) struct PatientRoute<'r, M: Message>(&'r Route<M>);
 
 impl<M: Message> Route<M> {
     /// The same handle, for a sender that can't take a message back.
-    pub(crate) fn insisting(&self) -> Insisting<'_, M> {
-        Insisting(self)
+    pub(crate) fn insisting(&self) -> PatientRoute<'_, M> {
+        PatientRoute(self)
     }
 }
 
-impl<M: Message> Insisting<'_, M> {
+impl<M: Message> PatientRoute<'_, M> {
     fn wait_if_full(&self, failed: Failed) -> Failed {
         match failed {
             Failed::Refused(reason) if reason.is_full() => {
-                Failed::Full(Room::Mailbox, self.0.inner.seat.clone())
+                Failed::Full(Room::Mailbox, self.0.inner.mailbox.clone())
             }
             other => other,
         }
@@ -43,13 +43,13 @@ impl<M: Message> Insisting<'_, M> {
     }
 }
 
-impl<M: Message> To<M> for Insisting<'_, M> {
+impl<M: Message> To<M> for PatientRoute<'_, M> {
     fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
     fn subsystem(&self) -> Arc<str> {
-        self.0.inner.seat.name.clone()
+        self.0.inner.mailbox.name.clone()
     }
 
     fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {

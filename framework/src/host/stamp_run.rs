@@ -2,8 +2,8 @@
 //!
 //! [`Stamps::Shared`]: crate::Stamps::Shared
 
-use super::Works;
-use super::gathered::Gathered;
+use super::HostEnv;
+use super::batch::TurnBatch;
 use crate::base::clock::Stamp;
 use crate::envelope::Envelope;
 use crate::thread::stamps::SHARE;
@@ -13,7 +13,7 @@ use crate::thread::stamps::SHARE;
 const SHORT_NS: u64 = 1_250;
 
 /// A run of messages handled one after the other, with one reading before them and one after.
-pub(super) struct Alike {
+pub(super) struct StampRun {
     /// When the first of them began; 0 if none has.
     began: Stamp,
     /// Most that may belong to it, and how many do.
@@ -25,9 +25,9 @@ pub(super) struct Alike {
     before: Stamp,
 }
 
-impl Alike {
+impl StampRun {
     pub(super) fn new() -> Self {
-        Alike {
+        StampRun {
             began: Stamp(0),
             size: 1,
             count: 0,
@@ -43,59 +43,59 @@ impl Alike {
     }
 }
 
-impl Gathered<'_> {
+impl TurnBatch<'_> {
     /// When the next message begins, as far as it is read.
     #[inline]
-    pub(super) fn begin_alike<S>(&mut self, works: &Works<S>) -> Stamp {
+    pub(super) fn begin_alike<S>(&mut self, env: &HostEnv<S>) -> Stamp {
         match self.alike.began {
-            Stamp(0) => self.begin_run(works),
+            Stamp(0) => self.begin_run(env),
             began => began,
         }
     }
 
     #[inline(never)]
-    fn begin_run<S>(&mut self, works: &Works<S>) -> Stamp {
+    fn begin_run<S>(&mut self, env: &HostEnv<S>) -> Stamp {
         let began = match std::mem::replace(&mut self.alike.before, Stamp(0)) {
-            Stamp(0) => self.read(works),
+            Stamp(0) => self.read(env),
             before => before,
         };
-        self.keep_room(works, SHARE as usize);
+        self.keep_room(env, SHARE as usize);
         self.alike.began = began;
         self.alike.count = 0;
         self.alike.from = self.gathered();
         began
     }
 
-    fn read<S>(&self, works: &Works<S>) -> Stamp {
-        let now = works.shared.clock.now();
-        self.local.stamp.renew(now, works.shared.tick())
+    fn read<S>(&self, env: &HostEnv<S>) -> Stamp {
+        let now = env.shared.clock.now();
+        self.local.stamp.renew(now, env.shared.tick())
     }
 
     /// Notes a message that was handled.
     #[inline]
-    pub(super) fn sample_alike<S>(&mut self, works: &Works<S>, envelope: &Envelope<'_>) {
+    pub(super) fn sample_alike<S>(&mut self, env: &HostEnv<S>, envelope: &Envelope<'_>) {
         let head = envelope.head();
         let began = self.alike.began;
-        self.push(works, head.route, Stamp(head.sent), began, began);
+        self.push(env, head.route, Stamp(head.sent), began, began);
         self.alike.count += 1;
         if self.alike.count == self.alike.size {
-            self.alike.before = self.end_run(works);
+            self.alike.before = self.end_run(env);
         }
     }
 
     /// Ends the run, if there is one: something else follows than a message.
     #[inline]
-    pub(super) fn end_alike<S>(&mut self, works: &Works<S>) {
+    pub(super) fn end_alike<S>(&mut self, env: &HostEnv<S>) {
         self.alike.before = Stamp(0);
         if self.alike.began != Stamp(0) {
-            self.end_run(works);
+            self.end_run(env);
         }
     }
 
     #[inline(never)]
-    fn end_run<S>(&mut self, works: &Works<S>) -> Stamp {
-        let Alike { began, count, .. } = self.alike;
-        let ended = self.read(works);
+    fn end_run<S>(&mut self, env: &HostEnv<S>) -> Stamp {
+        let StampRun { began, count, .. } = self.alike;
+        let ended = self.read(env);
         self.alike.began = Stamp(0);
         self.local.latest.set(ended);
         if count == 0 {
@@ -108,7 +108,7 @@ impl Gathered<'_> {
             at += each;
             sample.ended = Stamp(at);
         }
-        let is_short = works.shared.clock.between_ns(Stamp(0), Stamp(each)) < SHORT_NS;
+        let is_short = env.shared.clock.between_ns(Stamp(0), Stamp(each)) < SHORT_NS;
         self.alike.size = if is_short {
             (self.alike.size * 2).min(SHARE)
         } else {

@@ -9,8 +9,8 @@ use crate::base::clock::Due;
 use crate::books::latency;
 use crate::envelope::claim;
 use crate::envelope::token::Token;
-use crate::host::Works;
-use crate::mailbox::Seat;
+use crate::host::HostEnv;
+use crate::mailbox::Mailbox;
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
@@ -18,7 +18,7 @@ use crate::words::error::Room;
 
 /// A host that has all envelopes in its hands, and those who wait for them.
 struct World {
-    works: Arc<Works<()>>,
+    env: Arc<HostEnv<()>>,
     shared: Arc<Shared>,
 }
 
@@ -36,9 +36,9 @@ impl Attempt<()> for Looking<'_> {
 
     /// What it finds it keeps for ever.
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
-        let works = &self.0.works;
-        let full = || Failed::Full(Room::Pool, works.mounted.seat.clone());
-        works.look().ok_or_else(full).map(Token::surrender)?;
+        let env = &self.0.env;
+        let full = || Failed::Full(Room::Pool, env.mounted.mailbox.clone());
+        env.look().ok_or_else(full).map(Token::surrender)?;
         Ok(())
     }
 }
@@ -46,8 +46,8 @@ impl Attempt<()> for Looking<'_> {
 impl World {
     fn with(envelopes: usize, are_asks: bool) -> Arc<Self> {
         let shared = Shared::new();
-        let works = Works::with(envelopes, are_asks, &shared);
-        Arc::new(World { works, shared })
+        let env = HostEnv::with(envelopes, are_asks, &shared);
+        Arc::new(World { env, shared })
     }
 
     /// Waits for an envelope, and keeps it.
@@ -63,18 +63,18 @@ impl World {
     fn host(self: &Arc<Self>) -> JoinHandle<()> {
         let world = self.clone();
         thread::spawn(move || {
-            let thread = world.works.thread();
-            world.works.turn(&thread, &[0], false, false);
+            let thread = world.env.thread();
+            world.env.turn(&thread, &[0], false, false);
         })
     }
 
-    fn seat(&self) -> &Seat {
-        &self.works.mounted.seat
+    fn mailbox(&self) -> &Mailbox {
+        &self.env.mounted.mailbox
     }
 
     /// How many messages are in the book.
     fn recorded(&self) -> u64 {
-        let book = std::iter::once(&self.works.mounted.book);
+        let book = std::iter::once(&self.env.mounted.book);
         latency::read(book, 0).map_or(0, |read| read.count)
     }
 }
@@ -84,8 +84,8 @@ fn a_sender_that_waits_is_woken_for_the_envelope_that_a_turn_sets_free() {
     in_full(|| {
         let world = World::with(1, false);
         let sender = world.sender();
-        let thread = world.works.thread();
-        world.works.turn(&thread, &[0], false, false);
+        let thread = world.env.thread();
+        world.env.turn(&thread, &[0], false, false);
         sender.join().unwrap();
     });
 }
@@ -95,10 +95,10 @@ fn what_turns_that_go_on_owe_is_paid_by_the_last_of_them() {
     up_to(3, || {
         let world = World::with(1, false);
         let sender = world.sender();
-        let thread = world.works.thread();
+        let thread = world.env.thread();
         // The first turn need not wake anybody: there will be another.
-        world.works.turn(&thread, &[0], false, true);
-        world.works.turn(&thread, &[], true, false);
+        world.env.turn(&thread, &[0], false, true);
+        world.env.turn(&thread, &[], true, false);
         assert_eq!(thread.going_on.get(), 0);
         assert_eq!(thread.owed.get(), 0);
         sender.join().unwrap();
@@ -110,11 +110,11 @@ fn what_another_host_of_the_thread_owes_is_paid_when_the_last_one_rests() {
     up_to(3, || {
         let world = World::with(1, false);
         let sender = world.sender();
-        let thread = world.works.thread();
+        let thread = world.env.thread();
         // One goes on, and so another leaves it to that one.
-        world.works.turn(&thread, &[], false, true);
-        world.works.turn(&thread, &[0], false, false);
-        world.works.turn(&thread, &[], true, false);
+        world.env.turn(&thread, &[], false, true);
+        world.env.turn(&thread, &[0], false, false);
+        world.env.turn(&thread, &[], true, false);
         sender.join().unwrap();
     });
 }
@@ -124,8 +124,8 @@ fn who_gets_an_envelope_finds_that_its_last_message_has_ended() {
     with_loads_up_to(3, || {
         let world = World::with(1, false);
         let host = world.host();
-        if world.works.look().is_some() {
-            assert_eq!(world.seat().endings.finished(), 1);
+        if world.env.look().is_some() {
+            assert_eq!(world.mailbox().endings.finished(), 1);
         }
         host.join().unwrap();
     });
@@ -136,7 +136,7 @@ fn who_finds_that_a_message_has_ended_finds_it_in_the_book() {
     with_loads_up_to(1, || {
         let world = World::with(1, false);
         let host = world.host();
-        if world.seat().endings.finished() > 0 {
+        if world.mailbox().endings.finished() > 0 {
             assert_eq!(world.recorded(), 1);
         }
         host.join().unwrap();
@@ -148,13 +148,13 @@ fn an_asker_who_has_its_reply_finds_its_message_ended_and_in_the_book() {
     up_to(2, || {
         let world = World::with(1, true);
         let host = world.host();
-        let slot = world.works.shared.pool.slab.reply_slot(0);
+        let slot = world.env.shared.pool.slab.reply_slot(0);
         let mut claim = Some(claim(0));
         let _token = Sleeper::new().block_on(|waker| slot.poll(waker, &mut claim));
-        assert_eq!(world.seat().endings.finished(), 1);
+        assert_eq!(world.mailbox().endings.finished(), 1);
         assert_eq!(world.recorded(), 1);
         host.join().unwrap();
-        assert!(world.works.look().is_none(), "the envelope is the asker's");
+        assert!(world.env.look().is_none(), "the envelope is the asker's");
     });
 }
 
@@ -163,10 +163,10 @@ fn the_envelope_of_an_asker_who_has_gone_comes_back_to_who_waits_for_one() {
     up_to(3, || {
         let world = World::with(1, true);
         let sender = world.sender();
-        let slot = world.works.shared.pool.slab.reply_slot(0);
+        let slot = world.env.shared.pool.slab.reply_slot(0);
         assert!(slot.abandon(claim(0)).is_none());
-        let thread = world.works.thread();
-        world.works.turn(&thread, &[0], false, false);
+        let thread = world.env.thread();
+        world.env.turn(&thread, &[0], false, false);
         sender.join().unwrap();
     });
 }
@@ -175,7 +175,7 @@ fn the_envelope_of_an_asker_who_has_gone_comes_back_to_who_waits_for_one() {
 fn an_asker_whose_waker_panics_hinders_no_other_message_of_the_turn() {
     up_to(2, || {
         let world = World::with(2, true);
-        let slab = &world.works.shared.pool.slab;
+        let slab = &world.env.shared.pool.slab;
         let asker = Rogue::throws_once(Call::Wake);
         let mut claim_of_first = Some(claim(0));
         let slot = slab.reply_slot(0);
@@ -187,21 +187,21 @@ fn an_asker_whose_waker_panics_hinders_no_other_message_of_the_turn() {
         let host = {
             let world = world.clone();
             thread::spawn(move || {
-                let thread = world.works.thread();
-                world.works.turn(&thread, &[0, 1], false, false);
+                let thread = world.env.thread();
+                world.env.turn(&thread, &[0, 1], false, false);
                 assert_eq!((thread.owed.get(), thread.going_on.get()), (0, 0));
                 // The keepers' part.
-                world.works.shared.pool.deferred.make();
+                world.env.shared.pool.deferred.make();
             })
         };
         sender.join().unwrap();
         let _token = asker.block_on(|waker| slot.poll(waker, &mut claim_of_first));
         host.join().unwrap();
         assert!(claim_of_first.is_none() && !asker.is_held());
-        assert_eq!(world.seat().endings.finished(), 2);
+        assert_eq!(world.mailbox().endings.finished(), 2);
         assert_eq!(world.recorded(), 2);
         assert!(
-            world.works.look().is_none(),
+            world.env.look().is_none(),
             "one is the asker's, one the sender's"
         );
     });

@@ -6,11 +6,11 @@ use actix_rt::ArbiterHandle;
 
 /// A thread of a system.
 #[derive(Clone)]
-pub(crate) enum Place {
+pub(crate) enum ThreadHandle {
     Arbiter(ArbiterHandle),
     /// A simulation's.
     #[cfg(feature = "test")]
-    Simulated(crate::base::place::Jobs),
+    Simulated(crate::base::thread_handle::Jobs),
 }
 
 /// Where a simulated thread takes its work from.
@@ -21,13 +21,13 @@ pub(crate) type Jobs = tokio::sync::mpsc::UnboundedSender<Job>;
 #[cfg(feature = "test")]
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-impl Place {
+impl ThreadHandle {
     /// Runs `launch` on that thread; dropped if it has ended.
     pub(crate) fn run(&self, launch: impl FnOnce() + Send + 'static) {
         match self {
-            Place::Arbiter(arbiter) => drop(arbiter.spawn_fn(launch)),
+            ThreadHandle::Arbiter(arbiter) => drop(arbiter.spawn_fn(launch)),
             #[cfg(feature = "test")]
-            Place::Simulated(jobs) => drop(jobs.send(Box::new(launch))),
+            ThreadHandle::Simulated(jobs) => drop(jobs.send(Box::new(launch))),
         }
     }
 }

@@ -4,12 +4,12 @@ use loom::thread;
 use std::sync::Arc;
 
 use super::{Sleeper, in_full, up_to};
-use crate::runtime::deadlock::{For, Starting, Waits};
+use crate::runtime::deadlock::{For, Starting, WaitGraph};
 
 #[test]
 fn a_handler_whose_wait_is_found_hopeless_is_woken_and_told() {
     in_full(|| {
-        let waits = Arc::new(Waits::default());
+        let waits = Arc::new(WaitGraph::default());
         let wait = waits.begin(1, For::Envelope).unwrap();
         let supervisor = {
             let waits = waits.clone();
@@ -28,7 +28,7 @@ fn a_handler_whose_wait_is_found_hopeless_is_woken_and_told() {
 #[test]
 fn of_two_that_would_wait_for_each_other_one_is_refused_and_leaves_nothing_behind() {
     in_full(|| {
-        let waits = Arc::new(Waits::default());
+        let waits = Arc::new(WaitGraph::default());
         let other = {
             let waits = waits.clone();
             thread::spawn(move || waits.begin(2, For::Reply(1)).ok())
@@ -48,7 +48,7 @@ fn of_two_that_would_wait_for_each_other_one_is_refused_and_leaves_nothing_behin
 #[test]
 fn of_three_that_would_wait_in_a_circle_one_is_refused() {
     up_to(2, || {
-        let waits = Arc::new(Waits::default());
+        let waits = Arc::new(WaitGraph::default());
         let begin = |who, whom| {
             let waits = waits.clone();
             thread::spawn(move || waits.begin(who, For::Reply(whom)).is_err())
@@ -64,7 +64,7 @@ fn of_three_that_would_wait_in_a_circle_one_is_refused() {
 #[test]
 fn waits_that_were_never_there_at_one_time_are_no_circle() {
     in_full(|| {
-        let waits = Arc::new(Waits::default());
+        let waits = Arc::new(WaitGraph::default());
         let ended = waits.begin(2, For::Reply(3)).unwrap();
         let other = {
             let waits = waits.clone();
@@ -81,7 +81,7 @@ fn waits_that_were_never_there_at_one_time_are_no_circle() {
 #[test]
 fn a_start_that_is_over_closes_no_circle_with_what_began_after_it() {
     in_full(|| {
-        let waits = Arc::new(Waits::default());
+        let waits = Arc::new(WaitGraph::default());
         let starting = Arc::new(Starting::default());
         starting.add(3);
         let _mount = waits.begin(2, For::Start(starting.clone())).unwrap();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::base::sync::{Mutex, lock};
-use crate::mailbox::SeatId;
+use crate::mailbox::MailboxId;
 use crate::runtime::deadlock::Starting;
 
 /// Why not all stand.
-pub(crate) enum Fallen {
+pub(crate) enum StartupError {
     /// One failed at its start.
     Failed {
         /// Its name.
@@ -22,13 +22,13 @@ pub(crate) enum Fallen {
 
 /// The word of one host on how its start went; nothing once it is given. Dropped without a word, the host
 /// is lost.
-pub(crate) struct Standing(Option<Arc<Among>>);
+pub(crate) struct Startup(Option<Arc<Among>>);
 
 struct Among {
     /// Those that do not stand yet, if a handler waits for them.
     starting: Option<Arc<Starting>>,
-    fallen: Mutex<Option<Fallen>>,
-    tell: Mutex<Option<oneshot::Sender<Result<(), Fallen>>>>,
+    fallen: Mutex<Option<StartupError>>,
+    tell: Mutex<Option<oneshot::Sender<Result<(), StartupError>>>>,
 }
 
 impl Drop for Among {
@@ -41,29 +41,29 @@ impl Drop for Among {
 }
 
 /// What hears how the start went once the last host has told, and the word of the first of them, to be
-/// made more of by [`Standing::another`].
-pub(crate) fn standing(
+/// made more of by [`Startup::another`].
+pub(crate) fn startup(
     starting: Option<Arc<Starting>>,
-) -> (Standing, oneshot::Receiver<Result<(), Fallen>>) {
+) -> (Startup, oneshot::Receiver<Result<(), StartupError>>) {
     let (tell, told) = oneshot::channel();
     let among = Arc::new(Among {
         starting,
         fallen: Mutex::new(None),
         tell: Mutex::new(Some(tell)),
     });
-    (Standing(Some(among)), told)
+    (Startup(Some(among)), told)
 }
 
-impl Standing {
+impl Startup {
     /// The word of one host more.
-    pub(crate) fn another(&self) -> Standing {
-        Standing(self.0.clone())
+    pub(crate) fn another(&self) -> Startup {
+        Startup(self.0.clone())
     }
 
-    /// The subsystem with that seat stands.
-    pub(crate) fn tell_of(self, seat: SeatId) {
+    /// The subsystem with that mailbox stands.
+    pub(crate) fn tell_of(self, mailbox: MailboxId) {
         if let Some(starting) = self.0.as_ref().and_then(|among| among.starting.as_ref()) {
-            starting.stands(seat);
+            starting.stands(mailbox);
         }
         self.tell();
     }
@@ -76,15 +76,15 @@ impl Standing {
     /// It does not, for this reason.
     pub(crate) fn tell_failure(mut self, name: Arc<str>, text: Box<str>) {
         if let Some(among) = self.0.take() {
-            lock(&among.fallen).get_or_insert(Fallen::Failed { name, text });
+            lock(&among.fallen).get_or_insert(StartupError::Failed { name, text });
         }
     }
 }
 
-impl Drop for Standing {
+impl Drop for Startup {
     fn drop(&mut self) {
         if let Some(among) = &self.0 {
-            lock(&among.fallen).get_or_insert(Fallen::Lost);
+            lock(&among.fallen).get_or_insert(StartupError::Lost);
         }
     }
 }
