@@ -77,7 +77,6 @@ pub use route::extract::{
     Sender, State, States,
 };
 pub use route::subsystem::{Routes, Subsystem};
-pub use runtime::shared::StopReason;
 pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;
@@ -97,6 +96,7 @@ pub use words::message::{IntoReply, MESSAGE_BYTES_MAX, Message, OrLater, later};
 pub use words::overflow::Overflow;
 pub use words::priority::Priority;
 pub use words::slice::Slice;
+pub use words::stop_reason::StopReason;
 pub use words::supervision::{Backoff, Failure, Intensity, Restart, RestartScope};
 pub use words::trace::TraceId;
 

@@ -8,6 +8,7 @@ pub(crate) mod token;
 
 #[path = "../../src/envelope/pool"]
 pub(crate) mod pool {
+    pub(crate) mod holders;
     pub(crate) mod lane;
     pub(crate) mod reserve;
     pub(crate) mod stack;

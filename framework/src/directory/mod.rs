@@ -9,15 +9,19 @@
 pub(crate) mod replicas;
 #[cfg(not(loom))]
 mod mounted;
+#[cfg(not(loom))]
+mod below;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 #[cfg(loom)]
 use crate::mounted;
+#[cfg(not(loom))]
+pub(crate) use below::Below;
 pub(crate) use mounted::Mounted;
 #[cfg(not(loom))]
-pub(crate) use mounted::{Below, Placing};
+pub(crate) use mounted::Placing;
 
 use crate::base::sync::{
     AtomicU64, AtomicUsize, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,

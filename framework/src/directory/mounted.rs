@@ -61,9 +61,9 @@ pub(crate) struct Mounted {
     /// 1 from when it failed, or was halted, until it is made anew. Written by its host.
     down: AtomicU8,
     /// Mounts below it that were asked for, and that the registry has not settled yet.
-    asked: AtomicU32,
+    pub(super) asked: AtomicU32,
     /// Raised whenever its children are ended because it is made anew.
-    life: AtomicU32,
+    pub(super) life: AtomicU32,
     /// Where its host takes orders.
     pub(crate) door: Door,
     /// How it ended, if that is to be told and has not been: 0, or one of those that [`note_end`] knows.
@@ -211,7 +211,7 @@ impl Mounted {
     }
 
     /// True while its children are ended, or it has no value any more, and it is not made anew yet.
-    fn is_restarting(&self) -> bool {
+    pub(super) fn is_restarting(&self) -> bool {
         self.down.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0
     }
 
@@ -374,40 +374,5 @@ impl Mounted {
 
     pub(crate) fn last_failure(&self) -> Option<Box<str>> {
         lock(&self.extras.get()?.last_failure).clone()
-    }
-}
-
-/// The parent of what is about to be mounted. While this is there, its restart concerns the registry: the
-/// value that is made anew finds nothing mounted, and may use the names again.
-pub(crate) struct Below {
-    pub(crate) parent: Arc<Mounted>,
-    life: u32,
-}
-
-impl Below {
-    pub(crate) fn new(parent: Arc<Mounted>) -> Self {
-        // One order: see `set_down`.
-        parent.asked.fetch_add(1, Ordering::SeqCst);
-        Below {
-            life: parent.life.load(Ordering::Relaxed),
-            parent,
-        }
-    }
-
-    /// Why the parent takes no children, now or ever; or that it has been made anew since.
-    pub(crate) fn refusal(&self) -> Option<MountError> {
-        let parent = &self.parent;
-        if parent.is_leaving() {
-            return Some(MountError::Stopped);
-        }
-        let has_another_life = parent.life.load(Ordering::Relaxed) != self.life;
-        (parent.is_restarting() || has_another_life).then(|| parent.restarting())
-    }
-}
-
-impl Drop for Below {
-    fn drop(&mut self) {
-        // Release: see `restarts_alone`.
-        self.parent.asked.fetch_sub(1, Ordering::Release);
     }
 }

@@ -1,4 +1,4 @@
-//! What a turn gathers: samples, endings, free envelopes. `turn → `**`gathered`**` → latency, ledger, pool`
+//! What a turn gathers: samples, endings, free envelopes. `turn → `**`batch`**` → latency, ledger, pool`
 //!
 //! They are entered at the turn's end in one go, and before every reply, so that an asker who looks
 //! finds its own message in the books. (To record each message at once was measured too, and is
@@ -18,7 +18,7 @@ use crate::words::ledger::{Ending, Tally};
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;
 
-/// Samples gathered before they are entered.
+/// Samples batch before they are entered.
 const GATHER: usize = 64;
 
 /// What a turn gathers.
@@ -114,7 +114,7 @@ impl<'l> TurnBatch<'l> {
     }
 
     /// How many samples there are.
-    pub(super) fn gathered(&self) -> usize {
+    pub(super) fn batch(&self) -> usize {
         self.samples.len() + usize::from(self.has_one)
     }
 
@@ -125,7 +125,7 @@ impl<'l> TurnBatch<'l> {
         one.chain(&mut self.samples).skip(from)
     }
 
-    /// Sees to it that as many samples can be gathered without any being entered before.
+    /// Sees to it that as many samples can be batch without any being entered before.
     pub(super) fn keep_room<S>(&mut self, env: &HostEnv<S>, samples: usize) {
         if self.samples.len() + samples > self.samples.capacity() && !self.samples.is_empty() {
             self.enter(env);
@@ -203,7 +203,7 @@ impl<'l> TurnBatch<'l> {
         self.samples.clear();
     }
 
-    /// Enters what was gathered: first the samples, then the endings, then the envelopes. A message
+    /// Enters what was batch: first the samples, then the endings, then the envelopes. A message
     /// that counts as ended is recorded; a free envelope's message counts as ended.
     fn enter<S>(&mut self, env: &HostEnv<S>) {
         self.end_alike(env);
@@ -235,7 +235,7 @@ impl<'l> TurnBatch<'l> {
         }
     }
 
-    /// Ends a turn: enters what was gathered, and wakes senders that wait for envelopes.
+    /// Ends a turn: enters what was batch, and wakes senders that wait for envelopes.
     ///
     /// While any host of the thread goes on working, a quarter of the pool may come together first, or
     /// what [`PATIENCE_NS`] of handling sets free: a sender that is woken should find room for more

@@ -1,4 +1,4 @@
-//! The other ends of a message than being handled. `turn → `**`ends`**` → gathered, dead letters`
+//! The other ends of a message than being handled. `turn → `**`ends`**` → batch, dead letters`
 
 use super::batch::TurnBatch;
 use super::hooks::NO_TIME;
@@ -40,33 +40,25 @@ pub(super) fn bury<S>(env: &HostEnv<S>, envelope: &Envelope<'_>, reason: DeadRea
 
 /// Ends a message whose deadline has passed, or whose asker has gone, before its handler began.
 #[cold]
-pub(super) fn expire<S>(
-    env: &HostEnv<S>,
-    mut envelope: Envelope<'_>,
-    gathered: &mut TurnBatch<'_>,
-) {
+pub(super) fn expire<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut TurnBatch<'_>) {
     // Its asker is told, or has gone by its own will.
     if envelope.head().is_ask {
         put_failure(&mut envelope, Unanswered::Expired);
     } else {
         bury(env, &envelope, DeadReason::Expired);
     }
-    gathered.close(env, envelope, Ending::Expired);
+    batch.close(env, envelope, Ending::Expired);
 }
 
 /// Ends a message that no handler takes.
 #[cold]
-pub(super) fn reject<S>(
-    env: &HostEnv<S>,
-    mut envelope: Envelope<'_>,
-    gathered: &mut TurnBatch<'_>,
-) {
+pub(super) fn reject<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut TurnBatch<'_>) {
     if envelope.head().is_ask {
         put_failure(&mut envelope, Unanswered::Unhandled);
     } else {
         bury(env, &envelope, DeadReason::Undeliverable);
     }
-    gathered.close(env, envelope, Ending::Undeliverable);
+    batch.close(env, envelope, Ending::Undeliverable);
 }
 
 /// Ends a message whose handler returned an error.
@@ -76,14 +68,14 @@ pub(super) fn failed<S>(
     envelope: Envelope<'_>,
     started: Stamp,
     text: String,
-    gathered: &mut TurnBatch<'_>,
+    batch: &mut TurnBatch<'_>,
 ) {
     if !envelope.head().is_ask {
         bury(env, &envelope, DeadReason::Failed(text.as_str().into()));
     }
     env.mounted.note_failure(text.into());
-    gathered.sample(env, &envelope, started);
-    gathered.close(env, envelope, Ending::Failed);
+    batch.sample(env, &envelope, started);
+    batch.close(env, envelope, Ending::Failed);
 }
 
 impl<S: 'static> HostState<S> {
@@ -93,11 +85,11 @@ impl<S: 'static> HostState<S> {
         &mut self,
         env: &HostEnv<S>,
         service: Service,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
     ) {
         let _ = contain(|| self.slot.runner.clear());
         self.end_waits_of_ended(env);
-        self.end_cut_off(env, service, gathered);
+        self.end_cut_off(env, service, batch);
     }
 
     /// Ends the message that was under way; its handler has been dropped, or nobody waits for it.
@@ -105,7 +97,7 @@ impl<S: 'static> HostState<S> {
         &mut self,
         env: &HostEnv<S>,
         service: Service,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
     ) {
         #[cfg(feature = "test")]
         let service = without_delay(env, service);
@@ -115,13 +107,13 @@ impl<S: 'static> HostState<S> {
             _ => return,
         };
         let mut envelope = Envelope::new(&env.shared.pool.slab, token);
-        gathered.sample(env, &envelope, started);
+        batch.sample(env, &envelope, started);
         if envelope.head().is_ask {
             put_failure(&mut envelope, Unanswered::Unhandled);
         } else {
             bury(env, &envelope, DeadReason::Undeliverable);
         }
-        gathered.close(env, envelope, Ending::Failed);
+        batch.close(env, envelope, Ending::Failed);
     }
 
     /// Ends everything that is still here, and tells the registry.
@@ -131,16 +123,15 @@ impl<S: 'static> HostState<S> {
             return;
         }
         let shared = &env.shared;
-        let mut gathered = TurnBatch::new(&env.local);
+        let mut batch = TurnBatch::new(&env.local);
         if let Some(service) = self.in_service.take() {
-            self.cut_off(env, service, &mut gathered);
+            self.cut_off(env, service, &mut batch);
         }
         // Closed first: who is told of its message's end finds the mailbox closed.
         let links = &shared.pool.links;
         let mut rest = env.mounted.mailbox.close(links);
         sim::preempt(Point::Closed);
-        let mut reject =
-            |token| reject(env, Envelope::new(&shared.pool.slab, token), &mut gathered);
+        let mut reject = |token| reject(env, Envelope::new(&shared.pool.slab, token), &mut batch);
         let mut kept = self.all_kept(links);
         while let Some(token) = kept.pop_front(links) {
             reject(token);
@@ -160,15 +151,15 @@ impl<S: 'static> HostState<S> {
                 reject(token);
             }
         }
-        gathered.begin_turn(&mut self.went_on);
-        gathered.end_turn(env, false);
+        batch.begin_turn(&mut self.went_on);
+        batch.end_turn(env, false);
         sim::preempt(Point::Closed);
         env.mounted.mailbox.move_out();
         env.mounted.mailbox.leave_waker(None);
         self.waker = None;
         // Senders that wait for room in this mailbox must learn that there will be none.
         env.mounted.mailbox.recall();
-        drop(gathered);
+        drop(batch);
         self.finish_life(env);
     }
 }

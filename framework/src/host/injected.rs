@@ -41,7 +41,7 @@ impl<S: 'static> HostState<S> {
         env: &HostEnv<S>,
         mut envelope: Envelope<'w>,
         started: Stamp,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
     ) -> Met<'w> {
         let mark = envelope.head().fault;
         // Once: one that is kept for later does not meet it again.
@@ -50,7 +50,7 @@ impl<S: 'static> HostState<S> {
             Planned::Nothing => Met::Nothing(envelope),
             Planned::Panic(text) => Met::Panic(envelope, text),
             Planned::Drop => {
-                end_dropped(env, envelope, gathered);
+                end_dropped(env, envelope, batch);
                 Met::Dropped
             }
             Planned::Delay(by) => {
@@ -81,13 +81,13 @@ impl<S: 'static> HostState<S> {
 }
 
 /// Ends a message that was accepted and is dropped on purpose.
-fn end_dropped<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, gathered: &mut TurnBatch<'_>) {
+fn end_dropped<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut TurnBatch<'_>) {
     if envelope.head().is_ask {
         put_failure(&mut envelope, Unanswered::Dropped);
     } else {
         bury(env, &envelope, DeadReason::Injected);
     }
-    gathered.close(env, envelope, Ending::Dropped);
+    batch.close(env, envelope, Ending::Dropped);
 }
 
 /// Panics as a handler would that has taken its message.

@@ -17,6 +17,7 @@ mod life;
 mod obey;
 mod share;
 mod sweep;
+mod outcome;
 mod turn;
 
 use std::cell::RefCell;

@@ -16,13 +16,13 @@ use crate::words::supervision::{Failure, Restart};
 impl<S: 'static> HostState<S> {
     /// Does what has been ordered, as far as that goes now.
     #[cold]
-    pub(super) fn obey(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+    pub(super) fn obey(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
         for control in std::mem::take(&mut self.lifecycle().controls) {
-            if self.ends_value(env, &control) && self.is_away(env, gathered) {
+            if self.ends_value(env, &control) && self.is_away(env, batch) {
                 // What comes after it may be an end that waits for nothing.
                 self.lifecycle().controls.push_back(control);
             } else {
-                self.follow(env, control, gathered);
+                self.follow(env, control, batch);
             }
         }
     }
@@ -41,17 +41,17 @@ impl<S: 'static> HostState<S> {
 
     /// True while a blocking call has the value, whose message is ended; unless there is no time to wait for
     /// its return.
-    fn is_away(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) -> bool {
+    fn is_away(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) -> bool {
         if self.order == Order::Abort || !self.slot.runner.blocks() {
             return false;
         }
         if let Some(service) = self.in_service.replace(Service::Returning) {
-            self.end_cut_off(env, service, gathered);
+            self.end_cut_off(env, service, batch);
         }
         true
     }
 
-    fn follow(&mut self, env: &HostEnv<S>, control: Control, gathered: &mut TurnBatch<'_>) {
+    fn follow(&mut self, env: &HostEnv<S>, control: Control, batch: &mut TurnBatch<'_>) {
         match control {
             Control::End {
                 order,
@@ -63,15 +63,15 @@ impl<S: 'static> HostState<S> {
                 lifecycle.reason.get_or_insert(reason);
                 lifecycle.ended.extend(ended);
             }
-            Control::Stop => self.stop_itself(env, gathered),
+            Control::Stop => self.stop_itself(env, batch),
             Control::Spawn(_) | Control::Wake(_) => unreachable!("it is done when it comes"),
             Control::Fail(failure) if self.order != Order::Abort => {
-                self.interrupt(env, gathered);
+                self.interrupt(env, batch);
                 self.fail(env, failure);
             }
             Control::Fail(_) => {}
             Control::TaskPanicked { life, text } if self.has_task_of(env, life) => {
-                self.interrupt(env, gathered);
+                self.interrupt(env, batch);
                 match self.startup {
                     Some(_) => self.start_failed(env, &text),
                     None => self.fail(env, Failure::Task((*text).into())),
@@ -82,7 +82,7 @@ impl<S: 'static> HostState<S> {
                 env.mounted.note_failure(text.into());
             }
             Control::Halt(done) => {
-                self.interrupt(env, gathered);
+                self.interrupt(env, batch);
                 if !matches!(self.life, Life::Halted) {
                     env.mounted.set_down(true);
                     self.call_stopped(env, EndReason::Stopped);
@@ -109,9 +109,9 @@ impl<S: 'static> HostState<S> {
             && env.mounted.restarts.load(Ordering::Relaxed) == life
     }
 
-    fn stop_itself(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+    fn stop_itself(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
         if env.mounted.policy().restart == Restart::Permanent {
-            self.interrupt(env, gathered);
+            self.interrupt(env, batch);
             self.call_stopped(env, EndReason::Stopped);
             self.fail(env, Failure::Stopped);
         } else {
@@ -121,9 +121,9 @@ impl<S: 'static> HostState<S> {
     }
 
     /// Ends what is under way, if anything is.
-    fn interrupt(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+    fn interrupt(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
         if let Some(service) = self.in_service.take() {
-            self.cut_off(env, service, gathered);
+            self.cut_off(env, service, batch);
         }
     }
 }

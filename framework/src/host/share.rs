@@ -55,7 +55,7 @@ impl Share {
         time: Duration,
         goes_on: bool,
         clock: &Clock,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
     ) -> (u32, Timed) {
         let begun = clock.now();
         let time = clock.ticks(time).max(1);
@@ -65,7 +65,7 @@ impl Share {
             time,
         };
         if left > 0 {
-            gathered.begin(begun, left);
+            batch.begin(begun, left);
             return (slice.messages(), timed);
         }
         if !goes_on {

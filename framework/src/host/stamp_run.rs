@@ -19,7 +19,7 @@ pub(super) struct StampRun {
     /// Most that may belong to it, and how many do.
     size: u32,
     count: u32,
-    /// The place of the first among the gathered samples.
+    /// The place of the first among the batch samples.
     from: usize,
     /// When the run before it ended, if nothing has happened since; else 0.
     before: Stamp,
@@ -62,7 +62,7 @@ impl TurnBatch<'_> {
         self.keep_room(env, SHARE as usize);
         self.alike.began = began;
         self.alike.count = 0;
-        self.alike.from = self.gathered();
+        self.alike.from = self.batch();
         began
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Sweeping {
 impl<S: 'static> HostState<S> {
     /// Ends all that wait here and have expired.
     #[cold]
-    pub(super) fn sweep(&mut self, env: &HostEnv<S>, gathered: &mut TurnBatch<'_>) {
+    pub(super) fn sweep(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
         let (mailbox, clock) = (&env.mounted.mailbox, &env.shared.clock);
         let begun = clock.now();
         if begun.0 < self.lifecycle().sweeping.not_before {
@@ -49,7 +49,7 @@ impl<S: 'static> HostState<S> {
         // Its drop is the user's: not before all is in its place again.
         while let Some(token) = over.pop_front(&env.shared.pool.links) {
             let envelope = Envelope::new(&env.shared.pool.slab, token);
-            expire(env, envelope, gathered);
+            expire(env, envelope, batch);
         }
         let ended = clock.now();
         let took = ended.0.saturating_sub(begun.0);

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 
 use super::batch::TurnBatch;
-use super::ends::{bury, expire, failed, put_failure, reject};
+use super::ends::{expire, reject};
 #[cfg(feature = "test")]
 use super::injected::{Met, blow_up};
 use super::life::{Life, Ready};
@@ -16,17 +16,15 @@ use super::{HostEnv, HostState};
 use crate::base::clock::{Due, Stamp};
 use crate::base::sim::{self, Point};
 use crate::base::user_code::{contain, text_of};
-use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::envelope::token::Token;
 use crate::mailbox::orders::Order;
 use crate::route::extract::{Abandoned, Delivery};
+use crate::route::handler::Called;
 use crate::route::handler::hooks::Hook;
-use crate::route::handler::{Called, Unanswered};
 use crate::thread::agenda::Turn;
 use crate::thread::stamps::Stamps;
 use crate::words::ledger::Ending;
-use crate::words::supervision::Failure;
 
 /// Most looks at an empty mailbox before the host sleeps.
 const LOOKS: u32 = 8;
@@ -73,25 +71,24 @@ impl<S: 'static> HostState<S> {
         }
         let serving = env.local.serve(env.mounted.mailbox.id);
         env.local.serve_on(&waker);
-        let mut gathered = TurnBatch::new(&env.local);
-        gathered.begin_turn(&mut self.went_on);
+        let mut batch = TurnBatch::new(&env.local);
+        batch.begin_turn(&mut self.went_on);
         let (messages, timed) = match slice.time() {
             None => (slice.messages(), None),
             Some(time) => {
                 let clock = &env.shared.clock;
                 let goes_on = self.in_service.is_some();
-                let (messages, timed) =
-                    (self.share).begin(slice, time, goes_on, clock, &mut gathered);
+                let (messages, timed) = (self.share).begin(slice, time, goes_on, clock, &mut batch);
                 (messages, Some(timed))
             }
         };
         let cx = &mut Context::from_waker(&waker);
         let messages = sim::at_most(Point::Slice, messages);
-        let mut turn = self.serve(env, cx, &mut gathered, messages);
+        let mut turn = self.serve(env, cx, &mut batch, messages);
         self.went_on = turn == Turn::Again;
         self.is_ending = turn == Turn::Over;
         self.has_waited |= env.local.has_waited.get();
-        gathered.end_turn(env, self.went_on);
+        batch.end_turn(env, self.went_on);
         drop(serving);
         if let Some(timed) = timed {
             let is_idle = !self.went_on && self.in_service.is_none();
@@ -106,21 +103,21 @@ impl<S: 'static> HostState<S> {
         &mut self,
         env: &HostEnv<S>,
         cx: &mut Context<'_>,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
         slice: u32,
     ) -> Turn {
         let mut left = slice;
         if self.has_orders() {
-            self.obey(env, gathered);
+            self.obey(env, batch);
         }
         if env.mounted.mailbox.has_expired() {
-            self.sweep(env, gathered);
+            self.sweep(env, batch);
         }
         loop {
             if let Some(service) = self.in_service.take() {
                 if self.order == Order::Abort {
-                    self.cut_off(env, service, gathered);
-                } else if let Some(waiting) = self.go_on(env, cx, service, gathered) {
+                    self.cut_off(env, service, batch);
+                } else if let Some(waiting) = self.go_on(env, cx, service, batch) {
                     self.in_service = Some(waiting);
                     self.open_room(env);
                     return Turn::Sleep;
@@ -136,7 +133,7 @@ impl<S: 'static> HostState<S> {
                 Ready::Over => return self.over(env, cx),
             }
             let mut at_hand = None;
-            let run = || self.run(env, cx, gathered, &mut at_hand, &mut left);
+            let run = || self.run(env, cx, batch, &mut at_hand, &mut left);
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ran::Slice) => return Turn::Again,
                 Ok(Ran::Waiting) => {}
@@ -150,11 +147,11 @@ impl<S: 'static> HostState<S> {
                     env.local.in_sync_handler.set(false);
                     if let Some((envelope, started)) = at_hand {
                         if panic.is::<Abandoned>() {
-                            reject(env, envelope, gathered);
+                            reject(env, envelope, batch);
                             continue;
                         }
                         let message = text_of(panic);
-                        self.panicked(env, envelope, started, message, gathered);
+                        self.panicked(env, envelope, started, message, batch);
                     }
                 }
             }
@@ -178,7 +175,7 @@ impl<S: 'static> HostState<S> {
         &mut self,
         env: &'w HostEnv<S>,
         cx: &mut Context<'_>,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
         at_hand: &mut AtHand<'w>,
         left: &mut u32,
     ) -> Ran {
@@ -198,36 +195,36 @@ impl<S: 'static> HostState<S> {
         let shares = shared.stamps == Stamps::Shared && env.local.agenda.depth() == 0;
         while *left > 0 {
             let Some(token) = self.next(env, &pool.links) else {
-                gathered.end_alike(env);
+                batch.end_alike(env);
                 return Ran::Dry;
             };
             *left -= 1;
             let started = match shares {
                 false => clock.now(),
-                true => gathered.begin_alike(env),
+                true => batch.begin_alike(env),
             };
-            if started > gathered.until {
+            if started > batch.until {
                 // The turn's first message, or one that begins too late to be followed by more.
-                if gathered.begin(started, env.turn_limit) {
+                if batch.begin(started, env.turn_limit) {
                     *left = 0;
                 }
             }
             let envelope = Envelope::new(&pool.slab, token);
             let head = envelope.head();
             if head.due.is_past(started) || head.is_ask && envelope.reply_slot().is_abandoned() {
-                expire(env, envelope, gathered);
+                expire(env, envelope, batch);
                 continue;
             }
             let handler = handlers.get(usize::from(head.handler));
             let is_current = head.table == table;
             let (Some(handler), true) = (handler, is_current && !shared.is_abandoned()) else {
-                reject(env, envelope, gathered);
+                reject(env, envelope, batch);
                 continue;
             };
             #[cfg(feature = "test")]
             let (envelope, injected) = match head.fault {
                 0 => (envelope, None),
-                _ => match self.meet_fault(env, envelope, started, gathered) {
+                _ => match self.meet_fault(env, envelope, started, batch) {
                     Met::Panic(envelope, text) => (envelope, Some(text)),
                     Met::Nothing(envelope) => (envelope, None),
                     Met::Dropped => continue,
@@ -256,19 +253,19 @@ impl<S: 'static> HostState<S> {
             }
             if called == Called::Handled {
                 match shares {
-                    false => gathered.sample(env, &envelope, started),
-                    true => gathered.sample_alike(env, &envelope),
+                    false => batch.sample(env, &envelope, started),
+                    true => batch.sample_alike(env, &envelope),
                 }
-                gathered.close(env, envelope, Ending::Handled);
+                batch.close(env, envelope, Ending::Handled);
                 self.change();
                 continue;
             }
             if called == Called::Running {
-                gathered.end_alike(env);
+                batch.end_alike(env);
                 self.in_service = Some(Service::Message(envelope.into_token(), started));
                 return Ran::Waiting;
             }
-            self.finish(env, envelope, started, called, gathered);
+            self.finish(env, envelope, started, called, batch);
             if !matches!(self.life, Life::Running) || self.order == Order::Abort {
                 // It failed with this message.
                 return Ran::Waiting;
@@ -300,7 +297,7 @@ impl<S: 'static> HostState<S> {
         env: &HostEnv<S>,
         cx: &mut Context<'_>,
         service: Service,
-        gathered: &mut TurnBatch<'_>,
+        batch: &mut TurnBatch<'_>,
     ) -> Option<Service> {
         let (token, started) = match service {
             Service::Message(token, started) => (token, started),
@@ -312,7 +309,7 @@ impl<S: 'static> HostState<S> {
                 }
                 self.slot.panic = None;
                 // What was put off until now.
-                self.obey(env, gathered);
+                self.obey(env, batch);
                 return None;
             }
             Service::Hook(hook) => {
@@ -327,9 +324,9 @@ impl<S: 'static> HostState<S> {
             Ok(Called::Running) => return Some(Service::Message(envelope.into_token(), started)),
             Ok(called) => {
                 self.end_waits_of_ended(env);
-                self.finish(env, envelope, started, called, gathered);
+                self.finish(env, envelope, started, called, batch);
             }
-            Err(message) => self.panicked(env, envelope, started, message, gathered),
+            Err(message) => self.panicked(env, envelope, started, message, batch),
         }
         None
     }
@@ -348,60 +345,5 @@ impl<S: 'static> HostState<S> {
         if self.has_waited || env.local.has_waited.get() {
             self.end_waits(env);
         }
-    }
-
-    /// Ends a message whose handler was called, and has ended.
-    fn finish(
-        &mut self,
-        env: &HostEnv<S>,
-        envelope: Envelope<'_>,
-        started: Stamp,
-        called: Called,
-        gathered: &mut TurnBatch<'_>,
-    ) {
-        match called {
-            Called::Handled => {
-                gathered.sample(env, &envelope, started);
-                gathered.close(env, envelope, Ending::Handled);
-                self.change();
-            }
-            Called::Later => self.keep(env, envelope.into_token()),
-            Called::Failed => {
-                self.change();
-                let text = std::mem::take(&mut self.slot.failure);
-                let fails = env.mounted.policy().on_error.then(|| text.as_str().into());
-                failed(env, envelope, started, text, gathered);
-                if let Some(text) = fails {
-                    self.fail(env, Failure::Error(text));
-                }
-            }
-            Called::Panicked => {
-                let panic = self.slot.panic.take();
-                let message = panic.unwrap_or_else(|| "a panic".into());
-                self.panicked(env, envelope, started, message, gathered);
-            }
-            Called::WrongParcel | Called::Running => reject(env, envelope, gathered),
-        }
-    }
-
-    #[cold]
-    fn panicked(
-        &mut self,
-        env: &HostEnv<S>,
-        mut envelope: Envelope<'_>,
-        started: Stamp,
-        message: Box<str>,
-        gathered: &mut TurnBatch<'_>,
-    ) {
-        self.end_waits_of_ended(env);
-        gathered.sample(env, &envelope, started);
-        // Unless its policy says otherwise, the subsystem is there again before the asker hears of it.
-        self.fail(env, Failure::Panic((*message).into()));
-        if envelope.head().is_ask {
-            put_failure(&mut envelope, Unanswered::Panicked(message));
-        } else {
-            bury(env, &envelope, DeadReason::Panicked((*message).into()));
-        }
-        gathered.close(env, envelope, Ending::Failed);
     }
 }

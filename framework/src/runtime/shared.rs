@@ -27,7 +27,7 @@ use crate::runtime::taps::{Faults, Taps};
 use crate::thread::Local;
 use crate::thread::stamps::Stamps;
 use crate::words::events::Events;
-use crate::words::supervision::Failure;
+use crate::words::stop_reason::StopReason;
 use crate::words::trace::TraceId;
 
 /// The parts of a system that lie on a message's path.
@@ -85,35 +85,6 @@ pub(crate) struct Settings {
     /// Other than none.
     #[cfg(feature = "test")]
     pub(crate) faults: Option<Faults>,
-}
-
-/// Why a system stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StopReason {
-    /// It was told to.
-    Requested,
-    /// A signal of the operating system told it to.
-    Signal(&'static str),
-    /// A subsystem without a parent failed too often.
-    Escalated {
-        /// The subsystem.
-        subsystem: Arc<str>,
-        /// How it failed last.
-        failure: Failure,
-    },
-}
-
-impl std::fmt::Display for StopReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StopReason::Requested => write!(f, "it was told to"),
-            StopReason::Signal(signal) => write!(f, "{signal}"),
-            StopReason::Escalated { subsystem, failure } => {
-                write!(f, "`{subsystem}` failed too often, last: {failure}")
-            }
-        }
-    }
 }
 
 /// What is to be known of a message to make a dead letter of it.

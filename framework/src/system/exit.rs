@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::{ExitCode, Termination};
 
 use super::{StopError, StopReport};
-use crate::runtime::shared::StopReason;
+use crate::words::stop_reason::StopReason;
 
 /// The end of a program that ran a system: give it back from `main`, and the process's exit code tells
 /// how its system stopped. What went wrong is written to the standard error, as for any error of `main`.

@@ -40,9 +40,10 @@ use crate::keepers::supervisor::snapshot::Snapshot;
 use crate::keepers::supervisor::strategy::Strategy;
 use crate::keepers::supervisor::{Supervisor, Use};
 use crate::route::extract::{self, Delivery, Extractor, States};
-use crate::runtime::shared::{Phase, Shared, StopReason};
+use crate::runtime::shared::{Phase, Shared};
 use crate::words::error::{CaptureError, MountError};
 use crate::words::events::Watch;
+use crate::words::stop_reason::StopReason;
 #[cfg(feature = "test")]
 pub(crate) use threads::Ground;
 use threads::Keeper;

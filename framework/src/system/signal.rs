@@ -7,7 +7,8 @@ use futures_util::future::{Either, select};
 
 use super::{Exit, StopError, StopReport, System};
 use crate::base::user_code::shielded;
-use crate::runtime::shared::{Phase, StopReason};
+use crate::runtime::shared::Phase;
+use crate::words::stop_reason::StopReason;
 
 impl System {
     /// Runs until Ctrl-C (`SIGINT`) or, on Unix, `SIGTERM`; then stops within the builder's

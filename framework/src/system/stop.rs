@@ -13,9 +13,9 @@ use crate::base::sync::Ordering;
 use crate::base::user_code::shielded;
 use crate::keepers::registry::ending::{EndAll, Ended};
 use crate::keepers::supervisor::snapshot::Snapshot;
-use crate::runtime::shared::StopReason;
 use crate::words::error::HookFailure;
 use crate::words::ledger::Ledger;
+use crate::words::stop_reason::StopReason;
 
 /// How a stop went.
 #[derive(Debug, Clone, PartialEq)]

@@ -138,7 +138,7 @@ fn the_house_has_few_rooms_and_no_long_file() {
 
 #[test]
 fn no_type_name_is_declared_twice() {
-    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut places: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
     for file in files(&source()) {
         for line in code(&file).lines() {
             let line = line.trim_start_matches("pub ");
@@ -150,10 +150,7 @@ fn no_type_name_is_declared_twice() {
             };
             let name = rest.split(|c: char| c != '_' && !c.is_alphanumeric());
             let name = name.into_iter().next().unwrap().to_owned();
-            places
-                .entry(name)
-                .or_default()
-                .push(file.display().to_string());
+            places.entry(name).or_default().insert(file.clone());
         }
     }
     places.retain(|_, places| places.len() > 1);

@@ -118,16 +118,16 @@ impl HostEnv<()> {
     /// A turn that handles the messages in these envelopes; `went_on` says whether the host had promised
     /// it, `goes_on` whether it promises another.
     pub(crate) fn turn(&self, thread: &Local, handles: &[u32], went_on: bool, goes_on: bool) {
-        let mut gathered = TurnBatch::new(thread);
-        gathered.begin_turn(&mut { went_on });
+        let mut batch = TurnBatch::new(thread);
+        batch.begin_turn(&mut { went_on });
         for &index in handles {
             let envelope = Envelope::new(&self.shared.pool.slab, mint(index));
             let started = self.shared.clock.now();
             self.hand.advance(Duration::from_nanos(1));
-            gathered.sample(self, &envelope, started);
-            gathered.close(self, envelope, Ending::Handled);
+            batch.sample(self, &envelope, started);
+            batch.close(self, envelope, Ending::Handled);
         }
-        gathered.end_turn(self, goes_on);
+        batch.end_turn(self, goes_on);
     }
 
     /// A look for a free envelope.

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::holders::{Holder, HolderId, HolderQueue, Queues};
 use super::stack::Stack;
 use super::waiters::{Ticket, Waiters};
 use crate::base::clock::Due;
@@ -44,9 +45,6 @@ const PATIENCE: u32 = 100;
 /// Most subsystems whose senders are woken at once.
 const AT_ONCE: usize = 8;
 
-/// Memory that is kept for those who wait next: to wait again allocates nothing.
-const SPARES: usize = 16;
-
 /// One envelope of those that were taken; the low half of the word counts those that are free.
 const MISSING: u64 = 1 << 32;
 
@@ -64,75 +62,6 @@ pub(crate) struct Reserve {
     modest: AtomicUsize,
     queues: Mutex<Queues>,
     deferred: Arc<DeferredWakes>,
-}
-
-/// A subsystem, as the pool sees it: whose messages are in envelopes.
-pub(crate) trait Holder: std::fmt::Debug + Send + Sync {
-    /// Unique in the system.
-    fn id(&self) -> HolderId;
-
-    /// Its messages that have been accepted and have not ended: as many envelopes does it hold.
-    fn held(&self) -> u64;
-}
-
-/// The number of a [`Holder`].
-pub(crate) type HolderId = u32;
-
-#[derive(Debug, Default)]
-struct Queues {
-    /// One for each subsystem that senders wait for, by its number.
-    list: Vec<HolderQueue>,
-    /// The first that is looked at next: the subsystems take turns.
-    next: HolderId,
-    spares: Vec<Arc<Waiters>>,
-}
-
-/// Those who wait for an envelope to send to one subsystem.
-#[derive(Debug)]
-struct HolderQueue {
-    holder: Arc<dyn Holder>,
-    waiters: Arc<Waiters>,
-    members: usize,
-    /// How many ticks ago a waiter was woken that has not tried since.
-    ticks: u32,
-}
-
-impl HolderQueue {
-    fn new(holder: Arc<dyn Holder>, waiters: Arc<Waiters>) -> Self {
-        HolderQueue {
-            holder,
-            waiters,
-            members: 0,
-            ticks: 0,
-        }
-    }
-
-    fn id(&self) -> HolderId {
-        self.holder.id()
-    }
-}
-
-impl Queues {
-    fn find(&self, holder: HolderId) -> Result<usize, usize> {
-        self.list.binary_search_by_key(&holder, HolderQueue::id)
-    }
-
-    /// One waits no longer for that subsystem; if it was the last, the subsystem.
-    fn leave(&mut self, holder: HolderId) -> Option<Arc<dyn Holder>> {
-        let at = self.find(holder).ok()?;
-        let queue = &mut self.list[at];
-        queue.members -= 1;
-        if queue.members > 0 {
-            return None;
-        }
-        let HolderQueue {
-            holder, waiters, ..
-        } = self.list.remove(at);
-        if self.spares.len() < SPARES {
-            self.spares.push(waiters);
-        }
-        Some(holder)
-    }
 }
 
 fn free_of(counts: u64) -> u32 {

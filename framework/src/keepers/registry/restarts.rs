@@ -14,8 +14,9 @@ use super::ending::EndAll;
 use crate::base::clock;
 use crate::directory::Mounted;
 use crate::mailbox::orders::{Control, Report, Reported};
-use crate::runtime::shared::{Phase, StopReason};
+use crate::runtime::shared::Phase;
 use crate::words::events::EndReason;
+use crate::words::stop_reason::StopReason;
 use crate::words::supervision::{Failure, RestartScope};
 
 impl Handler<Report> for Registry {
