@@ -83,7 +83,7 @@ impl Handler<CountOne> for Pendulum {
 async fn main() -> anyhow::Result<()> {
     let system = System::builder().start().await?;
 
-    // Reached by path. Whoever has the address goes on sending to it directly.
+    // Reached by path. Anyone who has the address goes on sending to it directly.
     let account = Account(100).start();
     system
         .mount_actor("account", account.clone(), |routes| {

@@ -22,7 +22,7 @@ struct Users {
 
 #[routes]
 impl Users {
-    /// A user's visits are counted in one replica, which needs no lock and asks nobody.
+    /// A user's visits are counted in one replica, which needs no lock and asks no one.
     #[route("{id}/visit")]
     fn visit(&mut self, _: Visit, Path(id): Path<u64>, ctx: Context) -> (String, u64) {
         let visits = self.visits.entry(id).or_default();

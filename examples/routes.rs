@@ -51,7 +51,7 @@ impl Library {
         State(town): State<Town>,
         Deadline(deadline): Deadline,
     ) -> String {
-        let asker = sender.as_deref().unwrap_or("nobody");
+        let asker = sender.as_deref().unwrap_or("no one");
         let seconds = deadline.map_or(f64::INFINITY, |left| left.as_secs_f64().round());
         let of = format!("{} of {}", system.name(), town.0);
         format!("{of}, asked by {asker} within {seconds} s")
@@ -92,7 +92,7 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(visit, "library of Trier, asked by reader within 30 s");
     let minute = Duration::from_secs(60);
     let about = system.ask_within("library://about", Show, minute).await?;
-    assert_eq!(about, "library of Trier, asked by nobody within 60 s");
+    assert_eq!(about, "library of Trier, asked by no one within 60 s");
 
     // The same pattern takes another type of message too, here by a resolved handle.
     let rename = system.route::<Rename>("library://books/{id}")?;

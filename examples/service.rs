@@ -225,7 +225,7 @@ async fn main() -> anyhow::Result<Exit> {
         println!("open; Ctrl-C closes the shop");
         running.await
     } else {
-        // Whoever stops the system ends `running` too.
+        // Anyone who stops the system ends `running` too.
         let demo = async {
             let day = demo(&system).await;
             let _ = system.stop().await;

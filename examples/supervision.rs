@@ -1,6 +1,6 @@
 //! Run with `cargo run --example supervision`
 //!
-//! What becomes of a subsystem that panics: a pause, a new value; in the end its parent, then the system.
+//! What happens to a subsystem that panics: a pause, a new value; in the end its parent, then the system.
 
 use mycelia::prelude::*;
 use mycelia::{Backoff, Change, EndReason, Failure, StopError, Watch};
@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
     let root = MountOptions::new().intensity(1, Duration::from_secs(60));
     system.mount_with(root, Crawler::default).await?;
 
-    println!("one bad page: the fetcher is made anew, the crawler never notices");
+    println!("one bad page: the fetcher is restarted, the crawler never notices");
     system.tell("crawler/fetcher://fetch", Fetch("")).await?;
     // It waits until the fetcher is there again.
     let bytes = system.ask("crawler://fetch", Fetch("/news")).await?;
@@ -84,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
     let is_restarted = |change: &Change| *change == Change::Restarted;
     tell_until(&mut events, "crawler/fetcher", is_restarted).await;
 
-    println!("two more: the fetcher fails too often, and the crawler is made anew in its place");
+    println!("two more: the fetcher fails too often, and the crawler is restarted in its place");
     for _ in 0..2 {
         system.tell("crawler/fetcher://fetch", Fetch("")).await?;
     }

@@ -133,7 +133,7 @@ fn resolve_handle(bencher: Bencher) {
     bencher.bench_local(|| resolve().is_ok());
 }
 
-/// The sender's half by handle: pack, acquire, stamp, enqueue. Nobody is woken.
+/// The sender's half by handle: pack, acquire, stamp, enqueue. No one is woken.
 #[divan::bench]
 fn send_by_handle(bencher: Bencher) {
     let rig = Rig::new();

@@ -1,6 +1,6 @@
 //! Counts allocations: the chosen allocator, with a counter in front that is off while time is taken.
 //!
-//! Off, it costs one load of a flag that nobody writes, so that peers which allocate per message are
+//! Off, it costs one load of a flag that no one writes, so that peers which allocate per message are
 //! not slowed down by being counted. Allocations are therefore those of a round of their own.
 //!
 //! This is the only file of the package with `unsafe` in it: `GlobalAlloc` is an unsafe trait. Every

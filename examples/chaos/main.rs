@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
         Ok(verdict) => ExitCode::from(verdict.exit_status()),
         Err(error) => {
             eprintln!("error: {error:#}");
-            // What hangs may hold threads: nobody waits for them.
+            // What hangs may hold threads: no one waits for them.
             std::process::exit(1);
         }
     }

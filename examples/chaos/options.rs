@@ -33,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) senders: usize,
 
-    /// Decides where every message goes, what becomes of it, and whom the attacker attacks; which
+    /// Decides where every message goes, what happens to it, and whom the attacker attacks; which
     /// thread runs when it does not decide [default: one by chance, which is printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

@@ -175,7 +175,7 @@ async fn quiet(system: &System) -> anyhow::Result<()> {
     while !system.snapshot().total.is_quiet() {
         anyhow::ensure!(
             begun.elapsed() < PATIENCE,
-            "messages wait for ever\n{}",
+            "messages wait forever\n{}",
             state(system)
         );
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -16,7 +16,7 @@ const MS: Duration = Duration::from_millis(1);
 pub(crate) const ORIGINS: usize = 65;
 pub(crate) const ATTACKER: usize = ORIGINS - 1;
 
-/// The first places are those that nobody attacks.
+/// The first places are those that no one attacks.
 pub(crate) const NEIGHBOURS: usize = 2;
 
 /// A subsystem that messages are sent to. One that is named `a/b` is a child of `a`.
@@ -74,7 +74,7 @@ impl Place {
 /// What all subsystems of a system know.
 #[derive(Default)]
 pub(crate) struct World {
-    /// How often one of them was made anew.
+    /// How often one of them was restarted.
     pub(crate) restarts: AtomicU64,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     /// Of all senders together, per second.
     pub(crate) rate: u64,
     pub(crate) seed: u64,
-    /// False: nothing fails, and nobody is attacked.
+    /// False: nothing fails, and no one is attacked.
     pub(crate) is_chaos: bool,
     pub(crate) plant: Option<Plant>,
 }

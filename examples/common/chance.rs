@@ -10,7 +10,7 @@ pub(crate) fn mix(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A seed that nobody chose.
+/// A seed that no one chose.
 pub(crate) fn any_seed() -> u64 {
     // Short enough to be typed again.
     RandomState::new().build_hasher().finish() % 1_000_000

@@ -1,6 +1,6 @@
 //! Run with `cargo run --release --example soak`
 //!
-//! A mixed load for an hour: tells, asks, timers, streams, subsystems that break and are made anew, others
+//! A mixed load for an hour: tells, asks, timers, streams, subsystems that break and are restarted, others
 //! that come and go. Sixty times it tells how long messages waited and how large the process is; in the end
 //! neither may have crept up, and the ledger must be exact. `-- --minutes 2` is a short run; Ctrl-C ends it
 //! early, with the report.

@@ -121,7 +121,7 @@ impl Shop {
     #[started]
     async fn open(&mut self, ctx: Context) -> anyhow::Result<()> {
         for shelf in 0..SHELVES {
-            // One that breaks too often has the whole shop made anew.
+            // One that breaks too often has the whole shop restarted.
             let options = MountOptions::new()
                 .name(shelf.to_string())
                 .intensity(3, Duration::from_secs(10));

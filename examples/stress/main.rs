@@ -67,7 +67,7 @@ async fn stress(options: &Options) -> anyhow::Result<Verdict> {
     let mut asked = None;
     ctrlc::set_handler(move || {
         INTERRUPTED.store(true, Ordering::Relaxed);
-        // Asked again: whoever asks does not want to wait for the report. `timeout` and some shells
+        // Asked again: anyone who asks does not want to wait for the report. `timeout` and some shells
         // deliver one request twice, at once.
         if asked.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             std::process::exit(130);

@@ -66,7 +66,7 @@ pub(crate) fn mark(id: u64, number: u64, data: &Data) -> u64 {
     seen.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// How many messages a subsystem has handled, for whoever looks on from outside. One writer.
+/// How many messages a subsystem has handled, for anyone who looks on from outside. One writer.
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct Calls(AtomicU64);

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts the panics that nobody provoked, on all threads.
+/// Counts the panics that no one provoked, on all threads.
 fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

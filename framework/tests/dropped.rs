@@ -1,5 +1,5 @@
 //! A system that is dropped, at any moment, on any thread, with or without load, ends quietly: nothing panics,
-//! whoever waits for it is told, and neither threads nor states are left.
+//! anyone who waits for it is told, and neither threads nor states are left.
 
 mod common;
 

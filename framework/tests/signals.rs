@@ -71,7 +71,7 @@ impl Work {
         panic!("{ON_PURPOSE}")
     }
 
-    /// Blocks its thread for ever.
+    /// Blocks its thread forever.
     #[route("block")]
     fn block(&mut self, _: Job, State(gate): State<Gate>) {
         gate.begun.store(true, Ordering::Relaxed);

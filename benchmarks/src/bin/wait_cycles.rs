@@ -32,7 +32,7 @@ struct Options {
 /// Who waits for whom.
 #[derive(Clone, Copy)]
 enum Shape {
-    /// Nobody.
+    /// No one.
     Idle,
     /// All for one.
     Star(usize),
@@ -45,7 +45,7 @@ enum Shape {
 impl Shape {
     fn name(self) -> &'static str {
         match self {
-            Shape::Idle => "nobody waits",
+            Shape::Idle => "no one waits",
             Shape::Star(_) => "all for one",
             Shape::Chain(_) => "a chain",
             Shape::Layers(..) => "10 layers of 10",
@@ -60,7 +60,7 @@ impl Shape {
         }
     }
 
-    /// Those that a node asks; the last ones ask nobody.
+    /// Those that a node asks; the last ones ask no one.
     fn asked_by(self, node: usize) -> std::ops::Range<usize> {
         match self {
             Shape::Star(count) if node < count => count..count + 1,

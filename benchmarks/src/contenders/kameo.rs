@@ -125,7 +125,7 @@ impl Contender for Kameo {
     }
 }
 
-/// Names in the registry, which is the process's own and would keep their actors for ever.
+/// Names in the registry, which is the process's own and would keep their actors forever.
 #[derive(Debug)]
 pub struct Registered(Vec<String>);
 

@@ -1,6 +1,6 @@
 //! The contenders, each in its own best idiom.
 //!
-//! Bounded mailboxes have room for [`ROOM`] messages, as many as mycelia's default pool. Whoever has
+//! Bounded mailboxes have room for [`ROOM`] messages, as many as mycelia's default pool. Anyone who has
 //! both kinds takes the faster one, and the bounded one under overload.
 
 pub mod actix;

@@ -46,7 +46,7 @@ impl Actor for Counter {
             Word::Add(n) => tally.add(n),
             Word::Aside(aside) => tally.aside(aside),
             Word::Ask(n, reply) => reply.send(tally.ask(n))?,
-            Word::Take(reply) => reply.send(tally.take()).map_err(|_| "nobody takes it")?,
+            Word::Take(reply) => reply.send(tally.take()).map_err(|_| "no one takes it")?,
         }
         Ok(())
     }

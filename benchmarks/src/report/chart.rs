@@ -1,4 +1,4 @@
-//! Charts as SVG. Text is set by whoever shows the file: no fonts are needed to write it.
+//! Charts as SVG. Text is set by anyone who shows the file: no fonts are needed to write it.
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ fn begin(program: &str) -> String {
     }
 }
 
-/// The columns, of which those are left out that nobody fills; others are in the JSON.
+/// The columns, of which those are left out that no one fills; others are in the JSON.
 const COLUMNS: [(&str, &str); 6] = [
     ("actix", "actix"),
     ("kameo", "kameo"),

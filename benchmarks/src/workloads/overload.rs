@@ -1,7 +1,7 @@
 //! Overload: a producer ten times as fast as the handler. Where do the messages go?
 //!
 //! Each run is a process of its own, the same program started again with `--alone`, so that its
-//! resident memory is not what another contender left behind. Whoever can bound its mailbox does.
+//! resident memory is not what another contender left behind. Anyone who can bound its mailbox does.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

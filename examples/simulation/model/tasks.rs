@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Its messages are asked for, and nobody listens.
+    /// Its messages are asked for, and no one listens.
     fn asks(self) -> bool {
         matches!(self, Kind::Every(.., MissedTick::Skip))
     }
@@ -320,7 +320,7 @@ pub(crate) fn start(kind: Kind, life: &mut Option<Life>, ctx: &Context, book: &A
             ctx.stream("item", items)
         }
     };
-    // Nobody is there any more once the system has stopped.
+    // No one is there any more once the system has stopped.
     if let Ok(task) = task {
         book.tasks.state().sources[at].task = Some(task);
     }

@@ -1,7 +1,7 @@
 //! `Captures`: what a pattern cut out of a path, as up to eight spans of its text.
 //!
 //! Spans instead of slices keep it at 56 bytes, cheap to return and to copy, and let
-//! whoever keeps the text keep the [`Spans`] beside it.
+//! anyone who keeps the text keep the [`Spans`] beside it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! loom runs a model again and again, each time with another interleaving of its threads and another
 //! admissible outcome of its relaxed loads, and reports any run in which a thread reads what it must
-//! not see yet, an assertion fails, or all threads sleep for ever. The files under test are taken by
+//! not see yet, an assertion fails, or all threads sleep forever. The files under test are taken by
 //! path from `framework/src`; only their `crate::base::sync`, the thread that a sender or a host runs on, what a sender
 //! that waits asks of its system, and what surrounds the books of a host's turn, are others; and the `DashMap` under the directory, of which is kept what it
 //! promises, that each operation is one step.

@@ -38,7 +38,7 @@ impl<T> OnceCell<T> {
             return None;
         }
         self.value.with(|value| {
-            // SAFETY: it is there, so nobody writes it any more.
+            // SAFETY: it is there, so no one writes it any more.
             unsafe { (*value).as_ref() }
         })
     }
@@ -109,7 +109,7 @@ impl<T> OnceBox<T> {
             // SAFETY: it is the cell's from now on.
             Ok(_) => unsafe { &*made },
             Err(theirs) => {
-                // SAFETY: nobody else has seen it.
+                // SAFETY: no one else has seen it.
                 drop(unsafe { Box::from_raw(made) });
                 // SAFETY: not null, and the cell's.
                 unsafe { &*theirs }

@@ -39,7 +39,7 @@ impl Failed {
         Failed::Refused(Box::new(reason))
     }
 
-    /// Whoever waits for room gives up for other reasons only.
+    /// Anyone who waits for room gives up for other reasons only.
     pub(crate) fn give_up<M>(self, _shared: &Shared, message: Option<M>) -> Undelivered<M> {
         let Failed::Refused(reason) = self else {
             unreachable!("it waits for room");

@@ -12,7 +12,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) waits: Arc<WaitGraph>,
     pub(crate) directory: Directory,
-    /// Whose handler sends; 0 for nobody's.
+    /// Whose handler sends; 0 for no one's.
     me: MailboxId,
 }
 

@@ -1,5 +1,5 @@
 //! What a mailbox and a host ask of the thread that they run on: what it keeps of the system, and who lives
-//! there. In the models of the mailbox nobody does, and hosts are woken by their tasks.
+//! there. In the models of the mailbox no one does, and hosts are woken by their tasks.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -30,7 +30,7 @@ impl Deref for Own {
     }
 }
 
-/// Of nobody.
+/// Of no one.
 pub(crate) struct Agenda;
 
 impl Local {

@@ -1,4 +1,4 @@
-//! News: what is told to all who listen, and nothing when nobody does.
+//! News: what is told to all who listen, and nothing when no one does.
 
 use tokio::sync::broadcast::{Receiver, Sender};
 
@@ -27,7 +27,7 @@ impl<T: Clone> Broadcast<T> {
         // Not under the lock: it wakes those who listen.
         let sender = lock(&self.0).clone();
         if let Some(sender) = sender {
-            // Nobody may be left to hear it: no matter.
+            // No one may be left to hear it: no matter.
             let _ = sender.send(value);
         }
     }

@@ -30,9 +30,9 @@ pub(crate) enum Point {
     Ring,
     /// A host is about to go to sleep.
     Sleep,
-    /// A turn's endings are entered, and nobody is woken yet.
+    /// A turn's endings are entered, and no one is woken yet.
     Entered,
-    /// Envelopes are free again, and nobody is woken yet.
+    /// Envelopes are free again, and no one is woken yet.
     Freed,
     /// A waiter is in the queue, and has not looked again yet.
     Queued,

@@ -3,7 +3,7 @@
 //! Such code may panic, panic again while it unwinds, call back into the framework, forget a future, or
 //! block. Four rules hold at every point. The framework's own state is right before the call. No lock and no
 //! borrow is held that the call could meet again. A thread-local's destructor makes no such call. And what the
-//! call does wrong is the failure of the one to whom the code belongs, and of nobody else.
+//! call does wrong is the failure of the one to whom the code belongs, and of no one else.
 //!
 //! | point | called on | a panic there |
 //! |---|---|---|
@@ -59,7 +59,7 @@ pub(crate) fn discard<T>(value: T) {
 }
 
 /// A value of the user's in the hands of the framework. If it is dropped there, because something beside it
-/// unwinds or because nobody takes it, a panic of its drop ends here: two panics at once abort the process.
+/// unwinds or because no one takes it, a panic of its drop ends here: two panics at once abort the process.
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {
@@ -252,7 +252,7 @@ mod tests {
         let mut cx = Context::from_waker(&waker);
         assert!(waits.as_mut().poll(&mut cx).is_pending());
         std::mem::forget(waker);
-        // On the thread of whoever wakes it; and the last hold on the waker goes below.
+        // On the thread of anyone who wakes it; and the last hold on the waker goes below.
         let shield: Option<Waker> = left.borrow().clone();
         shield.expect("it waits").wake();
         let mut cx = Context::from_waker(Waker::noop());

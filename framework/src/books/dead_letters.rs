@@ -1,4 +1,4 @@
-//! Dead letters: messages that were accepted and not handled, for whoever wants to know which.
+//! Dead letters: messages that were accepted and not handled, for anyone who wants to know which.
 //!
 //! Every accepted message that ended in another way than handled becomes one, unless its asker is told
 //! so. They are counted, the last ones are kept for snapshots, and all go to a stream that can be

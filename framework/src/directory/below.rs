@@ -7,7 +7,7 @@ use crate::base::sync::Ordering;
 use crate::words::error::MountError;
 
 /// The parent of what is about to be mounted. While this is there, its restart concerns the registry: the
-/// value that is made anew finds nothing mounted, and may use the names again.
+/// value that is restarted finds nothing mounted, and may use the names again.
 pub(crate) struct Below {
     pub(crate) parent: Arc<Mounted>,
     life: u32,
@@ -23,7 +23,7 @@ impl Below {
         }
     }
 
-    /// Why the parent takes no children, now or ever; or that it has been made anew since.
+    /// Why the parent takes no children, now or ever; or that it has been restarted since.
     pub(crate) fn refusal(&self) -> Option<MountError> {
         let parent = &self.parent;
         if parent.is_leaving() {

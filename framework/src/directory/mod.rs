@@ -94,7 +94,7 @@ impl Directory {
     /// Lets no path lead to a subsystem any more; it counts as leaving until it is retired. False if none
     /// did: its name may be another's by now.
     pub(crate) fn remove(&self, mounted: &Mounted) -> bool {
-        // Held across both lists: whoever adds them up finds each subsystem once.
+        // Held across both lists: anyone who adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
         let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(&**one, mounted);
         let Some((_, mounted)) = self.mounted.remove_if(&mounted.mailbox.name, is_it) else {

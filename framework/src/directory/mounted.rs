@@ -56,13 +56,13 @@ pub(crate) struct Mounted {
     pub(crate) kept: AtomicU32,
     /// 1 from when no child may be mounted below it any more.
     leaving: AtomicU8,
-    /// 1 while its children are ended because it is made anew. Written by the registry.
+    /// 1 while its children are ended because it is restarted. Written by the registry.
     halting: AtomicU8,
-    /// 1 from when it failed, or was halted, until it is made anew. Written by its host.
+    /// 1 from when it failed, or was halted, until it is restarted. Written by its host.
     down: AtomicU8,
     /// Mounts below it that were asked for, and that the registry has not settled yet.
     pub(super) asked: AtomicU32,
-    /// Raised whenever its children are ended because it is made anew.
+    /// Raised whenever its children are ended because it is restarted.
     pub(super) life: AtomicU32,
     /// Where its host takes orders.
     pub(crate) door: Door,
@@ -199,29 +199,29 @@ impl Mounted {
         self.life.fetch_add(is_halting.into(), Ordering::Relaxed);
     }
 
-    /// Lets no child be mounted below it from when it failed, or was halted, until it is made anew.
+    /// Lets no child be mounted below it from when it failed, or was halted, until it is restarted.
     pub(crate) fn set_down(&self, is_down: bool) {
         // In one order with what `restarts_alone` and a mount look at: one of them sees the other.
         self.down.store(is_down.into(), Ordering::SeqCst);
     }
 
-    /// True from when it failed, or was halted, until it is made anew.
+    /// True from when it failed, or was halted, until it is restarted.
     pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::SeqCst) != 0
     }
 
-    /// True while its children are ended, or it has no value any more, and it is not made anew yet.
+    /// True while its children are ended, or it has no value any more, and it is not restarted yet.
     pub(super) fn is_restarting(&self) -> bool {
         self.down.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0
     }
 
-    /// Why no child is mounted below it while it is made anew.
+    /// Why no child is mounted below it while it is restarted.
     pub(crate) fn restarting(&self) -> MountError {
         let parent = (*self.mailbox.name).into();
         MountError::Restarting { parent }
     }
 
-    /// True if its restart is nobody else's business.
+    /// True if its restart is no one else's business.
     pub(crate) fn restarts_alone(&self) -> bool {
         // A child is among its children before it is not asked for any more.
         let is_asked = || self.asked.load(Ordering::SeqCst) > 0;
@@ -294,7 +294,7 @@ impl Mounted {
     /// The book to record latencies in, chosen at the first message.
     pub(crate) fn book(&self, directory: &Directory) -> &Book {
         self.book.get_or_init(|| {
-            // Who has a goal is looked at every tick: it shares with nobody.
+            // Who has a goal is looked at every tick: it shares with no one.
             if directory.claim_own_book(self.goal.is_some()) {
                 self.map.new_book()
             } else {

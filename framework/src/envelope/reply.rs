@@ -2,7 +2,7 @@
 //!
 //! An ask leaves its envelope with the host; the handler's reply is written into the same envelope,
 //! which then passes to the asker. An asker may go away at any time. One swap by each side decides:
-//! whoever comes second owns the envelope and returns it to the pool.
+//! anyone who comes second owns the envelope and returns it to the pool.
 //!
 //! The host's right is its [`Token`], the asker's is a [`Claim`]. Neither can be copied, and each way out of
 //! here uses one of them up. So an asker that unwinds, or is dropped, at any point still has its claim or has
@@ -17,7 +17,7 @@ use crate::base::user_code::discard;
 use crate::base::waker_slot::WakerSlot;
 use crate::envelope::token::Token;
 
-/// The host works on it, and nobody waits yet.
+/// The host works on it, and no one waits yet.
 const PENDING: u8 = 0;
 /// The asker has left its waker.
 const WAITING: u8 = 1;
@@ -89,7 +89,7 @@ impl ReplySlot {
         self.due.load(Ordering::Relaxed)
     }
 
-    /// True if the asker has gone away: nobody wants the reply.
+    /// True if the asker has gone away: no one wants the reply.
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.state.load(Ordering::Relaxed) == ABANDONED

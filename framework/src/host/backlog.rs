@@ -55,7 +55,7 @@ impl<S: 'static> HostState<S> {
         self.tell_kept(env);
     }
 
-    /// Whoever waits until nothing is going on need not wait for them.
+    /// Anyone who waits until nothing is going on need not wait for them.
     pub(super) fn tell_kept(&self, env: &HostEnv<S>) {
         let kept = self.kept.len() + self.again.len();
         env.mounted.kept.store(kept, Ordering::Release);

@@ -44,7 +44,7 @@ impl<S: 'static> Actor for Host<S> {
 struct Ordered(Option<Control>);
 
 impl<S: 'static> ToEnvelope<Host<S>, Control> for HostContext {
-    /// Nobody waits for an order to be taken.
+    /// No one waits for an order to be taken.
     fn pack(control: Control, _: Option<oneshot::Sender<()>>) -> Envelope<Host<S>> {
         Envelope::with_proxy(Box::new(Ordered(Some(control))))
     }

@@ -92,7 +92,7 @@ impl<S: 'static> HostState<S> {
         self.end_cut_off(env, service, batch);
     }
 
-    /// Ends the message that was under way; its handler has been dropped, or nobody waits for it.
+    /// Ends the message that was under way; its handler has been dropped, or no one waits for it.
     pub(super) fn end_cut_off(
         &mut self,
         env: &HostEnv<S>,

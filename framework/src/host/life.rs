@@ -1,7 +1,7 @@
 //! The life of a subsystem in its host: start, failure, pause, restart, end. `orders → `**`life`**` → turn`
 //!
 //! What the keepers order comes through the actix mailbox and is obeyed at the start of the next turn.
-//! What happens after a failure the host decides itself, by its policy, if nobody else is concerned;
+//! What happens after a failure the host decides itself, by its policy, if no one else is concerned;
 //! else it halts and reports to the registry.
 
 use std::pin::Pin;
@@ -27,9 +27,9 @@ pub(super) enum Life {
     Starting(Hook),
     /// It handles messages.
     Running,
-    /// It failed, and is made anew when the time has come.
+    /// It failed, and is restarted when the time has come.
     Pausing(Pin<Box<tokio::time::Sleep>>),
-    /// It has no value, and is made anew when the registry says so.
+    /// It has no value, and is restarted when the registry says so.
     Halted,
 }
 
@@ -107,7 +107,7 @@ impl<S: 'static> HostState<S> {
     pub(super) fn start_failed(&mut self, env: &HostEnv<S>, text: &str) {
         match self.startup.take() {
             Some(startup) => {
-                // The mount fails; nobody restarts what never stood.
+                // The mount fails; no one restarts what never stood.
                 startup.tell_failure(env.mounted.mailbox.name.clone(), text.into());
                 self.drop_value(env);
                 self.order = Order::Abort;
@@ -123,7 +123,7 @@ impl<S: 'static> HostState<S> {
         let (now, chance) = (env.now(), env.chance());
         let history = &mut self.lifecycle().history;
         let decided = mounted.policy().decide(history, &failure, now, chance);
-        // Before anybody hears of it: whoever mounts a child then is refused, and concerned no more.
+        // Before anybody hears of it: anyone who mounts a child then is refused, and concerned no more.
         match decided {
             RestartDecision::Restart { .. } => mounted.set_down(true),
             RestartDecision::End | RestartDecision::Escalate => mounted.leave(),
@@ -133,7 +133,7 @@ impl<S: 'static> HostState<S> {
         mounted.note_failure(failure.to_string().into());
         let change = Change::Failed(failure.clone());
         env.shared.events.tell(&mounted.mailbox.name, change);
-        // Whoever waits for it to be revived must not wait for its pause.
+        // Anyone who waits for it to be revived must not wait for its pause.
         let lifecycle = self.lifecycle();
         lifecycle.revived.clear();
         match decided {
@@ -161,7 +161,7 @@ impl<S: 'static> HostState<S> {
         self.order = Order::Abort;
     }
 
-    /// Makes the subsystem anew.
+    /// Restarts the subsystem.
     pub(super) fn remake(&mut self, env: &HostEnv<S>) {
         match contain(|| Box::new(self.factory.get()())) {
             Ok(state) => {
@@ -208,7 +208,7 @@ impl<S: 'static> HostState<S> {
         let mut lifecycle = self.lifecycle.take().unwrap_or_default();
         let was_ordered = !lifecycle.ended.is_empty();
         let reason = lifecycle.reason.take().unwrap_or(EndReason::SystemStopped);
-        // If it never stood, nobody is to hear of it but who mounts it. Else the registry tells, when the name
+        // If it never stood, no one is to hear of it but who mounts it. Else the registry tells, when the name
         // is free.
         if self.startup.take().is_none() {
             mounted.note_end(reason.clone());

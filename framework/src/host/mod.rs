@@ -142,7 +142,7 @@ struct Lifecycle {
     /// Orders that came and were not obeyed yet.
     controls: VecDeque<Control>,
     history: History,
-    /// The failure after which it is being made anew.
+    /// The failure after which it is restarting.
     cause: Option<Failure>,
     /// Told when it is there again after a halt.
     revived: Vec<oneshot::Sender<()>>,

@@ -13,7 +13,7 @@ use crate::base::clock::{Clock, Stamp};
 use crate::thread::agenda::Turn;
 use crate::words::slice::Slice;
 
-/// Most turns that are let pass for one that took too long: nobody is shut out for ever.
+/// Most turns that are let pass for one that took too long: no one is shut out forever.
 const PASSES: u64 = 1024;
 
 /// What a subsystem owes to the others on its thread.

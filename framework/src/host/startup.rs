@@ -1,4 +1,4 @@
-//! How whoever mounts subsystems hears that their hosts stand: all of them, or which failed.
+//! How anyone who mounts subsystems hears that their hosts stand: all of them, or which failed.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The sweep: how messages end that have expired while they wait. `backlog → `**`sweep`**` → ends`
 //!
 //! A host looks at a message's deadline when its turn has come, which may be late: while a handler waits,
-//! before a restart, in a halt, for what is kept for later. So whoever gives an ask up tells its mailbox, and the
+//! before a restart, in a halt, for what is kept for later. So anyone who gives an ask up tells its mailbox, and the
 //! host's next turn goes through all that wait there and ends those that are over. Promise: an envelope is
 //! given back at its message's deadline, whatever its host does.
 //!

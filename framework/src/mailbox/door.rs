@@ -1,7 +1,7 @@
 //! The door of a subsystem: its actix mailbox, where orders go in. `registry → `**`door`**` → orders → host`
 //!
 //! Most subsystems get one order in their life, to end. An actix mailbox takes six allocations and 300
-//! bytes, a third of what starts a subsystem: so it is made with its first order, by whoever gives that,
+//! bytes, a third of what starts a subsystem: so it is made with its first order, by anyone who gives that,
 //! and lies here until the host comes for it. Promise: an order is given to the host, or dropped, and with
 //! it what it holds, when there will be no host or it has gone.
 

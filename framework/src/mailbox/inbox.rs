@@ -17,7 +17,7 @@ const AWAKE: u32 = NIL;
 const ASLEEP: u32 = NIL - 1;
 const CLOSED: u32 = NIL - 2;
 
-/// Tickets wrap round after 2^40 messages; whoever counts them takes differences.
+/// Tickets wrap round after 2^40 messages; anyone who counts them takes differences.
 const TICKET_MASK: u64 = (1 << (64 - INDEX_BITS)) - 1;
 
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Inbox {
     }
 
     /// Takes all there is. The receiver counts as awake from now on, or as asleep if it says so: then
-    /// whoever adds next wakes it, though it may be at work yet.
+    /// anyone who adds next wakes it, though it may be at work yet.
     pub(crate) fn take(&self, links: &Links, asleep: bool) -> Option<Taken> {
         let mark = if asleep { ASLEEP } else { AWAKE };
         let mut seen = self.0.load(Ordering::Relaxed);
@@ -197,7 +197,7 @@ impl Inbox {
     pub(crate) fn open(&self) {
         let seen = self.0.load(Ordering::Relaxed);
         if newest_of(seen) == CLOSED {
-            // Nobody else changes the word of a closed inbox.
+            // No one else changes the word of a closed inbox.
             self.0
                 .store(word(seen >> INDEX_BITS, AWAKE), Ordering::Release);
         }

@@ -124,7 +124,7 @@ impl Lanes {
         }
     }
 
-    /// Begins anew with a new host.
+    /// Begins again with a new host.
     pub(super) fn reopen(&self, main: &Inbox) {
         let mut room = lock(&self.room);
         room.is_open = false;
@@ -255,7 +255,7 @@ impl Lanes {
     }
 
     /// The host goes to sleep if there is nothing in any lane, nor in the room: a sender that wanted to drop
-    /// the oldest may have brought there what nobody may drop, and wakes nobody.
+    /// the oldest may have brought there what no one may drop, and wakes no one.
     pub(super) fn sleep(&self) -> bool {
         let is_dry = self.inboxes.iter().all(Inbox::sleep);
         is_dry && lock(&self.room).chains.iter().all(Chain::is_empty)

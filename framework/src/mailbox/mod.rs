@@ -4,7 +4,7 @@
 //! list beside the actor, and wakes the actor's task, only if it sleeps; that task empties the list when
 //! it is polled. actix's queue carries the keepers' orders alone: see [`door`]. Why not the envelopes, or
 //! a bell for them: each message in it costs two allocations, however small; and its capacity binds
-//! nobody, for `do_send` passes it over, and `send` lets each sender exceed it by one. The guide has the
+//! no one, for `do_send` passes it over, and `send` lets each sender exceed it by one. The guide has the
 //! figures, in "How a message travels". Promise: order per sender, nothing lost, room as stated.
 
 pub(crate) mod inbox;
@@ -33,7 +33,7 @@ use crate::words::priority::Priority;
 use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
 
-/// A subsystem's number within its system; 0 is nobody.
+/// A subsystem's number within its system; 0 is no one.
 pub(crate) type MailboxId = HolderId;
 
 /// Marks the number of a table whose subsystems share a name.
@@ -44,7 +44,7 @@ pub(crate) const FOR_SEVERAL: u32 = 1 << 31;
 pub(crate) struct Limits {
     /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
     pub(crate) capacity: u32,
-    /// What becomes of one more.
+    /// What happens to one more.
     pub(crate) overflow: Overflow,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Mailbox {
     /// Wakes the host; left by it before it first sleeps. It stays: a host is one task for life, so
     /// that there is nothing to renew at every sleep as an `AtomicWaker` would have it.
     waker: Mutex<Option<Waker>>,
-    /// What becomes of one more than the capacity, as an [`Overflow`].
+    /// What happens to one more than the capacity, as an [`Overflow`].
     overflow: AtomicU8,
     /// Who waits for room; none while the mailbox is bounded by the pool only.
     room: OnceCell<Box<Waiters>>,
@@ -79,7 +79,7 @@ pub(crate) struct Mailbox {
     /// Messages whose asker has given up since the host last swept; see [`note_expired`](Self::note_expired).
     expired: AtomicU32,
     /// None while all messages have the same priority and none is dropped for a newer one. The host looks
-    /// here for every message: beside the inbox it would wait for senders on other threads each time.
+    /// here forevery message: beside the inbox it would wait for senders on other threads each time.
     lanes: OnceCell<Box<Lanes>>,
     pub(crate) endings: Endings,
 }
@@ -145,7 +145,7 @@ impl Mailbox {
         self.recall();
     }
 
-    /// Changes what becomes of messages for which there is no room.
+    /// Changes what happens to messages for which there is no room.
     pub(crate) fn set_overflow(&self, overflow: Overflow) {
         if overflow == Overflow::DropOldest {
             // Where messages wait that can be dropped again.

@@ -35,7 +35,7 @@ pub(crate) enum Control {
     },
     /// Drop the subsystem's value and wait for `Revive`; what waits in the mailbox stays.
     Halt(oneshot::Sender<()>),
-    /// Make the subsystem anew; told, or dropped, when it is there or has failed again.
+    /// Restart the subsystem; told, or dropped, when it is there or has failed again.
     Revive {
         failure: Failure,
         done: oneshot::Sender<()>,
@@ -56,7 +56,7 @@ pub(crate) enum Control {
     Wake(WakeOnDrop),
 }
 
-/// Wakes a task when it is dropped: by the host that it is given to, or by whoever finds that there is none.
+/// Wakes a task when it is dropped: by the host that it is given to, or by anyone who finds that there is none.
 pub(crate) struct WakeOnDrop(pub(crate) Waker);
 
 impl Drop for WakeOnDrop {

@@ -80,11 +80,11 @@ impl Post<'_> {
 /// How long an asker waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// `None` for ever.
+    /// `None` forever.
     pub(crate) deadline: Option<Duration>,
     /// The same in raw units of the clock.
     ticks: u64,
-    /// Nobody keeps a timer for it: it is what every ask has by default, and so need not be exact, or the
+    /// No one keeps a timer for it: it is what every ask has by default, and so need not be exact, or the
     /// clock is one that no timer goes by.
     pub(crate) is_rough: bool,
     /// When it is over, once it is counted from a moment.

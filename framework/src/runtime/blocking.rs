@@ -87,7 +87,7 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever still blocks is not waited for.
+            // Anyone who still blocks is not waited for.
             runtime.shutdown_background();
         }
     }

@@ -118,7 +118,7 @@ pub(crate) enum Phase {
     /// Only its own handlers may still send.
     Draining = 1,
     Stopped = 2,
-    /// Nobody holds the system any more: what still waits has nobody to be handled for.
+    /// No one holds the system any more: what still waits has no one to be handled for.
     Abandoned = 3,
 }
 
@@ -176,7 +176,7 @@ impl Shared {
         }
     }
 
-    /// True if nobody holds the system any more.
+    /// True if no one holds the system any more.
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == Phase::Abandoned as u8

@@ -55,7 +55,7 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // Whoever asks in a loop must let others run now and then, though every reply is there at once.
+        // Anyone who asks in a loop must let others run now and then, though every reply is there at once.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
         if this.sending.attempt().question.claim.is_none() {
             ready!(Pin::new(&mut this.sending).poll(cx))?;

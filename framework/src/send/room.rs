@@ -131,7 +131,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             if queued.register(cx.waker()) {
                 sim::preempt(Point::Queued);
                 // Before the attempt, which may unwind. Afterwards as well: others may have missed the room
-                // that it found, and nobody else tells them: a thief of envelopes wakes one, who may find the
+                // that it found, and no one else tells them: a thief of envelopes wakes one, who may find the
                 // next in the thief's own lane. And if it is refused, the room is there, and not for it.
                 queued.owes_wake = queued.has_slept;
                 match attempt_again(&mut self.attempt, &mut self.held.0) {

@@ -154,14 +154,14 @@ impl Builder {
     }
 
     /// How long [`System::stop`] waits for accepted messages, and how long the children of a subsystem
-    /// that is made anew, or has failed for good, have to end theirs. Default: 10 s.
+    /// that is restarted, or has failed for good, have to end theirs. Default: 10 s.
     pub fn stop_deadline(mut self, deadline: Duration) -> Self {
         self.stop_deadline = deadline;
         self
     }
 
     /// How long an [`ask`](System::ask) waits for its reply that does not say, within 2 % or 10 ms:
-    /// nobody keeps a timer for it. `None`: for ever. Default: 30 s.
+    /// no one keeps a timer for it. `None`: forever. Default: 30 s.
     pub fn ask_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.ask_deadline = deadline.into();
         self
@@ -201,7 +201,7 @@ impl Builder {
     /// accept connections, and answers the requests that it has. Only when it has ended are new messages
     /// refused. Of several, one runs after the other, in the order in which they were given.
     ///
-    /// It runs for every stop: one by [`stop`](System::stop), by a signal, or because a subsystem failed too
+    /// It runs forevery stop: one by [`stop`](System::stop), by a signal, or because a subsystem failed too
     /// often; not for a system that is dropped. It runs on a thread of subsystems, which it must not block.
     /// It may take as long as the stop's deadline, which it shares with what follows; then, or at a second
     /// signal, it is dropped. [`StopReport::before_stop`](crate::StopReport::before_stop) tells that, and an

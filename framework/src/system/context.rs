@@ -82,7 +82,7 @@ impl Context {
     ///
     /// # Errors
     /// As [`System::mount`](crate::System::mount); or `Stopped`, if this subsystem has ended; or
-    /// `Restarting`, while it is being made anew.
+    /// `Restarting`, while it is restarting.
     pub fn mount<S: Routes>(&self, factory: impl Fn() -> S + Send + 'static) -> Mounting<'_> {
         self.mount_with(MountOptions::new(), factory)
     }
@@ -140,7 +140,7 @@ impl Context {
     }
 
     /// Ends this subsystem: it takes no more messages, handles those that it has accepted, and is
-    /// unmounted. One that is mounted to be [there always](crate::Restart::Permanent) is made anew
+    /// unmounted. One that is mounted to be [there always](crate::Restart::Permanent) is restarted
     /// instead.
     pub fn stop(&self) {
         self.order(Control::Stop);

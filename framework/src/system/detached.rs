@@ -1,4 +1,4 @@
-//! A request to the keepers that goes on when nobody waits for it any more.
+//! A request to the keepers that goes on when no one waits for it any more.
 
 use std::pin::Pin;
 use std::sync::Arc;

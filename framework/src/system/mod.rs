@@ -143,12 +143,12 @@ impl System {
         Snapshot::take(&self.0.shared)
     }
 
-    /// What becomes of the subsystem of that name from now on, whether it is mounted yet or not.
+    /// What happens to the subsystem of that name from now on, whether it is mounted yet or not.
     pub fn watch(&self, name: impl Into<Box<str>>) -> Watch {
         self.0.shared.events.watch(Some(name.into()))
     }
 
-    /// What becomes of all subsystems from now on.
+    /// What happens to all subsystems from now on.
     pub fn watch_all(&self) -> Watch {
         self.0.shared.events.watch(None)
     }

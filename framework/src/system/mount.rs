@@ -81,7 +81,7 @@ impl MountOptions {
         self
     }
 
-    /// What becomes of a message for which there is no room. Default: its sender waits.
+    /// What happens to a message for which there is no room. Default: its sender waits.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
@@ -348,7 +348,7 @@ impl System {
         self.for_seats(name, |mailbox| mailbox.set_capacity(capacity))
     }
 
-    /// Changes what becomes of messages for which a subsystem has no room: at once, also for senders that wait
+    /// Changes what happens to messages for which a subsystem has no room: at once, also for senders that wait
     /// already, and while a handler waits.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Tasks of a subsystem: timers and streams, which send it messages and end with it.
 //!
-//! They run on the subsystem's own thread: what they call is its code, and holds up nobody else's timers. The
+//! They run on the subsystem's own thread: what they call is its code, and holds up no one else's timers. The
 //! time itself is kept on the keepers' thread, so that a busy thread is woken in time. What they send goes the
 //! way of all messages: it has an envelope, waits for room, is accounted for. They wait for room under a
 //! policy that rejects, too: nothing could be handed back to them. One that panics is a failure of its
@@ -30,7 +30,7 @@ use crate::words::message::Message;
 use crate::words::priority::Priority;
 
 /// A timer or a stream of a subsystem. It goes on when this value is dropped; it ends when it is
-/// cancelled, and when its subsystem ends or is made anew.
+/// cancelled, and when its subsystem ends or is restarted.
 #[derive(Debug, Clone)]
 pub struct Task(Arc<Cancel>);
 
@@ -41,7 +41,7 @@ impl Task {
         self.0.cancel();
     }
 
-    /// True if it was cancelled, or its subsystem has ended or was made anew.
+    /// True if it was cancelled, or its subsystem has ended or was restarted.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled()
     }
@@ -101,7 +101,7 @@ impl Context {
         let message = sync_wrapper::SyncWrapper::new(message);
         Ok(self.run(|_| async move {
             wait_until(&shared, until).await;
-            // It is closed: there is nobody to remind.
+            // It is closed: there is no one to remind.
             let _ = route.insisting().tell(message.into_inner()).await;
         }))
     }
@@ -149,8 +149,8 @@ impl Context {
         }))
     }
 
-    /// Sends a timer's message and waits until it is handled; false if there is nobody to handle it. It
-    /// is asked for that, but nobody listens: if it fails, it is a dead letter.
+    /// Sends a timer's message and waits until it is handled; false if there is no one to handle it. It
+    /// is asked for that, but no one listens: if it fails, it is a dead letter.
     async fn tick<M: Message>(&self, route: &Route<M>, message: M) -> bool {
         let reason = match route.insisting().ask_for_ever(message).await {
             Ok(_) => return true,
@@ -208,7 +208,7 @@ impl Context {
                 }
                 // Others on the thread have their turns though all goes on at once.
                 consume_budget().await;
-                // It may have been cancelled in the midst of this poll.
+                // It may have been cancelled in the middle of this poll.
                 if task.is_cancelled() {
                     return;
                 }
@@ -276,7 +276,7 @@ fn following(last: Instant, period: Duration, missed: MissedTick, now: Instant) 
     clock::after(next, period.saturating_mul(periods))
 }
 
-/// Waits until then; for ever if no clock can show it.
+/// Waits until then; forever if no clock can show it.
 async fn wait_until(shared: &Shared, until: Option<Instant>) {
     match until {
         Some(until) => timer(shared, until).await,

@@ -1,4 +1,4 @@
-//! The threads of a system: one for the keepers, one arbiter for every thread of subsystems.
+//! The threads of a system: one for the keepers, one arbiter forevery thread of subsystems.
 //!
 //! The keepers' thread runs an actix `System` of its own, so that two systems in one process never
 //! meet and a system can be started from any executor. The arbiters belong to it, and it joins them.
@@ -136,7 +136,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                     Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
                 let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
-                    // Until the system is stopped or nobody is left who could.
+                    // Until the system is stopped or no one is left who could.
                     let _ = quits.await;
                 }
                 (arbiters, system)

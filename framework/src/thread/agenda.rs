@@ -1,7 +1,7 @@
 //! The agenda of a thread: which of its hosts have a turn coming. `mailbox → `**`agenda`**` → host`
 //!
 //! A host that has slept is woken through its executor: the task is queued, comes round, looks for
-//! orders and gives the host its turn; some 500 instructions. But whoever sends to a neighbour on its own thread,
+//! orders and gives the host its turn; some 500 instructions. But anyone who sends to a neighbour on its own thread,
 //! from within a handler, knows that the thread will come by: it notes the neighbour on the agenda, and
 //! the host whose task runs gives those noted their turns, one after the other, before it returns to the
 //! executor. An asker goes further and *lends* its turn to the one it asks, since it would only wait.
@@ -91,7 +91,7 @@ impl Agenda {
         self.residents.borrow().get(number as usize)?.clone()
     }
 
-    /// Notes a host that slept and has something to do now. False if nobody would come by: then its
+    /// Notes a host that slept and has something to do now. False if no one would come by: then its
     /// task must be woken.
     pub(crate) fn note(&self, number: u32) -> bool {
         let is_round = self.is_round.get() && !sim::coin(Point::Stranger);

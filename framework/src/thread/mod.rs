@@ -25,7 +25,7 @@ pub(crate) struct Local {
     serving: Cell<u32>,
     /// That handler may block this thread.
     may_block: Cell<bool>,
-    /// It is in the midst of a call that can't wait.
+    /// It is in the middle of a call that can't wait.
     pub(crate) in_sync_handler: Cell<bool>,
     /// It has entered an edge of the wait graph, which ends with it at the latest.
     pub(crate) has_waited: Cell<bool>,

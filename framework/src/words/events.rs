@@ -1,4 +1,4 @@
-//! Events: what becomes of subsystems, for whoever watches them.
+//! Events: what happens to subsystems, for anyone who watches them.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -31,7 +31,7 @@ pub enum Change {
     Started,
     /// It failed; what follows is its restart or its end.
     Failed(Failure),
-    /// It was made anew by its factory, and handles messages again.
+    /// It was restarted by its factory, and handles messages again.
     Restarted,
     /// It has ended for good.
     Ended(EndReason),

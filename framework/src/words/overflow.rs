@@ -1,6 +1,6 @@
-//! Overflow: what becomes of a message for which a mailbox has no room.
+//! Overflow: what happens to a message for which a mailbox has no room.
 
-/// What becomes of a message for which a subsystem's mailbox has no room, that is when as many messages
+/// What happens to a message for which a subsystem's mailbox has no room, that is when as many messages
 /// as its [`capacity`](crate::MountOptions::capacity) are accepted and not ended.
 ///
 /// Messages that are dropped are counted in the ledger and become [dead letters](crate::DeadLetter); an

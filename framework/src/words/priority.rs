@@ -3,7 +3,7 @@
 /// How urgent a message is. A subsystem handles its messages in the order sent within each priority, and
 /// those of a higher priority first.
 ///
-/// No priority starves for ever: while a mailbox has messages of several, at most 16 are taken before
+/// No priority starves forever: while a mailbox has messages of several, at most 16 are taken before
 /// one of high priority, 32 before one of normal, 64 before one of low.
 ///
 /// # Examples

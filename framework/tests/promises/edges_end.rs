@@ -209,7 +209,7 @@ async fn an_envelope_is_at_home_again_when_its_ask_was_given_up() {
     for _ in 0..100 {
         system.ask("front://go", Go::Drops).await.unwrap();
     }
-    // Its host keeps them for later, and gives back those that nobody waits for.
+    // Its host keeps them for later, and gives back those that no one waits for.
     let ledger = quiet(&system).await;
     assert_eq!((ledger.expired, ledger.handled), (100, 100));
     system.stop().await.unwrap();

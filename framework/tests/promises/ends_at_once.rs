@@ -1,5 +1,5 @@
 //! Promises 2 and 5, where several things happen to a subsystem at once: it is unmounted while its parent
-//! is made anew, mounted while its parent ends, restarted twice over.
+//! is restarted, mounted while its parent ends, restarted twice over.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -263,7 +263,7 @@ async fn whoever_stops_as_soon_as_it_stands_leaves_its_name_free() {
     system.stop().await.unwrap();
 }
 
-/// Mounts a child when it is made anew; told to, it panics while it mounts one.
+/// Mounts a child when it is restarted; told to, it panics while it mounts one.
 #[derive(Subsystem, Default)]
 struct Hasty;
 

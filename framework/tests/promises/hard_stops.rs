@@ -119,7 +119,7 @@ async fn a_handler_that_panics_while_the_system_stops_fails_alone() {
     gate.0.add_permits(10);
     let report = stop.await.unwrap();
     assert_eq!(figures(&report.ledger), [11, 6, 5, 0, 0, 0]);
-    // It was made anew each time, last by the tenth job.
+    // It was restarted each time, last by the tenth job.
     assert_eq!(count.await.unwrap(), 0);
 }
 

@@ -1,4 +1,4 @@
-//! Promise 5, of hooks: one that fails in whatever way, or never ends, holds up nobody.
+//! Promise 5, of hooks: one that fails in whatever way, or never ends, holds up no one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -64,7 +64,7 @@ async fn mount_late(system: &System, parent: &str) -> Result<(), MountError> {
 async fn below_a_parent_that_waits_out_its_pause_a_mount_is_told_to_come_again() {
     let _watch = watchdog();
     let (system, _gate) = system(FOR_EVER).await;
-    // Alone it decides for itself; with a child the registry has it made anew.
+    // Alone it decides for itself; with a child the registry has it restarted.
     for (name, factory) in [
         ("alone", Node::default as fn() -> Node),
         ("with-child", with_child),

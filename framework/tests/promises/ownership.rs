@@ -1,5 +1,5 @@
 //! Promise 3: an envelope has one owner. It returns to the pool after its handler has ended, never
-//! before; what was put in comes out once; none is lost, whatever becomes of its message.
+//! before; what was put in comes out once; none is lost, whatever happens to its message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -477,7 +477,7 @@ async fn run(steps: Vec<Step>, pool: usize) {
                 };
                 let path = format!("doer://number/{}", u32::from(*n) + 256);
                 system.try_tell(path, task()).unwrap_err();
-                system.tell("nobody://now", task()).await.unwrap_err();
+                system.tell("no one://now", task()).await.unwrap_err();
                 system
                     .ask("doer://number/x", task())
                     .await

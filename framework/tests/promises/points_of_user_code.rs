@@ -216,7 +216,7 @@ struct Get(Arc<Plan>);
 
 struct Replied(#[allow(dead_code, reason = "it is dropped")] Drops);
 
-/// Waits for something for ever.
+/// Waits for something forever.
 #[derive(Message)]
 #[message(reply = u32)]
 struct Hang(Arc<Plan>);

@@ -1,4 +1,4 @@
-//! Promise 1, of priorities: the more urgent first, in the order sent within each, and nobody for ever last.
+//! Promise 1, of priorities: the more urgent first, in the order sent within each, and no one forever last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

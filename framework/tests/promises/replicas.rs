@@ -403,7 +403,7 @@ async fn replicas_can_be_children_and_have_children() {
     let who = system.ask("town/users/1/cat://who", Who).await.unwrap();
     assert_eq!(who, "town/users/1/cat");
     system.ask("town/users://who", Who).await.unwrap();
-    // The parent is made anew: what is below it ends.
+    // The parent is restarted: what is below it ends.
     system.tell("town://panic", Panic).await.unwrap();
     until("the parent is alone", || {
         system.snapshot().subsystems.len() == 1

@@ -202,7 +202,7 @@ fn time_spent_in_a_handler_passes_for_all() {
     assert!(timers >= 4 * MS, "{timers:?}");
 }
 
-/// A system whose subsystems `a` and `b` are made anew together, and `b/c`.
+/// A system whose subsystems `a` and `b` are restarted together, and `b/c`.
 async fn family(sim: &mycelia::test::SimulationHandle) -> System {
     let builder = System::builder()
         .restart_scope(RestartScope::AllForOne)
@@ -313,7 +313,7 @@ fn one_who_is_woken_for_room_and_then_refused_lets_the_next_one_look() {
     });
 }
 
-/// Mounts its child when it is made anew; told to replace that, it panics on the way.
+/// Mounts its child when it is restarted; told to replace that, it panics on the way.
 #[derive(Subsystem, Default)]
 struct Hasty;
 

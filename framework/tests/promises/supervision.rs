@@ -1,4 +1,4 @@
-//! Promise 5, of those who fail: who is made anew, with whom, after what pause, and who fails in whose place.
+//! Promise 5, of those who fail: who is restarted, with whom, after what pause, and who fails in whose place.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -291,7 +291,7 @@ async fn children_are_addressed_below_their_parent_and_end_before_it_the_younges
         .await
         .unwrap();
     let refused = system
-        .mount_with(named("a").parent("nobody"), Node::default)
+        .mount_with(named("a").parent("no one"), Node::default)
         .await;
     assert!(matches!(refused, Err(MountError::NoParent { .. })));
     let refused = system.mount_with(named("top/b"), Node::default).await;

@@ -302,7 +302,7 @@ impl Digger {
     #[route("dig", blocking)]
     fn dig(&mut self, _: Count, State(gate): State<Gate>) -> u32 {
         self.count += 1;
-        // As long as nobody lets it through it blocks its thread.
+        // As long as no one lets it through it blocks its thread.
         while gate.0.try_acquire().map(|permit| permit.forget()).is_err() {
             std::thread::yield_now();
         }
@@ -316,7 +316,7 @@ impl Digger {
 
     #[route("relay", blocking)]
     fn relay(&mut self, _: Tick, system: System) -> anyhow::Result<()> {
-        // It may wait: it blocks nobody else.
+        // It may wait: it blocks no one else.
         for n in 0..200 {
             system.tell_blocking("reader://read/x", Tick(n))?;
         }

@@ -1,4 +1,4 @@
-//! Tasks at their end: one that panics is its subsystem's failure, and holds up nobody else's timers.
+//! Tasks at their end: one that panics is its subsystem's failure, and holds up no one else's timers.
 
 use std::panic::panic_any;
 use std::pin::Pin;

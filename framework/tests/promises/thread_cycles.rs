@@ -208,7 +208,7 @@ async fn of_all_who_hold_the_threads_one_at_least_goes_on() {
     said.sort();
     assert_eq!(said[1], "done");
     assert!(said[0].contains("all 2 held by front-"), "{said:?}");
-    // While one of them can go on, nobody is told anything.
+    // While one of them can go on, no one is told anything.
     gate.begun.store(0, Ordering::Relaxed);
     let mut idle = Box::pin(ask(0));
     assert!(poll_once(&mut idle).await.is_none());

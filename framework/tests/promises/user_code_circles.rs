@@ -1,5 +1,5 @@
 //! User code that goes round in circles: wakers that poll, hooks that end their own subsystem, streams that never
-//! yield, systems that ask each other. Nothing hangs, nobody is starved, all ends.
+//! yield, systems that ask each other. Nothing hangs, no one is starved, all ends.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};

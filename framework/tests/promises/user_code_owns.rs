@@ -46,7 +46,7 @@ async fn what_a_message_owns_of_the_framework_s_may_be_used_when_it_is_dropped()
             dropped.fetch_add(1, Ordering::SeqCst);
         }))
     };
-    // Held up, it expires; told, its reply is nobody's; at a stop without time it is undeliverable.
+    // Held up, it expires; told, its reply is no one's; at a stop without time it is undeliverable.
     system.tell("store://hold", owned()).await.unwrap();
     let expired = system.ask_within("store://own", owned(), MS).await;
     assert!(expired.is_err());
@@ -68,7 +68,7 @@ async fn the_last_hold_on_a_system_may_be_dropped_in_its_own_handler_or_reply() 
         match way {
             // In a message that is handled.
             0 => route.try_tell(Own(Box::new(system))).unwrap(),
-            // In a reply that nobody waits for.
+            // In a reply that no one waits for.
             1 => {
                 let ask = route.ask(Own(Box::new(system)));
                 // Or in one that has come already.

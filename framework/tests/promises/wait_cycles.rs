@@ -139,7 +139,7 @@ async fn ask(system: &System, name: &str, acts: Vec<Act>) -> String {
     system.ask(format!("{name}://do"), Do(acts)).await.unwrap()
 }
 
-/// Nobody waits any more: each of them can ask each other.
+/// No one waits any more: each of them can ask each other.
 async fn everything_works(system: &System, names: &[&'static str]) {
     for one in names {
         for other in names.iter().filter(|other| *other != one) {

@@ -11,7 +11,7 @@ use mycelia::{RoundRobin, Slice};
 /// Messages that go round and round.
 const FLOOD: u64 = 2_000;
 
-/// The flood goes on until whoever must get through has got through: were anyone starved by it, the
+/// The flood goes on until anyone who must get through has got through: were anyone starved by it, the
 /// test would never end.
 #[derive(Default)]
 struct Flood {

@@ -1,4 +1,4 @@
-//! The pause before a restart: nobody who ends a subsystem waits for it.
+//! The pause before a restart: no one who ends a subsystem waits for it.
 
 use std::time::{Duration, Instant};
 

@@ -256,7 +256,7 @@ async fn account(system: &System) -> [(u64, u64); 3] {
     loop {
         let begun = Instant::now();
         let now = system.snapshot();
-        // The machine may halt whoever looks, between one subsystem and the next.
+        // The machine may halt anyone who looks, between one subsystem and the next.
         if begun.elapsed() > Duration::from_millis(2) {
             tokio::task::yield_now().await;
             continue;

@@ -125,7 +125,7 @@ impl Stage {
         }
     }
 
-    /// The right one has failed, and nobody else; the keepers live.
+    /// The right one has failed, and no one else; the keepers live.
     async fn look_at_all(&self, expect: &Expect) {
         let act = self.world.act;
         for path in ["near://ping", "far://ping", "driver"] {

@@ -118,7 +118,7 @@ async fn keeper(stage: &mut Stage) -> Expect {
     match world.site {
         Site::WakeAMounter => {
             world.arm();
-            // One that is quick enough wakes nobody.
+            // One that is quick enough wakes no one.
             for n in 0..1000 {
                 let mut mount = Box::pin(system.mount_as(format!("extra-{n}"), || Witness));
                 if poll(&mut mount, &waker).is_pending() {

@@ -1,7 +1,7 @@
 //! What is counted: a sender and a receiver on one thread, and as many messages as asked for.
 //!
 //! Whatever does not depend on the number of messages cancels out, see `count`; so the pool is as large
-//! for few messages as for many, and large enough that nobody waits for an envelope.
+//! for few messages as for many, and large enough that no one waits for an envelope.
 
 use std::hint::black_box;
 

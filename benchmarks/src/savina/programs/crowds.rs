@@ -11,7 +11,7 @@ pub struct Big;
 
 const CROWD: u32 = 120;
 
-/// Starts everyone, waits for everyone, then counts.
+/// Starts everyone, waits foreveryone, then counts.
 struct Sink {
     ready: Sum,
     pinged: Sum,

@@ -68,7 +68,7 @@ pub(crate) trait Victim: Contender {
     /// Tells; false if that was refused.
     fn strike(hold: &Self::Hold, blow: Blow) -> impl Future<Output = bool> + Send;
 
-    /// Asks once; if nobody is there, does what brings the actor back.
+    /// Asks once; if no one is there, does what brings the actor back.
     fn ping(
         stage: &Self::Stage,
         hold: &mut Self::Hold,
@@ -99,7 +99,7 @@ fn recovery<C: Victim>(load: Load) -> anyhow::Result<Reading> {
             STRUCK.store(true, Ordering::Release);
             while C::ping(&stage, &mut hold).await?.is_none() {
                 ensure!(begun.elapsed() < PATIENCE, "it does not come back");
-                // Whoever brings it back may have been left on this very processor.
+                // Anyone who brings it back may have been left on this very processor.
                 std::thread::yield_now();
                 tokio::task::yield_now().await;
             }

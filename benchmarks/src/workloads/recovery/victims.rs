@@ -4,7 +4,7 @@ use crate::contenders::{Actix, Kameo, MyceliaHandle, Ractor, Xtra};
 
 use super::{Blow, Ping, Victim, suffer};
 
-/// actix: a panic ends the actor and drops its mailbox; `do_send` into it succeeds silently. Whoever
+/// actix: a panic ends the actor and drops its mailbox; `do_send` into it succeeds silently. Anyone who
 /// finds it closed starts another.
 mod actix_victim {
     use super::*;

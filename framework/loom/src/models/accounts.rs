@@ -168,7 +168,7 @@ fn a_snapshot_while_a_count_carries_finds_each_message_once() {
 fn envelopes_in_flight_are_never_counted_too_low() {
     with_loads_up_to(3, || {
         let slab = Slab::new(1);
-        // As the pool has them: whoever takes an envelope counts it in its lane, and so does whoever
+        // As the pool has them: anyone who takes an envelope counts it in its lane, and so does anyone who
         // returns it, elsewhere.
         let shared = Arc::new((Lane::new(), Lane::new(), slab));
         shared

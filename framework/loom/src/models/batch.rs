@@ -34,7 +34,7 @@ impl Attempt<()> for Looking<'_> {
         Some(Due::NEVER)
     }
 
-    /// What it finds it keeps for ever.
+    /// What it finds it keeps forever.
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
         let env = &self.0.env;
         let full = || Failed::Full(Room::Pool, env.mounted.mailbox.clone());

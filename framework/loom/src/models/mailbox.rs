@@ -1,4 +1,4 @@
-//! A subsystem's whole mailbox: its lanes, its room, its bell, who waits for room, and what becomes of
+//! A subsystem's whole mailbox: its lanes, its room, its bell, who waits for room, and what happens to
 //! messages when it is full.
 
 use loom::thread;
@@ -163,7 +163,7 @@ fn a_sender_that_waits_is_woken_when_it_may_drop_the_oldest() {
         world.post(0, Normal).unwrap();
         world.post(1, Normal).unwrap();
         let sender = world.sender([(2, Normal)]);
-        // It takes 0 and is in its handler for ever: nothing but 1 can make room.
+        // It takes 0 and is in its handler forever: nothing but 1 can make room.
         let mut host = Host::of(&world);
         assert!(host.begin());
         let (accepted, evicted) = sender.join().unwrap();
@@ -183,7 +183,7 @@ fn a_sender_that_waits_is_woken_when_the_policy_changes() {
         let mut host = Host::of(&world);
         assert!(host.begin());
         world.mailbox.set_overflow(Overflow::DropOldest);
-        // The host comes by once more; what it finds stays in its handler for ever.
+        // The host comes by once more; what it finds stays in its handler forever.
         assert!(host.begin());
         let (accepted, evicted) = sender.join().unwrap();
         let has_evicted = evicted == [1];
@@ -270,7 +270,7 @@ fn a_host_never_rests_over_a_message_that_a_sender_found_and_could_not_drop() {
         let world = World::with(2, 1, Overflow::DropOldest);
         let mut host = Host::of(&world);
         assert!(!host.begin());
-        // The second finds the first one, which nobody may drop, and is dropped itself: it wakes nobody.
+        // The second finds the first one, which no one may drop, and is dropped itself: it wakes no one.
         let sender = world.sender([(0, Control), (1, Normal)]);
         host.serve_until(|host| host.begun.contains(&0));
         sender.join().unwrap();

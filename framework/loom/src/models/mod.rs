@@ -78,14 +78,14 @@ impl Slab {
 
     fn put(&self, token: &Token, value: u64) {
         self.contents[token.index() as usize].with_mut(|content| {
-            // SAFETY: loom has checked that nobody else touches the cell.
+            // SAFETY: loom has checked that no one else touches the cell.
             unsafe { *content = value }
         });
     }
 
     fn get(&self, token: &Token) -> u64 {
         self.contents[token.index() as usize].with(|content| {
-            // SAFETY: loom has checked that nobody writes to the cell.
+            // SAFETY: loom has checked that no one writes to the cell.
             unsafe { *content }
         })
     }

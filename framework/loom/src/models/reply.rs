@@ -232,7 +232,7 @@ fn an_asker_whose_deadline_passes_while_it_sleeps_is_reminded() {
         // The host never replies: the asker looks once, sleeps, and is woken by the reminder alone.
         let mut looks = 0;
         asker.block_on(|waker| {
-            assert!(ask.poll(waker).is_none(), "nobody has replied");
+            assert!(ask.poll(waker).is_none(), "no one has replied");
             looks += 1;
             (looks == 2).then_some(())
         });

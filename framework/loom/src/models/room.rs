@@ -84,7 +84,7 @@ struct System {
     free: Stack,
     mailboxes: [Arc<Mailbox>; 2],
     shared: Arc<Shared>,
-    /// 1 from when no path leads to the first any more; nobody tells those who wait for an envelope.
+    /// 1 from when no path leads to the first any more; no one tells those who wait for an envelope.
     unmounted: AtomicU8,
 }
 

@@ -286,7 +286,7 @@ fn a_waker_that_calls_back_finds_the_queue_open() {
     in_full(|| {
         let pool = Pool::of(1);
         let theirs = pool.shared.clone();
-        // Takes the queue's lock, and finds that nobody is late.
+        // Takes the queue's lock, and finds that no one is late.
         let rogue = Rogue::new(move |_| theirs.pool.room.remind(Stamp(0), &theirs.pool.deferred));
         let found = Cell::new(None);
         let mut waiting = Kept::new(pool.acquiring(&found));

@@ -331,7 +331,7 @@ fn one_who_is_woken_on_the_thief_s_own_thread_lets_the_next_one_look() {
     up_to(2, || {
         let lanes = Lanes::new(3);
         // The thief wakes one. That finds an envelope in the thief's own list and moves none, so that
-        // nobody but itself can tell the next one, who saw none either while they moved.
+        // no one but itself can tell the next one, who saw none either while they moved.
         let moved = {
             let lanes = lanes.clone();
             thread::spawn(move || drop(lanes.acquire_elsewhere(1, 0)))

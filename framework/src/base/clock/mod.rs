@@ -47,7 +47,7 @@ pub struct Stamp(pub(crate) u64);
 
 /// When a message expires, in the clock's raw values: never, or at a stamp, exactly or roughly.
 ///
-/// Roughly is for the deadline that every ask has by default: nobody keeps a timer for it, the supervisor
+/// Roughly is for the deadline that every ask has by default: no one keeps a timer for it, the supervisor
 /// looks now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due(u64);

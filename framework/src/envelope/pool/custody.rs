@@ -24,7 +24,7 @@ impl Custody {
         if !was_elsewhere {
             let what = match to {
                 OUT => "taken while it had an owner",
-                _ => "returned while nobody owned it",
+                _ => "returned while no one owned it",
             };
             sim::violated(format!("envelope {index} was {what}"));
         }
@@ -71,7 +71,7 @@ impl Custody {
             if self.turn(token.index(), FREE) {
                 good.push_back(links, token);
             } else {
-                // Whoever has its true token returns it.
+                // Anyone who has its true token returns it.
                 token.surrender();
             }
         }

@@ -123,7 +123,7 @@ impl Pool {
         for _ in 0..LOOKS {
             if let Some(token) = self.steal(to) {
                 self.note_in_flight(self.in_flight() + 1);
-                // Whoever looked while the others were on their way here has seen them nowhere.
+                // Anyone who looked while the others were on their way here has seen them nowhere.
                 self.wake_waiters(1);
                 return Some(token);
             }
@@ -184,14 +184,14 @@ impl Pool {
         unsafe { Token::mint(index) }
     }
 
-    /// How many envelopes are for everyone. Those of the reserve have the numbers from there on, but
+    /// How many envelopes are foreveryone. Those of the reserve have the numbers from there on, but
     /// once created they all change places.
     fn common_capacity(&self) -> u32 {
         self.capacity - self.reserve.size()
     }
 
     /// Returns a chain of cleared envelopes: to the reserve those that it lacks, which wakes senders
-    /// that may have them, the others to the caller's lane. Returns how many those are; whoever waits
+    /// that may have them, the others to the caller's lane. Returns how many those are; anyone who waits
     /// for them is not woken.
     pub(crate) fn release(&self, to: &Lane, chain: Chain) -> u32 {
         #[cfg(feature = "test")]
@@ -215,7 +215,7 @@ impl Pool {
     /// Returns one envelope to the caller's lane, and wakes one who waits for it.
     pub(crate) fn release_one(&self, to: &Lane, mut envelope: Envelope<'_>) {
         if envelope.is_loaded() {
-            // What lies inside is the user's, and nobody wants it: that it panics changes nothing.
+            // What lies inside is the user's, and no one wants it: that it panics changes nothing.
             let _ = contain(|| envelope.clear());
         }
         let mut chain = Chain::new();

@@ -111,7 +111,7 @@ impl Stack {
             last = links.next(last);
             len += 1;
         }
-        // SAFETY: the caller has taken these off a list, and nobody else knows of them.
+        // SAFETY: the caller has taken these off a list, and no one else knows of them.
         self.push(links, unsafe { Chain::from_parts(first, last, len) });
     }
 }

@@ -124,7 +124,7 @@ impl Registry {
         }
     }
 
-    /// Ends the children of a subsystem. What it returns is to be dropped when they are forgotten: whoever
+    /// Ends the children of a subsystem. What it returns is to be dropped when they are forgotten: anyone who
     /// mounts under one of their names waits for that.
     pub(super) fn without_children(
         &mut self,
@@ -138,7 +138,7 @@ impl Registry {
             self.close_tree(&child, &leaving);
         }
         // Those who have halted wait for this: a child that waits for one of them, or for an envelope that
-        // one of them has, would wait for ever.
+        // one of them has, would wait forever.
         let deadline = clock::after(Instant::now(), self.shared.stop_deadline);
         async move {
             end_children(&mounted, deadline).await;
@@ -180,7 +180,7 @@ impl Handler<EndAll> for Registry {
             let (all, mut ended) = end_all(shared, time_is_up).await;
             ended.before_stop = failed;
             if ended.stuck.is_empty() {
-                // Whoever mounts hears first how that went: all hosts have ended by now.
+                // Anyone who mounts hears first how that went: all hosts have ended by now.
                 let _ = mounts.wait_for(|count| *count == 0).await;
             }
             (all, ended)
@@ -270,7 +270,7 @@ async fn has_ended(mounted: &Mounted, order: Order) {
     let _ = tell_to_end(mounted, order, EndReason::SystemStopped).await;
 }
 
-/// Waits until the deadline has passed, or nobody wants to wait for it any more.
+/// Waits until the deadline has passed, or no one wants to wait for it any more.
 async fn time_is_up(shared: Arc<Shared>, deadline: Option<Instant>) {
     let deadline = pin!(clock::sleep_until(deadline));
     let hurried = pin!(shared.until_hurried());
@@ -285,7 +285,7 @@ pub(super) async fn before(
     matches!(select(ended, time_is_up).await, Either::Left(_))
 }
 
-/// Waits until nothing waits in any mailbox, but for what is kept for later, and nobody has sent meanwhile.
+/// Waits until nothing waits in any mailbox, but for what is kept for later, and no one has sent meanwhile.
 async fn until_quiet(shared: &Shared) {
     let mut before = None;
     let mut pause = Duration::from_micros(100);

@@ -31,7 +31,7 @@ use crate::words::events::Change;
 use crate::words::supervision::RestartScope;
 use ending::Ended;
 
-/// How many vacant mailboxes are kept before those that nobody needs are looked for.
+/// How many vacant mailboxes are kept before those that no one needs are looked for.
 const VACANT: usize = 64;
 
 /// The registry actor of a system.
@@ -120,7 +120,7 @@ impl Registry {
         Arc::new(Mailbox::new(id, name, deferred))
     }
 
-    /// A subsystem is gone: its name can be used again. Whoever waited for its end may say so; the first
+    /// A subsystem is gone: its name can be used again. Anyone who waited for its end may say so; the first
     /// counts.
     fn vacate(&mut self, mounted: &Mounted) {
         if !self.shared.directory.retire(mounted) {
@@ -160,7 +160,7 @@ impl Registry {
     }
 }
 
-/// The number of a mailbox after that of another; 0 is nobody's.
+/// The number of a mailbox after that of another; 0 is no one's.
 fn after(id: MailboxId) -> MailboxId {
     id.checked_add(1).unwrap_or(1)
 }

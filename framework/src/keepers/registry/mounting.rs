@@ -44,7 +44,7 @@ pub(crate) struct Mount {
     pub(crate) front: Option<Front>,
     pub(crate) each: Vec<One>,
     pub(crate) map: Arc<RouteMap>,
-    /// As many as are needed: one for every [`AT_ONCE`] hosts, and one for every thread.
+    /// As many as are needed: one forevery [`AT_ONCE`] hosts, and one forevery thread.
     pub(crate) launches: Vec<Launch>,
 }
 
@@ -76,7 +76,7 @@ impl Registry {
         parent: Option<&Mounted>,
         ctx: &mut Context<Self>,
     ) -> Result<(), MountError> {
-        // Who has no parent is ended by nobody before it can be found.
+        // Who has no parent is ended by no one before it can be found.
         let still_wanted = parent.is_none() || all.iter().all(|one| self.is_moving_in(one));
         let decided = match outcome {
             Ok(()) if still_wanted => {
@@ -88,7 +88,7 @@ impl Registry {
             Err(fallen) => {
                 for mounted in all.iter().rev() {
                     self.forget_children(mounted);
-                    // Nobody was told that it had started.
+                    // No one was told that it had started.
                     mounted.take_end();
                     self.vacate(mounted);
                 }

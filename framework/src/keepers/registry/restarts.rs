@@ -86,12 +86,12 @@ impl Registry {
         match (restart_scope, at) {
             (RestartScope::AllForOne, Some(_)) => siblings,
             (RestartScope::RestForOne, Some(at)) => siblings[at..].to_vec(),
-            // One that is leaving is nobody's sibling any more.
+            // One that is leaving is no one's sibling any more.
             (RestartScope::OneForOne, _) | (_, None) => vec![mounted.clone()],
         }
     }
 
-    /// Halts all who are concerned, the youngest first, ends their children, and makes them anew, the
+    /// Halts all who are concerned, the youngest first, ends their children, and restarts them, the
     /// oldest first.
     fn restart(
         &mut self,

@@ -1,4 +1,4 @@
-//! The strategy that adapts: short turns where they help somebody, long ones where they disturb nobody.
+//! The strategy that adapts: short turns where they help somebody, long ones where they disturb no one.
 //!
 //! A controller that halves at once and grows by small steps, as TCP does: a goal that is at risk is
 //! safe again within some ticks, and one that is kept is not put at risk by a leap.
@@ -9,7 +9,7 @@ use crate::words::slice::Slice;
 /// Keeps the latency goals of subsystems mounted with a
 /// [`wait_goal`](crate::MountOptions::wait_goal); around the stated slice.
 ///
-/// *Without a goal on the thread*: halves the slice of whoever has much waiting while a mate on its
+/// *Without a goal on the thread*: halves the slice of anyone who has much waiting while a mate on its
 /// thread also has something to do, and doubles it when it is alone, from an eighth of the stated slice
 /// to eight times it.
 ///
@@ -189,7 +189,7 @@ mod tests {
             (Some(249), 7, 8),
             (Some(0), 8, 8),
             (Some(249), 1, 2),
-            // Not known: nobody takes what may be needed.
+            // Not known: no one takes what may be needed.
             (None, 4, 4),
             (None, 64, 32),
         ] {

@@ -42,7 +42,7 @@ pub struct Load {
 /// ```
 /// use mycelia::{Load, Slice, Strategy};
 ///
-/// /// Whoever is called `urgent` gets a long turn, the others a short one.
+/// /// Anyone who is called `urgent` gets a long turn, the others a short one.
 /// struct Urgent;
 /// impl Strategy for Urgent {
 ///     fn slices(&mut self, loads: &[Load], slices: &mut [Slice]) {

@@ -149,7 +149,7 @@ impl fmt::Debug for States {
 }
 
 /// What unwinds out of an extractor that takes what has gone already: its system, which was dropped. The
-/// message is undeliverable then, and nobody has failed.
+/// message is undeliverable then, and no one has failed.
 pub(crate) struct Abandoned;
 
 /// Ends the call of a handler whose system has been dropped, as it begins. No panic: no hook hears of it.

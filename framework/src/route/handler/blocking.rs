@@ -79,7 +79,7 @@ where
     }
 }
 
-/// What comes back from the other thread. If nobody waits for it any more it is dropped there.
+/// What comes back from the other thread. If no one waits for it any more it is dropped there.
 struct Back<S, R> {
     state: Contained<Box<S>>,
     reply: Result<Contained<R>, Panic>,
@@ -125,7 +125,7 @@ where
                     let reply = reply.map(|mut reply| reply.take());
                     outcome_of::<M, P, R>(envelope, reply, &mut this.kept)
                 }
-                // Its message has ended before: nobody wants the reply.
+                // Its message has ended before: no one wants the reply.
                 None => HandlerOutcome::Handled,
             };
             (Some(state.take()), outcome)

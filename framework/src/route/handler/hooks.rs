@@ -1,4 +1,4 @@
-//! Hooks: what a subsystem wants called when it starts, is made anew, or stops.
+//! Hooks: what a subsystem wants called when it starts, is restarted, or stops.
 
 use std::marker::PhantomData;
 use std::pin::Pin;

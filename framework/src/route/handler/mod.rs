@@ -175,7 +175,7 @@ where
     })
 }
 
-/// Writes the reply, or the error, for whoever asked.
+/// Writes the reply, or the error, for anyone who asked.
 #[inline]
 fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R) -> End<R::Later> {
     let is_ask = envelope.head().is_ask;

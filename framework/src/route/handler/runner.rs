@@ -12,7 +12,7 @@
 //! The second of the crate's two files with `unsafe`. The rules: a [`RunningFuture`] has in its place a live value
 //! of the type that its functions were made for, which never moves until it is dropped (it is pinned); in
 //! all other places nothing lives, and only those are given back, grown or freed. A subsystem that was
-//! borrowed is touched by nobody but its borrower, whose future is dropped first.
+//! borrowed is touched by no one but its borrower, whose future is dropped first.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -94,7 +94,7 @@ pin_project_lite::pin_project! {
 #[inline(always)]
 pub(crate) fn lasting<F: Clone + 'static>(method: &F) -> &'static F {
     const {
-        // Without size, one that lives for ever costs nothing.
+        // Without size, one that lives forever costs nothing.
         assert!(size_of::<F>() == 0, "a method captures nothing");
     }
     Box::leak(Box::new(method.clone()))
@@ -190,7 +190,7 @@ struct FutureMemory {
 /// Places that a thread keeps for the handlers that begin next, besides the one that it uses all the time.
 const SPARES: usize = 64;
 
-/// As boxes, for a box is what a runner holds: to unpack it here would be to make it anew.
+/// As boxes, for a box is what a runner holds: to unpack it here would be to make it again.
 type Places = Vec<Box<FutureMemory>>;
 
 thread_local! {
@@ -266,7 +266,7 @@ impl<S> Runner<S> {
     #[inline]
     pub(crate) fn clear(&mut self) {
         if let Some(RunningFuture { of, place }) = self.0.take() {
-            // SAFETY: as in `poll`; nobody else knows of the value any more, even if its drop panics.
+            // SAFETY: as in `poll`; no one else knows of the value any more, even if its drop panics.
             unsafe { (of.drop)(place.memory) };
             place.give_back();
         }

@@ -52,7 +52,7 @@ impl Caller {
 pub(crate) struct Waiting(Option<Arc<Caller>>);
 
 impl Waiting {
-    /// The wait of the handler of `who`; of nobody's if that is 0.
+    /// The wait of the handler of `who`; of no one's if that is 0.
     pub(crate) fn new(waits: &Arc<WaitGraph>, who: MailboxId) -> Self {
         let caller = (who != 0).then(|| Caller {
             waits: waits.clone(),
@@ -63,7 +63,7 @@ impl Waiting {
         Waiting(caller.map(Arc::new))
     }
 
-    /// Waits until it is found that what the handler waits for never comes; who waits for whom. For nobody's
+    /// Waits until it is found that what the handler waits for never comes; who waits for whom. For no one's
     /// handler that is never found.
     pub(crate) async fn hopeless(&self) -> Box<str> {
         let Some(caller) = &self.0 else {

@@ -197,7 +197,7 @@ impl WaitGraph {
         let wait = Wait { id, verdict: None };
         // One order with the other side's: of two that wait for each other one sees the other's wait.
         fence_after_swap();
-        // Nearly always: the one waited for waits for nobody.
+        // Nearly always: the one waited for waits for no one.
         if !self.is_waiting(whom) {
             return Ok(wait);
         }

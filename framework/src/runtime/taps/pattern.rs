@@ -8,7 +8,7 @@ use mycelia_core::{PathError, PathRef, Pattern, PatternError, Router, check_name
 #[derive(Debug, Clone)]
 pub(crate) struct PathPattern {
     text: Box<str>,
-    /// `None` for every subsystem.
+    /// `None` forevery subsystem.
     name: Option<Box<str>>,
     routes: Router<()>,
 }

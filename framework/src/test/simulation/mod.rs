@@ -2,7 +2,7 @@
 //! the scheduler and the clock decide elsewhere.
 //!
 //! A [`thread`] is a tokio `LocalSet` with the thread-locals of a thread of its own; the [`stage`] lets one
-//! after the other go on, and one in the midst of another where the framework asks [`fate`]. The
+//! after the other go on, and one in the middle of another where the framework asks [`fate`]. The
 //! idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
 //! Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
 
@@ -40,7 +40,7 @@ use stage::Stage;
 /// Every thread of a system, and every client outside of it, becomes a *simulated thread*: messages go
 /// from one to the other in the very ways in which they go in a process. The seed chooses which of them
 /// goes on, where it is halted for another to get in between, whose turn is cut short, and how much time
-/// passes. But for that time stands still, and leaps to the next timer when nobody has anything to do:
+/// passes. But for that time stands still, and leaps to the next timer when no one has anything to do:
 /// hours pass in milliseconds.
 ///
 /// It can't decide what the code under test takes from elsewhere: random numbers (`tokio::select!`
@@ -137,7 +137,7 @@ pub enum Halt {
     Panicked(String),
     /// An envelope had two owners, or something else happened that must not.
     Violated(String),
-    /// Nobody had anything to do until the [`limit`](Simulation::limit), and the scenario had not
+    /// No one had anything to do until the [`limit`](Simulation::limit), and the scenario had not
     /// ended; what waited.
     Stalled(String),
     /// The scenario had not ended, though something went on all the time; what waited.
@@ -344,7 +344,7 @@ impl SimulationHandle {
     }
 }
 
-/// Lets time pass in the midst of a handler or a client, as work does: on the simulation's clock, without
+/// Lets time pass in the middle of a handler or a client, as work does: on the simulation's clock, without
 /// letting anybody else go on. Outside of a simulation it does nothing.
 pub fn spend(time: Duration) {
     sim::spend(time);

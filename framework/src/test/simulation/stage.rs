@@ -175,7 +175,7 @@ impl Stage {
         Some((*chosen).clone())
     }
 
-    /// Lets another thread go on in the midst of the one that runs; false if none can.
+    /// Lets another thread go on in the middle of the one that runs; false if none can.
     fn let_in(&self) -> bool {
         let other = {
             let threads = self.threads.borrow();
@@ -207,7 +207,7 @@ impl Stage {
         }
     }
 
-    /// What goes on, for whoever wants to know why it does not end.
+    /// What goes on, for anyone who wants to know why it does not end.
     fn report(&self) -> String {
         let mut report = String::new();
         let ready: Vec<String> = (self.threads.borrow().iter())

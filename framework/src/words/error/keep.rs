@@ -100,7 +100,7 @@ pub enum MountError {
     },
     /// Several are to be mounted at once below different parents.
     SeveralParents,
-    /// The parent failed and is being made anew, or has been meanwhile: the children of its old value end
+    /// The parent failed and is restarting, or has been meanwhile: the children of its old value end
     /// with that. Mounting again is safe, and succeeds once the parent is there.
     Restarting {
         /// The parent's name.
@@ -181,7 +181,7 @@ impl fmt::Display for MountError {
             ),
             MountError::Restarting { parent } => write!(
                 f,
-                "the parent `{parent}` is being made anew, and children of its old value end with that; mount again when it is there"
+                "the parent `{parent}` is restarting, and children of its old value end with that; mount again when it is there"
             ),
             MountError::WouldBlock { subsystem } => write!(
                 f,

@@ -1,4 +1,4 @@
-//! The decision: what becomes of a subsystem that failed, as a pure function of its policy, its history
+//! The decision: what happens to a subsystem that failed, as a pure function of its policy, its history
 //! and the time.
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ pub(crate) struct Policy {
     pub(crate) keep_failed: bool,
 }
 
-/// What becomes of a subsystem that failed.
+/// What happens to a subsystem that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RestartDecision {
     Restart {
@@ -72,7 +72,7 @@ impl Policy {
             }
             recent.push_back(now);
         } else if is_start && self.intensity.is_none() {
-            // Without a limit it would be tried for ever, and those who wait for it would wait for ever.
+            // Without a limit it would be tried forever, and those who wait for it would wait forever.
             return RestartDecision::End;
         }
         let backoff = match self.backoff {

@@ -31,7 +31,7 @@ pub enum Restart {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestartScope {
-    /// Nobody.
+    /// No one.
     #[default]
     OneForOne,
     /// All its siblings.

@@ -238,7 +238,7 @@ async fn what_expires_behind_a_delay_is_accounted_for_and_what_comes_after_it_is
         faults.delay("work://jobs/1", by).unwrap();
         let (system, done) = start_with(stamps, &faults).await;
         system.try_tell("work://jobs/1", Job(1)).unwrap();
-        // Nobody waits for the reply any more when its turn comes.
+        // No one waits for the reply any more when its turn comes.
         let asked = poll_once(system.ask("work://jobs/2", Job(2))).await;
         assert!(asked.is_none());
         assert_eq!(system.ask("work://slow", Job(3)).await.unwrap(), 3);

@@ -238,7 +238,7 @@ async fn what_subsystems_sent_is_left_to_them_unless_one_is_tried_alone() {
     assert_eq!((replayed.sent, replayed.left_out), (5, 5));
     let notes = desk.expect_n::<Note>(5).await;
     assert_eq!(notes, [0, 1, 2, 3, 4].map(note));
-    // The rest finds nobody, which is no error of the file.
+    // The rest finds no one, which is no error of the file.
     let replayed = replay(&file).run(&system).await.unwrap();
     let lines: Vec<usize> = replayed.refused.iter().map(|(line, _)| *line).collect();
     assert_eq!((replayed.sent, lines.len()), (0, 5));

@@ -1,4 +1,4 @@
-// Nobody is there to take what a hook returns, but for an error.
+// No one is there to take what a hook returns, but for an error.
 
 use mycelia::prelude::*;
 
