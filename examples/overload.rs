@@ -2,8 +2,9 @@
 //!
 //! A consumer that is too slow, and the four things that may become of what it has no room for.
 
+use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
-use mycelia::{DeadReason, Overflow};
+use mycelia::schedule::Overflow;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 

@@ -2,8 +2,8 @@
 //!
 //! What is urgent comes first, and what comes too late is not done at all.
 
-use mycelia::Priority;
 use mycelia::prelude::*;
+use mycelia::schedule::Priority;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mycelia::observe::Snapshot;
 use mycelia::prelude::*;
-use mycelia::{Load, RoundRobin, Slice, Snapshot, Strategy, Weighted};
+use mycelia::schedule::{Load, RoundRobin, Slice, Strategy, Weighted};
 
 /// Name, weight, and how long a handler takes.
 const JOBS: [(&str, u32, Duration); 3] = [

@@ -3,8 +3,11 @@
 //! A small shop: orders ask the stock and the bank, a diary notes what happened, a signal ends it all.
 
 use anyhow::{Context as _, ensure};
+use mycelia::Exit;
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::{EndReason, Exit, MissedTick, Restart};
+use mycelia::schedule::MissedTick;
+use mycelia::supervise::Restart;
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -2,8 +2,10 @@
 //!
 //! What happens to a subsystem that panics: a pause, a new value; in the end its parent, then the system.
 
+use mycelia::error::StopError;
+use mycelia::observe::{Change, EndReason, Watch};
 use mycelia::prelude::*;
-use mycelia::{Backoff, Change, EndReason, Failure, StopError, Watch};
+use mycelia::supervise::{Backoff, Failure};
 use std::time::Duration;
 
 #[derive(Message)]

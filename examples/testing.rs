@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
 use mycelia::test::{Faults, Probe, Recorder, Replay, Simulation, check_seeds};
-use mycelia::{Clock, DeadReason};
+use mycelia::time::Clock;
 use serde::{Deserialize, Serialize};
 
 // ANCHOR: subject

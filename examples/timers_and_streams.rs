@@ -4,7 +4,7 @@
 
 use futures_util::{StreamExt, stream};
 use mycelia::prelude::*;
-use mycelia::{MissedTick, Task};
+use mycelia::schedule::{MissedTick, Task};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;

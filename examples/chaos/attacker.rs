@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mycelia::observe::{Change, EndReason, Watch};
 use mycelia::prelude::*;
-use mycelia::{Change, EndReason, Watch};
 
 use crate::common::chance::Die;
 use crate::log::{Fate, Log};

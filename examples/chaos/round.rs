@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use mycelia::error::StopError;
+use mycelia::observe::Ledger;
 use mycelia::prelude::*;
-use mycelia::{Ledger, StopError};
 
 use crate::attacker::{Attacker, Attacks};
 use crate::common::chance::Die;
@@ -195,7 +196,7 @@ fn state(system: &System) -> String {
     text
 }
 
-fn waits(now: &mycelia::Snapshot) -> Waits {
+fn waits(now: &mycelia::observe::Snapshot) -> Waits {
     let mut all = Waits::default();
     for place in &PLACES[..NEIGHBOURS] {
         let route = now.route(&format!("{}://job/{{id}}", place.name));

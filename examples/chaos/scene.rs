@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mycelia::error::MountError;
 use mycelia::prelude::*;
-use mycelia::{Backoff, Failure, MountError, Overflow, Restart, RestartScope};
+use mycelia::schedule::Overflow;
+use mycelia::supervise::{Backoff, Failure, Restart, RestartScope};
 
 use crate::common::silence::ON_PURPOSE;
 use crate::log::{Fate, Log, Slip};

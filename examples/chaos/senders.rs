@@ -205,7 +205,7 @@ impl Sender {
     /// Looks at the end of an ask; the message if it was not accepted.
     fn asked(
         &self,
-        answer: Result<u64, mycelia::AskError<Job>>,
+        answer: Result<u64, mycelia::error::AskError<Job>>,
         number: u64,
     ) -> Option<Undelivered<Job>> {
         match answer {
@@ -216,7 +216,7 @@ impl Sender {
                     .fetch_add(is_wrong, Ordering::Relaxed);
                 None
             }
-            Err(mycelia::AskError::Undelivered(undelivered)) => Some(undelivered),
+            Err(mycelia::error::AskError::Undelivered(undelivered)) => Some(undelivered),
             Err(_) => None,
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use mycelia::Overflow;
+use mycelia::schedule::Overflow;
 
 use crate::common::verdict::check_writable;
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use mycelia::error::StopError;
+use mycelia::observe::Ledger;
 use mycelia::prelude::*;
-use mycelia::{Ledger, StopError};
 
 use crate::common::progress::Progress;
 use crate::common::{interrupt, memory};

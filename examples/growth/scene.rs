@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::FutureExt;
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::{Builder, EndReason, Overflow, Priority, Replicas, Restart};
+use mycelia::schedule::{Overflow, Priority};
+use mycelia::supervise::Restart;
+use mycelia::{Builder, Replicas};
 
 use crate::feature::Feature;
 use crate::heap::live_bytes;
@@ -206,7 +209,7 @@ impl Scene {
             }
         }
         while let Some(event) = watch.next().await {
-            if let mycelia::Change::Ended(reason) = event.change {
+            if let mycelia::observe::Change::Ended(reason) = event.change {
                 ensure!(reason != EndReason::SystemStopped);
                 break;
             }

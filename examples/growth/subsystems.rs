@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::stream;
 use mycelia::prelude::*;
-use mycelia::{OrLater, Restart, later};
+use mycelia::supervise::Restart;
+use mycelia::{OrLater, later};
 
 use crate::common::silence::ON_PURPOSE;
 
@@ -102,7 +103,7 @@ impl Worker {
             let hour = Duration::from_secs(3600);
             let task = match n % 2 {
                 0 => ctx.after(hour, "tick", Tick)?,
-                _ => ctx.every(hour, mycelia::MissedTick::Skip, "tick", || Tick)?,
+                _ => ctx.every(hour, mycelia::schedule::MissedTick::Skip, "tick", || Tick)?,
             };
             task.cancel();
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mycelia::AskError;
+use mycelia::error::AskError;
 use mycelia::prelude::*;
 
 use crate::common::chance::Die;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mycelia::prelude::*;
-use mycelia::{Failure, MissedTick};
+use mycelia::schedule::MissedTick;
+use mycelia::supervise::Failure;
 
 use crate::common::silence::ON_PURPOSE;
 

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use mycelia::error::StopError;
+use mycelia::observe::Ledger;
 use mycelia::prelude::*;
-use mycelia::{Ledger, StopError};
 
 use crate::common::{interrupt, memory};
 use crate::load::{self, Sent};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use mycelia::Latency;
+use mycelia::observe::Latency;
 use serde::Serialize;
 
 use crate::common::verdict::Verdict;

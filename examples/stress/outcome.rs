@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use mycelia::observe::{Ledger, PoolStats, RouteLatency};
 use mycelia::prelude::*;
-use mycelia::{Ledger, PoolStats, RouteLatency};
 
 use crate::pace::Pace;
 use crate::plan::Plan;

@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::Context;
+use mycelia::error::StopError;
 use mycelia::prelude::*;
-use mycelia::{Adaptive, LoadBased, RoundRobin, StopError, Weighted};
+use mycelia::schedule::{Adaptive, LoadBased, RoundRobin, Weighted};
 
 use crate::outcome::{Ends, Outcome};
 use crate::pace::Pace;

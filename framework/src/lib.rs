@@ -37,10 +37,66 @@
 //! }
 //! ```
 //!
-//! # Layout
+//! A message that is not accepted comes home with the reason, and a reply that does not come is a value too:
 //!
-//! The modules stand in the order in which they depend on each other, which is also the way of a
-//! message backwards: what carries it, where it waits, who handles it, how it is sent.
+//! ```
+//! # use mycelia::prelude::*;
+//! # #[derive(Message)]
+//! # #[message(reply = u64)]
+//! # struct Add(u64);
+//! # #[mycelia::main]
+//! # async fn main() -> anyhow::Result<()> {
+//! # let system = System::builder().start().await?;
+//! let refused = system.ask("nobody://sum", Add(3)).await.unwrap_err();
+//! assert_eq!(refused.to_string(), "`Add` was not sent: there is no subsystem `nobody`");
+//! # system.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A panic fails its message. The subsystem is restarted by its policy, and what waits in its mailbox stays:
+//!
+//! ```
+//! use mycelia::prelude::*;
+//! use mycelia::supervise::Restart;
+//!
+//! #[derive(Subsystem, Default)]
+//! struct Parser;
+//! # #[routes]
+//! # impl Parser {}
+//!
+//! # #[mycelia::main]
+//! # async fn main() -> anyhow::Result<()> {
+//! # let system = System::builder().start().await?;
+//! let options = MountOptions::new().restart(Restart::Permanent);
+//! system.mount_with(options, Parser::default).await?;
+//! # system.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`prelude`] | what most programs need |
+//! | the root | systems, subsystems, messages, handles, the macros |
+//! | [`extract`] | what a handler can take beside its message |
+//! | [`error`] | an error for each verb that can fail |
+//! | [`supervise`] | what happens after a failure |
+//! | [`schedule`] | priorities, full mailboxes, shares of a thread's time, timers |
+//! | [`observe`] | snapshots, ledgers, latencies, events, dead letters |
+//! | [`time`] | the clock of a system |
+//! | [`limits`] | sizes |
+//! | `test` | the test kit, with the feature `test` |
+//!
+//! Beside axum, whose `Path`, `Query` and `State` have the same names, import [`extract`] as a module:
+//! `use mycelia::extract;`, then `extract::Path(id): extract::Path<u64>`.
+//!
+//! # The source
+//!
+//! The modules stand in the order of dependence: a file uses only what is declared above it. A `tell` walks from
+//! `send` through `route`, `envelope` and `mailbox` to `host`; what was noted of it is in `books`.
 
 mod base;
 mod words;
@@ -58,54 +114,85 @@ mod system;
 #[cfg(feature = "test")]
 pub mod test;
 
-pub use base::clock::{Clock, ClockHand, Stamp};
-pub use books::dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
-pub use books::latency::{Latency, OWN_BOOKS, RouteLatency};
 pub use directory::replicas::Replicas;
-pub use envelope::pool::PoolStats;
-pub use envelope::{INLINE_ALIGN, INLINE_BYTES};
-pub use keepers::supervisor::adaptive::Adaptive;
-pub use keepers::supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
-pub use keepers::supervisor::strategy::{Load, LoadBased, RoundRobin, Strategy, Weighted};
-pub use mycelia_core::{Ambiguous, PathError, PatternError};
 pub use mycelia_macros::{
     Message, Subsystem, main, restarting, route, routes, started, stopped, test,
 };
 pub use route::RouteTable;
-pub use route::extract::{
-    Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
-    Sender, State, States,
-};
 pub use route::subsystem::{Routes, Subsystem};
 pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;
 pub use system::interop::ActorRoutes;
-pub use system::tasks::{MissedTick, Task};
-pub use system::{
-    Builder, Exit, MountOptions, Mounting, StopError, StopReport, System, WeakSystem,
-};
-pub use thread::stamps::Stamps;
-pub use words::error::{
-    AskError, CaptureError, HookFailure, MountError, Room, SendError, StartError, Undelivered,
-    UnmountError,
-};
-pub use words::events::{Change, EndReason, Event, Watch};
-pub use words::ledger::Ledger;
-pub use words::message::{IntoReply, MESSAGE_BYTES_MAX, Message, OrLater, later};
-pub use words::overflow::Overflow;
-pub use words::priority::Priority;
-pub use words::slice::Slice;
-pub use words::stop_reason::StopReason;
-pub use words::supervision::{Backoff, Failure, Intensity, Restart, RestartScope};
-pub use words::trace::TraceId;
+pub use system::{Builder, Exit, MountOptions, Mounting, StopReport, System, WeakSystem};
+pub use words::message::{IntoReply, Message, OrLater, later};
 
 /// What a program with subsystems needs.
 pub mod prelude {
+    pub use crate::error::{AskError, SendError, Undelivered};
+    pub use crate::extract::{Deadline, Path, Query, Sender, State};
     pub use crate::{
-        AskError, Context, Deadline, Message, MountOptions, Path, Query, Route, RouteTable, Routes,
-        SendError, Sender, State, Subsystem, System, Undelivered, route, routes,
+        Context, Message, MountOptions, Route, RouteTable, Routes, Subsystem, System, route, routes,
     };
+}
+
+/// What a handler can take beside its message, and how to make more of that.
+pub mod extract {
+    pub use crate::route::extract::{
+        Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
+        Sender, State, States,
+    };
+}
+
+/// An error for each verb that can fail. An undelivered message is in its error.
+pub mod error {
+    pub use crate::system::StopError;
+    pub use crate::words::error::{
+        AskError, CaptureError, HookFailure, MountError, Room, SendError, StartError, Undelivered,
+        UnmountError,
+    };
+    pub use mycelia_core::{Ambiguous, PathError, PatternError};
+}
+
+/// What happens after a failure.
+pub mod supervise {
+    pub use crate::words::supervision::{Backoff, Failure, Intensity, Restart, RestartScope};
+}
+
+/// Which message goes first, what a full mailbox does, how threads share their time out, timers.
+pub mod schedule {
+    pub use crate::keepers::supervisor::adaptive::Adaptive;
+    pub use crate::keepers::supervisor::strategy::{
+        Load, LoadBased, RoundRobin, Strategy, Weighted,
+    };
+    pub use crate::system::tasks::{MissedTick, Task};
+    pub use crate::words::overflow::Overflow;
+    pub use crate::words::priority::Priority;
+    pub use crate::words::slice::Slice;
+}
+
+/// What a system says of itself: snapshots, ledgers, latencies, events, dead letters.
+pub mod observe {
+    pub use crate::books::dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
+    pub use crate::books::latency::{Latency, OWN_BOOKS, RouteLatency};
+    pub use crate::envelope::pool::PoolStats;
+    pub use crate::keepers::supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
+    pub use crate::thread::stamps::Stamps;
+    pub use crate::words::events::{Change, EndReason, Event, Watch};
+    pub use crate::words::ledger::Ledger;
+    pub use crate::words::stop_reason::StopReason;
+    pub use crate::words::trace::TraceId;
+}
+
+/// The clock of a system, and its manual stand-in for tests.
+pub mod time {
+    pub use crate::base::clock::{Clock, ClockHand, Stamp};
+}
+
+/// How large a message may be, and how large it is without a heap allocation.
+pub mod limits {
+    pub use crate::envelope::{INLINE_ALIGN, INLINE_BYTES};
+    pub use crate::words::message::MESSAGE_BYTES_MAX;
 }
 
 /// For the code that the macros write; not to be used by hand.

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::{on_no_executor, watchdog};
-use mycelia::Clock;
 use mycelia::prelude::*;
+use mycelia::time::Clock;
 
 /// Counts what the threads that take part allocate.
 struct Counting;

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::{ON_PURPOSE, named, watchdog};
+use mycelia::Replicas;
+use mycelia::error::{MountError, StartError, StopError};
+use mycelia::observe::{Stamps, StopReason};
 use mycelia::prelude::*;
-use mycelia::{
-    Adaptive, Backoff, Clock, LoadBased, MountError, Overflow, Replicas, Restart, RestartScope,
-    RoundRobin, Slice, Stamps, StartError, StopError, StopReason, Weighted,
-};
+use mycelia::schedule::{Adaptive, LoadBased, Overflow, RoundRobin, Slice, Weighted};
+use mycelia::supervise::{Backoff, Restart, RestartScope};
+use mycelia::time::Clock;
 use proptest::prelude::*;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);

@@ -385,10 +385,11 @@ fn while_several_are_restarted_together() {
         for _ in 0..200 {
             let builder = System::builder().threads(2).state(Counted::new());
             let builder = builder.state(Semaphore::new(0));
-            let builder = builder.restart_scope(mycelia::RestartScope::AllForOne);
+            let builder = builder.restart_scope(mycelia::supervise::RestartScope::AllForOne);
             let system = builder.start().await.unwrap();
             for n in 0..4 {
-                let always = named(&format!("s{n}")).restart(mycelia::Restart::Permanent);
+                let always =
+                    named(&format!("s{n}")).restart(mycelia::supervise::Restart::Permanent);
                 system.mount_with(always, Stops::default).await.unwrap();
                 let child = named("c").parent(format!("s{n}"));
                 system.mount_with(child, Api::default).await.unwrap();

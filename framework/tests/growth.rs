@@ -8,8 +8,10 @@ use std::alloc::{GlobalAlloc, Layout, System as Heap};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{ON_PURPOSE, poll_once, quiet, quiet_panics, until};
+use mycelia::Replicas;
+use mycelia::observe::Change;
 use mycelia::prelude::*;
-use mycelia::{Change, Replicas, Restart};
+use mycelia::supervise::Restart;
 use tokio::sync::Mutex;
 
 /// Counts the bytes that all threads have and did not give back.

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{ON_PURPOSE, figures, on_no_executor, poll_once, quiet_panics, until, watchdog};
+use mycelia::Exit;
+use mycelia::error::StopError;
 use mycelia::prelude::*;
-use mycelia::{Exit, StopError};
 use program::{Program, say, until_told_to_go_on};
 use tokio::sync::Semaphore;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{quiet, watchdog};
 use futures_util::stream;
 use mycelia::prelude::*;
-use mycelia::{MissedTick, Task};
+use mycelia::schedule::{MissedTick, Task};
 
 /// Counts the bytes that live.
 struct Counting;

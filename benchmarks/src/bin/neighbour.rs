@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Parser;
+use mycelia::observe::Snapshot;
 use mycelia::prelude::*;
-use mycelia::{Overflow, Snapshot};
+use mycelia::schedule::Overflow;
 use mycelia_benchmarks::report::{end, introduce};
 
 /// An idle subsystem, asked and told while others are flooded

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::BoxFuture;
+use mycelia::Route;
+use mycelia::observe::Stamps;
 use mycelia::prelude::*;
-use mycelia::{Route, Stamps};
 use tokio::sync::oneshot;
 
 use super::YIELDS_AFTER;

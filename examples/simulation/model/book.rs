@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mycelia::{AskError, Ledger, Priority, Snapshot};
+use mycelia::error::AskError;
+use mycelia::observe::{Ledger, Snapshot};
+use mycelia::schedule::Priority;
 
 use super::node::Work;
 use super::tasks::Tasks;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mycelia::prelude::*;
+use mycelia::schedule::{Overflow, Priority};
 use mycelia::test::Rng;
-use mycelia::{Overflow, Priority};
 
 use super::book::Book;
 use super::node::{Names, Work};

@@ -12,9 +12,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use mycelia::error::{MountError, StopError};
 use mycelia::prelude::*;
+use mycelia::schedule::{Adaptive, LoadBased, RoundRobin, Slice, Weighted};
 use mycelia::test::{Outcome, Plant, Simulation, SimulationError, SimulationHandle};
-use mycelia::{Adaptive, LoadBased, MountError, RoundRobin, Slice, StopError, Weighted};
 
 use book::Book;
 pub(crate) use book::Sum;

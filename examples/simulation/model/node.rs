@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mycelia::prelude::*;
-use mycelia::{OrLater, Priority, later};
+use mycelia::schedule::Priority;
+use mycelia::{OrLater, later};
 
 use super::book::{Book, End};
 use super::tasks::{self, Item, Kind, Life};

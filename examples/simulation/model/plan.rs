@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use mycelia::prelude::*;
+use mycelia::schedule::{MissedTick, Overflow};
+use mycelia::supervise::{Backoff, Restart, RestartScope};
 use mycelia::test::Rng;
-use mycelia::{Backoff, MissedTick, Overflow, Restart, RestartScope};
 
 use super::client;
 use super::node::Deed;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use mycelia::prelude::*;
-use mycelia::{MissedTick, Priority, Task};
+use mycelia::schedule::{MissedTick, Priority, Task};
 use tokio::time::Instant;
 
 use super::book::Book;

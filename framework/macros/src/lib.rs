@@ -166,7 +166,7 @@ pub fn started(_args: TokenStream, item: TokenStream) -> TokenStream {
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
-/// use mycelia::Failure;
+/// use mycelia::supervise::Failure;
 /// # #[derive(Message)]
 /// # struct Ping;
 /// # #[derive(Subsystem, Default)]
@@ -195,7 +195,7 @@ pub fn restarting(_args: TokenStream, item: TokenStream) -> TokenStream {
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
-/// use mycelia::EndReason;
+/// use mycelia::observe::EndReason;
 /// # #[derive(Message)]
 /// # struct Ping;
 /// # #[derive(Subsystem, Default)]

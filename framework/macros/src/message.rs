@@ -21,7 +21,7 @@ fn derive(mut input: DeriveInput) -> Result<TokenStream> {
         priority,
     } = options(&input)?;
     let priority = priority
-        .map(|variant| quote!(const PRIORITY: #krate::Priority = #krate::Priority::#variant;));
+        .map(|variant| quote!(const PRIORITY: #krate::schedule::Priority = #krate::schedule::Priority::#variant;));
     let reply = reply.unwrap_or_else(|| parse_quote!(()));
     let sizes = sizes(&krate, &input, &reply);
     for param in input.generics.type_params_mut() {
@@ -54,7 +54,7 @@ fn sizes(krate: &CratePath, input: &DeriveInput, reply: &Type) -> TokenStream {
         );
         quote_spanned! {at=>
             const _: () = ::core::assert!(
-                ::core::mem::size_of::<#ty>() <= #krate::MESSAGE_BYTES_MAX,
+                ::core::mem::size_of::<#ty>() <= #krate::limits::MESSAGE_BYTES_MAX,
                 #text
             );
         }
@@ -191,7 +191,7 @@ mod tests {
                 #[automatically_derived]
                 impl ::mycelia::Message for Ping {
                     type Reply = u8;
-                    const PRIORITY: ::mycelia::Priority = ::mycelia::Priority::High;
+                    const PRIORITY: ::mycelia::schedule::Priority = ::mycelia::schedule::Priority::High;
                 }
             },
         );
@@ -256,8 +256,8 @@ mod tests {
                 #[automatically_derived]
                 impl crate::framework::m::Message for Ping {
                     type Reply = ();
-                    const PRIORITY: crate::framework::m::Priority =
-                        crate::framework::m::Priority::Low;
+                    const PRIORITY: crate::framework::m::schedule::Priority =
+                        crate::framework::m::schedule::Priority::Low;
                 }
             },
         );

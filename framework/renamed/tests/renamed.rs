@@ -1,6 +1,9 @@
 //! The macros write code that finds mycelia where `crate = …` says, under any name and at any depth.
 
-use fungus::{Context, EndReason, Failure, Path, System};
+use fungus::extract::Path;
+use fungus::observe::EndReason;
+use fungus::supervise::Failure;
+use fungus::{Context, System};
 
 mycelia_renamed::echo!(Echo, "echo", Number);
 

@@ -1,6 +1,6 @@
 //! Messages that are timed together, where stamps are shared: see [`Stamps::Shared`].
 //!
-//! [`Stamps::Shared`]: crate::Stamps::Shared
+//! [`Stamps::Shared`]: crate::observe::Stamps::Shared
 
 use super::HostEnv;
 use super::batch::TurnBatch;

@@ -40,7 +40,7 @@ use crate::words::supervision::RestartScope;
 ///     .name("shop")
 ///     .threads(2)
 ///     .pool(10_000)
-///     .strategy(mycelia::LoadBased::default())
+///     .strategy(mycelia::schedule::LoadBased::default())
 ///     .stop_deadline(Duration::from_secs(5))
 ///     .start()
 ///     .await?;
@@ -167,7 +167,7 @@ impl Builder {
         self
     }
 
-    /// How many of the last [dead letters](crate::DeadLetter) snapshots show. Default: 64.
+    /// How many of the last [dead letters](crate::observe::DeadLetter) snapshots show. Default: 64.
     pub fn keep_dead_letters(mut self, letters: usize) -> Self {
         self.keep_dead_letters = letters;
         self
@@ -186,7 +186,7 @@ impl Builder {
         self
     }
 
-    /// State that handlers take as [`State<T>`](crate::State), one value per type.
+    /// State that handlers take as [`State<T>`](crate::extract::State), one value per type.
     pub fn state<T: Send + Sync + 'static>(self, state: T) -> Self {
         self.shared_state(Arc::new(state))
     }

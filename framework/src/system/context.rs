@@ -140,7 +140,7 @@ impl Context {
     }
 
     /// Ends this subsystem: it takes no more messages, handles those that it has accepted, and is
-    /// unmounted. One that is mounted to be [there always](crate::Restart::Permanent) is restarted
+    /// unmounted. One that is mounted to be [there always](crate::supervise::Restart::Permanent) is restarted
     /// instead.
     pub fn stop(&self) {
         self.order(Control::Stop);

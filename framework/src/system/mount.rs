@@ -87,7 +87,7 @@ impl MountOptions {
         self
     }
 
-    /// Its weight for the strategy [`Weighted`](crate::Weighted). At least 1, or the mount is refused.
+    /// Its weight for the strategy [`Weighted`](crate::schedule::Weighted). At least 1, or the mount is refused.
     /// Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);
@@ -95,7 +95,7 @@ impl MountOptions {
     }
 
     /// How long its messages should wait at most, 99 in 100 of them: a goal that the strategy
-    /// [`Adaptive`](crate::Adaptive) works for, and that any strategy is shown. Default: none.
+    /// [`Adaptive`](crate::schedule::Adaptive) works for, and that any strategy is shown. Default: none.
     pub fn wait_goal(mut self, p99: Duration) -> Self {
         self.wait_goal = Some(p99);
         self

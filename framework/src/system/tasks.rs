@@ -4,7 +4,7 @@
 //! time itself is kept on the keepers' thread, so that a busy thread is woken in time. What they send goes the
 //! way of all messages: it has an envelope, waits for room, is accounted for. They wait for room under a
 //! policy that rejects, too: nothing could be handed back to them. One that panics is a failure of its
-//! subsystem, see [`Failure::Task`](crate::Failure::Task).
+//! subsystem, see [`Failure::Task`](crate::supervise::Failure::Task).
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ impl System {
     ///
     /// A handler may unmount its own subsystem. Since it is waited for itself, the call returns as soon as
     /// the unmount has begun, with the account so far; the rest is as after
-    /// [`Context::stop`](crate::Context::stop), but for [`Permanent`](crate::Restart::Permanent) subsystems,
+    /// [`Context::stop`](crate::Context::stop), but for [`Permanent`](crate::supervise::Restart::Permanent) subsystems,
     /// which end too.
     ///
     /// # Errors

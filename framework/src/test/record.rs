@@ -28,7 +28,7 @@ pub(super) const VERSION: u64 = 1;
 /// `at_ns` is the time since the start, by the system's clock, `from` the subsystem that sent it,
 /// `priority` 0 for control to 3 for low.
 ///
-/// While it runs one message is sent at a time; so an [`Extractor`](crate::Extractor) of one's own, or a
+/// While it runs one message is sent at a time; so an [`Extractor`](crate::extract::Extractor) of one's own, or a
 /// `FromStr` of a capture, must not send while it reads the path.
 ///
 /// # Examples

@@ -11,9 +11,9 @@ use crate::base::clock::{Clock, Stamp};
 /// # use mycelia::prelude::*;
 /// # #[mycelia::main]
 /// # async fn main() -> anyhow::Result<()> {
-/// let builder = System::builder().stamps(mycelia::Stamps::Shared);
+/// let builder = System::builder().stamps(mycelia::observe::Stamps::Shared);
 /// let system = builder.start().await?;
-/// assert_eq!(system.snapshot().stamps, mycelia::Stamps::Shared);
+/// assert_eq!(system.snapshot().stamps, mycelia::observe::Stamps::Shared);
 /// # system.stop().await?;
 /// # Ok(()) }
 /// ```

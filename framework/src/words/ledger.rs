@@ -13,7 +13,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 ///
 /// # Examples
 /// ```
-/// let ledger = mycelia::Ledger::default();
+/// let ledger = mycelia::observe::Ledger::default();
 /// assert!(ledger.closes() && ledger.is_quiet());
 /// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use crate::words::priority::Priority;
 ///
 /// A handler returns the reply, or a `Result` of it and any error type that converts into
 /// [`anyhow::Error`]: every `std::error::Error` that is `Send + Sync + 'static`, and `anyhow::Error`
-/// itself. The asker gets such an error as [`AskError::Failed`](crate::AskError::Failed) with its type
-/// kept; see [`AskError::failure`](crate::AskError::failure). Where a failure is an answer that every
+/// itself. The asker gets such an error as [`AskError::Failed`](crate::error::AskError::Failed) with its type
+/// kept; see [`AskError::failure`](crate::error::AskError::failure). Where a failure is an answer that every
 /// asker must deal with, make the `Result` the reply: `#[message(reply = Result<u64, Broke>)]`. That
 /// error counts as handled, and may be of any type that is `Send + 'static`.
 ///
@@ -152,7 +152,7 @@ impl<R, E: HandlerError> IntoReply<R> for Result<R, E> {
 /// Meanwhile newer messages are handled; the kept ones keep their order among themselves. They count as
 /// waiting, take up room in the mailbox, and expire as others do; when the subsystem ends they are
 /// undeliverable. Each message that is handled lets all kept ones be tried once: keep few. The handler's
-/// other arguments are kept too: what it takes as [`Path<T>`](crate::Path) must be `Clone`.
+/// other arguments are kept too: what it takes as [`Path<T>`](crate::extract::Path) must be `Clone`.
 ///
 /// # Examples
 /// ```

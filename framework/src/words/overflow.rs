@@ -3,7 +3,7 @@
 /// What happens to a message for which a subsystem's mailbox has no room, that is when as many messages
 /// as its [`capacity`](crate::MountOptions::capacity) are accepted and not ended.
 ///
-/// Messages that are dropped are counted in the ledger and become [dead letters](crate::DeadLetter); an
+/// Messages that are dropped are counted in the ledger and become [dead letters](crate::observe::DeadLetter); an
 /// asker is told. Whatever the policy, a message for which the *pool* has no envelope waits, or is
 /// refused.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 ///
 /// # Examples
 /// ```
-/// use mycelia::Priority;
+/// use mycelia::schedule::Priority;
 /// use mycelia::prelude::*;
 ///
 /// #[derive(Message)]

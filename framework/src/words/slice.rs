@@ -14,7 +14,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 ///
 /// # Examples
 /// ```
-/// use mycelia::Slice;
+/// use mycelia::schedule::Slice;
 /// use std::time::Duration;
 ///
 /// let slice = Slice::new(100).within(Duration::from_micros(20));

@@ -5,7 +5,8 @@ use std::sync::Once;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use mycelia::{Ledger, MountOptions, System};
+use mycelia::observe::Ledger;
+use mycelia::{MountOptions, System};
 
 /// Far longer than any scenario takes.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -3,8 +3,9 @@
 
 use crate::common::{ON_PURPOSE, figures, quiet, quiet_panics, watchdog};
 use actix::{Actor, ActorContext, Handler};
+use mycelia::error::{AskError, MountError};
+use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
-use mycelia::{AskError, DeadReason, MountError};
 
 /// The reply is the sum.
 #[derive(Message, actix::Message)]

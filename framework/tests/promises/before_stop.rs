@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, named, poll_once, quiet_panics, until, watchdog};
+use mycelia::error::{SendError, StopError};
+use mycelia::observe::StopReason;
 use mycelia::prelude::*;
-use mycelia::{Builder, Exit, SendError, StopError, StopReason};
+use mycelia::{Builder, Exit};
 use tokio::sync::{Notify, mpsc};
 
 const HOUR: Duration = Duration::from_secs(3600);

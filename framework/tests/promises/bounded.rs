@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::{figures, on_no_executor, quiet, until, watchdog};
-use mycelia::Room;
+use mycelia::error::Room;
 use mycelia::prelude::*;
 use tokio::sync::{Barrier, Semaphore};
 

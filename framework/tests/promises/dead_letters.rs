@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, quiet, quiet_panics, until, watchdog};
+use mycelia::error::{AskError, StopError};
+use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
-use mycelia::{AskError, DeadReason, StopError};
 
 #[derive(Message)]
 #[message(reply = u32)]

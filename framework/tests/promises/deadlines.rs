@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::{figures, poll_once, quiet, until, watchdog};
-use mycelia::AskError;
+use mycelia::error::AskError;
 use mycelia::prelude::*;
 use tokio::sync::Semaphore;
 

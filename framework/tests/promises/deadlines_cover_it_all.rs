@@ -109,7 +109,7 @@ async fn the_deadline_of_the_builder_covers_the_wait_for_room_too() {
 #[mycelia::test]
 async fn the_wait_for_room_and_the_wait_for_the_reply_have_one_deadline_together() {
     let _watch = watchdog();
-    let (clock, hand) = mycelia::Clock::manual();
+    let (clock, hand) = mycelia::time::Clock::manual();
     let builder = System::builder().clock(clock);
     let Fixture { system, gate } = fixture(builder).await;
     system.try_tell("full://pass", Pass).unwrap();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{ON_PURPOSE, figures, named, quiet, quiet_panics, until, watchdog};
+use mycelia::error::MountError;
+use mycelia::observe::{Change, EndReason};
 use mycelia::prelude::*;
-use mycelia::{Change, EndReason, Failure, MountError, Restart};
+use mycelia::supervise::{Failure, Restart};
 
 #[derive(Message)]
 struct Halt;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, named, poll_once, quiet, quiet_panics, until, watchdog};
 use crate::family::{Block, Gate, Linger, Name, Node, Panic, with_child};
+use mycelia::error::MountError;
+use mycelia::observe::Change;
 use mycelia::prelude::*;
-use mycelia::{Change, Failure, MountError, RestartScope};
+use mycelia::supervise::{Failure, RestartScope};
 
 async fn system(together: RestartScope) -> (System, Arc<Gate>) {
     quiet_panics();

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, poll_once, quiet_panics, until, watchdog};
+use mycelia::Replicas;
+use mycelia::error::{StartError, UnmountError};
 use mycelia::prelude::*;
 use mycelia::test::Faults;
-use mycelia::{Replicas, StartError, UnmountError};
 
 #[derive(Message)]
 #[message(reply = u64)]

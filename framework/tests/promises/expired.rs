@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::common::{figures, named, quiet, quiet_threads, until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{Backoff, OrLater, Overflow, Priority, RestartScope, later};
+use mycelia::schedule::{Overflow, Priority};
+use mycelia::supervise::{Backoff, RestartScope};
+use mycelia::{OrLater, later};
 use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);

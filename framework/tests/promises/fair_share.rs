@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::common::{named, on_no_executor, poll_once, quiet, until, watchdog};
+use mycelia::error::Room;
 use mycelia::prelude::*;
-use mycelia::{Overflow, Room};
+use mycelia::schedule::Overflow;
 use tokio::sync::Semaphore;
 
 /// What each of the gated subsystems may handle.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, quiet, quiet_panics, watchdog};
+use mycelia::error::{AskError, SendError};
+use mycelia::observe::OWN_BOOKS;
 use mycelia::prelude::*;
-use mycelia::{AskError, OWN_BOOKS, SendError};
 
 #[derive(Message)]
 #[message(reply = Option<String>)]

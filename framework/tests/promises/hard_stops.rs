@@ -8,8 +8,10 @@ use std::time::Duration;
 use crate::common::{
     ON_PURPOSE, figures, on_no_executor, poll_once, quiet_panics, until, watchdog,
 };
+use mycelia::StopReport;
+use mycelia::error::{MountError, StopError};
+use mycelia::observe::{EndReason, StopReason};
 use mycelia::prelude::*;
-use mycelia::{EndReason, MountError, StopError, StopReason, StopReport};
 use tokio::sync::Semaphore;
 
 struct Gate(Semaphore);

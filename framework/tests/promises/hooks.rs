@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, poll_once, quiet_panics, until, watchdog};
+use mycelia::error::{CaptureError, MountError, StopError, UnmountError};
+use mycelia::extract::{Address, Delivery, Extractor};
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
+use mycelia::supervise::Restart;
 use mycelia::test::Faults;
-use mycelia::{
-    Address, CaptureError, Delivery, EndReason, Extractor, MountError, Restart, StopError,
-    UnmountError,
-};
 
 #[derive(Message)]
 #[message(reply = ())]

@@ -328,8 +328,8 @@ async fn senders_that_wait_for_room_learn_that_the_subsystem_has_closed() {
 #[mycelia::test]
 async fn a_strategy_that_panics_is_replaced_and_the_supervisor_goes_on() {
     struct Hopeless;
-    impl mycelia::Strategy for Hopeless {
-        fn slices(&mut self, _: &[mycelia::Load], _: &mut [mycelia::Slice]) {
+    impl mycelia::schedule::Strategy for Hopeless {
+        fn slices(&mut self, _: &[mycelia::schedule::Load], _: &mut [mycelia::schedule::Slice]) {
             panic!("decided nothing {ON_PURPOSE}");
         }
     }
@@ -338,7 +338,9 @@ async fn a_strategy_that_panics_is_replaced_and_the_supervisor_goes_on() {
     system.mount(Fragile::new).await.unwrap();
     system.set_strategy(Hopeless);
     assert_eq!(system.ask("fragile://count", Count).await.unwrap(), 1);
-    system.set_strategy(mycelia::RoundRobin(mycelia::Slice::new(5)));
+    system.set_strategy(mycelia::schedule::RoundRobin(
+        mycelia::schedule::Slice::new(5),
+    ));
     until("the next strategy is obeyed", || {
         system.snapshot().subsystems[0].slice == 5
     })
@@ -377,7 +379,7 @@ async fn a_state_that_panics_when_it_is_dropped_hurts_nobody() {
     let stopped = system
         .stop_within(std::time::Duration::from_millis(10))
         .await;
-    let Err(mycelia::StopError::DeadlineExceeded(report)) = stopped else {
+    let Err(mycelia::error::StopError::DeadlineExceeded(report)) = stopped else {
         panic!("{stopped:?}");
     };
     assert_eq!(report.ledger.failed, 3);

@@ -9,8 +9,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::common::{named, poll_once, quiet, quiet_panics, until, watchdog};
+use mycelia::error::{AskError, MountError};
 use mycelia::prelude::*;
-use mycelia::{AskError, Load, MountError, Replicas, RouteTable, Slice, Strategy};
+use mycelia::schedule::{Load, Slice, Strategy};
+use mycelia::{Replicas, RouteTable};
 
 /// Panics when it is dropped, with a payload that does so too.
 struct Bomb(Arc<AtomicU64>);

@@ -1,7 +1,7 @@
 //! A message and a reply of the largest size that compiles fit on the stack, also in a debug build and in
 //! a chain of asks on one thread.
 
-use mycelia::MESSAGE_BYTES_MAX;
+use mycelia::limits::MESSAGE_BYTES_MAX;
 use mycelia::prelude::*;
 
 #[derive(Message)]

@@ -5,8 +5,10 @@ use std::panic::panic_any;
 use std::time::Duration;
 
 use crate::common::{figures, named, quiet_threads, watchdog};
+use mycelia::error::{StopError, UnmountError};
+use mycelia::observe::{Change, EndReason};
 use mycelia::prelude::*;
-use mycelia::{Change, EndReason, Failure, Restart, StopError, UnmountError};
+use mycelia::supervise::{Failure, Restart};
 
 #[derive(Clone, Copy)]
 enum Way {

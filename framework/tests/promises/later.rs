@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::common::{figures, poll_once, quiet, watchdog};
+use mycelia::error::{AskError, SendError};
 use mycelia::prelude::*;
-use mycelia::{AskError, OrLater, SendError, later};
+use mycelia::{OrLater, later};
 use proptest::prelude::*;
 
 #[derive(Message, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::common::{ON_PURPOSE, figures, on_no_executor, quiet, quiet_panics, watchdog};
+use mycelia::error::{MountError, UnmountError};
 use mycelia::prelude::*;
-use mycelia::{MountError, UnmountError};
 
 #[derive(Message)]
 #[message(reply = &'static str)]
@@ -132,7 +132,7 @@ fn a_storm_of_mounts_and_unmounts_loses_nothing_and_reorders_nothing() {
                 }
             });
         }
-        let mut unmounted = mycelia::Ledger::default();
+        let mut unmounted = mycelia::observe::Ledger::default();
         on_no_executor(async {
             for round in 0..ROUNDS {
                 let before = seen.handled.load(Ordering::Relaxed);

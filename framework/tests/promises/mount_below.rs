@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, named, poll_once, quiet_panics, until, watchdog};
 use crate::family::{Gate, Name, Node, Panic, with_child};
+use mycelia::error::MountError;
+use mycelia::observe::Change;
 use mycelia::prelude::*;
+use mycelia::supervise::{Backoff, Restart, RestartScope};
 use mycelia::test::{Simulation, check_seeds};
-use mycelia::{Backoff, Change, MountError, Restart, RestartScope};
 
 const MS: Duration = Duration::from_millis(1);
 const FOR_EVER: Duration = Duration::from_secs(3600);

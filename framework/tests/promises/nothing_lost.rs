@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, until, watchdog};
+use mycelia::error::{CaptureError, Room, StopError};
 use mycelia::prelude::*;
-use mycelia::{CaptureError, Room, StopError};
 use tokio::sync::Semaphore;
 
 #[derive(Message, Debug, PartialEq)]

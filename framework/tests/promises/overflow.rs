@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::{figures, poll_once, quiet, until, watchdog};
+use mycelia::error::{AskError, Room, SendError};
+use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
-use mycelia::{AskError, DeadReason, Overflow, Priority, Room, SendError};
+use mycelia::schedule::{Overflow, Priority};
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
 

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use crate::common::{named, quiet_threads, until, watchdog};
 use futures_util::Stream;
+use mycelia::error::{CaptureError, MountError};
+use mycelia::extract::{Address, Delivery, Extractor, States};
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::{
-    Address, CaptureError, Delivery, EndReason, Extractor, Failure, MissedTick, MountError,
-    OrLater, States, later,
-};
+use mycelia::schedule::MissedTick;
+use mycelia::supervise::Failure;
+use mycelia::{OrLater, later};
 
 const MS: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(3600);

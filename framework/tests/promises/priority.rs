@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::{figures, quiet, until, watchdog};
-use mycelia::Priority;
 use mycelia::prelude::*;
+use mycelia::schedule::Priority;
 use tokio::sync::Semaphore;
 
 #[derive(Message)]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::{ON_PURPOSE, figures, quiet, quiet_panics, until, watchdog};
+use mycelia::Replicas;
+use mycelia::error::MountError;
+use mycelia::observe::Change;
 use mycelia::prelude::*;
-use mycelia::{Change, MountError, Replicas};
 use tokio::sync::Semaphore;
 
 #[derive(Message)]
@@ -227,7 +229,7 @@ async fn replicas_fail_one_by_one() {
 async fn a_replica_that_has_ended_for_good_gets_nothing_in_turn() {
     let _watch = watchdog();
     let system = system(2).await;
-    let options = MountOptions::new().restart(mycelia::Restart::Never);
+    let options = MountOptions::new().restart(mycelia::supervise::Restart::Never);
     let replicas = Replicas::round_robin(3);
     system
         .mount_replicas_with(replicas, options, Users::default)
@@ -255,7 +257,7 @@ async fn a_replica_that_fails_too_often_stops_the_system_as_any_subsystem_does()
     system.tell("users://panic", Panic).await.unwrap();
     assert!(matches!(
         system.stopped().await,
-        mycelia::StopReason::Escalated { .. }
+        mycelia::observe::StopReason::Escalated { .. }
     ));
     system.stop().await.unwrap_err();
 }

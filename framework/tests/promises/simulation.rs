@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, named, poll_once, quiet_panics, watchdog};
 
+use mycelia::error::MountError;
+use mycelia::observe::Change;
 use mycelia::prelude::*;
+use mycelia::supervise::{Backoff, Failure, RestartScope};
 use mycelia::test::{Halt, Outcome, Plant, Simulation, SimulationError, check_seeds};
-use mycelia::{Backoff, Change, Failure, MountError, RestartScope};
 
 #[path = "../../../examples/simulation/model/mod.rs"]
 mod model;

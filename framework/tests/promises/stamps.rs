@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{quiet, watchdog};
+use mycelia::observe::{RouteLatency, Stamps};
 use mycelia::prelude::*;
-use mycelia::{Clock, ClockHand, RouteLatency, Stamps};
+use mycelia::time::{Clock, ClockHand};
 use tokio::sync::Semaphore;
 
 #[derive(Message)]

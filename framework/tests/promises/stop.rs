@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::common::{figures, on_no_executor, poll_once, quiet, until, watchdog};
-use mycelia::StopError;
+use mycelia::error::StopError;
 use mycelia::prelude::*;
 use tokio::sync::Semaphore;
 
@@ -143,7 +143,7 @@ async fn a_stop_refuses_what_is_new_from_outside_while_it_handles_what_was_accep
         other => panic!("{other:?}"),
     }
     let mounted = system.mount_as("late", Steps::default).await;
-    assert_eq!(mounted, Err(mycelia::MountError::Stopped));
+    assert_eq!(mounted, Err(mycelia::error::MountError::Stopped));
     gate.0.add_permits(5);
     assert_eq!(figures(&stop.await.unwrap().ledger), [5, 5, 0, 0, 0, 0]);
 }
@@ -254,7 +254,7 @@ async fn a_second_stop_says_that_the_system_was_stopped_before() {
     assert_eq!(system.stop().await, Err(StopError::AlreadyStopped));
     assert_eq!(
         system.unmount("steps-a").await,
-        Err(mycelia::UnmountError::Stopped)
+        Err(mycelia::error::UnmountError::Stopped)
     );
 }
 

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::{ON_PURPOSE, figures, named, poll_once, quiet, quiet_panics, until, watchdog};
+use mycelia::error::{AskError, MountError, StopError, UnmountError};
+use mycelia::observe::{Change, EndReason, StopReason};
 use mycelia::prelude::*;
-use mycelia::{
-    AskError, Backoff, Change, EndReason, Failure, MountError, Restart, RestartScope, StopError,
-    StopReason, UnmountError,
-};
+use mycelia::supervise::{Backoff, Failure, Restart, RestartScope};
 
 /// What happened, in the order in which it did.
 #[derive(Default)]

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::{ON_PURPOSE, figures, quiet, quiet_panics, until, watchdog};
 use futures_util::{StreamExt, stream};
+use mycelia::error::{AskError, SendError, StopError};
+use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
-use mycelia::{AskError, DeadReason, MissedTick, SendError, StopError, Task};
+use mycelia::schedule::{MissedTick, Task};
 use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::common::{named, quiet, quiet_threads, until, watchdog};
 use futures_util::{Stream, StreamExt, stream};
+use mycelia::error::SendError;
+use mycelia::observe::{Change, EndReason, Event, Watch};
 use mycelia::prelude::*;
-use mycelia::{
-    Backoff, Change, EndReason, Event, Failure, MissedTick, Restart, SendError, Task, Watch,
-};
+use mycelia::schedule::{MissedTick, Task};
+use mycelia::supervise::{Backoff, Failure, Restart};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{quiet, until, watchdog};
 use futures_util::{StreamExt, stream};
 use mycelia::prelude::*;
-use mycelia::{MissedTick, Overflow, Task};
+use mycelia::schedule::{MissedTick, Overflow, Task};
 use tokio::sync::Semaphore;
 
 const MS: Duration = Duration::from_millis(1);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::{on_no_executor, poll_once, quiet, until, watchdog};
+use mycelia::error::{MountError, StopError, UnmountError};
 use mycelia::prelude::*;
-use mycelia::{MountError, StopError, UnmountError};
 use tokio::sync::Semaphore;
 
 struct Gate {

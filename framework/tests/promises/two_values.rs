@@ -6,8 +6,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, named, quiet, quiet_panics, until, watchdog};
+use mycelia::error::StopError;
+use mycelia::observe::Change;
 use mycelia::prelude::*;
-use mycelia::{Change, Restart, RestartScope, StopError};
+use mycelia::supervise::{Restart, RestartScope};
 
 #[derive(Message)]
 #[message(reply = u32)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::{figures, poll_once, quiet, until, watchdog};
 use crate::family::{Block, Gate, Linger, Name, Node, with_child};
-use mycelia::UnmountError;
+use mycelia::error::UnmountError;
 use mycelia::prelude::*;
 
 const SOON: Duration = Duration::from_millis(20);

@@ -10,8 +10,10 @@ use std::time::Duration;
 use crate::common::{named, poll_once, quiet, until, watchdog};
 use crate::store::{Gate, Get, Own, Run, Store, store};
 use futures_util::Stream;
+use mycelia::error::{MountError, UnmountError};
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::{EndReason, MountError, Task, UnmountError};
+use mycelia::schedule::Task;
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::{ON_PURPOSE, figures, quiet, quiet_panics, quiet_threads, watchdog};
+use mycelia::error::{CaptureError, MountError};
+use mycelia::extract::{Address, Delivery, Extractor, States};
+use mycelia::observe::{Change, EndReason};
 use mycelia::prelude::*;
-use mycelia::{
-    Address, CaptureError, Change, Delivery, EndReason, Extractor, Failure, MountError, OrLater,
-    States, later,
-};
+use mycelia::supervise::Failure;
+use mycelia::{OrLater, later};
 
 /// Panics when it is dropped; so does what that panic leaves, twice.
 struct Bomb(u32);

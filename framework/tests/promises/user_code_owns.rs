@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, poll_once, until, watchdog};
 use crate::store::{Get, Own, Run, Store, store};
+use mycelia::error::{MountError, StopError, UnmountError};
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::{EndReason, MissedTick, MountError, StopError, UnmountError};
+use mycelia::schedule::MissedTick;
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::{named, poll_once, quiet, until, watchdog};
+use mycelia::Replicas;
+use mycelia::error::{MountError, UnmountError};
 use mycelia::prelude::*;
-use mycelia::{MountError, Replicas, Restart, UnmountError};
+use mycelia::supervise::Restart;
 use tokio::sync::Semaphore;
 
 /// What the node does, one after the other, and says of it.

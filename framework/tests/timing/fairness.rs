@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::{until, watchdog};
 use mycelia::prelude::*;
-use mycelia::{RoundRobin, Slice};
+use mycelia::schedule::{RoundRobin, Slice};
 
 /// Messages that go round and round.
 const FLOOD: u64 = 2_000;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{ON_PURPOSE, figures, named, quiet_panics, until, watchdog};
+use mycelia::observe::Change;
 use mycelia::prelude::*;
-use mycelia::{Backoff, Change};
+use mycelia::supervise::Backoff;
 
 const LONG: Duration = Duration::from_secs(3600);
 

@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::{ON_PURPOSE, quiet_panics, until, watchdog};
+use mycelia::observe::Snapshot;
 use mycelia::prelude::*;
-use mycelia::{
-    Adaptive, Clock, ClockHand, Load, LoadBased, RoundRobin, Slice, Snapshot, Stamp, Strategy,
-    Weighted,
-};
+use mycelia::schedule::{Adaptive, Load, LoadBased, RoundRobin, Slice, Strategy, Weighted};
+use mycelia::time::{Clock, ClockHand, Stamp};
 
 const NAMES: [&str; 3] = ["one", "two", "four"];
 const WEIGHTS: [u32; 3] = [1, 2, 4];

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, watchdog};
+use mycelia::observe::{Latency, RouteLatency};
 use mycelia::prelude::*;
-use mycelia::{Clock, ClockHand, Latency, RouteLatency};
+use mycelia::time::{Clock, ClockHand};
 
 #[derive(Message)]
 struct Work {
@@ -275,7 +276,7 @@ async fn a_snapshot_under_traffic_never_counts_a_message_twice() {
             }
         }
     });
-    let mut before = mycelia::Ledger::default();
+    let mut before = mycelia::observe::Ledger::default();
     while !sending.is_finished() {
         let now = system.snapshot();
         let recorded = now

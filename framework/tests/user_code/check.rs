@@ -3,7 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mycelia::{Change, DeadReason, Event, Failure, StopError, StopReport};
+use mycelia::StopReport;
+use mycelia::error::StopError;
+use mycelia::observe::{Change, DeadReason, Event};
+use mycelia::supervise::Failure;
 use tokio::time::timeout;
 
 use crate::stage::Stage;

@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use mycelia::{Overflow, Replicas, Restart, StopError};
+use mycelia::Replicas;
+use mycelia::error::StopError;
+use mycelia::schedule::Overflow;
+use mycelia::supervise::Restart;
 
 use crate::check::Expect;
 use crate::common::named;

@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use mycelia::{
-    Address, AsCapture, AsPath, Capture, CaptureError, Captures, Delivery, Extractor, MountError,
-    PathError, RouteTable, Routes, States, Subsystem,
-};
+use mycelia::error::{CaptureError, MountError, PathError};
+use mycelia::extract::{Address, AsCapture, Capture, Captures, Delivery, Extractor, States};
+use mycelia::{AsPath, RouteTable, Routes, Subsystem};
 use mycelia_core::PathRef;
 
 use crate::subjects::Ping;

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use mycelia::{Load, MountError, RoundRobin, Slice, Strategy};
+use mycelia::error::MountError;
+use mycelia::schedule::{Load, RoundRobin, Slice, Strategy};
 
 use crate::check::Expect;
 use crate::common::named;

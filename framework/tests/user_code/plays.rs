@@ -1,6 +1,6 @@
 //! How user code is brought to run at each site, and what must come of it.
 
-use mycelia::MountError;
+use mycelia::error::MountError;
 
 use crate::check::Expect;
 use crate::common::named;
@@ -311,7 +311,7 @@ async fn unmount(stage: &Stage) -> Expect {
     let is_hook = stage.world.site != Site::ValueAtUnmount;
     match unmounted {
         Ok(_) => assert!(!(act.panics() && is_hook), "the hook's failure is not told"),
-        Err(mycelia::UnmountError::HooksFailed { .. }) => assert!(act.panics() && is_hook),
+        Err(mycelia::error::UnmountError::HooksFailed { .. }) => assert!(act.panics() && is_hook),
         Err(error) => assert!(act.ends_something(), "{error}"),
     }
     Expect {

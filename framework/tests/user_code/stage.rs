@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use mycelia::error::MountError;
+use mycelia::observe::{DeadLetterStream, Watch};
 use mycelia::prelude::*;
-use mycelia::{DeadLetterStream, MountError, Watch};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 

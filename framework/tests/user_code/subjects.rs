@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::{EndReason, Failure, OrLater, later};
+use mycelia::supervise::Failure;
+use mycelia::{OrLater, later};
 
 use crate::common::ON_PURPOSE;
 use crate::extractors::{Fussy, Unpacks};

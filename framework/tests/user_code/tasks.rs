@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use mycelia::prelude::*;
-use mycelia::{MissedTick, Task};
+use mycelia::schedule::{MissedTick, Task};
 
 use crate::subjects::Hit;
 use crate::table::Site;

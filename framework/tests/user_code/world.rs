@@ -310,7 +310,7 @@ impl World {
                 let _ = (seen.0.try_next(), seen.1.try_next());
                 begin(system.stopped());
             }
-            Act::SetsAStrategy => system.set_strategy(mycelia::Weighted::default()),
+            Act::SetsAStrategy => system.set_strategy(mycelia::schedule::Weighted::default()),
             Act::ForgetsAnAsk => {
                 if forget(self, async move { system.ask("narrow://wait", Wait).await }) {
                     // Only one that was accepted has an envelope.

@@ -7,8 +7,8 @@ use std::hint::black_box;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use mycelia::Clock;
 use mycelia::prelude::*;
+use mycelia::time::Clock;
 
 /// Messages that the pool has envelopes for.
 pub(crate) const MOST_MESSAGES: u64 = 100_000;

@@ -133,8 +133,8 @@ impl Hook {
         let gives = arguments.iter().map(Known::give);
         let (cause, told) = match (&self.cause, *kind) {
             (None, _) => (quote!(()), TokenStream::new()),
-            (Some(ty), "restarting") => told(krate, ty, quote!(#krate::Failure)),
-            (Some(ty), _) => told(krate, ty, quote!(#krate::EndReason)),
+            (Some(ty), "restarting") => told(krate, ty, quote!(#krate::supervise::Failure)),
+            (Some(ty), _) => told(krate, ty, quote!(#krate::observe::EndReason)),
         };
         let call = quote!(Self::#name(#this, #told #(#gives(#values)),*));
         let call = if self.is_async {

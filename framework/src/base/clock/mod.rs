@@ -20,7 +20,7 @@ pub(crate) use timers::{after, sleep_for, sleep_until};
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// let (clock, hand) = mycelia::Clock::manual();
+/// let (clock, hand) = mycelia::time::Clock::manual();
 /// let start = clock.now();
 /// hand.advance(Duration::from_millis(5));
 /// assert_eq!(clock.between_ns(start, clock.now()), 5_000_000);

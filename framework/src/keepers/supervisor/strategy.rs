@@ -36,11 +36,11 @@ pub struct Load {
 /// Decides the slices of all subsystems of a system.
 ///
 /// It runs on the supervisor's thread: it must not block. If it panics, [`RoundRobin`] takes its place,
-/// as [`Snapshot::strategy`](crate::Snapshot::strategy) tells.
+/// as [`Snapshot::strategy`](crate::observe::Snapshot::strategy) tells.
 ///
 /// # Examples
 /// ```
-/// use mycelia::{Load, Slice, Strategy};
+/// use mycelia::schedule::{Load, Slice, Strategy};
 ///
 /// /// Anyone who is called `urgent` gets a long turn, the others a short one.
 /// struct Urgent;

@@ -21,7 +21,7 @@ use crate::base::sync::{AtomicU8, AtomicU64, Mutex, Ordering, lock};
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
-/// use mycelia::AskError;
+/// use mycelia::error::AskError;
 /// use mycelia::test::Faults;
 /// # #[derive(Message)] struct Ping;
 /// # #[derive(Subsystem, Default)] struct Api;
@@ -180,8 +180,8 @@ impl Faults {
     }
 
     /// Drops messages to such paths before their handler begins, with the chance given, 0 to 1. They were
-    /// accepted, and count as dropped; an asker gets [`AskError::Dropped`](crate::AskError::Dropped), all
-    /// others become [dead letters](crate::DeadReason::Injected).
+    /// accepted, and count as dropped; an asker gets [`AskError::Dropped`](crate::error::AskError::Dropped), all
+    /// others become [dead letters](crate::observe::DeadReason::Injected).
     ///
     /// # Errors
     /// The pattern or the chance is none.

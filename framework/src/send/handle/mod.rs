@@ -107,7 +107,7 @@ impl<M: Message> Route<M> {
     /// # Examples
     /// ```
     /// # use mycelia::prelude::*;
-    /// # use mycelia::Priority;
+    /// # use mycelia::schedule::Priority;
     /// # #[derive(Message)] struct Index;
     /// # async fn example(system: &System) -> anyhow::Result<()> {
     /// let later = system.route::<Index>("search://index")?.with_priority(Priority::Low);

@@ -219,20 +219,20 @@ mod tests {
 
     #[test]
     fn what_is_sent_by_path_while_another_message_is_being_sent_is_learnt_after_it() {
-        let memory = PathCache::of(&Arc::new(Directory::new()));
-        let slot = known("slot");
+        let cache = PathCache::of(&Arc::new(Directory::new()));
+        let desk = known("desk");
         let learn = |text| {
             let path = PathRef::parse(text).unwrap();
-            memory.learn(&path, &slot, 3, Spans::default());
+            cache.learn(&path, &desk, 3, Spans::default());
         };
-        let route = |text| memory.way(text).map(|way| way.route);
-        learn("slot://a");
-        let sending = memory.way("slot://a");
+        let route = |text| cache.way(text).map(|way| way.route);
+        learn("desk://a");
+        let sending = cache.way("desk://a");
         assert!(sending.is_some());
-        learn("slot://b");
-        learn("slot://b");
-        assert_eq!((route("slot://a"), route("desk://b")), (Some(3), None));
+        learn("desk://b");
+        learn("desk://b");
+        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), None));
         drop(sending);
-        assert_eq!((route("slot://a"), route("desk://b")), (Some(3), Some(3)));
+        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), Some(3)));
     }
 }

@@ -55,7 +55,7 @@ pub struct Intensity {
 ///
 /// # Examples
 /// ```
-/// use mycelia::Backoff;
+/// use mycelia::supervise::Backoff;
 /// use std::time::Duration;
 ///
 /// // 100 ms, 200 ms, 400 ms … up to 10 s, each up to a fifth shorter, by chance.

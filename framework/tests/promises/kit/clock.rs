@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use mycelia::error::AskError;
 use mycelia::prelude::*;
-use mycelia::{AskError, Clock};
+use mycelia::time::Clock;
 
 use crate::common::{figures, poll_once, quiet, watchdog};
 

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use mycelia::error::{AskError, SendError, StopError};
+use mycelia::observe::{DeadReason, Stamps};
 use mycelia::prelude::*;
+use mycelia::schedule::Overflow;
 use mycelia::test::{BadPattern, Faults, Injected, Probe};
-use mycelia::{AskError, DeadReason, OrLater, Overflow, SendError, Stamps, StopError, later};
+use mycelia::{OrLater, later};
 
 use crate::common::{figures, poll_once, quiet, quiet_panics, until, watchdog};
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use mycelia::error::{AskError, MountError};
 use mycelia::prelude::*;
 use mycelia::test::Probe;
-use mycelia::{AskError, MountError};
 
 use super::failure;
 use crate::common::{ON_PURPOSE, quiet, quiet_panics, watchdog};

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mycelia::error::SendError;
 use mycelia::prelude::*;
+use mycelia::schedule::{Overflow, Priority};
 use mycelia::test::{Probe, RecordError, Recorder, Replay, ReplayError};
-use mycelia::{Clock, Overflow, Priority, SendError};
+use mycelia::time::Clock;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{quiet, watchdog};

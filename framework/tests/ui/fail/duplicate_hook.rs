@@ -22,7 +22,7 @@ impl Api {
 
 impl Api {
     #[mycelia::stopped]
-    fn close(&mut self, _: mycelia::EndReason) {}
+    fn close(&mut self, _: mycelia::observe::EndReason) {}
 }
 
 fn main() {}

@@ -1,7 +1,8 @@
 // Each hook is told its own kind of cause, and the first one none.
 
 use mycelia::prelude::*;
-use mycelia::{EndReason, Failure};
+use mycelia::observe::EndReason;
+use mycelia::supervise::Failure;
 
 #[derive(Message)]
 struct Ping;

@@ -14,7 +14,7 @@ impl Api {
     async fn open() {}
 
     #[restarting]
-    fn learn(self, _: mycelia::Failure) {}
+    fn learn(self, _: mycelia::supervise::Failure) {}
 
     #[route("ping")]
     fn ping(&mut self, _: Ping) {}

@@ -18,7 +18,7 @@ impl Api {
     fn open_too(&mut self) {}
 
     #[mycelia::stopped]
-    fn close(&mut self, _: mycelia::EndReason) {}
+    fn close(&mut self, _: mycelia::observe::EndReason) {}
 
     #[route("ping")]
     fn ping(&mut self, _: Ping) {}

@@ -11,10 +11,10 @@ struct Api;
 #[routes]
 impl Api {
     #[restarting]
-    async fn learn(&mut self, _: mycelia::Failure) {}
+    async fn learn(&mut self, _: mycelia::supervise::Failure) {}
 
     #[stopped]
-    fn close(&mut self, _: mycelia::EndReason) {}
+    fn close(&mut self, _: mycelia::observe::EndReason) {}
 
     #[route("ping")]
     fn ping(&mut self, _: Ping) {}

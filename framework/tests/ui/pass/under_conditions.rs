@@ -1,7 +1,8 @@
 // `#[cfg]` and `#[cfg_attr]` on blocks, methods, attributes of ours, arguments and fields.
 
 use mycelia::prelude::*;
-use mycelia::{EndReason, Failure};
+use mycelia::observe::EndReason;
+use mycelia::supervise::Failure;
 
 #[derive(Message)]
 #[message(reply = &'static str)]

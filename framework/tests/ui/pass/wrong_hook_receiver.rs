@@ -14,7 +14,7 @@ impl Api {
     async fn open(&mut self) {}
 
     #[restarting]
-    fn learn(&mut self, _: mycelia::Failure) {}
+    fn learn(&mut self, _: mycelia::supervise::Failure) {}
 
     #[route("ping")]
     fn ping(&mut self, _: Ping) {}
