@@ -141,10 +141,10 @@ impl<T: fmt::Display> fmt::Display for Encoded<T> {
 #[inline]
 pub(crate) fn mounted(
     shared: &Shared,
-    memory: &PathCache,
+    cache: &PathCache,
     name: &str,
 ) -> Result<CachedMount, SendError> {
-    let known = memory.mounted(&shared.directory, name);
+    let known = cache.mounted(&shared.directory, name);
     known.ok_or_else(|| match shared.is_closed_to(shared.current()) {
         true => SendError::Stopped,
         false => SendError::NoSubsystem { name: name.into() },
@@ -189,13 +189,13 @@ impl<P: AsPath> ToPath<'_, P> {
         &self,
         send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
-        let memory = PathCache::of(&self.shared.directory);
+        let cache = PathCache::of(&self.shared.directory);
         let text = self.path.as_text();
-        let way = text.and_then(|text| Some((text, memory.way(text)?)));
+        let cached = text.and_then(|text| Some((text, cache.route(text)?)));
         let (found, captures);
-        let (mounted, route, source, query): (&Mounted, _, _, _) = match &way {
-            Some((text, way)) => {
-                let source = match &way.captured {
+        let (mounted, route, source, query): (&Mounted, _, _, _) = match &cached {
+            Some((text, cached)) => {
+                let source = match &cached.captured {
                     Captured::Number(number) => Source::Values(std::slice::from_ref(number)),
                     Captured::Numbers(numbers) => Source::Values(numbers),
                     Captured::Texts(spans) => {
@@ -203,10 +203,10 @@ impl<P: AsPath> ToPath<'_, P> {
                         Source::Path(&captures)
                     }
                 };
-                (&way.mounted, way.route, source, way.query(text))
+                (&cached.mounted, cached.route, source, cached.query(text))
             }
             None => {
-                found = self.find(&memory)?;
+                found = self.find(&cache)?;
                 let source = Source::Path(&found.captures);
                 (&found.mounted, found.route, source, found.query)
             }
@@ -233,17 +233,17 @@ impl<P: AsPath> ToPath<'_, P> {
 
     /// Parses the path, finds who is mounted there, and has it remembered.
     #[inline(never)]
-    fn find(&self, memory: &PathCache) -> Result<Found<'_>, Failed> {
+    fn find(&self, cache: &PathCache) -> Result<Found<'_>, Failed> {
         let path = match self.path.as_path() {
             Ok(path) => path,
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
         };
-        let mounted = mounted(self.shared, memory, path.name()).map_err(Failed::refused)?;
+        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
         let Some((route, captures)) = mounted.map.find(&path) else {
             let path = path.to_string().into();
             return Err(Failed::refused(SendError::NoRoute { path }));
         };
-        memory.learn(&path, &mounted, route, captures.spans());
+        cache.learn(&path, &mounted, route, captures.spans());
         Ok(Found {
             mounted,
             route,

@@ -19,7 +19,7 @@ use crate::words::message::Message;
 impl<M: Message> Route<M> {
     /// Resolves a pattern or a path.
     pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
-        let memory = PathCache::of(&shared.directory);
+        let cache = PathCache::of(&shared.directory);
         // A name has no colon, and one byte is found in a third of the time of three.
         let split = text.split_once(':');
         let split = split.and_then(|(name, rest)| Some((name, rest.strip_prefix("//")?)));
@@ -29,12 +29,12 @@ impl<M: Message> Route<M> {
         let pattern = rest.contains('{').then_some(rest);
         match pattern {
             Some(pattern) => {
-                let mounted = mounted(shared, &memory, name)?;
+                let mounted = mounted(shared, &cache, name)?;
                 Self::of_pattern(shared, &mounted, pattern)
             }
             None => {
                 let path = PathRef::parse(text).map_err(SendError::BadPath)?;
-                let mounted = mounted(shared, &memory, path.name())?;
+                let mounted = mounted(shared, &cache, path.name())?;
                 Self::of_path(shared, &mounted, &path)
             }
         }
@@ -132,8 +132,8 @@ impl<M: Message> Route<M> {
             let route = self.text();
             return Err(Failed::refused(SendError::BadCapture { route, error }));
         }
-        let memory = PathCache::of(&self.shared.directory);
-        let Ok(mounted) = mounted(&self.shared, &memory, &mailbox.name) else {
+        let cache = PathCache::of(&self.shared.directory);
+        let Ok(mounted) = mounted(&self.shared, &cache, &mailbox.name) else {
             let subsystem = mailbox.name.clone();
             return Err(Failed::refused(SendError::Closed { subsystem }));
         };

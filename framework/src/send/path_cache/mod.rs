@@ -1,9 +1,9 @@
-//! What a thread remembers of the directory: names, and whole paths. `address → `**`memory`**` → directory`
+//! What a thread remembers of the directory: names, and whole paths. `address → `**`path_cache`**` → directory`
 //!
 //! A path that was sent to before costs one look here, and neither parsing nor routing; one that was not
 //! costs some 5 ns more for the look. What is remembered is good until its subsystem is unmounted, which
 //! the subsystem's entry says itself. Memory per thread and system: the names of what is mounted, and at
-//! most [`PATHS`](paths::PATHS) paths, 264 KB if none is long; what was unmounted is forgotten after some
+//! most [`PATHS`](paths::PATHS) paths; what was unmounted is forgotten after some
 //! [`SWEEP`] mounts and unmounts.
 
 mod paths;
@@ -55,13 +55,13 @@ struct Late {
 const LATE: usize = 16;
 
 thread_local! {
-    static MEMORIES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
+    static CACHES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Exchanges what this thread remembers for what another does: see [`crate::thread::exchange`].
 #[cfg(feature = "test")]
 pub(crate) fn exchange(remembered: &mut Vec<Rc<PathCache>>) {
-    MEMORIES.with_borrow_mut(|memories| std::mem::swap(memories, remembered));
+    CACHES.with_borrow_mut(|caches| std::mem::swap(caches, remembered));
 }
 
 impl PathCache {
@@ -80,38 +80,38 @@ impl PathCache {
     #[inline]
     pub(crate) fn of(directory: &Arc<Directory>) -> Rc<Self> {
         let address = Arc::as_ptr(directory) as usize;
-        let known = MEMORIES.try_with(|memories| {
-            let memories = memories.borrow();
-            memories
+        let known = CACHES.try_with(|caches| {
+            let caches = caches.borrow();
+            caches
                 .first()
-                .filter(|memory| memory.address == address)
+                .filter(|cache| cache.address == address)
                 .cloned()
         });
-        let memory = match known {
-            Ok(Some(memory)) => memory,
+        let cache = match known {
+            Ok(Some(cache)) => cache,
             _ => PathCache::find(directory),
         };
         let epoch = directory.epoch();
-        if epoch.wrapping_sub(memory.epoch.get()) >= SWEEP {
-            memory.sweep(epoch);
+        if epoch.wrapping_sub(cache.epoch.get()) >= SWEEP {
+            cache.sweep(epoch);
         }
-        memory
+        cache
     }
 
     #[cold]
     fn find(directory: &Arc<Directory>) -> Rc<Self> {
         let address = Arc::as_ptr(directory) as usize;
-        let known = MEMORIES.try_with(|memories| {
-            let mut memories = memories.borrow_mut();
-            if let Some(at) = memories.iter().position(|m| m.address == address) {
+        let known = CACHES.try_with(|caches| {
+            let mut caches = caches.borrow_mut();
+            if let Some(at) = caches.iter().position(|m| m.address == address) {
                 // The system used last stands first.
-                memories.swap(0, at);
-                return memories[0].clone();
+                caches.swap(0, at);
+                return caches[0].clone();
             }
-            memories.retain(|memory| memory.directory.strong_count() > 0);
-            let memory = PathCache::new(directory);
-            memories.insert(0, memory.clone());
-            memory
+            caches.retain(|cache| cache.directory.strong_count() > 0);
+            let cache = PathCache::new(directory);
+            caches.insert(0, cache.clone());
+            cache
         });
         // The thread is ending: nothing will be remembered.
         known.unwrap_or_else(|_| PathCache::new(directory))
@@ -132,7 +132,7 @@ impl PathCache {
 
     /// Where a path leads, if it was sent to before.
     #[inline]
-    pub(crate) fn way(&self, text: &str) -> Option<Ref<'_, CachedRoute>> {
+    pub(crate) fn route(&self, text: &str) -> Option<Ref<'_, CachedRoute>> {
         if !self.late.borrow().is_empty() {
             self.learn_late();
         }
@@ -225,9 +225,9 @@ mod tests {
             let path = PathRef::parse(text).unwrap();
             cache.learn(&path, &desk, 3, Spans::default());
         };
-        let route = |text| cache.way(text).map(|way| way.route);
+        let route = |text| cache.route(text).map(|cached| cached.route);
         learn("desk://a");
-        let sending = cache.way("desk://a");
+        let sending = cache.route("desk://a");
         assert!(sending.is_some());
         learn("desk://b");
         learn("desk://b");
