@@ -1,7 +1,7 @@
 //! What a contender must be able to do, so that one workload can be put to all of them.
 //!
 //! A workload is a script: an async function that starts actors on a *stage* and sends to their
-//! addresses. It is compiled forevery contender anew, so that nothing virtual stands between. On one
+//! addresses. It is compiled for every contender anew, so that nothing virtual stands between. On one
 //! thread, the script runs as a task beside the actors; on two, the actors have a thread of their own.
 
 use crate::tally::Tally;

@@ -89,7 +89,7 @@ async fn system() -> System {
     system
 }
 
-/// Mounts them, and waits until the last of them stands foreverybody.
+/// Mounts them, and waits until the last of them stands for everybody.
 async fn mount(system: &System, way: Way, all: impl IntoIterator<Item = MountOptions>) {
     match way {
         Way::AtOnce => system.mount_all(all, Idle::default).await.unwrap(),

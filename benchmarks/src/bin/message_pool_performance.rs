@@ -4,7 +4,7 @@
 //!
 //! Each case is the same tell across two threads. *Pooled* is a message that lies inside a recycled
 //! envelope; *boxed* is one too large for it, for which a box is made and freed each time; *cold* has
-//! envelopes made on the way instead of before; *no pool* is raw actix, which makes two boxes forevery
+//! envelopes made on the way instead of before; *no pool* is raw actix, which makes two boxes for every
 //! message. Pools of several sizes show what too small a pool costs: the sender waits.
 
 use std::process::ExitCode;

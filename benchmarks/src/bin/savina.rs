@@ -1,6 +1,6 @@
 //! Run with `cargo run --release -p mycelia-benchmarks --bin savina`
 //!
-//! Programs after the Savina suite, on two threads: the same roles and messages forevery contender.
+//! Programs after the Savina suite, on two threads: the same roles and messages for every contender.
 //! A wrong result is an error, not a figure.
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! mycelia: by resolved handle, by the text of a path, and by handle with stamps that messages share.
 //!
 //! It does its whole work in all: pooled envelopes, ledger, supervision, and wait and service recorded
-//! forevery message. On one thread the script runs inside a handler of a subsystem that is mounted
+//! for every message. On one thread the script runs inside a handler of a subsystem that is mounted
 //! beside the counting ones.
 
 use std::sync::Arc;
@@ -343,7 +343,7 @@ impl ByName for MyceliaPath {
     }
 }
 
-/// A handle resolved forevery message: what one should not do.
+/// A handle resolved for every message: what one should not do.
 impl ByName for MyceliaHandle {
     type Directory = System;
 

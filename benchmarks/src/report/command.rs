@@ -14,7 +14,7 @@ use crate::{allocator, process, versions};
 /// What is run, how often, and where the figures go.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Fewer and shorter rounds: less than two minutes foreverything
+    /// Fewer and shorter rounds: less than two minutes for everything
     #[arg(long)]
     quick: bool,
     /// Rounds of every contender [default: 5; with --quick 3]

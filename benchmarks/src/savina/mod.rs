@@ -1,4 +1,4 @@
-//! Programs after the Savina suite: many actors that talk to each other, the same forevery contender.
+//! Programs after the Savina suite: many actors that talk to each other, the same for every contender.
 //!
 //! A program is a cast of [`Role`]s that know each other by number. A role handles a message and says
 //! what it sends; a *troupe* is what makes actors of roles, in the idiom of one contender. Each program

@@ -1,6 +1,6 @@
 //! Path resolution: a message to one of 1,000 actors, found by its name each time.
 //!
-//! mycelia twice: by the text of a path, and by resolving a handle forevery single message, which is
+//! mycelia twice: by the text of a path, and by resolving a handle for every single message, which is
 //! what handles are not for.
 
 use std::sync::atomic::{AtomicU64, Ordering};

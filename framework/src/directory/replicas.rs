@@ -76,7 +76,7 @@ impl Replicas {
     }
 
     /// `count` replicas, of which each message goes to one with the fewest messages waiting. It looks at
-    /// all of them forevery message, some 5 ns each.
+    /// all of them for every message, some 5 ns each.
     pub fn least_loaded(count: usize) -> Self {
         Self::new(count, Spread::LeastLoaded)
     }

@@ -79,7 +79,7 @@ pub(crate) struct Mailbox {
     /// Messages whose asker has given up since the host last swept; see [`note_expired`](Self::note_expired).
     expired: AtomicU32,
     /// None while all messages have the same priority and none is dropped for a newer one. The host looks
-    /// here forevery message: beside the inbox it would wait for senders on other threads each time.
+    /// here for every message: beside the inbox it would wait for senders on other threads each time.
     lanes: OnceCell<Box<Lanes>>,
     pub(crate) endings: Endings,
 }

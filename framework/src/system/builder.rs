@@ -201,7 +201,7 @@ impl Builder {
     /// accept connections, and answers the requests that it has. Only when it has ended are new messages
     /// refused. Of several, one runs after the other, in the order in which they were given.
     ///
-    /// It runs forevery stop: one by [`stop`](System::stop), by a signal, or because a subsystem failed too
+    /// It runs for every stop: one by [`stop`](System::stop), by a signal, or because a subsystem failed too
     /// often; not for a system that is dropped. It runs on a thread of subsystems, which it must not block.
     /// It may take as long as the stop's deadline, which it shares with what follows; then, or at a second
     /// signal, it is dropped. [`StopReport::before_stop`](crate::StopReport::before_stop) tells that, and an

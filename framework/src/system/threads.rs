@@ -1,4 +1,4 @@
-//! The threads of a system: one for the keepers, one arbiter forevery thread of subsystems.
+//! The threads of a system: one for the keepers, one arbiter for every thread of subsystems.
 //!
 //! The keepers' thread runs an actix `System` of its own, so that two systems in one process never
 //! meet and a system can be started from any executor. The arbiters belong to it, and it joins them.

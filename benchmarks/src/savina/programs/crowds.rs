@@ -11,7 +11,7 @@ pub struct Big;
 
 const CROWD: u32 = 120;
 
-/// Starts everyone, waits foreveryone, then counts.
+/// Starts everyone, waits for everyone, then counts.
 struct Sink {
     ready: Sum,
     pinged: Sum,

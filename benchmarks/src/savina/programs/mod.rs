@@ -8,7 +8,7 @@ pub use lines::{Counting, ForkJoin, PingPong, ThreadRing};
 
 use super::{Play, Role};
 
-/// Marsaglia's xorshift: the same numbers forevery contender.
+/// Marsaglia's xorshift: the same numbers for every contender.
 struct Dice(u64);
 
 impl Dice {

@@ -50,7 +50,7 @@ impl Pool {
         Some(token)
     }
 
-    /// `Pool::release`: how many are foreveryone.
+    /// `Pool::release`: how many are for everyone.
     fn release(&self, tokens: impl IntoIterator<Item = Token>) -> u32 {
         let chain = self.slab.chain(tokens);
         let rest = match self.reserve().lacks() {

@@ -6,7 +6,7 @@
 //! readers: so a message is recorded with plain loads and stores, and a snapshot reads at any time.
 //!
 //! Histograms have two significant digits (relative error below 0.8 %). What is recorded are bare
-//! counts, in the buckets of hdrhistogram, which reads them; 270 bytes forevery doubling of the value that
+//! counts, in the buckets of hdrhistogram, which reads them; 270 bytes for every doubling of the value that
 //! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A subsystem has none until its
 //! first message. The first [`OWN_BOOKS`] active subsystems of a system have books of their own; those beyond
 //! share one by kind, that is by Rust type, and thread.

@@ -184,7 +184,7 @@ impl Pool {
         unsafe { Token::mint(index) }
     }
 
-    /// How many envelopes are foreveryone. Those of the reserve have the numbers from there on, but
+    /// How many envelopes are for everyone. Those of the reserve have the numbers from there on, but
     /// once created they all change places.
     fn common_capacity(&self) -> u32 {
         self.capacity - self.reserve.size()

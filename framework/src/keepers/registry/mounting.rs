@@ -44,7 +44,7 @@ pub(crate) struct Mount {
     pub(crate) front: Option<Front>,
     pub(crate) each: Vec<One>,
     pub(crate) map: Arc<RouteMap>,
-    /// As many as are needed: one forevery [`AT_ONCE`] hosts, and one forevery thread.
+    /// As many as are needed: one for every [`AT_ONCE`] hosts, and one for every thread.
     pub(crate) launches: Vec<Launch>,
 }
 

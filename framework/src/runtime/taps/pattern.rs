@@ -8,7 +8,7 @@ use mycelia_core::{PathError, PathRef, Pattern, PatternError, Router, check_name
 #[derive(Debug, Clone)]
 pub(crate) struct PathPattern {
     text: Box<str>,
-    /// `None` forevery subsystem.
+    /// `None` for every subsystem.
     name: Option<Box<str>>,
     routes: Router<()>,
 }

@@ -76,7 +76,7 @@ impl<M: Message> Route<M> {
         let route = &mounted.map.routes[usize::from(route)];
         let pack = pack_of::<M>(mounted, route)?;
         let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
-        // What it keeps is parsed forevery message; one that never parses is told now. The parsers are
+        // What it keeps is parsed for every message; one that never parses is told now. The parsers are
         // the user's own, and nothing is held while they run.
         let checked = with_texts(&texts, |captures| {
             let source = Source::Values(captures);
