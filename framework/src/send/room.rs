@@ -110,6 +110,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
         mut failed: Option<Failed>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failed>> {
+        let mut has_queued_at_a_mailbox = false;
         loop {
             if let Some(failed) = failed.take() {
                 let Failed::Full(room, mailbox) = failed else {
@@ -121,6 +122,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                 let Some(due) = due.filter(|_| !shared.must_not_wait()) else {
                     return Poll::Ready(Err(Failed::Full(room, mailbox)));
                 };
+                has_queued_at_a_mailbox |= room == Room::Mailbox;
                 let queued = Queued::enter(shared, room, mailbox, again, due)?;
                 self.queued = Some(occupy(queued));
             }
@@ -141,8 +143,23 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         }
                         return Poll::Ready(Ok(()));
                     }
-                    Err(Failed::Full(room, mailbox)) if room != queued.room => {
-                        // Other room is lacking now: begin again with that.
+                    // Other room is lacking now: begin again with that. But of replicas one may lack a place
+                    // and the next one an envelope, each time in turn: then it waits for the envelope. Every
+                    // message that makes a place gives one back.
+                    Err(Failed::Full(room, mailbox))
+                        if room != queued.room
+                            && !(room == Room::Mailbox && has_queued_at_a_mailbox) =>
+                    {
+                        failed = Some(Failed::Full(room, mailbox));
+                        continue;
+                    }
+                    // No one will tell it there: the one that it waits for has ended, and another has come
+                    // in its place, or is next in turn.
+                    Err(Failed::Full(room, mailbox))
+                        if room == Room::Mailbox
+                            && !Arc::ptr_eq(&mailbox, &queued.mailbox)
+                            && queued.mailbox.inbox.is_closed() =>
+                    {
                         failed = Some(Failed::Full(room, mailbox));
                         continue;
                     }

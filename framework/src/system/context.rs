@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::user_code::Contained;
 use crate::directory::Mounted;
 use crate::mailbox::orders::Control;
 use crate::route::extract::{self, Address, Delivery, Extractor, States};
@@ -99,6 +100,7 @@ impl Context {
         options: MountOptions,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Mounting<'_> {
+        let factory = Contained::new(factory);
         Mounting::new(async move {
             let system = self.system.upgrade().ok_or(MountError::Stopped)?;
             let parent = Some(self.mounted.clone());

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler};
 
+use crate::base::user_code::Contained;
 use crate::route::RouteTable;
 use crate::route::subsystem::Subsystem;
 use crate::system::{MountOptions, System};
@@ -103,7 +104,11 @@ impl System {
         let factory = move || Bridge {
             actor: actor.clone(),
         };
-        self.mount_kind(MountOptions::new().name(name), &kind, factory)
-            .await
+        self.mount_kind(
+            MountOptions::new().name(name),
+            &kind,
+            Contained::new(factory),
+        )
+        .await
     }
 }

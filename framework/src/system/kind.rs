@@ -24,9 +24,9 @@ impl<S: 'static> SubsystemKind<S> {
     }
 
     /// Starts one host.
-    pub(super) fn launch(&self, factory: impl Fn() -> S + Send + 'static) -> Launch {
+    pub(super) fn launch(&self, mut factory: Contained<impl Fn() -> S + Send + 'static>) -> Launch {
         // The keepers drop a launch that they refuse, or whose thread has gone.
-        let (handlers, mut factory) = (self.handlers.clone(), Contained::new(factory));
+        let handlers = self.handlers.clone();
         Box::new(move |shared, mut placed, standing| {
             if let Some(one) = placed.pop() {
                 let factory = || Box::new(factory.take()) as Box<dyn Fn() -> S>;
@@ -40,9 +40,8 @@ impl<S: 'static> SubsystemKind<S> {
         &self,
         count: usize,
         threads: usize,
-        factory: impl Fn() -> S + Clone + Send + 'static,
+        factory: Contained<impl Fn() -> S + Clone + Send + 'static>,
     ) -> Vec<Launch> {
-        let factory = Contained::new(factory);
         let launch = |_| -> Launch {
             let (handlers, factory) = (self.handlers.clone(), factory.clone());
             Box::new(move |shared, placed, standing| {

@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use super::System;
 use super::kind::SubsystemKind;
 use super::mounting::Mounting;
-use crate::base::user_code::shielded;
+use crate::base::user_code::{Contained, shielded};
 use crate::directory::{Below, Mounted};
 use crate::keepers::registry::mounting::{Mount, One};
 use crate::mailbox::{Limits, Mailbox};
@@ -255,6 +255,8 @@ impl System {
         options: MountOptions,
         factory: impl Fn() -> S + Send + 'static,
     ) -> Mounting<'_> {
+        // It may be refused here, or never awaited.
+        let factory = Contained::new(factory);
         Mounting::new(async move {
             let kind = self.kind::<S>();
             let kind =
@@ -267,7 +269,7 @@ impl System {
         &self,
         options: MountOptions,
         kind: &SubsystemKind<S>,
-        factory: impl Fn() -> S + Send + 'static,
+        factory: Contained<impl Fn() -> S + Send + 'static>,
     ) -> Result<(), MountError> {
         let parent = self.parent::<S>(&options)?;
         self.mount_below(parent, options, kind, factory).await
@@ -278,7 +280,7 @@ impl System {
         parent: Option<Arc<Mounted>>,
         options: MountOptions,
         kind: &SubsystemKind<S>,
-        factory: impl Fn() -> S + Send + 'static,
+        factory: Contained<impl Fn() -> S + Send + 'static>,
     ) -> Result<(), MountError> {
         let name = options.name_below::<S>(parent.as_deref());
         options.check(&name)?;

@@ -1,6 +1,7 @@
 //! Mounting several at once: replicas that share a name, and any number under names of their own.
 
 use super::{MountOptions, Mounting, System};
+use crate::base::user_code::Contained;
 use crate::directory::Below;
 use crate::directory::replicas::Replicas;
 use crate::keepers::registry::mounting::{Front, Mount};
@@ -38,6 +39,7 @@ impl System {
         options: MountOptions,
         factory: impl Fn() -> S + Clone + Send + 'static,
     ) -> Mounting<'_> {
+        let factory = Contained::new(factory);
         Mounting::new(async move {
             let parent = self.parent::<S>(&options)?;
             let name = options.name_below::<S>(parent.as_deref());
@@ -96,6 +98,7 @@ impl System {
         each: impl IntoIterator<Item = MountOptions>,
         factory: impl Fn() -> S + Clone + Send + 'static,
     ) -> Mounting<'_> {
+        let factory = Contained::new(factory);
         let each: Vec<MountOptions> = each.into_iter().collect();
         Mounting::new(async move {
             let Some(first) = each.first() else {

@@ -13,6 +13,7 @@ use mycelia_core::Pattern;
 use super::arrivals::{Arrivals, Arrived, Peek};
 use super::expect::{Expect, ExpectMany};
 use crate::base::sync::{Mutex, lock};
+use crate::base::user_code::Contained;
 use crate::route::RouteTable;
 use crate::route::extract::{Address, Delivery, Extractor, Given};
 use crate::route::subsystem::Subsystem;
@@ -210,7 +211,9 @@ impl ProbeBuilder {
         });
         let kind = kind.map_err(|error| error.of(&face.name))?;
         let options = self.options.name(self.name);
-        system.mount_kind(options, &kind, || Seated).await?;
+        system
+            .mount_kind(options, &kind, Contained::new(|| Seated))
+            .await?;
         Ok(Probe(face))
     }
 }

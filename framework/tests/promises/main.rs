@@ -44,6 +44,7 @@ mod paths;
 mod points_of_user_code;
 mod priority;
 mod replicas;
+mod room_elsewhere;
 mod simulation;
 mod stamps;
 mod stop;

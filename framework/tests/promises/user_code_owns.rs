@@ -293,3 +293,28 @@ async fn a_future_of_a_handler_or_a_hook_that_panics_twice_aborts_nothing() {
     assert!(matches!(unmounted, Err(UnmountError::HooksFailed { .. })));
     system.stop().await.unwrap();
 }
+
+#[mycelia::test]
+async fn a_factory_whose_drop_panics_harms_no_mounter_that_is_refused_or_never_waits() {
+    let _watch = watchdog();
+    let (system, _gate) = store().await;
+    let factory = || {
+        let owned = Arc::new(Mutex::new(on_drop(|| panic!("{ON_PURPOSE}"))));
+        move || {
+            let _ = &owned;
+            Store::default()
+        }
+    };
+    let below = || crate::common::named("child").parent("no one");
+    let refused = system.mount_with(below(), factory()).await;
+    assert!(matches!(refused, Err(MountError::NoParent { .. })));
+    let several = mycelia::Replicas::round_robin(2);
+    let refused = system
+        .mount_replicas_with(several, below(), factory())
+        .await;
+    assert!(matches!(refused, Err(MountError::NoParent { .. })));
+    let refused = system.mount_all([below()], factory()).await;
+    assert!(matches!(refused, Err(MountError::NoParent { .. })));
+    drop(system.mount_as("never", factory()));
+    system.stop().await.unwrap();
+}
