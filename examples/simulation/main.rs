@@ -1,8 +1,9 @@
 //! Run with `cargo run --release --features test --example simulation -- --seeds 10000`
 //!
 //! A model of a system, once per seed: subsystems, children, clients, failures, restarts, overload,
-//! mounts and unmounts, timers, streams, asks given up, messages kept for later, all chosen by the seed, on one thread and in virtual time (see
-//! `mycelia::test::Simulation`). At the end of each, every message must be accounted for once, in the
+//! replicas, mounts and unmounts, timers, streams, asks given up, messages kept for later, systems that come
+//! and go beside it, and faults of user code wherever the framework calls some: all chosen by the seed, on
+//! one thread and in virtual time (see `mycelia::test::Simulation`). At the end of each, every message must be accounted for once, in the
 //! order in which it was sent, and every envelope must be at home. `--seed N` runs one again and prints
 //! what was decided; `--plant` puts an error into the framework, to see that it is found. The exit code
 //! is 0 only if all seeds passed.
@@ -82,7 +83,8 @@ fn run(options: &Options) -> ExitCode {
     println!(
         "{} of {} seeds passed: {} messages, {} restarts, {} drops ({} failed, {} expired, {} \
          undeliverable, {} refused), {} timers fired, {} stream items ({} cancelled), {} asks given up, \
-         {} kept for later in {:.1} s",
+         {} kept for later, {} panics on purpose, {} futures forgotten, {} systems ({} dropped under \
+         load) in {:.1} s",
         HumanCount(seeds),
         HumanCount(options.seeds),
         HumanCount(messages),
@@ -97,6 +99,10 @@ fn run(options: &Options) -> ExitCode {
         HumanCount(sum.cancelled),
         HumanCount(sum.given_up),
         HumanCount(sum.kept),
+        HumanCount(sum.panics),
+        HumanCount(sum.forgotten),
+        HumanCount(sum.systems),
+        HumanCount(sum.abandoned),
         begun.elapsed().as_secs_f64()
     );
     match failure.is_none() && seeds == options.seeds {

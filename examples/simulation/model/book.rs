@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mycelia::error::AskError;
+use mycelia::error::{AskError, Undelivered};
 use mycelia::observe::{Ledger, Snapshot};
 use mycelia::schedule::Priority;
 
-use super::node::Work;
+use super::faults::Faults;
+use super::node::{Reply, Work};
 use super::tasks::Tasks;
 
 /// What is known of the messages of one simulation.
@@ -16,6 +17,7 @@ use super::tasks::Tasks;
 pub(crate) struct Book {
     next: AtomicU64,
     pub(crate) tasks: Tasks,
+    pub(crate) faults: Faults,
     entries: Mutex<Entries>,
 }
 
@@ -33,12 +35,16 @@ struct Entries {
     given_up: u64,
     refused: u64,
     kept: u64,
+    /// Blocking handlers whose message came to its end before they began: if they were under way, they failed.
+    never_begun: u64,
 }
 
 /// What is known of one message.
 #[derive(Debug, Default, Clone, Copy)]
 struct Entry {
     is_ask: bool,
+    /// Its handler blocked; its subsystem may have been ended before it heard how.
+    has_blocked: bool,
     end: Option<End>,
 }
 
@@ -46,6 +52,8 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Finished,
+    /// It blocked and returned; its subsystem may have been ended before it heard of that.
+    Returned,
     Failed,
     Panicked,
     /// It was dropped before it had ended.
@@ -73,6 +81,13 @@ pub(crate) struct Sum {
     pub(crate) items: u64,
     /// Timers and streams that were cancelled.
     pub(crate) cancelled: u64,
+    /// Panics of the model's own code.
+    pub(crate) panics: u64,
+    /// Futures that were forgotten.
+    pub(crate) forgotten: u64,
+    /// Systems, those that were dropped under load among them.
+    pub(crate) systems: u64,
+    pub(crate) abandoned: u64,
 }
 
 impl std::ops::AddAssign for Sum {
@@ -90,10 +105,21 @@ impl std::ops::AddAssign for Sum {
         self.fired += other.fired;
         self.items += other.items;
         self.cancelled += other.cancelled;
+        self.panics += other.panics;
+        self.forgotten += other.forgotten;
+        self.systems += other.systems;
+        self.abandoned += other.abandoned;
     }
 }
 
 impl Book {
+    pub(crate) fn new(faults: Faults) -> Self {
+        Book {
+            faults,
+            ..Book::default()
+        }
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,12 +129,27 @@ impl Book {
         self.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(crate) fn told(&self, is_accepted: bool) {
-        let mut entries = self.entries();
-        match is_accepted {
-            true => entries.accepted_tells += 1,
-            false => entries.refused += 1,
+    /// A sender knows whether its message was accepted.
+    pub(crate) fn told(&self, told: Result<(), Undelivered<Work>>) {
+        match told {
+            Ok(()) => self.entries().accepted_tells += 1,
+            Err(undelivered) => {
+                undelivered.into_message().take_back();
+                self.entries().refused += 1;
+            }
         }
+    }
+
+    /// A call unwound to its sender: nothing was sent.
+    pub(crate) fn unwound(&self, was_asked: bool) {
+        let mut entries = self.entries();
+        entries.refused += 1;
+        entries.open_asks -= u64::from(was_asked);
+    }
+
+    /// A message that was to block a thread has ended, and no handler has begun with it.
+    pub(crate) fn never_begun(&self) {
+        self.entries().never_begun += 1;
     }
 
     /// An ask begins; its outcome is to be [noted](Self::asked).
@@ -122,27 +163,41 @@ impl Book {
     }
 
     /// An asker knows what became of its message.
-    pub(crate) fn asked(&self, number: u64, outcome: &Result<u64, AskError<Work>>) {
+    pub(crate) fn asked(&self, number: u64, mut outcome: Result<Reply, AskError<Work>>) {
+        if let Ok(reply) = &mut outcome {
+            reply.token.defuse();
+        }
+        if let Err(AskError::Undelivered(undelivered)) = outcome {
+            undelivered.into_message().take_back();
+            return self.unwound(true);
+        }
         let mut entries = self.entries();
         entries.open_asks -= 1;
-        if let Err(AskError::Undelivered(_)) = outcome {
-            entries.refused += 1;
-            return;
-        }
         entries.accepted_asks += 1;
-        let end = entries.messages.get(&number).and_then(|entry| entry.end);
-        let fits = match outcome {
-            Ok(reply) => *reply == number && end == Some(End::Finished),
+        let entry = entries.messages.get(&number).copied().unwrap_or_default();
+        let end = entry.end;
+        let fits = match &outcome {
+            Ok(reply) => {
+                reply.number == number && matches!(end, Some(End::Finished | End::Returned))
+            }
             Err(AskError::Failed(_)) => end == Some(End::Failed),
             Err(AskError::Panicked { .. }) => end == Some(End::Panicked),
             Err(AskError::Dropped { .. }) => end.is_none(),
-            Err(AskError::Unhandled { .. }) => matches!(end, None | Some(End::Cut)),
+            Err(AskError::Unhandled { .. }) => {
+                match end {
+                    None | Some(End::Cut) => true,
+                    // Cut off, with something in its hands whose drop panics.
+                    Some(End::Panicked) => entry.has_blocked || self.faults.are_on(),
+                    Some(_) => entry.has_blocked,
+                }
+            }
             Err(_) => true,
         };
         if !fits {
             let violation = format!("the asker of {number} got {outcome:?}; its handler: {end:?}");
             entries.violations.push(violation);
         }
+        drop(entries);
     }
 
     /// A handler begins.
@@ -175,6 +230,18 @@ impl Book {
         }
     }
 
+    fn violation(&self, entries: &Entries) -> Option<String> {
+        let leaked = self.faults.leaked();
+        let own = entries.violations.first().cloned();
+        own.or_else(|| self.tasks.violation())
+            .or_else(|| (leaked > 0).then(|| format!("{leaked} values were never dropped")))
+    }
+
+    /// What must not have happened in a system that was dropped, if anything did: it has no ledger any more.
+    pub(crate) fn violation_of_one_dropped(&self) -> Option<String> {
+        self.violation(&self.entries())
+    }
+
     /// Compares this account with the framework's, after the system has stopped.
     pub(crate) fn compare(&self, end: &Snapshot, restarts: u64) -> Sum {
         let entries = self.entries();
@@ -187,10 +254,7 @@ impl Book {
         };
         let broken =
             |what: String| panic!("{what}\n{entries:?}\n{end:?}", entries = Brief(&entries));
-        if let Some(violation) = entries.violations.first() {
-            broken(violation.clone());
-        }
-        if let Some(violation) = self.tasks.violation() {
+        if let Some(violation) = self.violation(&entries) {
             broken(violation);
         }
         for ledger in end.subsystems.iter().map(|one| one.ledger).chain([ledger]) {
@@ -210,31 +274,40 @@ impl Book {
             ));
         }
         let finished = count(&[End::Finished], true);
-        if ledger.handled != finished {
+        let returned = count(&[End::Returned], true);
+        if !(finished..=finished + returned).contains(&ledger.handled) {
             broken(format!(
-                "{finished} handlers finished; the ledger says {}",
+                "{finished} handlers finished, and up to {returned} more; the ledger says {}",
                 ledger.handled
             ));
         }
         let failed = count(&[End::Failed, End::Panicked, End::Cut], true);
-        if ledger.failed != failed {
+        let begun = finished + returned + failed;
+        let open = entries.never_begun;
+        if !(begun..=begun + open).contains(&(ledger.handled + ledger.failed)) {
             broken(format!(
-                "{failed} handlers failed; the ledger says {}",
+                "{failed} handlers failed, {returned} others or up to {open} more may have; the ledger \
+                 says {}",
                 ledger.failed
             ));
         }
+        let least = tells - count(&[End::Finished, End::Returned], false);
         let dead = tells - count(&[End::Finished], false);
         // A timer that asked makes a dead letter of what failed, if it is there to hear of it.
         let open = tasks.gone_told + tasks.asked;
-        if !(dead..=dead + open).contains(&end.dead_letters) {
+        if !(least..=dead + open).contains(&end.dead_letters) {
             broken(format!(
-                "{dead} tells, and up to {open} more, were not handled; there are {} dead letters",
+                "{least} to {dead} tells, and up to {open} more, were not handled; there are {} dead \
+                 letters",
                 end.dead_letters
             ));
         }
         let pool = end.pool;
         let acquired = pool.reused + (pool.created - pool.warmed);
-        if pool.in_flight != 0 || pool.idle != pool.capacity || acquired != pool.released {
+        // A forgotten ask may keep its envelope.
+        let kept = pool.in_flight;
+        let is_home = pool.idle + kept == pool.capacity && acquired == pool.released + kept as u64;
+        if kept as u64 > self.faults.forgotten() || !is_home {
             broken(format!("envelopes are not at home: {pool:?}"));
         }
         Sum {
@@ -243,6 +316,9 @@ impl Book {
             fired: tasks.fired,
             items: tasks.items,
             cancelled: tasks.cancelled,
+            panics: self.faults.panics(),
+            forgotten: self.faults.forgotten(),
+            systems: 1,
             ..sum(&ledger, entries.refused, restarts)
         }
     }
@@ -292,6 +368,13 @@ impl Doing<'_> {
     pub(crate) fn end(self, end: End) {
         self.book.end(self.number, end);
         std::mem::forget(self);
+    }
+
+    /// The handler blocks.
+    pub(crate) fn blocks(&self) {
+        if let Some(entry) = self.book.entries().messages.get_mut(&self.number) {
+            entry.has_blocked = true;
+        }
     }
 
     /// The message is kept for later.

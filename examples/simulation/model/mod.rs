@@ -2,8 +2,11 @@
 //!
 //! Shared by the example, which runs very many seeds, and by the test `simulation` of the framework.
 
+mod beside;
 mod book;
 mod client;
+mod faults;
+mod futures;
 mod node;
 mod plan;
 mod tasks;
@@ -12,14 +15,18 @@ use std::rc::Rc;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use mycelia::error::{MountError, StopError};
+use mycelia::WeakSystem;
+use mycelia::error::{MountError, StopError, UnmountError};
 use mycelia::prelude::*;
 use mycelia::schedule::{Adaptive, LoadBased, RoundRobin, Slice, Weighted};
-use mycelia::test::{Outcome, Plant, Simulation, SimulationError, SimulationHandle};
+use mycelia::test::{Outcome, Plant, Rng, Simulation, SimulationError, SimulationHandle};
+use tokio::task::JoinHandle;
 
 use book::Book;
 pub(crate) use book::Sum;
-use node::{Names, Node, ON_PURPOSE};
+use faults::{Bomb, ON_PURPOSE};
+use futures::RudelyWoken;
+use node::Names;
 use plan::Plan;
 
 const THREADS: usize = 2;
@@ -40,50 +47,106 @@ pub(crate) fn simulate(
         .run(scenario)
 }
 
+/// A system with its clients.
+struct Scene {
+    system: System,
+    plan: Rc<Plan>,
+    book: Arc<Book>,
+    names: Arc<Names>,
+    clients: Vec<JoinHandle<()>>,
+}
+
 async fn scenario(sim: SimulationHandle) -> Sum {
     let rng = sim.rng();
-    let plan = Rc::new(Plan::new(&rng, THREADS));
-    let book = Arc::new(Book::default());
-    let names = Arc::new(Names(
-        plan.nodes.iter().map(|node| node.name.clone()).collect(),
-    ));
-    let builder = System::builder()
-        .pool(plan.pool)
-        .restart_scope(plan.together)
-        .keep_dead_letters(1)
-        .shared_state(book.clone())
-        .shared_state(names.clone());
-    let system = sim.system(builder).await.expect("the settings are good");
-    for node in &plan.nodes {
-        system
-            .mount_with(node.options.clone(), Node::default)
-            .await
-            .expect("nothing is in its way");
+    let plan = Plan::new(&rng, THREADS);
+    let beside = sim.spawn(beside::come_and_go(sim.clone(), plan.beside));
+    let scene = Scene::set(&sim, plan, &rng).await;
+    let mut sum = scene.play(&rng).await;
+    sum += beside.await.expect("a panic there ends the simulation");
+    sum
+}
+
+impl Scene {
+    async fn set(sim: &SimulationHandle, plan: Plan, rng: &Rng) -> Self {
+        let plan = Rc::new(plan);
+        let book = Arc::new(Book::new(plan.faults(rng)));
+        let names = Arc::new(plan.names());
+        let mut builder = System::builder()
+            .pool(plan.pool)
+            .restart_scope(plan.together)
+            .keep_dead_letters(1)
+            .shared_state(book.clone())
+            .shared_state(names.clone());
+        if book.faults.strike() {
+            let fails = book.clone();
+            builder = builder.before_stop(move |_| async move {
+                fails.faults.panic();
+                #[expect(unreachable_code, reason = "a reply is needed that is not `!`")]
+                ()
+            });
+        }
+        let system = sim.system(builder).await.expect("the settings are good");
+        for node in &plan.nodes {
+            let mounted = node.mount(&system, &book).await;
+            let is_fine = match &mounted {
+                Ok(()) => true,
+                // Its own code failed, or that of its parent.
+                Err(MountError::StartFailed { .. } | MountError::NoParent { .. }) => {
+                    plan.faults > 0
+                }
+                Err(_) => false,
+            };
+            assert!(is_fine, "nothing is in its way: {mounted:?}");
+        }
+        let mut clients = Vec::new();
+        for number in 1..=plan.clients {
+            let client = client::Client::new(number, &system, &plan, &book, &names, sim.rng());
+            clients.push(sim.spawn(client.run()));
+        }
+        let mover = move_about(system.downgrade(), plan.clone(), book.clone(), sim.rng());
+        clients.push(sim.spawn(mover));
+        Scene {
+            system,
+            plan,
+            book,
+            names,
+            clients,
+        }
     }
-    let mut clients = Vec::new();
-    for number in 1..=plan.clients {
-        let client = client::Client::new(number, &system, &plan, &book, &names, sim.rng());
-        clients.push(sim.spawn(client.run()));
+
+    async fn play(self, rng: &Rng) -> Sum {
+        let Scene {
+            system,
+            plan,
+            book,
+            names,
+            clients,
+        } = self;
+        if let Some(within) = plan.stops_early {
+            tokio::time::sleep(Duration::from_millis(rng.below(60).into())).await;
+            return end(&system, &book, within, clients).await;
+        }
+        all(clients).await;
+        become_quiet(&system, &plan, &book, &names).await;
+        end(&system, &book, PATIENCE, Vec::new()).await
     }
-    let mover = move_about(system.clone(), plan.clone(), sim.rng());
-    clients.push(sim.spawn(mover));
-    if let Some(within) = plan.stops_early {
-        tokio::time::sleep(Duration::from_millis(rng.below(60).into())).await;
-        return end(&system, &book, within, clients).await;
-    }
+}
+
+async fn all(clients: Vec<JoinHandle<()>>) {
     for client in clients {
         client
             .await
             .expect("a client that panics ends the simulation");
     }
-    become_quiet(&system, &plan, &book, &names).await;
-    end(&system, &book, PATIENCE, Vec::new()).await
 }
 
 /// Unmounts subsystems, and mounts them again, while messages flow.
-async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
+async fn move_about(system: WeakSystem, plan: Rc<Plan>, book: Arc<Book>, rng: Rng) {
     for _ in 0..plan.moves {
         tokio::time::sleep(Duration::from_millis(rng.below(20).into())).await;
+        let Some(system) = system.upgrade() else {
+            return;
+        };
         let node = rng.pick(&plan.nodes);
         match rng.below(5) {
             // What is kept takes up room, and waits for what would need it.
@@ -95,7 +158,23 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
             1 => drop(system.set_overflow(&node.name, *rng.pick(&client::OVERFLOWS))),
             2 => change_strategy(&system, &rng),
             _ => {
-                let _ = system.unmount(&node.name).await;
+                let within = Duration::from_millis(rng.below(10).into());
+                let unmounted = match (rng.chance(0.5), book.faults.strike()) {
+                    (true, _) => system.unmount_within(&node.name, within).await,
+                    (_, true) => RudelyWoken(Box::pin(system.unmount(&node.name))).await,
+                    _ => system.unmount(&node.name).await,
+                };
+                let is_fine = match &unmounted {
+                    Ok(ledger) => ledger.closes() && ledger.is_quiet(),
+                    Err(UnmountError::HooksFailed { ledger, .. }) => {
+                        plan.faults > 0 && ledger.closes() && ledger.is_quiet()
+                    }
+                    Err(error) => matches!(
+                        error,
+                        UnmountError::NoSubsystem { .. } | UnmountError::Stopped
+                    ),
+                };
+                assert!(is_fine, "{}: {unmounted:?}", node.name);
                 if rng.chance(0.5) {
                     tokio::time::sleep(Duration::from_millis(rng.below(5).into())).await;
                 }
@@ -105,7 +184,7 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
                     .iter()
                     .filter(|one| one.name.starts_with(&node.name))
                 {
-                    let mounted = system.mount_with(node.options.clone(), Node::default).await;
+                    let mounted = node.mount(&system, &book).await;
                     let is_fine = matches!(
                         mounted,
                         Ok(())
@@ -123,7 +202,7 @@ async fn move_about(system: System, plan: Rc<Plan>, rng: mycelia::test::Rng) {
 }
 
 /// Changes how the threads' time is shared out.
-fn change_strategy(system: &System, rng: &mycelia::test::Rng) {
+fn change_strategy(system: &System, rng: &Rng) {
     let slice = Slice::new(1 + rng.below(64));
     match rng.below(4) {
         0 => system.set_strategy(RoundRobin(slice)),
@@ -142,17 +221,18 @@ async fn become_quiet(system: &System, plan: &Plan, book: &Arc<Book>, names: &Na
     loop {
         let now = system.snapshot();
         let pending = book.tasks.pending(plan.nothing_is_dropped);
-        if now.total.is_quiet() && now.pool.in_flight == 0 && pending.is_none() {
+        let in_flight = now.pool.in_flight as u64;
+        let is_home = in_flight <= book.faults.forgotten();
+        if now.total.is_quiet() && is_home && pending.is_none() {
             return;
         }
         assert!(
             waited < PATIENCE,
             "it never becomes quiet: {pending:?}, {now:?}"
         );
-        for node in 0..names.0.len() {
+        for name in &names.all {
             let work = node::Work::new(book, client::LAST, node::Deed::Open);
-            let told = system.try_tell(names.path(node as u8), work);
-            book.told(told.is_ok());
+            book.told(system.try_tell(format!("{name}://work"), work));
         }
         let pause = Duration::from_millis(50);
         tokio::time::sleep(pause).await;
@@ -161,12 +241,7 @@ async fn become_quiet(system: &System, plan: &Plan, book: &Arc<Book>, names: &Na
 }
 
 /// Stops the system, and compares the accounts.
-async fn end(
-    system: &System,
-    book: &Book,
-    within: Duration,
-    clients: Vec<tokio::task::JoinHandle<()>>,
-) -> Sum {
+async fn end(system: &System, book: &Book, within: Duration, clients: Vec<JoinHandle<()>>) -> Sum {
     let restarts = system
         .snapshot()
         .subsystems
@@ -177,11 +252,7 @@ async fn end(
         Ok(_) | Err(StopError::DeadlineExceeded(_) | StopError::Escalated(_)) => {}
         Err(error) => panic!("it does not stop: {error}"),
     }
-    for client in clients {
-        client
-            .await
-            .expect("a client that panics ends the simulation");
-    }
+    all(clients).await;
     book.compare(&system.snapshot(), restarts)
 }
 
@@ -194,7 +265,8 @@ fn quiet_panics() {
             let text = panic.payload_as_str().unwrap_or_default();
             // What fails a simulation is in its error.
             let is_simulated = std::thread::current().name() == Some(WORKER);
-            if !text.contains(ON_PURPOSE) && !is_simulated {
+            let is_bomb = panic.payload().is::<Bomb>();
+            if !text.contains(ON_PURPOSE) && !is_bomb && !is_simulated {
                 before(panic);
             }
         }));

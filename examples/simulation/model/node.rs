@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
 use mycelia::schedule::Priority;
+use mycelia::supervise::Failure;
 use mycelia::{OrLater, later};
 
-use super::book::{Book, End};
+use super::book::{Book, Doing, End};
+use super::faults::{Fussy, Grudge, ON_PURPOSE, Token};
+use super::futures;
 use super::tasks::{self, Item, Kind, Life};
-
-/// What panics on purpose say, so that they can be kept out of the output.
-pub(crate) const ON_PURPOSE: &str = "on purpose";
 
 /// What a handler is to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum Deed {
     Ask(u8),
     /// It asks another, and waits for so many milliseconds.
     AskWithin(u8, u32),
+    /// It asks another, and forgets that it did.
+    Forget(u8),
     /// It is kept for later, once.
     Keep,
     /// It is kept for later for as long as the subsystem is shut.
@@ -54,7 +57,7 @@ impl Deed {
 }
 
 #[derive(Debug, Message)]
-#[message(reply = u64)]
+#[message(reply = Reply)]
 pub(crate) struct Work {
     pub(crate) number: u64,
     pub(crate) sender: u32,
@@ -62,10 +65,26 @@ pub(crate) struct Work {
     pub(crate) is_ask: bool,
     pub(crate) was_kept: bool,
     pub(crate) deed: Deed,
+    pub(crate) token: Token,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) number: u64,
+    pub(crate) token: Token,
+}
+
+impl Reply {
+    fn new(book: &Arc<Book>, number: u64) -> Self {
+        Reply {
+            number,
+            token: Token::new(book),
+        }
+    }
 }
 
 impl Work {
-    pub(crate) fn new(book: &Book, sender: u32, deed: Deed) -> Self {
+    pub(crate) fn new(book: &Arc<Book>, sender: u32, deed: Deed) -> Self {
         Work {
             number: book.number(),
             sender,
@@ -73,7 +92,14 @@ impl Work {
             is_ask: false,
             was_kept: false,
             deed,
+            token: Token::new(book),
         }
+    }
+
+    /// It came back to its sender.
+    pub(crate) fn take_back(mut self) {
+        self.token.defuse();
+        self.token.is_to_block(false);
     }
 
     pub(crate) fn asked(self) -> Self {
@@ -85,26 +111,76 @@ impl Work {
 }
 
 /// The names of all subsystems.
-pub(crate) struct Names(pub(crate) Vec<String>);
+pub(crate) struct Names {
+    /// Those that are sent to.
+    pub(crate) targets: Vec<String>,
+    /// Replicas have one each, after those that they share.
+    pub(crate) all: Vec<String>,
+}
 
 impl Names {
     pub(crate) fn path(&self, of: u8) -> String {
-        format!("{}://work", self.0[usize::from(of) % self.0.len()])
+        let target = usize::from(of) % self.targets.len();
+        format!("{}://work", self.targets[target])
     }
 }
 
 /// Numbers of senders: clients count from 1, subsystems from here.
 pub(crate) const SUBSYSTEMS: u32 = 1000;
 
-#[derive(Default, Subsystem)]
+#[derive(Subsystem)]
 pub(crate) struct Node {
     is_shut: bool,
     /// None before it has had a timer or a stream.
     life: Option<Life>,
+    _token: Token,
+}
+
+/// Makes nodes.
+pub(crate) fn factory(book: &Arc<Book>) -> impl Fn() -> Node + Clone + Send + 'static + use<> {
+    let book = book.clone();
+    let token = Arc::new(Token::new(&book));
+    move || {
+        let _ = &token;
+        book.faults.perhaps_panic();
+        Node {
+            is_shut: false,
+            life: None,
+            _token: Token::new(&book),
+        }
+    }
+}
+
+/// What may go wrong in a hook.
+async fn hook(book: &Book) -> anyhow::Result<()> {
+    book.faults.perhaps_panic();
+    if book.faults.strike() {
+        anyhow::bail!("{ON_PURPOSE}");
+    }
+    if book.faults.strike() {
+        tokio::task::yield_now().await;
+        book.faults.panic();
+    }
+    Ok(())
 }
 
 #[routes]
 impl Node {
+    #[started]
+    async fn begin(&mut self, State(book): State<Book>) -> anyhow::Result<()> {
+        hook(&book).await
+    }
+
+    #[restarting]
+    async fn begin_again(&mut self, _: Failure, State(book): State<Book>) -> anyhow::Result<()> {
+        hook(&book).await
+    }
+
+    #[stopped]
+    async fn end(&mut self, _: EndReason, State(book): State<Book>) -> anyhow::Result<()> {
+        hook(&book).await
+    }
+
     #[route("work")]
     async fn work(
         &mut self,
@@ -113,7 +189,7 @@ impl Node {
         system: System,
         State(book): State<Book>,
         State(names): State<Names>,
-    ) -> anyhow::Result<OrLater<u64, Work>> {
+    ) -> anyhow::Result<OrLater<Reply, Work>> {
         serve(self, work, ctx, system, book, names).await
     }
 
@@ -126,7 +202,7 @@ impl Node {
         system: System,
         State(book): State<Book>,
         State(names): State<Names>,
-    ) -> anyhow::Result<OrLater<u64, Work>> {
+    ) -> anyhow::Result<OrLater<Reply, Work>> {
         serve(self, work, ctx, system, book, names).await
     }
 
@@ -136,29 +212,82 @@ impl Node {
         let doing = book.begin(ctx.name(), &item.work);
         item.begin();
         match item.work.deed {
-            Deed::Panic => panic!("{ON_PURPOSE}"),
+            Deed::Panic => book.faults.panic(),
             Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
             Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
             _ => {}
         }
+        drop(item);
         doing.end(End::Finished);
     }
 
     /// As `work`, without an await.
     #[route("quick")]
-    fn quick(&mut self, work: Work, ctx: Context, State(book): State<Book>) -> anyhow::Result<u64> {
-        let doing = book.begin(ctx.name(), &work);
-        match work.deed {
-            Deed::Fail => {
-                doing.end(End::Failed);
-                anyhow::bail!("{ON_PURPOSE}")
-            }
-            Deed::Panic | Deed::PanicLate(_) => panic!("{ON_PURPOSE}"),
-            Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
-            _ => {}
-        }
-        doing.end(End::Finished);
-        Ok(work.number)
+    fn quick(
+        &mut self,
+        work: Work,
+        ctx: Context,
+        State(book): State<Book>,
+    ) -> anyhow::Result<Reply> {
+        serve_quickly(work, ctx.name(), &book, End::Finished, || ())
+    }
+
+    /// As `quick`, with a capture whose drop may panic.
+    #[route("fussy/{word}")]
+    fn fussy(
+        &mut self,
+        work: Work,
+        Path(word): Path<Fussy>,
+        ctx: Context,
+        State(book): State<Book>,
+    ) -> anyhow::Result<Reply> {
+        serve_quickly(work, ctx.name(), &book, End::Finished, || drop(word))
+    }
+
+    /// As `quick`, later: a simulation has no threads for handlers that block.
+    #[route("blocking", blocking)]
+    fn blocking(
+        &mut self,
+        mut work: Work,
+        ctx: Context,
+        State(book): State<Book>,
+    ) -> anyhow::Result<Reply> {
+        work.token.is_to_block(false);
+        serve_quickly(work, ctx.name(), &book, End::Returned, || ())
+    }
+}
+
+fn serve_quickly(
+    work: Work,
+    name: &str,
+    book: &Arc<Book>,
+    end: End,
+    first: impl FnOnce(),
+) -> anyhow::Result<Reply> {
+    let doing = book.begin(name, &work);
+    if end == End::Returned {
+        doing.blocks();
+    }
+    first();
+    match work.deed {
+        Deed::Fail => return fail(work, doing, book),
+        Deed::Panic | Deed::PanicLate(_) => book.faults.panic(),
+        Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+        _ => {}
+    }
+    let reply = Reply::new(book, work.number);
+    drop(work);
+    doing.end(end);
+    Ok(reply)
+}
+
+/// Returns an error. One that no one is asked to take may misbehave itself.
+fn fail<T>(mut work: Work, doing: Doing<'_>, book: &Arc<Book>) -> anyhow::Result<T> {
+    work.token.defuse();
+    doing.end(End::Failed);
+    match !work.is_ask && book.faults.strike() {
+        true => Err(Grudge::new(book).into()),
+        false => anyhow::bail!("{ON_PURPOSE}"),
     }
 }
 
@@ -169,38 +298,35 @@ async fn serve(
     system: System,
     book: Arc<Book>,
     names: Arc<Names>,
-) -> anyhow::Result<OrLater<u64, Work>> {
+) -> anyhow::Result<OrLater<Reply, Work>> {
     let doing = book.begin(ctx.name(), &work);
-    let me = names.0.iter().position(|name| name == ctx.name());
+    let me = names.all.iter().position(|name| name == ctx.name());
     let me = SUBSYSTEMS + me.unwrap_or(0) as u32;
     let next = |deed| Work::new(&book, me, deed);
     match work.deed {
         Deed::Quick => {}
         Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
         Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
-        Deed::Fail => {
-            doing.end(End::Failed);
-            anyhow::bail!("{ON_PURPOSE}")
-        }
-        Deed::Panic => panic!("{ON_PURPOSE}"),
+        Deed::Fail => return fail(work, doing, &book),
+        Deed::Panic => book.faults.panic(),
         Deed::PanicLate(ms) => {
             tokio::time::sleep(Duration::from_millis(ms.into())).await;
-            panic!("{ON_PURPOSE}")
+            book.faults.panic()
         }
         Deed::Tell(to) => {
             let told = system.tell(names.path(to), next(Deed::Quick)).await;
-            book.told(told.is_ok());
+            book.told(told);
         }
         Deed::TryTell(to) => {
             let told = system.try_tell(names.path(to), next(Deed::Work(20)));
-            book.told(told.is_ok());
+            book.told(told);
         }
         Deed::Ask(to) => {
             let next = next(Deed::Quick).asked();
             let number = next.number;
             book.asks();
             let asked = system.ask(names.path(to), next).await;
-            book.asked(number, &asked);
+            book.asked(number, asked);
         }
         Deed::AskWithin(to, ms) => {
             let next = next(Deed::Wait(1)).asked();
@@ -208,7 +334,16 @@ async fn serve(
             book.asks();
             let limit = Duration::from_millis(ms.into());
             let asked = system.ask_within(names.path(to), next, limit).await;
-            book.asked(number, &asked);
+            book.asked(number, asked);
+        }
+        Deed::Forget(to) if book.faults.may_forget() => {
+            let next = next(Deed::Quick).asked();
+            let number = next.number;
+            book.asks();
+            match futures::begin_and_forget(system.ask(names.path(to), next)) {
+                Some(asked) => book.asked(number, asked),
+                None => book.faults.forgot(),
+            }
         }
         Deed::Keep if !work.was_kept => {
             work.was_kept = true;
@@ -219,13 +354,15 @@ async fn serve(
             doing.keep();
             return Ok(later(work));
         }
-        Deed::Keep | Deed::KeepWhileShut => {}
+        Deed::Keep | Deed::KeepWhileShut | Deed::Forget(_) => {}
         Deed::Shut => node.is_shut = true,
         Deed::Open => node.is_shut = false,
         Deed::Start(kind) => tasks::start(kind, &mut node.life, &ctx, &book),
         Deed::Cancel => book.tasks.cancel_one(),
         Deed::Stop => ctx.stop(),
     }
+    let reply = Reply::new(&book, work.number);
+    drop(work);
     doing.end(End::Finished);
-    Ok(OrLater::Reply(work.number))
+    Ok(OrLater::Reply(reply))
 }

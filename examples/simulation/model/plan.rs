@@ -1,14 +1,19 @@
 //! What a seed chooses: subsystems, clients, how it all ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use mycelia::Replicas;
+use mycelia::error::MountError;
 use mycelia::prelude::*;
 use mycelia::schedule::{MissedTick, Overflow};
 use mycelia::supervise::{Backoff, Restart, RestartScope};
 use mycelia::test::Rng;
 
+use super::book::Book;
 use super::client;
-use super::node::Deed;
+use super::faults::Faults;
+use super::node::{self, Deed, Names};
 use super::tasks::Kind;
 
 /// One simulation, as its seed has it.
@@ -31,6 +36,10 @@ pub(crate) struct Plan {
     pub(crate) escalates: bool,
     /// The system is stopped while messages flow, within this time; else when nothing goes on.
     pub(crate) stops_early: Option<Duration>,
+    /// Of a thousand points of user code, so many misbehave.
+    pub(crate) faults: u64,
+    /// So many systems come and go beside it.
+    pub(crate) beside: u32,
 }
 
 #[derive(Debug)]
@@ -38,9 +47,63 @@ pub(crate) struct NodePlan {
     pub(crate) name: String,
     pub(crate) parent: Option<String>,
     pub(crate) options: MountOptions,
+    /// How many it is, if several share its name.
+    replicas: Option<(u32, Replicas)>,
+}
+
+impl NodePlan {
+    /// Mounts it.
+    pub(crate) async fn mount(&self, system: &System, book: &Arc<Book>) -> Result<(), MountError> {
+        let (options, factory) = (self.options.clone(), node::factory(book));
+        match &self.replicas {
+            Some((_, replicas)) => {
+                let mount = system.mount_replicas_with(replicas.clone(), options, factory);
+                mount.await
+            }
+            None => system.mount_with(options, factory).await,
+        }
+    }
+
+    /// Who may be a parent: replicas are one by one.
+    fn one(&self) -> String {
+        match self.replicas {
+            Some(_) => format!("{}/0", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 impl Plan {
+    /// A smaller system beside another one.
+    pub(crate) fn beside(rng: &Rng, threads: usize) -> Self {
+        let plan = Plan::new(rng, threads);
+        Plan {
+            clients: 1 + rng.below(2),
+            actions: 2 + rng.below(10),
+            moves: plan.moves.min(1),
+            // It ends when its time has come, whatever goes on.
+            stops_early: Some(Duration::from_millis(rng.below(20).into())),
+            beside: 0,
+            ..plan
+        }
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        let targets: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
+        let mut all = targets.clone();
+        for node in &self.nodes {
+            let count = node.replicas.as_ref().map_or(0, |(count, _)| *count);
+            all.extend((0..count).map(|at| format!("{}/{at}", node.name)));
+        }
+        Names { targets, all }
+    }
+
+    pub(crate) fn faults(&self, rng: &Rng) -> Faults {
+        // Forgotten asks are to leave room for all others.
+        let may_forget = if self.pool >= 16 { 2 } else { 0 };
+        Faults::new(rng.next_u64(), self.faults, may_forget)
+    }
+
     pub(crate) fn new(rng: &Rng, threads: usize) -> Self {
         let keeps = rng.chance(0.25);
         let escalates = rng.chance(0.15);
@@ -66,7 +129,7 @@ impl Plan {
         for number in 0..2 + rng.below(4) {
             let parent = match nodes.is_empty() || rng.chance(0.6) {
                 true => None,
-                false => Some(rng.pick(&nodes).name.clone()),
+                false => Some(rng.pick(&nodes).one()),
             };
             let own_name = format!("n{number}");
             let mut options = MountOptions::new()
@@ -98,10 +161,14 @@ impl Plan {
             if let Some(parent) = &parent {
                 options = options.parent(parent.clone());
             }
+            if rng.chance(0.5) {
+                options = options.restart_scope(together(rng));
+            }
             nodes.push(NodePlan {
                 name,
                 parent,
                 options,
+                replicas: rng.chance(0.15).then(|| replicas(rng)),
             });
         }
         Plan {
@@ -118,6 +185,12 @@ impl Plan {
             stops_early: rng
                 .chance(0.3)
                 .then(|| Duration::from_millis(rng.below(40).into())),
+            faults: *rng.pick(&[0, 0, 0, 3, 10, 40]),
+            beside: if rng.chance(0.15) {
+                1 + rng.below(3)
+            } else {
+                0
+            },
         }
     }
 
@@ -141,7 +214,8 @@ impl Plan {
             82..88 => Deed::Ask(to),
             88..93 => Deed::AskWithin(to, 1 + rng.below(10)),
             93..97 if self.keeps => Deed::Keep,
-            99 if self.escalates => Deed::Stop,
+            97 if self.faults > 0 => Deed::Forget(to),
+            98..100 if self.escalates || self.faults > 0 => Deed::Stop,
             _ => Deed::Quick,
         }
     }
@@ -156,6 +230,17 @@ fn kind(rng: &Rng) -> Kind {
         2 => Kind::Every(period, 1 + rng.below(6), MissedTick::Burst),
         _ => Kind::Stream(1 + rng.below(12)),
     }
+}
+
+fn replicas(rng: &Rng) -> (u32, Replicas) {
+    let count = 1 + rng.below(3);
+    let several = count as usize;
+    let replicas = match rng.below(3) {
+        0 => Replicas::round_robin(several),
+        1 => Replicas::least_loaded(several),
+        _ => Replicas::by_capture(several, "slot"),
+    };
+    (count, replicas)
 }
 
 fn together(rng: &Rng) -> RestartScope {

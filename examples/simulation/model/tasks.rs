@@ -9,6 +9,7 @@ use mycelia::schedule::{MissedTick, Priority, Task};
 use tokio::time::Instant;
 
 use super::book::Book;
+use super::faults::Token;
 use super::node::{Deed, Work};
 
 /// Numbers of senders: timers and streams count from here.
@@ -242,6 +243,7 @@ impl Source {
 
 /// Makes the next message of a source.
 fn make(book: &Arc<Book>, at: usize) -> Item {
+    book.faults.perhaps_panic();
     let (kind, made) = {
         let mut state = book.tasks.state();
         let State {
@@ -295,17 +297,24 @@ pub(crate) fn start(kind: Kind, life: &mut Option<Life>, ctx: &Context, book: &A
     });
     let at = book.tasks.enter(kind, life.number);
     let makes = book.clone();
+    // Of the closure, or of the stream.
+    let token = Token::new(book);
     let task = match kind {
         Kind::After(ms) => {
+            drop(token);
             let delay = Duration::from_millis(ms.into());
             ctx.after(delay, "item", make(book, at))
         }
         Kind::Every(ms, _, missed) => {
             let period = Duration::from_millis(ms.into());
-            ctx.every(period, missed, "item", move || make(&makes, at))
+            ctx.every(period, missed, "item", move || {
+                let _ = &token;
+                make(&makes, at)
+            })
         }
         Kind::Stream(wanted) => {
             let items = stream::unfold(0, move |made| {
+                let _ = &token;
                 let book = makes.clone();
                 async move {
                     if made == wanted {
