@@ -1,15 +1,17 @@
 //! The attacker: kills, stops, unmounts and mounts, at random, for as long as messages are sent.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mycelia::error::UnmountError;
 use mycelia::observe::{Change, EndReason, Watch};
 use mycelia::prelude::*;
 
 use crate::common::chance::Die;
 use crate::log::{Fate, Log};
-use crate::scene::{ATTACKER, NEIGHBOURS, PLACES, job, mount};
+use crate::scene::{ATTACKER, BLOCKING, Job, NEIGHBOURS, PLACES, World, job, mount};
 
 /// Between two looks at who is missing, in attacks.
 const ROUND: u64 = 10;
@@ -22,6 +24,8 @@ pub(crate) struct Attacks {
     /// Messages that had their receiver stop itself.
     pub(crate) stops: u64,
     pub(crate) unmounts: u64,
+    /// Sends that unwound to the attacker.
+    pub(crate) unwound: u64,
     pub(crate) mounts: u64,
     /// Parents that failed in the place of a child, as far as was seen.
     pub(crate) escalations: u64,
@@ -30,6 +34,7 @@ pub(crate) struct Attacks {
 /// The attacker's messages are numbered too, from `first` on.
 pub(crate) struct Attacker {
     pub(crate) system: System,
+    pub(crate) world: Arc<World>,
     pub(crate) log: Arc<Log>,
     pub(crate) die: Die,
     pub(crate) first: u64,
@@ -44,7 +49,8 @@ impl Attacker {
         let mut count = 0;
         while !ends.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(1 + self.die.throw(3))).await;
-            match self.die.throw(8) {
+            match self.die.throw(9) {
+                8 => attacks.unwound += self.send_what_unwinds(),
                 0..4 => attacks.kills += self.send(Fate::Panic),
                 4..6 => attacks.stops += self.send(Fate::Stop),
                 _ => self.remount(&mut attacks).await,
@@ -86,6 +92,19 @@ impl Attacker {
         }
     }
 
+    /// Sends by a path whose capture panics; 1 if that unwound, as it should.
+    fn send_what_unwinds(&mut self) -> u64 {
+        let job = job(&self.log, 0, ATTACKER, NEIGHBOURS, Fate::Handle);
+        let job = Job {
+            slip: job.slip.void(),
+        };
+        let send = || self.system.try_tell("guest://fussy/word", job);
+        match catch_unwind(AssertUnwindSafe(send)) {
+            Ok(_) => 0,
+            Err(_) => 1,
+        }
+    }
+
     /// Unmounts a subsystem with its children, and after a moment mounts it again.
     async fn remount(&mut self, attacks: &mut Attacks) {
         let place = match self.die.throw(2) {
@@ -95,12 +114,21 @@ impl Attacker {
                 .position(|place| place.name == "guest")
                 .unwrap_or(NEIGHBOURS),
         };
-        if self.system.unmount(PLACES[place].name).await.is_ok() {
+        let name = PLACES[place].name;
+        let in_a_hurry = !BLOCKING.contains(&name) && self.die.throw(2) == 0;
+        let unmounted = match in_a_hurry {
+            true => {
+                let within = Duration::from_millis(self.die.throw(4));
+                self.system.unmount_within(name, within).await
+            }
+            false => self.system.unmount(name).await,
+        };
+        if matches!(unmounted, Ok(_) | Err(UnmountError::HooksFailed { .. })) {
             attacks.unmounts += 1;
         }
         tokio::time::sleep(Duration::from_millis(self.die.throw(3))).await;
         // Its parent may have mounted it meanwhile, or be gone itself.
-        if mount(&self.system, place).await.is_ok() {
+        if mount(&self.system, &self.world, place).await.is_ok() {
             attacks.mounts += 1;
         }
     }
@@ -116,7 +144,7 @@ impl Attacker {
             if found.is_some() && self.system.unmount(here.name).await.is_ok() {
                 attacks.unmounts += 1;
             }
-            if mount(&self.system, place).await.is_ok() {
+            if mount(&self.system, &self.world, place).await.is_ok() {
                 attacks.mounts += 1;
             }
         }

@@ -7,7 +7,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::scene::{NEIGHBOURS, ORIGINS, PLACES};
+use crate::faults::Fuse;
+use crate::scene::{NEIGHBOURS, ORIGINS, PLACES, ROWS};
 
 const TOLD: u32 = 1;
 const ASKED: u32 = 1 << 4;
@@ -57,7 +58,7 @@ impl Log {
         let lasts = || (0..ORIGINS).map(|_| AtomicU64::new(0)).collect();
         Log {
             marks: (0..messages).map(|_| AtomicU32::new(0)).collect(),
-            lasts: PLACES.iter().map(|_| lasts()).collect(),
+            lasts: (0..ROWS).map(|_| lasts()).collect(),
             begun: PLACES.iter().map(|_| AtomicU64::new(0)).collect(),
             disorders: AtomicU64::new(0),
             strays: AtomicU64::new(0),
@@ -74,11 +75,11 @@ impl Log {
         self.mark(number, if is_ask { ASKED } else { TOLD });
     }
 
-    fn note_order(&self, number: u64, origin: usize, place: usize) {
-        let last = self.lasts[place][origin].swap(number + 1, Ordering::Relaxed);
+    fn note_order(&self, number: u64, origin: usize, row: usize) {
+        let last = self.lasts[row][origin].swap(number + 1, Ordering::Relaxed);
         if last > number {
             self.disorders.fetch_add(1, Ordering::Relaxed);
-            let name = PLACES[place].name;
+            let name = PLACES.get(row).map_or("a replica", |place| place.name);
             let last = last - 1;
             self.tell(format!(
                 "`{name}` got {number} after {last}, both of sender {origin}"
@@ -149,6 +150,14 @@ pub(crate) enum Fate {
     Fail,
     /// Have the subsystem stop itself.
     Stop,
+    /// The drop of the message panics, wherever that is.
+    BurnMessage,
+    /// Handle it, with a reply whose drop panics.
+    BurnReply,
+    /// Panic with a payload whose drop panics.
+    Explode,
+    /// Fail with an error that panics when it is put in words.
+    Resent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,20 +216,27 @@ impl Slip {
         self.place = place as u16;
     }
 
+    /// It is sent where it can't come: if it does, it counts as not accepted.
+    pub(crate) fn void(mut self) -> Self {
+        self.stage = Stage::Over;
+        self
+    }
+
     /// It came back and goes nowhere.
     pub(crate) fn withdraw(mut self) {
         self.stage = Stage::Over;
     }
 
     /// A handler of that place has begun with it.
-    pub(crate) fn begin(&mut self, place: usize, id: u64) -> Fate {
+    /// `row` is the place, or one of those that share it.
+    pub(crate) fn begin(&mut self, place: usize, row: usize, id: u64) -> Fate {
         self.stage = Stage::Begun;
         if place != usize::from(self.place) || id != self.id() {
             self.log.note_stray(self.number, place);
         }
         self.log.begun[place].fetch_add(1, Ordering::Relaxed);
         let origin = usize::from(self.origin);
-        self.log.note_order(self.number, origin, place);
+        self.log.note_order(self.number, origin, row);
         self.fate
     }
 
@@ -236,7 +252,8 @@ impl Drop for Slip {
         match self.stage {
             Stage::Waiting => self.log.mark(self.number, GONE),
             Stage::Begun => self.log.mark(self.number, FAILED),
-            Stage::Over => {}
+            Stage::Over => return,
         }
+        drop(Fuse(self.fate == Fate::BurnMessage));
     }
 }

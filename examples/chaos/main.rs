@@ -1,12 +1,13 @@
 //! Run with `cargo run --release --example chaos`
 //!
-//! Sends a million numbered messages while handlers panic and fail, subsystems are killed, stopped,
-//! unmounted and mounted, and proves by two accounts, the framework's and its own, that each message
+//! Sends a million numbered messages while handlers panic and fail, hooks, factories, drops, timers, captures
+//! and wakers panic too, subsystems are killed, stopped, unmounted and mounted, and other systems are dropped
+//! while they work, and proves by two accounts, the framework's and its own, that each message
 //! ended exactly once and came in order. `-- --help` shows the options, `-- --plant lose` that the proof
 //! can fail.
 //!
 //! It is read in this order: the [`scene`] is what subsystems there are; the [`senders`] send to them,
-//! the [`attacker`] attacks; every message notes in the [`log`] what became of it; a [`round`] is carried
+//! the [`attacker`] attacks, [`abandoned`] systems come and go, and [`faults`] are built in; every message notes in the [`log`] what became of it; a [`round`] is carried
 //! out in calm or under attack, and the [`report`] says what must hold.
 //!
 //! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
@@ -15,7 +16,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod abandoned;
 mod attacker;
+mod faults;
 mod log;
 mod options;
 mod report;

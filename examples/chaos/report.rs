@@ -104,6 +104,14 @@ pub(crate) fn summary(outcomes: &[Outcome]) {
         sum(|one| one.attacks.mounts)
     );
     say!("  restarts                 {}", sum(|one| one.restarts));
+    say!(
+        "  faults                   {} of hooks, factories, timers, values; {} captures; {} asks forgotten",
+        sum(|one| one.faults),
+        sum(|one| one.attacks.unwound),
+        sum(|one| one.forgotten)
+    );
+    let abandoned = sum(|one| one.abandoned.systems);
+    say!("  other systems dropped    {abandoned}, while they worked");
     let escalations = sum(|one| one.attacks.escalations);
     say!("  escalations              {escalations}, as far as was seen");
     say!("  lost                     {}", sum(|one| one.account.lost));
@@ -205,6 +213,16 @@ pub(crate) fn checks(outcomes: &[Outcome], is_interrupted: bool) -> Vec<Check> {
             )
         }),
         all("each system stopped clean", &|one| one.stop.clone()),
+        all("all envelopes came home, but for asks forgotten", &|one| {
+            let (kept, forgotten) = (one.kept, one.forgotten);
+            not(
+                kept > forgotten,
+                format!("{kept} kept, {forgotten} forgotten"),
+            )
+        }),
+        all("nothing is left of the systems that were dropped", &|one| {
+            one.abandoned.broken.clone()
+        }),
     ];
     let neighbours = Neighbours::of(outcomes);
     let (ratio, most) = (neighbours.ratio(), nanoseconds(MOST_NS));

@@ -9,6 +9,7 @@ use mycelia::error::StopError;
 use mycelia::observe::Ledger;
 use mycelia::prelude::*;
 
+use crate::abandoned::{self, Abandoned};
 use crate::attacker::{Attacker, Attacks};
 use crate::common::chance::Die;
 use crate::common::progress::Progress;
@@ -40,6 +41,13 @@ pub(crate) struct Outcome {
     pub(crate) dead_letters: u64,
     pub(crate) restarts: u64,
     pub(crate) attacks: Attacks,
+    /// Hooks, factories, timers and values that panicked.
+    pub(crate) faults: u64,
+    /// Systems that were dropped while they worked.
+    pub(crate) abandoned: Abandoned,
+    /// Asks that were forgotten, and envelopes that did not come home.
+    pub(crate) forgotten: u64,
+    pub(crate) kept: u64,
     /// The neighbours' waits: their number, median and 99th percentile, the worse of the two each.
     pub(crate) neighbours: Waits,
     /// What was wrong with the stop.
@@ -80,11 +88,20 @@ pub(crate) async fn run(title: String, plan: Plan, threads: usize) -> anyhow::Re
         .map(|sender| spawn("chaos-sender", sender.send()))
         .collect::<anyhow::Result<_>>()?;
     let ends = Arc::new(AtomicBool::new(false));
+    world.faults.turn(plan.is_chaos);
+    let abandoned = match plan.is_chaos {
+        false => None,
+        true => Some(spawn(
+            "chaos-abandoned",
+            abandoned::come_and_go(ends.clone()),
+        )?),
+    };
     let attacker = match plan.is_chaos {
         false => None,
         true => {
             let attacker = Attacker {
                 system: system.clone(),
+                world: world.clone(),
                 log: log.clone(),
                 die: Die::new(plan.seed),
                 first: plan.messages,
@@ -104,6 +121,11 @@ pub(crate) async fn run(title: String, plan: Plan, threads: usize) -> anyhow::Re
         Some(attacker) => join("the attacker", attacker, &system, accepted).await?,
         None => Attacks::default(),
     };
+    world.faults.turn(false);
+    let abandoned = match abandoned {
+        Some(abandoned) => join("a system that was dropped", abandoned, &system, accepted).await?,
+        None => Abandoned::default(),
+    };
     quiet(&system).await?;
     drop(progress);
 
@@ -116,6 +138,7 @@ pub(crate) async fn run(title: String, plan: Plan, threads: usize) -> anyhow::Re
         Err(error) => (now.total, Some(error.to_string())),
     };
     let account = log.account();
+    let kept = system.snapshot().pool.in_flight as u64;
     Ok(Outcome {
         is_chaos: plan.is_chaos,
         planned: plan.messages,
@@ -130,6 +153,10 @@ pub(crate) async fn run(title: String, plan: Plan, threads: usize) -> anyhow::Re
         dead_letters: now.dead_letters,
         restarts: world.restarts.load(Ordering::Relaxed),
         attacks,
+        faults: world.faults.struck.load(Ordering::Relaxed),
+        abandoned,
+        forgotten: sent.forgotten.load(Ordering::Relaxed),
+        kept,
         neighbours: waits(&now),
         stop,
     })

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use mycelia::Replicas;
 use mycelia::error::MountError;
+use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::schedule::Overflow;
+use mycelia::schedule::{MissedTick, Overflow};
 use mycelia::supervise::{Backoff, Failure, Restart, RestartScope};
 
 use crate::common::silence::ON_PURPOSE;
+use crate::faults::{Faults, Fuse, Fussy, Grudge, explode};
 use crate::log::{Fate, Log, Slip};
 
 const MS: Duration = Duration::from_millis(1);
@@ -28,7 +32,7 @@ pub(crate) struct Place {
 }
 
 /// Every subsystem; a parent stands before its children.
-pub(crate) const PLACES: [Place; 17] = [
+pub(crate) const PLACES: [Place; 18] = [
     place("calm-0", |it| it.thread(0)),
     place("calm-1", |it| it),
     place("one", |it| it.restart_scope(RestartScope::OneForOne)),
@@ -49,7 +53,16 @@ pub(crate) const PLACES: [Place; 17] = [
     place("newest", |it| it.capacity(8).overflow(Overflow::DropNewest)),
     place("guest", |it| it),
     place("mortal", |it| it.restart(Restart::Never)),
+    place(SEVERAL, |it| it),
 ];
+
+/// The place that is several, which share its name.
+const SEVERAL: &str = "several";
+const REPLICAS: usize = 3;
+/// Messages of one sender keep their order within a row: a place, or one of those that share its name.
+pub(crate) const ROWS: usize = PLACES.len() + REPLICAS;
+/// Places with handlers that block their thread, too. They are given all the time they need to end.
+pub(crate) const BLOCKING: [&str; 2] = ["strict", "always"];
 
 const fn place(name: &'static str, options: fn(MountOptions) -> MountOptions) -> Place {
     Place { name, options }
@@ -78,18 +91,29 @@ impl Place {
 pub(crate) struct World {
     /// How often one of them was restarted.
     pub(crate) restarts: AtomicU64,
+    pub(crate) faults: Faults,
 }
 
 /// A message.
 #[derive(Message)]
-#[message(reply = u64)]
+#[message(reply = Reply)]
 pub(crate) struct Job {
     pub(crate) slip: Slip,
 }
 
+pub(crate) struct Reply {
+    pub(crate) number: u64,
+    pub(crate) fuse: Fuse,
+}
+
+/// What timers send that come to it.
+#[derive(Message)]
+struct Tick;
+
 #[derive(Subsystem)]
 struct Worker {
     place: usize,
+    _fuse: Fuse,
 }
 
 /// A worker with children.
@@ -100,14 +124,61 @@ struct Parent {
 
 #[routes]
 impl Worker {
+    /// Begins a timer or a stream, which panics before it sends anything.
+    #[started]
+    fn begin(&mut self, ctx: Context, State(world): State<World>) -> anyhow::Result<()> {
+        if self.place < NEIGHBOURS {
+            return Ok(());
+        }
+        world.faults.perhaps_panic(200);
+        if BLOCKING.contains(&PLACES[self.place].name) {
+            // What it blocks with goes on to its end when it fails meanwhile, and its message has failed.
+            return Ok(());
+        }
+        if world.faults.strike(20) {
+            ctx.every(MS, MissedTick::Skip, "tick", || -> Tick {
+                panic!("{ON_PURPOSE}")
+            })?;
+        } else if world.faults.strike(20) {
+            let panics =
+                futures_util::stream::poll_fn(|_| -> Poll<Option<Tick>> { panic!("{ON_PURPOSE}") });
+            ctx.stream("tick", panics)?;
+        }
+        Ok(())
+    }
+
     #[restarting]
     fn count(&mut self, _: Failure, State(world): State<World>) {
         world.restarts.fetch_add(1, Ordering::Relaxed);
+        // What is sent on comes to the neighbours as well, and may have them restarted.
+        if self.place >= NEIGHBOURS {
+            world.faults.perhaps_panic(200);
+        }
     }
 
+    #[stopped]
+    async fn end(&mut self, _: EndReason, State(world): State<World>) {
+        if self.place >= NEIGHBOURS {
+            world.faults.perhaps_panic(20);
+        }
+    }
+
+    #[route("tick")]
+    fn tick(&mut self, _: Tick) {}
+
     #[route("job/{id}")]
-    async fn job(&mut self, job: Job, Path(id): Path<u64>, ctx: Context) -> anyhow::Result<u64> {
+    async fn job(&mut self, job: Job, Path(id): Path<u64>, ctx: Context) -> anyhow::Result<Reply> {
         work(self.place, job, id, &ctx).await
+    }
+
+    #[route("fussy/{word}")]
+    fn fussy(&mut self, _: Job, Path(_): Path<Fussy>) -> anyhow::Result<Reply> {
+        anyhow::bail!("nothing comes here")
+    }
+
+    #[route("block/{id}", blocking)]
+    fn block(&mut self, job: Job, Path(id): Path<u64>, ctx: Context) -> anyhow::Result<Reply> {
+        begin(self.place, job, id, &ctx).end(&ctx)
     }
 }
 
@@ -119,9 +190,9 @@ impl Parent {
     }
 
     #[started]
-    async fn begin(&mut self, ctx: Context) -> anyhow::Result<()> {
+    async fn begin(&mut self, ctx: Context, State(world): State<World>) -> anyhow::Result<()> {
         for place in PLACES[self.place].children() {
-            match ctx.mount_with(options(place), worker(place)).await {
+            match ctx.mount_with(options(place), worker(place, &world)).await {
                 // The attacker may have been quicker.
                 Ok(()) | Err(MountError::NameTaken { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -131,23 +202,60 @@ impl Parent {
     }
 
     #[route("job/{id}")]
-    async fn job(&mut self, job: Job, Path(id): Path<u64>, ctx: Context) -> anyhow::Result<u64> {
+    async fn job(&mut self, job: Job, Path(id): Path<u64>, ctx: Context) -> anyhow::Result<Reply> {
         work(self.place, job, id, &ctx).await
     }
 }
 
-async fn work(place: usize, job: Job, id: u64, ctx: &Context) -> anyhow::Result<u64> {
+/// What a handler is at.
+struct Doing {
+    slip: Slip,
+    fate: Fate,
+}
+
+fn begin(place: usize, job: Job, id: u64, ctx: &Context) -> Doing {
     let Job { mut slip } = job;
-    match slip.begin(place, id) {
-        Fate::Handle => {}
-        Fate::Sleep => tokio::time::sleep(MS).await,
-        Fate::Panic => panic!("{ON_PURPOSE}"),
-        Fate::Fail => anyhow::bail!("failed {ON_PURPOSE}"),
-        Fate::Stop => ctx.stop(),
+    let row = match PLACES[place].name == SEVERAL {
+        true => {
+            let replica = ctx.name().rsplit('/').next().and_then(|at| at.parse().ok());
+            PLACES.len() + replica.unwrap_or(0).min(REPLICAS - 1)
+        }
+        false => place,
+    };
+    let fate = slip.begin(place, row, id);
+    Doing { slip, fate }
+}
+
+impl Doing {
+    fn end(self, ctx: &Context) -> anyhow::Result<Reply> {
+        let Doing { slip, fate } = self;
+        match fate {
+            Fate::Handle | Fate::Sleep | Fate::BurnReply => {}
+            Fate::Panic => panic!("{ON_PURPOSE}"),
+            Fate::Fail => anyhow::bail!("failed {ON_PURPOSE}"),
+            Fate::Stop => ctx.stop(),
+            Fate::BurnMessage => {
+                drop(slip);
+                unreachable!("its drop panics");
+            }
+            Fate::Explode => explode(),
+            Fate::Resent => return Err(Grudge.into()),
+        }
+        let number = slip.number();
+        slip.end();
+        Ok(Reply {
+            number,
+            fuse: Fuse(fate == Fate::BurnReply),
+        })
     }
-    let number = slip.number();
-    slip.end();
-    Ok(number)
+}
+
+async fn work(place: usize, job: Job, id: u64, ctx: &Context) -> anyhow::Result<Reply> {
+    let doing = begin(place, job, id, ctx);
+    if doing.fate == Fate::Sleep {
+        tokio::time::sleep(MS).await;
+    }
+    doing.end(ctx)
 }
 
 fn options(place: usize) -> MountOptions {
@@ -155,23 +263,44 @@ fn options(place: usize) -> MountOptions {
     (place.options)(MountOptions::new().name(place.parent().1))
 }
 
-fn worker(place: usize) -> impl Fn() -> Worker + Send + 'static {
-    move || Worker { place }
+fn worker(
+    place: usize,
+    world: &Arc<World>,
+) -> impl Fn() -> Worker + Clone + Send + 'static + use<> {
+    let world = world.clone();
+    move || {
+        let is_attacked = place >= NEIGHBOURS;
+        if is_attacked {
+            world.faults.perhaps_panic(200);
+        }
+        Worker {
+            place,
+            _fuse: Fuse(is_attacked && world.faults.strike(50)),
+        }
+    }
 }
 
 /// Mounts a place, a parent with its children.
 ///
 /// # Errors
 /// As [`System::mount`].
-pub(crate) async fn mount(system: &System, place: usize) -> Result<(), MountError> {
+pub(crate) async fn mount(
+    system: &System,
+    world: &Arc<World>,
+    place: usize,
+) -> Result<(), MountError> {
     let options = match PLACES[place].parent() {
         (Some(parent), _) => options(place).parent(parent),
         // The two neighbours stand on different threads, if there are any.
         (None, "calm-1") => options(place).thread(system.threads() - 1),
         (None, _) => options(place),
     };
-    if PLACES[place].children().is_empty() {
-        system.mount_with(options, worker(place)).await
+    if PLACES[place].name == SEVERAL {
+        let replicas = Replicas::by_capture(REPLICAS, "id");
+        let mount = system.mount_replicas_with(replicas, options, worker(place, world));
+        mount.await
+    } else if PLACES[place].children().is_empty() {
+        system.mount_with(options, worker(place, world)).await
     } else {
         system.mount_with(options, move || Parent { place }).await
     }
@@ -190,7 +319,7 @@ pub(crate) async fn start(threads: usize, world: &Arc<World>) -> anyhow::Result<
         .await?;
     for (place, here) in PLACES.iter().enumerate() {
         if here.parent().0.is_none() {
-            mount(&system, place).await?;
+            mount(&system, world, place).await?;
         }
     }
     Ok(system)

@@ -9,9 +9,10 @@ use mycelia::prelude::*;
 
 use crate::common::chance::mix;
 use crate::common::interrupt;
+use crate::faults::{RudelyWoken, begin_and_forget};
 use crate::log::{Fate, Log};
 use crate::options::Plant;
-use crate::scene::{Job, NEIGHBOURS, PLACES, job};
+use crate::scene::{BLOCKING, Job, NEIGHBOURS, PLACES, Reply, job};
 
 /// How messages are sent in a round.
 pub(crate) struct Plan {
@@ -32,6 +33,8 @@ pub(crate) struct Sent {
     /// Sends that were refused; the message came back and was sent elsewhere.
     pub(crate) refused: AtomicU64,
     pub(crate) wrong_replies: AtomicU64,
+    /// Asks that were accepted and forgotten: each may keep its envelope.
+    pub(crate) forgotten: AtomicU64,
 }
 
 /// What is decided of a message before it is sent.
@@ -45,13 +48,24 @@ struct Draft {
 enum Verb {
     TellPath,
     TellHandle,
+    /// To a handler that blocks, if the place has one.
+    TellBlocking,
+    TellWithin(Duration),
     Ask,
+    TryAsk,
     AskWithin(Duration),
+    /// With a waker that panics.
+    AskRudely,
+    /// And forgets that it did.
+    AskAndForget,
 }
 
 impl Verb {
     fn is_ask(self) -> bool {
-        matches!(self, Verb::Ask | Verb::AskWithin(_))
+        matches!(
+            self,
+            Verb::Ask | Verb::TryAsk | Verb::AskWithin(_) | Verb::AskRudely | Verb::AskAndForget
+        )
     }
 }
 
@@ -68,12 +82,21 @@ impl Plan {
             0..10 if is_attacked => Fate::Panic,
             10..20 if is_attacked => Fate::Fail,
             20 if place >= NEIGHBOURS => Fate::Sleep,
+            21..24 if is_attacked => Fate::BurnMessage,
+            24..27 if is_attacked => Fate::BurnReply,
+            27..30 if is_attacked => Fate::Explode,
+            30..33 if is_attacked => Fate::Resent,
             _ => Fate::Handle,
         };
         let verb = match (chance >> 40) % 128 {
             0 => Verb::Ask,
             1 => Verb::AskWithin(Duration::from_millis(2)),
-            2..65 => Verb::TellPath,
+            2 => Verb::TellWithin(Duration::from_millis(2)),
+            3 => Verb::TryAsk,
+            4 => Verb::AskRudely,
+            5 if (chance >> 48) % 32 == 0 => Verb::AskAndForget,
+            6..16 => Verb::TellBlocking,
+            16..65 => Verb::TellPath,
             _ => Verb::TellHandle,
         };
         Draft { place, fate, verb }
@@ -182,7 +205,32 @@ impl Sender {
                     let path = format!("{}://job/{id}", PLACES[place].name);
                     self.system.tell(path, job).await.err()
                 }
-                Verb::TellHandle => self.handles[&place].at(id).tell(job).await.err(),
+                Verb::TellBlocking if BLOCKING.contains(&PLACES[place].name) => {
+                    let path = format!("{}://block/{id}", PLACES[place].name);
+                    self.system.tell(path, job).await.err()
+                }
+                Verb::TellWithin(limit) => {
+                    let tell = self.handles[&place].at(id).tell_within(job, limit);
+                    tell.await.err()
+                }
+                Verb::TryAsk => self.asked(self.handles[&place].at(id).try_ask(job).await, number),
+                Verb::AskRudely => {
+                    let ask = self.handles[&place].at(id).ask(job);
+                    self.asked(RudelyWoken(Box::pin(ask)).await, number)
+                }
+                Verb::AskAndForget => {
+                    // One that does not wait for room was accepted if it waits.
+                    match begin_and_forget(self.handles[&place].at(id).try_ask(job)) {
+                        Some(asked) => self.asked(asked, number),
+                        None => {
+                            self.sent.forgotten.fetch_add(1, Ordering::Relaxed);
+                            None
+                        }
+                    }
+                }
+                Verb::TellHandle | Verb::TellBlocking => {
+                    self.handles[&place].at(id).tell(job).await.err()
+                }
                 Verb::Ask => self.asked(self.handles[&place].at(id).ask(job).await, number),
                 Verb::AskWithin(deadline) => {
                     let ask = self.handles[&place].at(id).ask_within(job, deadline);
@@ -205,12 +253,13 @@ impl Sender {
     /// Looks at the end of an ask; the message if it was not accepted.
     fn asked(
         &self,
-        answer: Result<u64, mycelia::error::AskError<Job>>,
+        answer: Result<Reply, mycelia::error::AskError<Job>>,
         number: u64,
     ) -> Option<Undelivered<Job>> {
         match answer {
-            Ok(reply) => {
-                let is_wrong = u64::from(reply != number);
+            Ok(mut reply) => {
+                reply.fuse.0 = false;
+                let is_wrong = u64::from(reply.number != number);
                 self.sent
                     .wrong_replies
                     .fetch_add(is_wrong, Ordering::Relaxed);

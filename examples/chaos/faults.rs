@@ -1,0 +1,120 @@
+//! Faults of the program's own code: values, hooks, factories and wakers that panic.
+
+use std::panic::panic_any;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::common::chance::mix;
+use crate::common::silence::{Bomb, ON_PURPOSE};
+
+/// Whether hooks, factories and values of subsystems misbehave now and then: under chaos, while it lasts.
+#[derive(Default)]
+pub(crate) struct Faults {
+    are_on: AtomicBool,
+    throws: AtomicU64,
+    /// How often one of them did.
+    pub(crate) struck: AtomicU64,
+}
+
+impl Faults {
+    pub(crate) fn turn(&self, on: bool) {
+        self.are_on.store(on, Ordering::Relaxed);
+    }
+
+    /// True once in so many times.
+    pub(crate) fn strike(&self, once_in: u64) -> bool {
+        if !self.are_on.load(Ordering::Relaxed) {
+            return false;
+        }
+        let strikes = mix(self.throws.fetch_add(1, Ordering::Relaxed)).is_multiple_of(once_in);
+        self.struck.fetch_add(strikes.into(), Ordering::Relaxed);
+        strikes
+    }
+
+    /// Panics once in so many times.
+    pub(crate) fn perhaps_panic(&self, once_in: u64) {
+        if self.strike(once_in) {
+            panic!("{ON_PURPOSE}");
+        }
+    }
+}
+
+/// Panics with a payload whose drop panics.
+pub(crate) fn explode() -> ! {
+    panic_any(Bomb)
+}
+
+/// Part of a value: its drop panics if it is lit, and nothing else is panicking.
+pub(crate) struct Fuse(pub(crate) bool);
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        if self.0 && !std::thread::panicking() {
+            panic!("{ON_PURPOSE}, by a drop");
+        }
+    }
+}
+
+/// An error that panics when it is put in words.
+#[derive(Debug)]
+pub(crate) struct Grudge;
+
+impl std::fmt::Display for Grudge {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("{ON_PURPOSE}, by an error")
+    }
+}
+
+impl std::error::Error for Grudge {}
+
+/// A capture that panics whatever its text is.
+pub(crate) struct Fussy;
+
+impl FromStr for Fussy {
+    type Err = std::convert::Infallible;
+
+    fn from_str(_: &str) -> Result<Self, Self::Err> {
+        panic!("{ON_PURPOSE}, by a capture")
+    }
+}
+
+/// A future that is polled with wakers that panic when they have woken.
+pub(crate) struct RudelyWoken<F>(pub(crate) Pin<Box<F>>);
+
+struct Rude(Waker);
+
+impl Wake for Rude {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake_by_ref();
+        panic!("{ON_PURPOSE}, by a waker");
+    }
+}
+
+impl<F: Future> Future for RudelyWoken<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::new(Rude(cx.waker().clone())));
+        self.0.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// Polls a future once; forgets it, and returns none, if it waits.
+pub(crate) fn begin_and_forget<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut cx) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => {
+            std::mem::forget(future);
+            None
+        }
+    }
+}
