@@ -4,6 +4,7 @@
 //! both kinds takes the faster one, and the bounded one under overload.
 
 pub mod actix;
+pub mod actix_recorded;
 pub mod crossbeam;
 pub mod kameo;
 pub mod mycelia;
@@ -12,6 +13,7 @@ pub mod tokio_mpsc;
 pub mod xtra;
 
 pub use self::actix::Actix;
+pub use self::actix_recorded::ActixRecorded;
 pub use self::crossbeam::Crossbeam;
 pub use self::kameo::Kameo;
 pub use self::mycelia::{MyceliaHandle, MyceliaPath, MyceliaShared};

@@ -19,8 +19,9 @@ fn begin(program: &str) -> String {
 }
 
 /// The columns, of which those are left out that no one fills; others are in the JSON.
-const COLUMNS: [(&str, &str); 6] = [
+const COLUMNS: [(&str, &str); 7] = [
     ("actix", "actix"),
+    ("actix-recorded", "actix, recorded"),
     ("kameo", "kameo"),
     ("ractor", "ractor"),
     (OURS, "mycelia, handle"),

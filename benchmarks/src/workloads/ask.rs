@@ -67,6 +67,7 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload::new("ask-1", "ask, one at a time, one thread", unit)
             .with::<Actix>(ask_one::<Actix>)
+            .with::<ActixRecorded>(ask_one::<ActixRecorded>)
             .with::<Kameo>(ask_one::<Kameo>)
             .with::<Ractor>(ask_one::<Ractor>)
             .with::<Xtra>(ask_one::<Xtra>)
@@ -75,6 +76,7 @@ pub fn workloads() -> Vec<Workload> {
             .with::<MyceliaPath>(ask_one::<MyceliaPath>),
         Workload::new("ask-2", "ask, one at a time, two threads", unit)
             .with::<Actix>(ask_two::<Actix>)
+            .with::<ActixRecorded>(ask_two::<ActixRecorded>)
             .with::<Kameo>(ask_two::<Kameo>)
             .with::<Ractor>(ask_two::<Ractor>)
             .with::<Xtra>(ask_two::<Xtra>)
@@ -84,6 +86,7 @@ pub fn workloads() -> Vec<Workload> {
             .with::<MyceliaPath>(ask_two::<MyceliaPath>),
         Workload::new("ask-100-1", "ask, 100 in flight, one thread", unit)
             .with::<Actix>(many_one::<Actix>)
+            .with::<ActixRecorded>(many_one::<ActixRecorded>)
             .with::<Kameo>(many_one::<Kameo>)
             .with::<Ractor>(many_one::<Ractor>)
             .with::<Xtra>(many_one::<Xtra>)
@@ -92,6 +95,7 @@ pub fn workloads() -> Vec<Workload> {
             .with::<MyceliaPath>(many_one::<MyceliaPath>),
         Workload::new("ask-100-2", "ask, 100 in flight, two threads", unit)
             .with::<Actix>(many_two::<Actix>)
+            .with::<ActixRecorded>(many_two::<ActixRecorded>)
             .with::<Kameo>(many_two::<Kameo>)
             .with::<Ractor>(many_two::<Ractor>)
             .with::<Xtra>(many_two::<Xtra>)

@@ -93,6 +93,7 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload::new("tell-1", "tell, one thread", unit)
             .with::<Actix>(tell_one::<Actix>)
+            .with::<ActixRecorded>(tell_one::<ActixRecorded>)
             .with::<Kameo>(tell_one::<Kameo>)
             .with::<Ractor>(tell_one::<Ractor>)
             .with::<Xtra>(tell_one::<Xtra>)
@@ -102,6 +103,7 @@ pub fn workloads() -> Vec<Workload> {
             .with::<MyceliaShared>(tell_one::<MyceliaShared>),
         Workload::new("tell-2", "tell, across two threads", unit)
             .with::<Actix>(tell_two::<Actix>)
+            .with::<ActixRecorded>(tell_two::<ActixRecorded>)
             .with::<Kameo>(tell_two::<Kameo>)
             .with::<Ractor>(tell_two::<Ractor>)
             .with::<Xtra>(tell_two::<Xtra>)
@@ -112,6 +114,7 @@ pub fn workloads() -> Vec<Workload> {
             .with::<MyceliaShared>(tell_two::<MyceliaShared>),
         Workload::new("senders-4", "tell, 4 senders to 1", unit)
             .with::<Actix>(senders::<Actix, 4>)
+            .with::<ActixRecorded>(senders::<ActixRecorded, 4>)
             .with::<Kameo>(senders::<Kameo, 4>)
             .with::<Ractor>(senders::<Ractor, 4>)
             .with::<Xtra>(senders::<Xtra, 4>)

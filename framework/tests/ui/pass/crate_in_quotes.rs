@@ -2,12 +2,8 @@
 
 use mycelia::prelude::*;
 
-mod parts {
-    pub use mycelia as actors;
-}
-
 #[derive(Message)]
-#[message(crate = crate::parts::actors)]
+#[message(crate = mycelia)]
 struct Ping;
 
 fn main() {}

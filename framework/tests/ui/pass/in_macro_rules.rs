@@ -59,7 +59,7 @@ pub struct Other;
 #[derive(Subsystem)]
 pub struct Second;
 
-general!(Second, crate::Other, ::std::string::String, "b/{id}", msg, Path<u64>);
+general!(Second, self::Other, ::std::string::String, "b/{id}", msg, Path<u64>);
 
 /// Token trees, with a handler's whole text.
 macro_rules! by_tokens {
@@ -173,7 +173,7 @@ generic!(Eighth<T: std::clone::Clone>, "h/{id}");
 macro_rules! entry {
     ($name:ident -> $output:ty $body:block) => {
         #[mycelia::main]
-        async fn $name() -> $output $body
+        pub(crate) async fn $name() -> $output $body
     };
 }
 

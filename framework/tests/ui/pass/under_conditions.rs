@@ -121,7 +121,7 @@ impl Twice {
 }
 
 #[cfg_attr(all(), mycelia::main)]
-async fn main() -> anyhow::Result<()> {
+pub(crate) async fn main() -> anyhow::Result<()> {
     let system = System::builder().start().await?;
     system.mount(Api::default).await?;
     system.mount(|| Twice).await?;
