@@ -70,12 +70,12 @@ where
                 Box::new(Back { state, reply })
             }),
         );
-        slot.runner.start(|| BlockingRun::<S, M, A::Packed, R, _> {
+        let make = || BlockingRun::<S, M, A::Packed, R, _> {
             away,
             kept,
             types: PhantomData,
-        });
-        slot.poll(cx, Some(envelope))
+        };
+        slot.start(make, cx, Some(envelope))
     }
 }
 

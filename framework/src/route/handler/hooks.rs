@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::runner::{HandlerOutcome, Panic, Run, RunEnd, begin, lasting};
+use super::runner::{HandlerOutcome, Panic, Run, RunEnd, run};
 use super::{Called, HandlerSlot};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
@@ -86,14 +86,14 @@ where
             Ok(arguments) => arguments,
             Err(error) => return slot.fail(format!("a hook has no captures: {error}")),
         };
-        let method = lasting(&self.method);
+        let method = self.method.clone();
         let Some(state) = slot.state.take() else {
             return slot.fail("the subsystem was not there".into());
         };
-        slot.runner.start(|| HookRun {
-            future: begin(state, method, cause, arguments),
-        });
-        slot.poll(cx, None)
+        let make = || HookRun {
+            future: run(state, method, cause, arguments),
+        };
+        slot.start(make, cx, None)
     }
 }
 

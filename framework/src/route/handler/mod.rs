@@ -2,8 +2,7 @@
 //!
 //! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
 //! same envelope if someone asked. An async method borrows the subsystem across `.await`; so both go into the
-//! host's one [`Runner`], whose memory is reused, as a [`Method`](runner::Method) that gives the subsystem
-//! back at its end. What a host has of all this lies on its one [`HandlerSlot`].
+//! host's one [`Runner`], whose memory is reused, in a future that gives the subsystem back at its end. What a host has of all this lies on its one [`HandlerSlot`].
 
 pub(crate) mod runner;
 pub(crate) mod blocking;
@@ -73,25 +72,41 @@ impl<S> HandlerSlot<S> {
         }
     }
 
+    /// Begins a handler in the runner.
+    #[inline(always)]
+    fn start<R: Run<S> + 'static>(
+        &mut self,
+        make: impl FnOnce() -> R,
+        cx: &mut Context<'_>,
+        envelope: Option<&mut Envelope<'_>>,
+    ) -> Called {
+        let polled = self.runner.start(make, cx, envelope);
+        self.settle(polled)
+    }
+
     /// Polls the handler in the runner.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         envelope: Option<&mut Envelope<'_>>,
     ) -> Called {
-        match self.runner.poll(cx, envelope) {
-            Poll::Pending => Called::Running,
-            Poll::Ready((state, outcome)) => {
-                self.state = state;
-                match outcome {
-                    HandlerOutcome::Handled => Called::Handled,
-                    HandlerOutcome::Later => Called::Later,
-                    HandlerOutcome::Failed(text) => self.fail(text),
-                    HandlerOutcome::Panicked(panic) => {
-                        self.panic = Some(panic);
-                        Called::Panicked
-                    }
-                }
+        let polled = self.runner.poll(cx, envelope);
+        self.settle(polled)
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, polled: Poll<RunEnd<S>>) -> Called {
+        let Poll::Ready((state, outcome)) = polled else {
+            return Called::Running;
+        };
+        self.state = state;
+        match outcome {
+            HandlerOutcome::Handled => Called::Handled,
+            HandlerOutcome::Later => Called::Later,
+            HandlerOutcome::Failed(text) => self.fail(text),
+            HandlerOutcome::Panicked(panic) => {
+                self.panic = Some(panic);
+                Called::Panicked
             }
         }
     }
@@ -301,7 +316,7 @@ where
         let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
             return Called::WrongParcel;
         };
-        let method = runner::lasting(&self.method);
+        let method = self.method.clone();
         // Not before: the extractors may panic.
         let Some(state) = slot.state.take() else {
             return Called::WrongParcel;
@@ -311,12 +326,12 @@ where
             mut arguments,
             kept,
         } = unpacked;
-        slot.runner.start(|| AsyncRun::<_, M, A::Packed, R, _> {
-            future: runner::begin(state, method, message.take(), arguments.take()),
+        let make = || AsyncRun::<_, M, A::Packed, R, _> {
+            future: runner::run(state, method, message.take(), arguments.take()),
             kept,
             types: PhantomData,
-        });
-        slot.poll(cx, Some(envelope))
+        };
+        slot.start(make, cx, Some(envelope))
     }
 }
 

@@ -5,24 +5,21 @@
 //! built in one of them. Nearly all come to their end at once: then all subsystems of a thread use the same
 //! piece in turn, which is in the processor's cache, and none has one of its own.
 //!
-//! What is built there is a [`Method`]: a subsystem and the future of the method that has borrowed it. An
-//! `async` block that owns the one and awaits the other does the same; but the message would be moved
-//! through it and through the one that catches panics, 4 ns each.
+//! What is built there owns the subsystem and awaits the method that has borrowed it: [`run`].
 //!
 //! The second of the crate's two files with `unsafe`. The rules: a [`RunningFuture`] has in its place a live value
 //! of the type that its functions were made for, which never moves until it is dropped (it is pinned); in
-//! all other places nothing lives, and only those are given back, grown or freed. A subsystem that was
-//! borrowed is touched by no one but its borrower, whose future is dropped first.
+//! all other places nothing lives, and only those are given back, grown or freed.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use crate::base::user_code::{contain, discard};
+use crate::base::user_code::{Contained, contain, discard};
 use crate::envelope::Envelope;
 
 /// The text of a panic.
@@ -57,105 +54,59 @@ pub(crate) trait Run<S> {
     ) -> Poll<RunEnd<S>>;
 }
 
-/// A subsystem's value while a method has borrowed it; a `Box` would claim to be the only way there.
-struct Lender<S>(Option<NonNull<S>>);
-
-impl<S> Lender<S> {
-    /// Takes it back, which its borrower must not outlive.
-    fn take(&mut self) -> Option<Box<S>> {
-        // SAFETY: it comes from a `Box`, and is taken out once.
-        self.0
-            .take()
-            .map(|state| unsafe { Box::from_raw(state.as_ptr()) })
-    }
-}
-
-impl<S> Drop for Lender<S> {
-    fn drop(&mut self) {
-        let state = self.take();
-        if std::thread::panicking() {
-            // Its borrower did; a second panic would abort.
-            discard(state);
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A method under way, and the subsystem that it has borrowed.
-    pub(crate) struct Method<S, F> {
-        // Dropped before the subsystem: fields are dropped in order.
-        #[pin]
-        future: Option<F>,
-        lender: Lender<S>,
-    }
-}
-
-/// A method for as long as any future of it lives: each borrows it too.
-#[inline(always)]
-pub(crate) fn lasting<F: Clone + 'static>(method: &F) -> &'static F {
-    const {
-        // Without size, one that lives forever costs nothing.
-        assert!(size_of::<F>() == 0, "a method captures nothing");
-    }
-    Box::leak(Box::new(method.clone()))
-}
-
-/// Calls a method, and keeps the subsystem for as long as the future lives.
-#[inline(always)]
-pub(crate) fn begin<S, M, A, R, F>(
+/// Runs a method, and gives the subsystem back with its result. The subsystem is the future's own while it runs; if
+/// that is dropped before, both are, the method's future first.
+pub(crate) async fn run<S, M, A, R, F>(
     state: Box<S>,
-    method: &'static F,
+    method: F,
     message: M,
     arguments: A,
-) -> Method<S, impl Future<Output = R> + use<S, M, A, R, F>>
+) -> (Box<S>, Result<R, Panic>)
 where
-    S: 'static,
-    M: 'static,
-    A: 'static,
-    F: AsyncFn(&mut S, M, A) -> R + 'static,
+    F: AsyncFn(&mut S, M, A) -> R,
 {
-    let mut state = NonNull::from(Box::leak(state));
-    // Before the method is called, which may panic before there is a future.
-    let lender = Lender(Some(state));
-    // SAFETY: the value stays where it is until `Method` takes it back, and the future is gone by then. That
-    // the borrow is said to be `'static` gives nothing away: the method must take any lifetime.
-    let borrowed: &'static mut S = unsafe { state.as_mut() };
-    Method {
-        future: Some(method(borrowed, message, arguments)),
-        lender,
-    }
+    let mut state = Contained::new(state);
+    let borrowed: &mut S = state.get_mut();
+    // A panic is caught here: it must not unwind through the subsystem, whose own drop may panic too, and two panics
+    // at once abort the process.
+    let reply = match contain(|| method(borrowed, message, arguments)) {
+        Ok(future) => {
+            let future = pin!(Some(future));
+            Caught { future }.await
+        }
+        Err(panic) => Err(panic),
+    };
+    (state.take(), reply)
 }
 
-impl<S, F: Future> Future for Method<S, F> {
-    type Output = (Box<S>, Result<F::Output, Panic>);
+/// A future whose panics are caught; also that of its drop, at its end.
+struct Caught<'f, F> {
+    future: Pin<&'f mut Option<F>>,
+}
+
+impl<F: Future> Future for Caught<'_, F> {
+    type Output = Result<F::Output, Panic>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let polled = contain(|| match this.future.as_mut().as_pin_mut() {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = contain(|| match self.future.as_mut().as_pin_mut() {
             Some(future) => future.poll(cx),
             None => Poll::Pending,
         });
-        // A panic is caught here: it must not unwind through the subsystem, whose own drop may panic too,
-        // and two panics at once abort the process.
         let reply = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(reply)) => Ok(reply),
             Err(panic) => Err(panic),
         };
-        // First the borrower goes, whatever its own drop does.
-        let reply = match (contain(|| this.future.set(None)), reply) {
+        // The borrower goes before the subsystem is given back, whatever its own drop does.
+        Poll::Ready(match (contain(|| self.future.set(None)), reply) {
             (Ok(()), reply) => reply,
             (Err(panic), Err(_)) => Err(panic),
             (Err(panic), Ok(reply)) => {
                 discard(reply);
                 Err(panic)
             }
-        };
-        match this.lender.take() {
-            Some(state) => Poll::Ready((state, reply)),
-            None => Poll::Pending,
-        }
+        })
     }
 }
 
@@ -201,6 +152,7 @@ thread_local! {
 
 /// # Safety
 /// A live `R` lies at `place` and is pinned there.
+#[inline]
 unsafe fn poll<S, R: Run<S>>(
     place: NonNull<u8>,
     cx: &mut Context<'_>,
@@ -213,6 +165,7 @@ unsafe fn poll<S, R: Run<S>>(
 
 /// # Safety
 /// A live `R` lies at `place`, which is dead afterwards.
+#[inline]
 unsafe fn drop_run<R>(place: NonNull<u8>) {
     // SAFETY: the caller's promise.
     unsafe { place.cast::<R>().drop_in_place() }
@@ -223,21 +176,39 @@ impl<S> Runner<S> {
         Runner(None)
     }
 
-    /// Places a handler to be polled; one that was under way is dropped. It is made there, not made
-    /// somewhere and then moved, which takes 6 ns.
+    /// Places a handler and polls it for the first time; one that was under way is dropped. It is made there, not made
+    /// somewhere and then moved, which takes 6 ns. Most end here: the compiler knows their type, and nothing is called
+    /// by a pointer.
     #[inline(always)]
-    pub(crate) fn start<R: Run<S> + 'static>(&mut self, make: impl FnOnce() -> R) {
+    pub(crate) fn start<R: Run<S> + 'static>(
+        &mut self,
+        make: impl FnOnce() -> R,
+        cx: &mut Context<'_>,
+        envelope: Option<&mut Envelope<'_>>,
+    ) -> Poll<RunEnd<S>> {
         self.clear();
         let mut place = FutureMemory::take();
         place.reserve(Layout::new::<R>());
+        let memory = place.memory;
         // SAFETY: nothing lives in a place that was taken, and it is large and aligned enough.
-        unsafe { place.memory.cast::<R>().write(make()) };
+        unsafe { memory.cast::<R>().write(make()) };
         let of = RunType {
             poll: poll::<S, R>,
             drop: drop_run::<R>,
             blocks: R::BLOCKS,
         };
+        // Before it is polled: if that unwinds, it is dropped by `clear`.
         self.0 = Some(RunningFuture { of, place });
+        // SAFETY: it was written there, and is never moved.
+        let polled = unsafe { poll::<S, R>(memory, cx, envelope) };
+        if polled.is_ready()
+            && let Some(RunningFuture { place, .. }) = self.0.take()
+        {
+            // SAFETY: as in `clear`, and of this type it is.
+            unsafe { drop_run::<R>(place.memory) };
+            place.give_back();
+        }
+        polled
     }
 
     /// True if a handler is under way that goes on elsewhere if it is dropped.
