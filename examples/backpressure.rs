@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         .shared_state(gate.clone())
         .start()
         .await?;
-    let bounded = MountOptions::new().capacity(CAPACITY);
+    let bounded = MountOptions::new().capacity(CAPACITY).own_histograms(true);
     system.mount_with(bounded, Worker::default).await?;
     system.mount_as("free", Worker::default).await?;
 

@@ -261,8 +261,10 @@ async fn work(place: usize, job: Job, id: u64, ctx: &Context) -> anyhow::Result<
 }
 
 fn options(place: usize) -> MountOptions {
-    let place = &PLACES[place];
-    (place.options)(MountOptions::new().name(place.parent().1))
+    let here = &PLACES[place];
+    // The report tells the neighbours' latencies apart.
+    let options = MountOptions::new().own_histograms(place < NEIGHBOURS);
+    (here.options)(options.name(here.parent().1))
 }
 
 fn worker(

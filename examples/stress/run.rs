@@ -59,9 +59,16 @@ pub(crate) async fn run(plan: Plan, interrupted: &'static AtomicBool) -> anyhow:
     outcome.checksums_agree = found.map(|checksum| checksum.sum) == expected.sums;
     outcome.wrong_replies = expected.wrong_replies;
     outcome.failure = outcome.failure.or(stopped);
-    outcome.routes = [USERS, QUERY]
-        .map(|path| (path, snapshot.route(path).and_then(|route| route.latency)))
-        .to_vec();
+    // Each is the only one of its kind.
+    outcome.routes = [
+        (USERS, snapshot.kind::<Api>()),
+        (QUERY, snapshot.kind::<Db>()),
+    ]
+    .map(|(path, kind)| {
+        let pattern = path.split_once("://").map_or(path, |(_, pattern)| pattern);
+        (path, kind.and_then(|kind| kind.latency(pattern)))
+    })
+    .to_vec();
     Ok(outcome)
 }
 

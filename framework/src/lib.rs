@@ -174,9 +174,11 @@ pub mod schedule {
 /// What a system says of itself: snapshots, ledgers, latencies, events, dead letters.
 pub mod observe {
     pub use crate::books::dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
-    pub use crate::books::latency::{Latency, OWN_BOOKS, RouteLatency};
+    pub use crate::books::latency::{Latency, LatencySummary, RouteLatency};
     pub use crate::envelope::pool::PoolStats;
-    pub use crate::keepers::supervisor::snapshot::{RouteSnapshot, Snapshot, SubsystemSnapshot};
+    pub use crate::keepers::supervisor::snapshot::{
+        KindRouteSnapshot, KindSnapshot, RouteSnapshot, Snapshot, SubsystemSnapshot,
+    };
     pub use crate::thread::stamps::Stamps;
     pub use crate::words::events::{Change, EndReason, Event, Watch};
     pub use crate::words::ledger::Ledger;

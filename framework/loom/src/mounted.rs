@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::sync::{AtomicU8, OnceCell, Ordering};
+use crate::base::sync::{AtomicU8, Ordering};
 use crate::mailbox::Mailbox;
 use crate::words::ledger::Ledger;
 
@@ -14,7 +14,6 @@ pub(crate) struct Mounted {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) table: u32,
     pub(crate) gone: AtomicU8,
-    pub(crate) book: OnceCell<()>,
     baseline: Ledger,
 }
 
@@ -25,7 +24,6 @@ impl Mounted {
             mailbox: mailbox.clone(),
             table,
             gone: AtomicU8::new(0),
-            book: OnceCell::new(),
             baseline: mailbox.ledger(),
         })
     }
@@ -36,10 +34,6 @@ impl Mounted {
 
     pub(crate) fn group(&self) -> Option<&()> {
         None
-    }
-
-    pub(crate) fn shares_book(&self) -> bool {
-        false
     }
 
     pub(crate) fn ledger(&self) -> Ledger {

@@ -24,9 +24,8 @@ pub(crate) use mounted::Mounted;
 pub(crate) use mounted::Placing;
 
 use crate::base::sync::{
-    AtomicU64, AtomicUsize, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
+    AtomicU64, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
 };
-use crate::books::latency::OWN_BOOKS;
 use crate::mailbox::MailboxId;
 use crate::words::ledger::Ledger;
 use mounted::{GONE, RETIRED};
@@ -40,7 +39,6 @@ pub(crate) struct Directory {
     /// All that have a host, by the number of their mailbox.
     by_mailbox: Map<MailboxId, Arc<Mounted>>,
     epoch: AtomicU64,
-    own_books: AtomicUsize,
     gone: Mutex<Gone>,
 }
 
@@ -60,7 +58,6 @@ impl Directory {
             roster: RwLock::default(),
             by_mailbox: Map::default(),
             epoch: AtomicU64::new(1),
-            own_books: AtomicUsize::new(0),
             gone: Mutex::default(),
         }
     }
@@ -122,9 +119,6 @@ impl Directory {
             return false;
         }
         self.by_mailbox.remove(&mounted.mailbox.id);
-        if mounted.book.get().is_some() && !mounted.shares_book() {
-            self.own_books.fetch_sub(1, Ordering::Relaxed);
-        }
         let mut gone = lock(&self.gone);
         gone.leaving.remove(&mounted.number);
         if mounted.group().is_none() {
@@ -157,14 +151,6 @@ impl Directory {
 
     fn roster_mut(&self) -> RwLockWriteGuard<'_, Vec<Arc<Mounted>>> {
         self.roster.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn claim_own_book(&self, must: bool) -> bool {
-        let claimed = self.own_books.fetch_add(1, Ordering::Relaxed) < OWN_BOOKS || must;
-        if !claimed {
-            self.own_books.fetch_sub(1, Ordering::Relaxed);
-        }
-        claimed
     }
 
     /// Counts mounts and unmounts.

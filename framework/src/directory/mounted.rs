@@ -3,12 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use once_cell::sync::OnceCell;
-
-use super::Directory;
+use crate::base::clock::Clock;
 use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
 use crate::base::task_list::TaskList;
-use crate::books::latency::{self, Book, Recent, RouteLatency};
+use crate::books::latency::{self, Book, LatencySummary, Recent, RouteLatency, Sample, Totals};
 use crate::directory::replicas::Group;
 use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
@@ -31,7 +29,8 @@ pub(crate) struct Mounted {
     pub(crate) map: Arc<RouteMap>,
     /// What it may do in one turn.
     pub(crate) slice: SliceCell,
-    pub(super) book: OnceCell<Arc<Book>>,
+    /// Its own histograms, if it has some beside those of its kind.
+    own_book: Option<Box<Book>>,
     /// The subsystems that it stands for, if it is only a name for several: then it has no host.
     group: OnceBox<Group>,
     /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
@@ -74,6 +73,8 @@ pub(crate) struct Mounted {
     pub(crate) seen: AtomicU64,
     /// What the mailbox's ledger said when this mount began.
     baseline: Option<Box<Ledger>>,
+    /// What its messages took. Written by its host: far from what senders read.
+    totals: Totals,
 }
 
 /// What few subsystems ever have: made when it is first needed.
@@ -88,6 +89,11 @@ struct Extras {
     hook_failure: Mutex<Option<Arc<str>>>,
     /// How it ended, where a number does not say all.
     end: Mutex<Option<EndReason>>,
+}
+
+#[inline(never)]
+fn record_in(own: &Book, clock: &Clock, samples: &[Sample]) {
+    own.enter(clock, samples);
 }
 
 /// How long messages should wait at most, 99 in 100 of them.
@@ -109,6 +115,7 @@ pub(crate) struct Placing {
     pub(crate) thread: usize,
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
+    pub(crate) own_histograms: bool,
     pub(crate) policy: Policy,
     pub(crate) restart_scope: RestartScope,
     /// As the parent has it, or the system.
@@ -118,6 +125,8 @@ pub(crate) struct Placing {
 
 impl Mounted {
     pub(crate) fn new(mailbox: Arc<Mailbox>, map: Arc<RouteMap>, placing: Placing) -> Self {
+        // Who has a goal is looked at every tick: what others of its kind wait says nothing of it.
+        let has_book = placing.own_histograms || placing.wait_goal.is_some();
         Mounted {
             number: placing.number,
             halting: AtomicU8::new(0),
@@ -127,7 +136,6 @@ impl Mounted {
             baseline: Some(mailbox.ledger())
                 .filter(|ledger| ledger.sent > 0)
                 .map(Box::new),
-            map,
             thread: placing.thread,
             weight: placing.weight,
             policy: Some(placing.policy)
@@ -147,7 +155,9 @@ impl Mounted {
             end: AtomicU8::new(0),
             door: Door::new(),
             seen: AtomicU64::new(mailbox.endings.finished()),
-            book: OnceCell::new(),
+            totals: Totals::default(),
+            own_book: has_book.then(|| Box::new(map.new_book())),
+            map,
             mailbox,
         }
     }
@@ -291,32 +301,25 @@ impl Mounted {
         }
     }
 
-    /// The book to record latencies in, chosen at the first message.
-    pub(crate) fn book(&self, directory: &Directory) -> &Book {
-        self.book.get_or_init(|| {
-            // Who has a goal is looked at every tick: it shares with no one.
-            if directory.claim_own_book(self.goal.is_some()) {
-                self.map.new_book()
-            } else {
-                self.map.shared_book(self.thread)
-            }
-        })
-    }
-
-    /// True if latencies are recorded in a book that others of the kind share.
-    pub(crate) fn shares_book(&self) -> bool {
-        let own = self.book.get();
-        own.is_some_and(|own| self.map.shared_books().any(|book| Arc::ptr_eq(book, own)))
-    }
-
-    /// What has been recorded on a route: of this subsystem, or of its kind.
-    pub(crate) fn read_latency(&self, route: u16) -> Option<RouteLatency> {
-        let own = self.book.get()?;
-        if self.shares_book() {
-            latency::read(self.map.shared_books().map(|book| &**book), route)
-        } else {
-            latency::read(std::iter::once(&**own), route)
+    /// Records messages of it. To be called on its thread only.
+    #[inline]
+    pub(crate) fn record(&self, clock: &Clock, samples: &[Sample]) {
+        let batch = self.map.book(self.thread).enter(clock, samples);
+        self.totals.add(&batch, clock, samples);
+        if let Some(own) = &self.own_book {
+            record_in(own, clock, samples);
         }
+    }
+
+    /// What its messages waited, and what their handlers took.
+    pub(crate) fn summaries(&self) -> (LatencySummary, LatencySummary) {
+        self.totals.read()
+    }
+
+    /// What has been recorded on a route in its own histograms.
+    pub(crate) fn read_latency(&self, route: u16) -> Option<RouteLatency> {
+        let own = self.own_book.as_deref().map(|own| (own, route));
+        latency::read(own.into_iter())
     }
 
     pub(crate) fn wait_goal(&self) -> Option<Duration> {
@@ -327,7 +330,7 @@ impl Mounted {
     /// no goal, or nothing was.
     pub(crate) fn recent_wait_p99(&self) -> Option<Duration> {
         let recent = &self.goal.as_ref()?.recent;
-        let p99_ns = lock(recent).wait_p99_ns(self.book.get()?)?;
+        let p99_ns = lock(recent).wait_p99_ns(self.own_book.as_deref()?)?;
         Some(Duration::from_nanos(p99_ns))
     }
 

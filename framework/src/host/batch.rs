@@ -273,9 +273,9 @@ impl<'l> TurnBatch<'l> {
     }
 }
 
+#[inline(never)]
 fn enter<S>(env: &HostEnv<S>, samples: &[Sample]) {
-    let book = env.mounted.book(&env.shared.directory);
-    book.enter(&env.shared.clock, samples);
+    env.mounted.record(&env.shared.clock, samples);
 }
 
 impl Drop for TurnBatch<'_> {

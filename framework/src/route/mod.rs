@@ -10,6 +10,7 @@ pub(crate) mod extract;
 pub(crate) mod handler;
 pub(crate) mod macro_support;
 pub(crate) mod subsystem;
+mod kinds;
 mod pack;
 mod table;
 
@@ -17,13 +18,13 @@ use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use mycelia_core::{PathRef, Pattern, Router};
-use once_cell::sync::OnceCell;
 
 use crate::base::user_code::discard;
 use crate::books::latency::Book;
 use crate::route::handler::Handler;
 use crate::route::handler::hooks::Hooks;
 use crate::words::message::Message;
+pub(crate) use kinds::Kinds;
 pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
 pub use table::RouteTable;
 
@@ -31,12 +32,14 @@ pub use table::RouteTable;
 pub(crate) struct RouteMap {
     /// Unique in the system; 0 is never used.
     pub(crate) id: u32,
+    /// The Rust type of the subsystems.
+    pub(crate) type_name: &'static str,
     router: Router<u16>,
     pub(crate) routes: Vec<RouteEntry>,
     /// The types of the messages that the handlers take, by number.
     messages: Vec<&'static str>,
-    /// Latencies of the subsystems of this kind that have no book of their own, by thread.
-    books: Box<[OnceCell<Arc<Book>>]>,
+    /// Latencies of all subsystems of this kind, by thread.
+    books: Box<[Book]>,
 }
 
 /// One pattern, with the messages that it takes.
@@ -96,18 +99,19 @@ impl RouteMap {
     }
 
     /// A book for latencies of these routes.
-    pub(crate) fn new_book(&self) -> Arc<Book> {
-        Arc::new(Book::new(self.routes.len()))
+    pub(crate) fn new_book(&self) -> Book {
+        Book::new(self.routes.len())
     }
 
-    /// The book that the subsystems of this kind on one thread share.
-    pub(crate) fn shared_book(&self, thread: usize) -> Arc<Book> {
-        self.books[thread].get_or_init(|| self.new_book()).clone()
+    /// The book of the subsystems of this kind on one thread.
+    #[inline]
+    pub(crate) fn book(&self, thread: usize) -> &Book {
+        &self.books[thread]
     }
 
-    /// All shared books.
-    pub(crate) fn shared_books(&self) -> impl Iterator<Item = &Arc<Book>> {
-        self.books.iter().filter_map(OnceCell::get)
+    /// The books of all threads.
+    pub(crate) fn books(&self) -> &[Book] {
+        &self.books
     }
 
     /// The route of a pattern; what its captures are called does not matter.

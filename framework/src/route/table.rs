@@ -4,7 +4,6 @@ use std::any::{TypeId, type_name};
 use std::sync::Arc;
 
 use mycelia_core::{Pattern, Router};
-use once_cell::sync::OnceCell;
 
 use super::pack::{Pack, Packer};
 use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
@@ -34,6 +33,7 @@ use crate::words::supervision::Failure;
 /// ```
 pub struct RouteTable<S> {
     map: RouteMap,
+    threads: usize,
     handlers: Vec<Box<dyn Handler<S>>>,
     hooks: Hooks<S>,
     checks: Vec<Check>,
@@ -48,11 +48,13 @@ impl<S: 'static> RouteTable<S> {
         RouteTable {
             map: RouteMap {
                 id,
+                type_name: type_name::<S>(),
                 router: Router::new(),
                 routes: Vec::new(),
                 messages: Vec::new(),
-                books: (0..threads).map(|_| OnceCell::new()).collect(),
+                books: Box::default(),
             },
+            threads,
             handlers: Vec::new(),
             hooks: Hooks::default(),
             checks: Vec::new(),
@@ -221,13 +223,15 @@ impl<S: 'static> RouteTable<S> {
     }
 
     /// Splits the table, if there was no mistake in it.
-    pub(crate) fn finish(self, states: &States) -> Result<(RouteMap, Handlers<S>), MountError> {
+    pub(crate) fn finish(mut self, states: &States) -> Result<(RouteMap, Handlers<S>), MountError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         for check in self.checks {
             check(states)?;
         }
+        let new_book = |_| self.map.new_book();
+        self.map.books = (0..self.threads).map(new_book).collect();
         let handlers = Handlers {
             handlers: self.handlers.into_boxed_slice(),
             hooks: self.hooks,

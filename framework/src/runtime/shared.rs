@@ -19,7 +19,7 @@ use crate::envelope::pool::Pool;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Mailbox, MailboxId};
 use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
-use crate::route::{Patience, RouteMap};
+use crate::route::{Kinds, Patience, RouteMap};
 use crate::runtime::blocking::{Blocking, BlockingCall, BlockingHolder};
 use crate::runtime::deadlock::{For, Guard, WaitGraph};
 #[cfg(feature = "test")]
@@ -42,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) patience: Patience,
     pub(crate) states: States,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) kinds: Kinds,
     pub(crate) waits: Arc<WaitGraph>,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
@@ -134,6 +135,7 @@ impl Shared {
             tick: AtomicU32::new(0),
             states: settings.states,
             directory: Arc::new(Directory::new()),
+            kinds: Kinds::default(),
             waits: Arc::default(),
             dead_letters: DeadLetters::new(settings.keep_dead_letters),
             events: Events::new(),

@@ -137,6 +137,7 @@ mod tests {
             dead_letters: 0,
             last_dead_letters: Vec::new(),
             subsystems: Vec::new(),
+            kinds: Vec::new(),
         };
         StopReport {
             ledger,

@@ -81,8 +81,10 @@ impl System {
         let mut table = RouteTable::new(id, self.0.threads);
         routes(&mut table);
         let (map, handlers) = table.finish(&self.0.shared.states)?;
+        let map = Arc::new(map);
+        self.0.shared.kinds.add(&map);
         Ok(SubsystemKind {
-            map: Arc::new(map),
+            map,
             handlers: Arc::new(handlers),
         })
     }

@@ -100,7 +100,7 @@ struct Core {
     /// 1 from the first stop on.
     is_stopping: AtomicU8,
     stop: stop::Progress,
-    /// Route tables and shared books, by the type of the subsystem.
+    /// Route tables and histograms, by the type of the subsystem.
     kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     next_table: AtomicU32,
 }

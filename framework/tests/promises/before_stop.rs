@@ -224,8 +224,9 @@ async fn the_report_of_a_stop_carries_what_every_subsystem_had_done() {
     assert_eq!(figures(&snapshot.total), [5, 4, 1, 0, 0, 0]);
     let api = snapshot.subsystem("api").unwrap();
     assert_eq!(figures(&api.ledger), [3, 3, 0, 0, 0, 0]);
-    let ping = snapshot.route("api://ping").unwrap().latency.as_ref();
-    assert_eq!(ping.unwrap().count, 3);
+    assert_eq!((api.wait.count, api.service.count), (3, 3));
+    let ping = snapshot.kind::<Api>().unwrap().latency("ping");
+    assert_eq!(ping.unwrap().count, 4);
     let child = snapshot.subsystem("api/child").unwrap();
     assert_eq!(figures(&child.ledger), [2, 1, 1, 0, 0, 0]);
     assert!(child.is_closed && child.last_failure.is_some());

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, quiet, quiet_panics, watchdog};
 use mycelia::error::{AskError, SendError};
-use mycelia::observe::OWN_BOOKS;
 use mycelia::prelude::*;
 
 #[derive(Message)]
@@ -223,30 +222,52 @@ async fn an_ask_by_a_handle_with_captures_names_the_subsystem_that_was_too_slow(
 }
 
 #[mycelia::test]
-async fn beyond_a_number_of_subsystems_their_histograms_are_shared_and_say_so() {
+async fn histograms_are_by_kind_and_a_subsystem_has_its_own_on_request() {
     let _watch = watchdog();
     let system = system().await;
-    let count = OWN_BOOKS + 50;
-    let each = (0..count).map(|n| MountOptions::new().name(format!("shop-{n}")));
+    const COUNT: usize = 600;
+    let each = (0..COUNT).map(|n| {
+        let options = MountOptions::new().name(format!("shop-{n}"));
+        match n {
+            0 => options.own_histograms(true),
+            1 => options.wait_goal(Duration::from_secs(1)),
+            _ => options,
+        }
+    });
     system.mount_all(each, Shop::default).await.unwrap();
-    for n in 0..count {
+    system.mount_as("other", OtherShop::default).await.unwrap();
+    for n in 0..COUNT {
         let path = format!("shop-{n}://items/1");
         system.ask(&path, Show).await.unwrap();
+        system.ask(&path, Show).await.unwrap();
     }
+    system.ask("other://items/1", Show).await.unwrap();
     quiet(&system).await;
     let now = system.snapshot();
-    let routes = now.subsystems.iter().flat_map(|one| &one.routes);
-    let used: Vec<_> = routes.filter(|route| route.latency.is_some()).collect();
-    let shared = used.iter().filter(|route| route.is_shared).count();
-    assert_eq!((used.len(), shared), (count, 50));
-    // Those who share have one count for all of their kind and thread.
-    let counted: u64 = used
-        .iter()
-        .filter(|route| !route.is_shared)
-        .map(|route| route.latency.map_or(0, |latency| latency.count))
-        .sum();
-    assert_eq!(counted, OWN_BOOKS as u64);
+    // Everyone has a summary, two have histograms.
+    for one in &now.subsystems {
+        let expected = if &*one.name == "other" { 1 } else { 2 };
+        assert_eq!((one.wait.count, one.service.count), (expected, expected));
+        assert!(one.service.sum_ns >= one.service.max_ns);
+        let has_own = ["shop-0", "shop-1"].contains(&&*one.name);
+        let own = one.routes[0].latency.map(|latency| latency.count);
+        assert_eq!(own, has_own.then_some(2), "{}", one.name);
+    }
+    // Every message is in one of the histograms by kind, those of both threads together.
+    let all = now.kinds.iter().flat_map(|kind| &kind.routes);
+    let recorded = all.filter_map(|route| Some(route.latency?.count));
+    assert_eq!(recorded.sum::<u64>(), now.total.handled);
+    let count = |kind: &mycelia::observe::KindSnapshot| kind.latency("items/{id}").unwrap().count;
+    assert_eq!(count(now.kind::<Shop>().unwrap()), 2 * COUNT as u64);
+    assert_eq!(count(now.kind::<OtherShop>().unwrap()), 1);
     assert!(now.pool.reuse_rate() > 0.9, "{:?}", now.pool);
     assert!((now.pool.efficiency() - 1.0).abs() < 1e-9, "{:?}", now.pool);
+
+    // What is unmounted stays in; a new mount of the name begins again.
+    system.unmount("shop-0").await.unwrap();
+    system.mount_as("shop-0", Shop::default).await.unwrap();
+    let now = system.snapshot();
+    assert_eq!(count(now.kind::<Shop>().unwrap()), 2 * COUNT as u64);
+    assert_eq!(now.subsystem("shop-0").unwrap().wait.count, 0);
     system.stop().await.unwrap();
 }

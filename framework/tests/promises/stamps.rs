@@ -48,7 +48,8 @@ async fn recorded(stamps: Stamps, messages: &[Duration]) -> RouteLatency {
             gate: gate.clone(),
         }
     };
-    system.mount(factory).await.unwrap();
+    let options = MountOptions::new().own_histograms(true);
+    system.mount_with(options, factory).await.unwrap();
     system.tell("worker://hold", Hold).await.unwrap();
     for time in messages {
         system.tell("worker://take", Take(*time)).await.unwrap();
@@ -57,6 +58,11 @@ async fn recorded(stamps: Stamps, messages: &[Duration]) -> RouteLatency {
     quiet(&system).await;
     let now = system.snapshot();
     let latency = now.route("worker://take").unwrap().latency.unwrap();
+    let of_kind = now.kind::<Worker>().unwrap().latency("take");
+    assert_eq!(of_kind, Some(latency));
+    // And the message that held the others up.
+    let summed = now.subsystem("worker").unwrap().service;
+    assert_eq!(summed.count, messages.len() as u64 + 1);
     system.stop().await.unwrap();
     latency
 }

@@ -149,7 +149,7 @@ async fn passes_in_front(slice: u32) -> (Vec<u64>, u64) {
     })
     .await;
     let now = system.snapshot();
-    let latency = now.route("neighbour://note").unwrap().latency.unwrap();
+    let latency = now.kind::<Neighbour>().unwrap().latency("note").unwrap();
     let mut passed = flood.passed.lock().unwrap().clone();
     end(system, flood).await;
     passed.sort_unstable();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{ON_PURPOSE, figures, poll_once, quiet, quiet_panics, watchdog};
-use mycelia::observe::{Latency, RouteLatency};
+use mycelia::observe::{Latency, RouteLatency, Snapshot};
 use mycelia::prelude::*;
 use mycelia::time::{Clock, ClockHand};
 
@@ -82,14 +82,25 @@ async fn system() -> (System, ClockHand, Arc<Gate>) {
         .start()
         .await
         .unwrap();
-    system.mount(Worker::default).await.unwrap();
+    let options = MountOptions::new().own_histograms(true);
+    system.mount_with(options, Worker::default).await.unwrap();
     (system, hand, gate)
 }
 
+/// A route's latencies, of the only subsystem of its kind.
 async fn latency(system: &System, route: &str) -> RouteLatency {
     quiet(system).await;
-    let now = system.snapshot();
-    now.route(route).unwrap().latency.unwrap()
+    latency_in(&system.snapshot(), route).unwrap()
+}
+
+/// The same in a snapshot of a moment at which nothing is handled.
+#[track_caller]
+fn latency_in(now: &Snapshot, route: &str) -> Option<RouteLatency> {
+    let own = now.route(route).unwrap().latency;
+    let pattern = route.strip_prefix("worker://").unwrap();
+    let of_kind = now.kind::<Worker>().unwrap().latency(pattern);
+    assert_eq!(own, of_kind, "its own histograms and those of its kind");
+    own
 }
 
 /// Within what two significant digits of a histogram give.
@@ -200,12 +211,17 @@ async fn every_message_that_a_handler_began_is_recorded_however_it_ended() {
         assert_all_near(&latency.service, takes);
     }
     let now = system.snapshot();
-    let recorded: u64 = now.subsystems[0]
+    let worker = &now.subsystems[0];
+    let recorded: u64 = worker
         .routes
         .iter()
         .filter_map(|route| Some(route.latency?.count))
         .sum();
     assert_eq!(recorded, now.total.handled + now.total.failed);
+    assert_eq!((worker.wait.count, worker.service.count), (400, 400));
+    let near = |ns: u64, exact: Duration| ns.abs_diff(exact.as_nanos() as u64) <= 400;
+    assert!(near(worker.service.sum_ns, 400 * takes), "{worker:?}");
+    assert!(near(worker.service.max_ns, takes), "{worker:?}");
     system.stop().await.unwrap();
 }
 
@@ -220,10 +236,8 @@ async fn an_asker_finds_its_own_message_in_the_books() {
             .unwrap();
         let now = system.snapshot();
         assert_eq!(now.total.handled, n);
-        assert_eq!(
-            now.route("worker://work").unwrap().latency.unwrap().count,
-            n
-        );
+        assert_eq!(latency_in(&now, "worker://work").unwrap().count, n);
+        assert_eq!(now.subsystems[0].wait.count, n);
     }
     system.stop().await.unwrap();
 }
@@ -279,18 +293,21 @@ async fn a_snapshot_under_traffic_never_counts_a_message_twice() {
     let mut before = mycelia::observe::Ledger::default();
     while !sending.is_finished() {
         let now = system.snapshot();
-        let recorded = now
-            .route("worker://work")
-            .unwrap()
-            .latency
-            .map_or(0, |it| it.count);
+        let own = now.route("worker://work").unwrap().latency;
+        let of_kind = now.kind::<Worker>().unwrap().latency("work");
+        let recorded = [own, of_kind].map(|latency| latency.map_or(0, |it| it.count));
+        let summed = now.subsystems[0].service.count;
         assert!(now.total.closes(), "{:?}", now.total);
         assert!(now.total.sent >= before.sent && now.total.handled >= before.handled);
         // The ledger is read after the latencies: what is recorded may be fewer, never more.
-        assert!(recorded <= now.total.sent);
+        assert!(recorded.into_iter().all(|count| count <= now.total.sent));
+        assert!(summed <= now.total.sent);
         before = now.total;
     }
     sending.join().unwrap();
     assert_eq!(latency(&system, "worker://work").await.count, 50_000);
+    let summed = system.snapshot().subsystems[0].service;
+    assert_eq!(summed.count, 50_000);
+    assert_near(summed.sum_ns, 50_000 * US);
     system.stop().await.unwrap();
 }

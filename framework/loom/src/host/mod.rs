@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::base::clock::{Clock, ClockHand};
 use crate::base::deferred::DeferredWakes;
-use crate::books::latency::Book;
+use crate::books::latency::{Book, Sample, Totals};
 use crate::envelope::mint;
 use crate::envelope::pool::lane::Lane;
 use crate::envelope::pool::waiters::Waiters;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::envelope::{Envelope, Slab};
 use crate::mailbox::{Limits, Mailbox};
-use crate::runtime::shared::{Directory, Shared};
+use crate::runtime::shared::Shared;
 use crate::thread::Local;
 use crate::words::ledger::Ending;
 use crate::words::overflow::Overflow;
@@ -43,7 +43,6 @@ pub(crate) struct HostEnv<S> {
 pub(crate) struct House {
     pub(crate) pool: Pool,
     pub(crate) clock: Clock,
-    directory: Directory,
 }
 
 /// The pool's own steps, with one lane: that of the host's thread.
@@ -72,11 +71,13 @@ impl Pool {
 pub(crate) struct Mounted {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) book: Book,
+    pub(crate) totals: Totals,
 }
 
 impl Mounted {
-    fn book(&self, _directory: &Directory) -> &Book {
-        &self.book
+    fn record(&self, clock: &Clock, samples: &[Sample]) {
+        let batch = self.book.enter(clock, samples);
+        self.totals.add(&batch, clock, samples);
     }
 }
 
@@ -96,14 +97,11 @@ impl HostEnv<()> {
             deferred: senders.pool.deferred.clone(),
         };
         Arc::new(HostEnv {
-            shared: House {
-                pool,
-                clock,
-                directory: Directory,
-            },
+            shared: House { pool, clock },
             mounted: Mounted {
                 mailbox,
                 book: Book::new(1),
+                totals: Totals::default(),
             },
             hand,
             _subsystem: std::marker::PhantomData,

@@ -14,8 +14,9 @@ const HALF_BITS: u32 = 7;
 const HALF: usize = 1 << HALF_BITS;
 /// Values below this one have a count each.
 const EXACT: u64 = 2 << HALF_BITS;
-/// Runs of counts, one for each doubling; the exact values have two.
-const RUNS: usize = 64 - HALF_BITS as usize + 1;
+/// Runs of counts, one for each doubling; the exact values have two. Some are there only for their number to be
+/// a power of two, so that no bounds are checked.
+const RUNS: usize = (64 - HALF_BITS as usize + 1).next_power_of_two();
 
 /// What a count carries when it would become as much: in a model soon.
 const FULL: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
@@ -84,17 +85,19 @@ impl Counts {
     #[inline]
     pub(super) fn record(&self, interval: Interval, value: u64) {
         let bucket = bucket(value);
-        let run = &self.runs[bucket >> HALF_BITS][interval as usize];
+        let run = &self.runs[(bucket >> HALF_BITS) % RUNS][interval as usize];
         let run = match run.get() {
             Some(run) => run,
             None => CountRun::begin(run),
         };
         let at = bucket & (HALF - 1);
         let count = &run.counts[at];
-        // One writer: a load and a store do.
-        match u32::from(count.load(Ordering::Relaxed)) + 1 {
-            FULL => run.carry(at),
-            next => count.store(next as u16, Ordering::Relaxed),
+        // One writer: a load and a store do. What is full has wrapped to 0.
+        let next = count.load(Ordering::Relaxed).wrapping_add(1);
+        if next == FULL as u16 {
+            run.carry(at);
+        } else {
+            count.store(next, Ordering::Relaxed);
         }
     }
 

@@ -2,25 +2,26 @@
 //!
 //! Three intervals per message, from three readings of the clock: *wait* (sent until its handler
 //! begins), *service* (the handler), *total*. Every message is recorded, none sampled, in the [`Book`] of
-//! its subsystem. A book has one writer, the thread that the subsystem lives on, and any number of
-//! readers: so a message is recorded with plain loads and stores, and a snapshot reads at any time.
+//! its subsystem's kind (Rust type) on its thread: so memory and the number of histograms are bounded by the
+//! program, not by how many subsystems there are. A book has one writer, the thread, and any number of
+//! readers: so a message is recorded with plain loads and stores, and a snapshot reads at any time. A
+//! subsystem has [`Totals`] of its own always, and a second book, of its own, on request.
 //!
 //! Histograms have two significant digits (relative error below 0.8 %). What is recorded are bare
 //! counts, in the buckets of hdrhistogram, which reads them; 270 bytes for every doubling of the value that
-//! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A subsystem has none until its
-//! first message. The first [`OWN_BOOKS`] active subsystems of a system have books of their own; those beyond
-//! share one by kind, that is by Rust type, and thread.
+//! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A route has none until its
+//! first message.
 
 mod counts;
+mod summary;
 
 use crate::base::clock::{Clock, Stamp};
 use crate::base::sync::OnceBox;
 use hdrhistogram::Histogram;
 
 use counts::{Counts, Interval, least};
-
-/// How many subsystems of a system have latency histograms of their own; further ones share by kind.
-pub const OWN_BOOKS: usize = 512;
+pub use summary::LatencySummary;
+pub(crate) use summary::{Batch, Totals};
 
 /// One message's stamps.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +40,19 @@ impl Sample {
         started: Stamp(0),
         ended: Stamp(0),
     };
+
+    #[inline(always)]
+    fn wait_ns(&self, clock: &Clock) -> u64 {
+        clock.between_ns(self.sent, self.started)
+    }
+
+    #[inline(always)]
+    fn service_ns(&self, clock: &Clock) -> u64 {
+        clock.between_ns(self.started, self.ended)
+    }
 }
 
-/// The histograms of a subsystem, or of a kind on one thread, by route.
+/// The histograms of a kind on one thread, or of a subsystem, by route.
 #[derive(Debug)]
 pub(crate) struct Book(Box<[OnceBox<Counts>]>);
 
@@ -50,20 +61,25 @@ impl Book {
         Book((0..routes).map(|_| OnceBox::new()).collect())
     }
 
-    /// Records messages. To be called by the book's one writer only.
-    pub(crate) fn enter(&self, clock: &Clock, samples: &[Sample]) {
+    /// Records messages, and adds them up. To be called by the book's one writer only.
+    ///
+    /// Where it is called it is inlined: the sums stay in registers.
+    #[inline(always)]
+    pub(crate) fn enter(&self, clock: &Clock, samples: &[Sample]) -> Batch {
+        let mut batch = Batch::default();
         for run in samples.chunk_by(|one, next| one.route == next.route) {
             let Some(counts) = run.first().and_then(|first| self.counts(first.route)) else {
                 continue;
             };
             for sample in run {
-                let wait_ns = clock.between_ns(sample.sent, sample.started);
-                let service_ns = clock.between_ns(sample.started, sample.ended);
+                let (wait_ns, service_ns) = (sample.wait_ns(clock), sample.service_ns(clock));
                 counts.record(Interval::Wait, wait_ns);
                 counts.record(Interval::Service, service_ns);
                 counts.record(Interval::Total, wait_ns.saturating_add(service_ns));
+                batch.add(wait_ns, service_ns);
             }
         }
+        batch
     }
 
     fn counts(&self, route: u16) -> Option<&Counts> {
@@ -75,10 +91,10 @@ impl Book {
     }
 }
 
-/// What has been recorded on a route, in any of the books.
-pub(crate) fn read<'b>(books: impl Iterator<Item = &'b Book>, route: u16) -> Option<RouteLatency> {
-    let all: Vec<&Counts> = books
-        .filter_map(|book| book.0.get(usize::from(route))?.get())
+/// What has been recorded on a route, which has a number in each of the books.
+pub(crate) fn read<'b>(places: impl Iterator<Item = (&'b Book, u16)>) -> Option<RouteLatency> {
+    let all: Vec<&Counts> = places
+        .filter_map(|(book, route)| book.0.get(usize::from(route))?.get())
         .collect();
     if all.is_empty() {
         return None;
@@ -285,9 +301,9 @@ mod tests {
             let book = if service_us % 2 == 0 { &one } else { &other };
             book.enter(&clock, &[sample]);
         }
-        let books = || [&one, &other].into_iter();
-        assert_eq!(read(books(), 0), None);
-        let read = read(books(), 1).unwrap();
+        let places = |route| [(&one, route), (&other, route)].into_iter();
+        assert_eq!(read(places(0)), None);
+        let read = read(places(1)).unwrap();
         assert_eq!(read.count, 100);
         let within = |value: u64, of: u64| value.abs_diff(of) as f64 <= of as f64 * 0.008;
         assert!(within(read.wait.p99_ns, 10_000), "{read:?}");

@@ -1,14 +1,16 @@
 //! Snapshots: what a system is doing, read while it goes on doing it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::sim::{self, Point};
 use crate::base::sync::{Ordering, lock};
 use crate::books::dead_letters::DeadLetter;
-use crate::books::latency::RouteLatency;
+use crate::books::latency::{self, LatencySummary, RouteLatency};
 use crate::directory::Mounted;
 use crate::envelope::pool::PoolStats;
+use crate::route::RouteMap;
 use crate::runtime::shared::Shared;
 use crate::thread::stamps::Stamps;
 use crate::words::ledger::Ledger;
@@ -33,6 +35,30 @@ pub struct Snapshot {
     pub last_dead_letters: Vec<DeadLetter>,
     /// The mounted subsystems, by name.
     pub subsystems: Vec<SubsystemSnapshot>,
+    /// Latency histograms by kind, that is by Rust type and route, in the order of the types' names. Every
+    /// message for which a handler was begun is in one of them, and in one only. What unmounted subsystems
+    /// recorded stays in; but a bridged actor's goes with its mount.
+    pub kinds: Vec<KindSnapshot>,
+}
+
+/// What all subsystems of one Rust type have done together, on all threads.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct KindSnapshot {
+    /// The type's name, as [`std::any::type_name`] tells it.
+    pub type_name: &'static str,
+    /// Its routes, in the order of their patterns.
+    pub routes: Vec<KindRouteSnapshot>,
+}
+
+/// What a route has done in all subsystems of one Rust type.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct KindRouteSnapshot {
+    /// The pattern: `users/{id}`.
+    pub pattern: Arc<str>,
+    /// Latencies; `None` before its first message.
+    pub latency: Option<RouteLatency>,
 }
 
 /// What a subsystem is doing.
@@ -58,6 +84,10 @@ pub struct SubsystemSnapshot {
     pub slice_time: Option<Duration>,
     /// How long its messages should wait at most, 99 in 100 of them.
     pub wait_goal: Option<Duration>,
+    /// How long its messages have waited since it was mounted: from sent until the handler began.
+    pub wait: LatencySummary,
+    /// How long their handlers took, with their `.await`s.
+    pub service: LatencySummary,
     /// Its routes.
     pub routes: Vec<RouteSnapshot>,
 }
@@ -70,10 +100,10 @@ pub struct RouteSnapshot {
     pub path: Box<str>,
     /// The types of messages that it takes.
     pub messages: Vec<&'static str>,
-    /// Latencies; `None` before its first message.
+    /// Latencies of this subsystem alone; `None` before its first message, and if it has no
+    /// [histograms of its own](crate::MountOptions::own_histograms). Its messages are among those of its
+    /// [kind](Snapshot::kinds) in any case.
     pub latency: Option<RouteLatency>,
-    /// True if the latencies are those of all subsystems of this kind together.
-    pub is_shared: bool,
 }
 
 impl Snapshot {
@@ -90,7 +120,39 @@ impl Snapshot {
             .find(|route| &*route.path == path)
     }
 
+    /// What all subsystems of a Rust type have done together, if any was ever mounted.
+    ///
+    /// # Examples
+    /// ```
+    /// # use mycelia::prelude::*;
+    /// # #[derive(Message)] struct Show;
+    /// # #[derive(Subsystem, Default)] struct Shop;
+    /// # #[routes] impl Shop { #[route("items/{id}")] fn show(&mut self, _: Show, _: Path<u64>) {} }
+    /// # #[mycelia::main]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let system = System::builder().start().await?;
+    /// for name in ["books", "toys"] {
+    ///     system.mount_as(name, Shop::default).await?;
+    ///     system.ask(&format!("{name}://items/7"), Show).await?;
+    /// }
+    /// let now = system.snapshot();
+    /// let shops = now.kind::<Shop>().expect("some are mounted");
+    /// let show = shops.latency("items/{id}").expect("there were messages");
+    /// assert_eq!(show.count, 2);
+    /// println!("99 in 100 waited at most {} ns", show.wait.p99_ns);
+    /// # system.stop().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn kind<S: 'static>(&self) -> Option<&KindSnapshot> {
+        let type_name = std::any::type_name::<S>();
+        self.kinds.iter().find(|kind| kind.type_name == type_name)
+    }
+
     pub(crate) fn take(shared: &Shared) -> Self {
+        // Before the ledgers: what is recorded here counts as sent there.
+        let kinds = shared.kinds.all();
+        let kinds = kinds.chunk_by(|one, next| one.type_name == next.type_name);
+        let kinds = kinds.map(KindSnapshot::take).collect();
         let (all, mut total) = shared.directory.all_and_gone();
         let mut subsystems: Vec<SubsystemSnapshot> = all
             .iter()
@@ -109,13 +171,40 @@ impl Snapshot {
             dead_letters: shared.dead_letters.count(),
             last_dead_letters: shared.dead_letters.last(),
             subsystems,
+            kinds,
+        }
+    }
+}
+
+impl KindSnapshot {
+    /// The latencies of the route with that pattern, if it has had messages.
+    pub fn latency(&self, pattern: &str) -> Option<RouteLatency> {
+        let mut routes = self.routes.iter();
+        routes.find(|route| &*route.pattern == pattern)?.latency
+    }
+
+    /// Of one type, whose route tables may be several: a bridged actor has one for each mount.
+    fn take(maps: &[Arc<RouteMap>]) -> Self {
+        let mut routes: BTreeMap<&Arc<str>, Vec<_>> = BTreeMap::new();
+        for map in maps {
+            for (at, route) in map.routes.iter().enumerate() {
+                let places = map.books().iter().map(|book| (book, at as u16));
+                routes.entry(&route.text).or_default().extend(places);
+            }
+        }
+        let routes = routes.into_iter().map(|(pattern, places)| {
+            let (pattern, latency) = (pattern.clone(), latency::read(places.into_iter()));
+            KindRouteSnapshot { pattern, latency }
+        });
+        KindSnapshot {
+            type_name: maps.first().map_or("", |map| map.type_name),
+            routes: routes.collect(),
         }
     }
 }
 
 impl SubsystemSnapshot {
     fn take(mounted: &Mounted) -> Self {
-        let is_shared = mounted.shares_book();
         let routes = mounted
             .map
             .routes
@@ -125,9 +214,9 @@ impl SubsystemSnapshot {
                 path: format!("{}://{}", mounted.mailbox.name, route.pattern).into(),
                 messages: route.takes().into_vec(),
                 latency: mounted.read_latency(at as u16),
-                is_shared,
             })
             .collect();
+        let (wait, service) = mounted.summaries();
         let slice = mounted.slice.get();
         sim::preempt(Point::Keeper);
         SubsystemSnapshot {
@@ -141,6 +230,8 @@ impl SubsystemSnapshot {
             slice: slice.messages(),
             slice_time: slice.time(),
             wait_goal: mounted.wait_goal(),
+            wait,
+            service,
             routes,
         }
     }

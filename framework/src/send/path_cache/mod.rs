@@ -208,6 +208,7 @@ mod tests {
             thread: 0,
             weight: 1,
             wait_goal: None,
+            own_histograms: false,
             policy: Policy::default(),
             restart_scope: RestartScope::default(),
             siblings: RestartScope::default(),

@@ -198,7 +198,11 @@ async fn a_delay_counts_as_wait_and_keeps_the_order() {
     // Its handler looks at the order.
     assert_eq!(system.ask("work://jobs/4", Job(4)).await.unwrap(), 4);
     let snapshot = system.snapshot();
-    let latency = snapshot.route("work://jobs/{id}").unwrap().latency.unwrap();
+    let latency = snapshot
+        .kind::<Work>()
+        .unwrap()
+        .latency("jobs/{id}")
+        .unwrap();
     // Within what a histogram's buckets are wide.
     assert!(latency.wait.p50_ns >= by.as_nanos() as u64 * 98 / 100);
     assert_eq!(faults.injected().delays, 1);
