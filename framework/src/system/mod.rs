@@ -9,6 +9,7 @@ mod detached;
 mod exit;
 mod kind;
 mod mounting;
+mod mount_options;
 mod mount;
 mod sends;
 mod mount_many;
@@ -27,7 +28,7 @@ use dashmap::DashMap;
 
 pub use builder::Builder;
 pub use exit::Exit;
-pub use mount::MountOptions;
+pub use mount_options::MountOptions;
 pub use mounting::Mounting;
 pub use stop::{StopError, StopReport};
 

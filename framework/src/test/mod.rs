@@ -9,6 +9,7 @@ mod record;
 mod replay;
 mod arrivals;
 mod expect;
+mod arrival;
 mod probe;
 
 pub use crate::runtime::taps::{BadPattern, Fault, Faults, Injected, Taped};

@@ -10,16 +10,16 @@ use std::time::Duration;
 use anyhow::anyhow;
 use mycelia_core::Pattern;
 
+use super::arrival::Arrival;
 use super::arrivals::{Arrivals, Arrived, Peek};
 use super::expect::{Expect, ExpectMany};
 use crate::base::sync::{Mutex, lock};
 use crate::base::user_code::Contained;
 use crate::route::RouteTable;
-use crate::route::extract::{Address, Delivery, Extractor, Given};
 use crate::route::subsystem::Subsystem;
-use crate::runtime::taps::{PathPattern, write_path};
+use crate::runtime::taps::PathPattern;
 use crate::system::{MountOptions, System};
-use crate::words::error::{CaptureError, MountError};
+use crate::words::error::MountError;
 use crate::words::message::Message;
 
 /// Where and whence a message came to a [`Probe`].
@@ -358,45 +358,5 @@ impl Debug for ProbeBuilder {
             .field("name", &self.name)
             .field("routes", &routes.collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-/// What a probe reads of a message's address.
-struct Arrival {
-    given: Vec<Given>,
-    query: Option<String>,
-    sender: Option<Arc<str>>,
-}
-
-impl Arrival {
-    fn call<E>(self, name: &str, pattern: Result<&Pattern, E>) -> Call {
-        let query = self.query.as_deref();
-        Call {
-            path: match pattern {
-                Ok(pattern) => write_path(name, pattern, &self.given, query),
-                Err(_) => name.into(),
-            },
-            captures: (self.given.iter())
-                .map(|given| given.text().into_owned())
-                .collect(),
-            query: self.query,
-            sender: self.sender,
-        }
-    }
-}
-
-impl Extractor for Arrival {
-    type Packed = (Vec<Given>, Option<String>);
-
-    fn pack(address: &mut Address<'_>) -> Result<Self::Packed, CaptureError> {
-        Ok((address.given(), address.query().map(str::to_owned)))
-    }
-
-    fn unpack((given, query): Self::Packed, delivery: &Delivery<'_>) -> Self {
-        Arrival {
-            given,
-            query,
-            sender: delivery.sender(),
-        }
     }
 }

@@ -1,0 +1,50 @@
+//! What a probe reads of a message's address.
+
+use std::sync::Arc;
+
+use mycelia_core::Pattern;
+
+use super::probe::Call;
+use crate::route::extract::{Address, Delivery, Extractor, Given};
+use crate::runtime::taps::write_path;
+use crate::words::error::CaptureError;
+
+/// What a probe reads of a message's address.
+pub(super) struct Arrival {
+    given: Vec<Given>,
+    query: Option<String>,
+    sender: Option<Arc<str>>,
+}
+
+impl Arrival {
+    pub(super) fn call<E>(self, name: &str, pattern: Result<&Pattern, E>) -> Call {
+        let query = self.query.as_deref();
+        Call {
+            path: match pattern {
+                Ok(pattern) => write_path(name, pattern, &self.given, query),
+                Err(_) => name.into(),
+            },
+            captures: (self.given.iter())
+                .map(|given| given.text().into_owned())
+                .collect(),
+            query: self.query,
+            sender: self.sender,
+        }
+    }
+}
+
+impl Extractor for Arrival {
+    type Packed = (Vec<Given>, Option<String>);
+
+    fn pack(address: &mut Address<'_>) -> Result<Self::Packed, CaptureError> {
+        Ok((address.given(), address.query().map(str::to_owned)))
+    }
+
+    fn unpack((given, query): Self::Packed, delivery: &Delivery<'_>) -> Self {
+        Arrival {
+            given,
+            query,
+            sender: delivery.sender(),
+        }
+    }
+}
