@@ -68,8 +68,8 @@ async fn a_send_that_is_refused_says_why() {
     let refused = |path: &str| said(system.try_tell(path, Job).unwrap_err().into_reason());
     assert!(refused("work:/item").starts_with("bad path: "));
     assert_eq!(
-        refused("no one://item/1"),
-        "no subsystem `no one` is mounted; mount it, or correct the part before `://`"
+        refused("nobody://item/1"),
+        "no subsystem `nobody` is mounted; mount it, or correct the part before `://`"
     );
     assert_eq!(
         refused("work://nowhere"),
@@ -316,8 +316,8 @@ async fn a_mount_or_an_unmount_that_is_refused_says_why() {
             "`broken` could not be started: on purpose",
         ),
         (
-            system.mount_with(below("no one"), Work::default).await,
-            "`work`: no subsystem `no one` is mounted to be the parent; mount it first (replicas have children one by one)",
+            system.mount_with(below("nobody"), Work::default).await,
+            "`work`: no subsystem `nobody` is mounted to be the parent; mount it first (replicas have children one by one)",
         ),
         (
             system
@@ -336,8 +336,8 @@ async fn a_mount_or_an_unmount_that_is_refused_says_why() {
                 system.snapshot().subsystems.len() == 1
             })
             .await;
-            let missing = system.unmount("no one").await.unwrap_err();
-            assert_eq!(said(missing), "no subsystem `no one` is mounted");
+            let missing = system.unmount("nobody").await.unwrap_err();
+            assert_eq!(said(missing), "no subsystem `nobody` is mounted");
             system.stop().await.unwrap();
             (
                 system.mount_as("late", Work::default).await,

@@ -21,7 +21,7 @@ const ONE_THING: [&str; 5] = [
 ];
 
 fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../src")
 }
 
 /// All files below a folder, sorted.

@@ -225,9 +225,9 @@ async fn a_name_is_taken_until_it_is_unmounted() {
     mounted.unwrap();
     assert_eq!(system.ask("service://who/1", Who).await.unwrap(), "second");
     let nobody = UnmountError::NoSubsystem {
-        name: "no one".into(),
+        name: "nobody".into(),
     };
-    assert_eq!(system.unmount("no one").await, Err(nobody));
+    assert_eq!(system.unmount("nobody").await, Err(nobody));
     system.stop().await.unwrap();
 }
 
@@ -323,7 +323,7 @@ async fn what_was_not_mounted_is_named_in_the_error() {
         .mount_replicas_with(replicas, below("it"), First::default)
         .await;
     refused(lost);
-    let own = MountOptions::new().parent("no one").name("it");
+    let own = MountOptions::new().parent("nobody").name("it");
     let orphan = system.mount_with(own, First::default).await.unwrap_err();
     assert!(orphan.to_string().contains("`it`"), "{orphan}");
     system.stop().await.unwrap();

@@ -318,9 +318,9 @@ async fn a_refused_send_hands_the_message_back_with_an_error_of_its_own_kind() {
     };
     assert!(matches!(refused("no path", 1), SendError::BadPath(_)));
     assert_eq!(
-        refused("no one://ok", 2),
+        refused("nobody://ok", 2),
         SendError::NoSubsystem {
-            name: "no one".into()
+            name: "nobody".into()
         }
     );
     assert_eq!(
@@ -354,11 +354,11 @@ async fn a_refused_send_hands_the_message_back_with_an_error_of_its_own_kind() {
     }
 
     // The other verbs say the same.
-    let told = system.tell("no one://ok", Job(6)).await.unwrap_err();
+    let told = system.tell("nobody://ok", Job(6)).await.unwrap_err();
     assert_eq!(told.into_message(), Job(6));
-    let told = system.tell_blocking("no one://ok", Job(7)).unwrap_err();
+    let told = system.tell_blocking("nobody://ok", Job(7)).unwrap_err();
     assert_eq!(told.into_message(), Job(7));
-    match system.ask("no one://ok", Job(8)).await {
+    match system.ask("nobody://ok", Job(8)).await {
         Err(AskError::Undelivered(undelivered)) => assert_eq!(undelivered.into_message(), Job(8)),
         other => panic!("{other:?}"),
     }
@@ -421,7 +421,7 @@ async fn a_handle_is_refused_where_a_send_would_be() {
     assert!(matches!(refused("no path"), SendError::BadPath(_)));
     assert!(matches!(refused("no {pattern}"), SendError::BadPath(_)));
     assert!(matches!(
-        refused("no one://ok"),
+        refused("nobody://ok"),
         SendError::NoSubsystem { .. }
     ));
     assert!(matches!(

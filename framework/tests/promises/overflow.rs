@@ -246,7 +246,7 @@ async fn policy_and_capacity_can_be_changed_while_messages_wait() {
     let ledger = quiet(&system).await;
     assert_eq!(ledger.dropped, 4);
     assert!(matches!(
-        system.set_capacity("no one", 1),
+        system.set_capacity("nobody", 1),
         Err(SendError::NoSubsystem { .. })
     ));
     system.stop().await.unwrap();

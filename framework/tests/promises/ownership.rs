@@ -477,7 +477,7 @@ async fn run(steps: Vec<Step>, pool: usize) {
                 };
                 let path = format!("doer://number/{}", u32::from(*n) + 256);
                 system.try_tell(path, task()).unwrap_err();
-                system.tell("no one://now", task()).await.unwrap_err();
+                system.tell("nobody://now", task()).await.unwrap_err();
                 system
                     .ask("doer://number/x", task())
                     .await

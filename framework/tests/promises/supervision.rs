@@ -290,7 +290,7 @@ async fn children_are_addressed_below_their_parent_and_end_before_it_the_younges
         .await
         .unwrap();
     let refused = system
-        .mount_with(named("a").parent("no one"), Node::default)
+        .mount_with(named("a").parent("nobody"), Node::default)
         .await;
     assert!(matches!(refused, Err(MountError::NoParent { .. })));
     let refused = system.mount_with(named("top/b"), Node::default).await;

@@ -305,7 +305,7 @@ async fn a_factory_whose_drop_panics_harms_no_mounter_that_is_refused_or_never_w
             Store::default()
         }
     };
-    let below = || crate::common::named("child").parent("no one");
+    let below = || crate::common::named("child").parent("nobody");
     let refused = system.mount_with(below(), factory()).await;
     assert!(matches!(refused, Err(MountError::NoParent { .. })));
     let several = mycelia::Replicas::round_robin(2);

@@ -20,6 +20,7 @@ use crate::base::sync::OnceBox;
 use hdrhistogram::Histogram;
 
 use counts::{Counts, Interval, least};
+#[cfg_attr(loom, expect(unused_imports, reason = "it is for the snapshot"))]
 pub use summary::LatencySummary;
 pub(crate) use summary::{Batch, Totals};
 
