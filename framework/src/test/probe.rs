@@ -14,9 +14,9 @@ use super::arrivals::{Arrivals, Arrived, Peek};
 use super::expect::{Expect, ExpectMany};
 use crate::base::sync::{Mutex, lock};
 use crate::route::RouteTable;
-use crate::route::extract::{Address, Delivery, Extractor, Given};
+use crate::route::extract::{Address, Delivery, Extractor};
 use crate::route::subsystem::Subsystem;
-use crate::runtime::taps::{PathPattern, write_path};
+use crate::runtime::taps::{Given, PathPattern, write_path};
 use crate::system::{MountOptions, System};
 use crate::words::error::{CaptureError, MountError};
 use crate::words::message::Message;
@@ -386,7 +386,7 @@ impl Extractor for Arrival {
     type Packed = (Vec<Given>, Option<String>);
 
     fn pack(address: &mut Address<'_>) -> Result<Self::Packed, CaptureError> {
-        Ok((address.given(), address.query().map(str::to_owned)))
+        Ok((Given::all_of(address), address.query().map(str::to_owned)))
     }
 
     fn unpack((given, query): Self::Packed, delivery: &Delivery<'_>) -> Self {
