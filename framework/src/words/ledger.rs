@@ -116,6 +116,8 @@ pub(crate) struct Endings {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     handled: u32,
+    /// The sum of those below: in most tallies there are none.
+    others: u32,
     failed: u32,
     dropped: u32,
     expired: u32,
@@ -125,13 +127,18 @@ pub(crate) struct Tally {
 impl Tally {
     #[inline]
     pub(crate) fn add(&mut self, ending: Ending) {
-        match ending {
-            Ending::Handled => self.handled += 1,
-            Ending::Failed => self.failed += 1,
-            Ending::Dropped => self.dropped += 1,
-            Ending::Expired => self.expired += 1,
-            Ending::Undeliverable => self.undeliverable += 1,
-        }
+        let other = match ending {
+            Ending::Handled => {
+                self.handled += 1;
+                return;
+            }
+            Ending::Failed => &mut self.failed,
+            Ending::Dropped => &mut self.dropped,
+            Ending::Expired => &mut self.expired,
+            Ending::Undeliverable => &mut self.undeliverable,
+        };
+        *other += 1;
+        self.others += 1;
     }
 }
 
@@ -146,20 +153,15 @@ fn add(counter: &AtomicU64, n: u32) {
 impl Endings {
     /// Enters endings; returns how many they are.
     pub(crate) fn enter(&self, tally: &mut Tally) -> u32 {
-        let Tally {
-            handled,
-            failed,
-            dropped,
-            expired,
-            undeliverable,
-        } = std::mem::take(tally);
+        let (handled, others) = (tally.handled, tally.others);
         add(&self.handled, handled);
-        let others = failed + dropped + expired + undeliverable;
+        tally.handled = 0;
         if others > 0 {
-            add(&self.failed, failed);
-            add(&self.dropped, dropped);
-            add(&self.expired, expired);
-            add(&self.undeliverable, undeliverable);
+            add(&self.failed, tally.failed);
+            add(&self.dropped, tally.dropped);
+            add(&self.expired, tally.expired);
+            add(&self.undeliverable, tally.undeliverable);
+            *tally = Tally::default();
         }
         let total = handled + others;
         let finished = self.finished.load(Ordering::Relaxed) + u64::from(total);
