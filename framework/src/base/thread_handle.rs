@@ -4,30 +4,22 @@
 
 use actix_rt::ArbiterHandle;
 
+use super::sim::Jobs;
+
 /// A thread of a system.
 #[derive(Clone)]
 pub(crate) enum ThreadHandle {
     Arbiter(ArbiterHandle),
-    /// A simulation's.
-    #[cfg(feature = "test")]
-    Simulated(crate::base::thread_handle::Jobs),
+    #[allow(dead_code, reason = "a simulation makes it")]
+    Simulated(Jobs),
 }
-
-/// Where a simulated thread takes its work from.
-#[cfg(feature = "test")]
-pub(crate) type Jobs = tokio::sync::mpsc::UnboundedSender<Job>;
-
-/// Work for a simulated thread.
-#[cfg(feature = "test")]
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 impl ThreadHandle {
     /// Runs `launch` on that thread; dropped if it has ended.
     pub(crate) fn run(&self, launch: impl FnOnce() + Send + 'static) {
         match self {
             ThreadHandle::Arbiter(arbiter) => drop(arbiter.spawn_fn(launch)),
-            #[cfg(feature = "test")]
-            ThreadHandle::Simulated(jobs) => drop(jobs.send(Box::new(launch))),
+            ThreadHandle::Simulated(jobs) => jobs.run(launch),
         }
     }
 }
@@ -35,22 +27,12 @@ impl ThreadHandle {
 /// The keepers' executor: drives their timers, and those of askers on other executors.
 pub(crate) struct Executor {
     runtime: tokio::runtime::Handle,
-    #[cfg(feature = "test")]
+    /// The keepers' thread, if a simulation runs it.
     simulated: Option<Jobs>,
 }
 
 impl Executor {
-    pub(crate) fn new(runtime: tokio::runtime::Handle) -> Self {
-        Executor {
-            runtime,
-            #[cfg(feature = "test")]
-            simulated: None,
-        }
-    }
-
-    #[cfg(feature = "test")]
-    pub(crate) fn simulated(runtime: tokio::runtime::Handle, jobs: Jobs) -> Self {
-        let simulated = Some(jobs);
+    pub(crate) fn new(runtime: tokio::runtime::Handle, simulated: Option<Jobs>) -> Self {
         Executor { runtime, simulated }
     }
 
@@ -61,12 +43,9 @@ impl Executor {
 
     /// Runs something beside the keepers.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        #[cfg(feature = "test")]
-        if let Some(jobs) = &self.simulated {
-            let spawn = || drop(tokio::task::spawn_local(work));
-            let _ = jobs.send(Box::new(spawn));
-            return;
+        match &self.simulated {
+            None => drop(self.runtime.spawn(work)),
+            Some(jobs) => jobs.run(|| drop(tokio::task::spawn_local(work))),
         }
-        drop(self.runtime.spawn(work));
     }
 }

@@ -52,8 +52,7 @@ pub enum DeadReason {
     Panicked(Arc<str>),
     /// It was dropped for want of room.
     Dropped(Overflow),
-    /// It was dropped by a fault of the test kit. Feature `test`.
-    #[cfg(feature = "test")]
+    /// It was dropped by a fault of the test kit, of the feature `test`.
     Injected,
     /// Its deadline passed before its handler began.
     Expired,
@@ -83,7 +82,6 @@ impl fmt::Display for DeadLetter {
             DeadReason::Dropped(policy) => {
                 write!(f, " was dropped, the mailbox being full ({policy:?})")?;
             }
-            #[cfg(feature = "test")]
             DeadReason::Injected => write!(f, " was dropped by a fault set on purpose")?,
             DeadReason::Expired => write!(f, " was not handled before its deadline")?,
             DeadReason::Undeliverable => write!(f, " found no handler, its receiver stopped")?,

@@ -13,6 +13,8 @@
 //!    describes (inline), or a live `Box` of it. Only `put`, `take` and `clear` change either.
 #![allow(unsafe_code)]
 
+#[cfg_attr(not(feature = "test"), path = "mark_off.rs")]
+pub(crate) mod mark;
 pub(crate) mod token;
 pub(crate) mod reply;
 pub(crate) mod pool;
@@ -26,6 +28,7 @@ use crate::base::sync::OnceBox;
 use crate::base::user_code::{contain, discard};
 use crate::envelope::token::Token;
 use crate::words::trace::TraceId;
+use mark::Mark;
 use reply::ReplySlot;
 
 /// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.
@@ -51,9 +54,8 @@ pub(crate) struct Head {
     pub(crate) route: u16,
     /// True if someone waits for a reply.
     pub(crate) is_ask: bool,
-    /// What faults it meets; 0 for none. In what would be padding.
-    #[cfg(feature = "test")]
-    pub(crate) fault: u16,
+    /// What faults it meets. In what would be padding.
+    pub(crate) fault: Mark,
 }
 
 #[repr(C, align(16))]

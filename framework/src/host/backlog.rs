@@ -1,6 +1,7 @@
 //! The backlog: how a host takes messages out of its mailbox. `mailbox → `**`backlog`**` → turn`
 
 use super::{HostEnv, HostState};
+use crate::base::sim::{self, Plant};
 use crate::base::sync::Ordering;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::mailbox::inbox::{Inbox, Taken};
@@ -36,16 +37,6 @@ impl<S: 'static> HostState<S> {
         self.tries_kept = next.is_some();
         self.tell_kept(env);
         next
-    }
-
-    /// Has a message be the next one.
-    #[cfg(feature = "test")]
-    pub(super) fn put_first(&mut self, links: &Links, token: Token) {
-        let mut first = Chain::new();
-        first.push_back(links, token);
-        first.append(links, std::mem::replace(&mut self.again, Chain::new()));
-        self.again = first;
-        self.tries_kept = true;
     }
 
     /// Keeps a message for later.
@@ -146,14 +137,13 @@ impl<S: 'static> HostState<S> {
         self.ticket = taken.ticket;
         env.shared.pool.note_in_flight(taken.chain.len());
         self.backlog.append(&env.shared.pool.links, taken.chain);
-        #[cfg(feature = "test")]
-        if crate::base::sim::plants(crate::base::sim::Plant::Reorder) {
+        if sim::plants(Plant::Reorder) {
             self.swap_first_two(&env.shared.pool.links);
         }
     }
 
     /// A planted error.
-    #[cfg(feature = "test")]
+    #[cold]
     fn swap_first_two(&mut self, links: &Links) {
         let mut before = std::mem::replace(&mut self.backlog, Chain::new());
         let first = before.pop_front(links);

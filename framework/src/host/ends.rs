@@ -2,7 +2,6 @@
 
 use super::batch::TurnBatch;
 use super::hooks::NO_TIME;
-#[cfg(feature = "test")]
 use super::injected::without_delay;
 use super::turn::Service;
 use super::{HostEnv, HostState};
@@ -99,7 +98,6 @@ impl<S: 'static> HostState<S> {
         service: Service,
         batch: &mut TurnBatch<'_>,
     ) {
-        #[cfg(feature = "test")]
         let service = without_delay(env, service);
         let (token, started) = match service {
             Service::Message(token, started) => (token, started),

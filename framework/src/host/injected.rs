@@ -1,18 +1,19 @@
 //! Faults at the host: what a message meets that its sender marked. `turn → `**`injected`**` → ends`
 //!
-//! Compiled with the feature `test` only.
+//! `injected_off.rs` is its stand-in without the feature `test`.
 
 use std::pin::Pin;
 use std::task::Context;
 
 use super::batch::TurnBatch;
 use super::ends::{bury, empty, put_failure};
-use super::turn::Service;
+use super::turn::{AtHand, Service};
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::envelope::token::Token;
+use crate::envelope::mark::Mark;
+use crate::envelope::token::{Chain, Links, Token};
 use crate::route::handler::Unanswered;
 use crate::runtime::taps::{Faults, Planned};
 use crate::words::ledger::Ending;
@@ -27,28 +28,52 @@ pub(super) struct Delayed {
 /// What a marked message met.
 pub(super) enum Met<'w> {
     Nothing(Envelope<'w>),
-    /// Its handler is to panic with this text.
-    Panic(Envelope<'w>, String),
+    /// It has ended.
     Dropped,
     /// It is in service, and waits.
     Delayed,
 }
 
 impl<S: 'static> HostState<S> {
-    #[cold]
+    /// What a message is to meet before its handler begins.
+    ///
+    /// # Panics
+    /// As its handler would, if its handler is to; it is at hand then.
+    #[inline]
     pub(super) fn meet_fault<'w>(
+        &mut self,
+        env: &HostEnv<S>,
+        envelope: Envelope<'w>,
+        started: Stamp,
+        batch: &mut TurnBatch<'_>,
+        at_hand: &mut AtHand<'w>,
+    ) -> Met<'w> {
+        match envelope.head().fault {
+            Mark::NONE => Met::Nothing(envelope),
+            _ => self.meet_marked(env, envelope, started, batch, at_hand),
+        }
+    }
+
+    #[cold]
+    fn meet_marked<'w>(
         &mut self,
         env: &HostEnv<S>,
         mut envelope: Envelope<'w>,
         started: Stamp,
         batch: &mut TurnBatch<'_>,
+        at_hand: &mut AtHand<'w>,
     ) -> Met<'w> {
         let mark = envelope.head().fault;
         // Once: one that is kept for later does not meet it again.
-        envelope.head_mut().fault = 0;
+        envelope.head_mut().fault = Mark::NONE;
         match env.shared.taps.faults.plan(mark) {
             Planned::Nothing => Met::Nothing(envelope),
-            Planned::Panic(text) => Met::Panic(envelope, text),
+            Planned::Panic(text) => {
+                let (envelope, _) = at_hand.insert((envelope, started));
+                // Its handler would have taken it.
+                empty(envelope);
+                std::panic::panic_any(text)
+            }
             Planned::Drop => {
                 end_dropped(env, envelope, batch);
                 Met::Dropped
@@ -78,6 +103,15 @@ impl<S: 'static> HostState<S> {
         self.put_first(&env.shared.pool.links, delayed.token);
         None
     }
+
+    /// Has a message be the next one.
+    fn put_first(&mut self, links: &Links, token: Token) {
+        let mut first = Chain::new();
+        first.push_back(links, token);
+        first.append(links, std::mem::replace(&mut self.again, Chain::new()));
+        self.again = first;
+        self.tries_kept = true;
+    }
 }
 
 /// Ends a message that was accepted and is dropped on purpose.
@@ -88,13 +122,6 @@ fn end_dropped<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut Turn
         bury(env, &envelope, DeadReason::Injected);
     }
     batch.close(env, envelope, Ending::Dropped);
-}
-
-/// Panics as a handler would that has taken its message.
-#[cold]
-pub(super) fn blow_up(envelope: &mut Envelope<'_>, text: String) {
-    empty(envelope);
-    std::panic::panic_any(text);
 }
 
 /// The same service as if the handler of a message that is held back had begun.

@@ -11,7 +11,7 @@ mod stamp_run;
 mod ends;
 mod batch;
 mod hooks;
-#[cfg(feature = "test")]
+#[cfg_attr(not(feature = "test"), path = "injected_off.rs")]
 mod injected;
 mod life;
 mod obey;

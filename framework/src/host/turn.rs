@@ -9,8 +9,7 @@ use std::task::Context;
 
 use super::batch::TurnBatch;
 use super::ends::{expire, reject};
-#[cfg(feature = "test")]
-use super::injected::{Met, blow_up};
+use super::injected::{Delayed, Met};
 use super::life::{Life, Ready};
 use super::{HostEnv, HostState};
 use crate::base::clock::{Due, Stamp};
@@ -37,8 +36,8 @@ pub(super) enum Service {
     /// A blocking call whose message has ended: the subsystem's value is to come back from there.
     Returning,
     /// A message that is held back by a fault.
-    #[cfg(feature = "test")]
-    Delayed(super::injected::Delayed),
+    #[allow(dead_code, reason = "the test kit makes it")]
+    Delayed(Delayed),
 }
 
 /// Why a run of messages ended.
@@ -52,7 +51,7 @@ enum Ran {
 }
 
 /// The message at hand; out here, so that it is not lost when its handler panics.
-type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
+pub(super) type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
 impl<S: 'static> HostState<S> {
     /// Handles a slice of messages.
@@ -221,29 +220,18 @@ impl<S: 'static> HostState<S> {
                 reject(env, envelope, batch);
                 continue;
             };
-            #[cfg(feature = "test")]
-            let (envelope, injected) = match head.fault {
-                0 => (envelope, None),
-                _ => match self.meet_fault(env, envelope, started, batch) {
-                    Met::Panic(envelope, text) => (envelope, Some(text)),
-                    Met::Nothing(envelope) => (envelope, None),
-                    Met::Dropped => continue,
-                    Met::Delayed => return Ran::Waiting,
-                },
-            };
-            #[cfg(feature = "test")]
-            let head = envelope.head();
             let trace = envelope.trace().0;
             env.local.take_up(head.due, trace);
             delivery.sender = head.sender;
             delivery.due = head.due;
             delivery.trace = trace;
             delivery.started = started;
+            let envelope = match self.meet_fault(env, envelope, started, batch, at_hand) {
+                Met::Nothing(envelope) => envelope,
+                Met::Dropped => continue,
+                Met::Delayed => return Ran::Waiting,
+            };
             let (envelope, _) = at_hand.insert((envelope, started));
-            #[cfg(feature = "test")]
-            if let Some(text) = injected {
-                blow_up(envelope, text);
-            }
             let called = handler.call(&mut self.slot, envelope, &delivery, cx);
             let Some((envelope, started)) = at_hand.take() else {
                 unreachable!("it was put there before the call");
@@ -301,7 +289,6 @@ impl<S: 'static> HostState<S> {
     ) -> Option<Service> {
         let (token, started) = match service {
             Service::Message(token, started) => (token, started),
-            #[cfg(feature = "test")]
             Service::Delayed(delayed) => return self.go_on_delaying(env, cx, delayed),
             Service::Returning => {
                 if self.slot.catch(|slot| slot.poll(cx, None)) == Called::Running {

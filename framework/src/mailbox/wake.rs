@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use super::Mailbox;
 use super::lanes::Lanes;
-use crate::base::sim::{self, Point};
+use crate::base::sim::{self, Plant, Point};
 use crate::base::sync::{Ordering, lock};
 use crate::thread::Local;
 
@@ -18,8 +18,7 @@ impl Mailbox {
     #[cold]
     pub(crate) fn ring(&self, local: &Local) {
         sim::preempt(Point::Ring);
-        #[cfg(feature = "test")]
-        if sim::plants(sim::Plant::LostWakeUp) {
+        if sim::plants(Plant::LostWakeUp) {
             return;
         }
         if let Some(number) = self.number_on(local)
@@ -50,8 +49,7 @@ impl Mailbox {
     #[cold]
     pub(crate) fn note_expired(&self) {
         self.expired.fetch_add(1, Ordering::Release);
-        #[cfg(feature = "test")]
-        if sim::plants(sim::Plant::LostWakeUp) {
+        if sim::plants(Plant::LostWakeUp) {
             return;
         }
         self.wake();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::base::user_code::discard;
+use crate::envelope::mark::Mark;
 use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
@@ -50,9 +51,8 @@ pub(crate) struct Post<'p> {
     pub(crate) priority: Priority,
     /// For an ask.
     pub(crate) ask: Option<Patience>,
-    /// What faults it meets; 0 for none.
-    #[cfg(feature = "test")]
-    pub(crate) fault: u16,
+    /// What faults it meets.
+    pub(crate) fault: Mark,
 }
 
 impl Post<'_> {
@@ -207,10 +207,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         head.trace = post.local.trace();
         head.due = Due::NEVER;
         head.is_ask = false;
-        #[cfg(feature = "test")]
-        {
-            head.fault = post.fault;
-        }
+        head.fault = post.fault;
         if let Some(patience) = post.ask {
             // What follows from a message must not take longer than it has itself.
             let due = patience.due(now).min(post.local.due());

@@ -8,6 +8,7 @@ use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::base::sim;
 use crate::base::sync::{Mutex, lock};
 use crate::mailbox::MailboxId;
 use crate::runtime::deadlock::Guard;
@@ -48,8 +49,7 @@ impl Blocking {
         wait: Option<Guard>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> std::io::Result<JoinHandle<T>> {
-        #[cfg(feature = "test")]
-        if crate::base::sim::thread() != 0 {
+        if sim::is_simulated() {
             // A simulation has no other threads: later, on this one.
             return Ok(tokio::task::spawn_local(async {
                 drop(wait);

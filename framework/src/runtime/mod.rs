@@ -2,6 +2,6 @@
 
 pub(crate) mod deadlock;
 pub(crate) mod blocking;
-#[cfg(feature = "test")]
+#[cfg_attr(not(feature = "test"), path = "taps_off.rs")]
 pub(crate) mod taps;
 pub(crate) mod shared;

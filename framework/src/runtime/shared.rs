@@ -22,7 +22,6 @@ use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work
 use crate::route::{Kinds, Patience, RouteMap};
 use crate::runtime::blocking::{Blocking, BlockingCall, BlockingHolder};
 use crate::runtime::deadlock::{For, Guard, WaitGraph};
-#[cfg(feature = "test")]
 use crate::runtime::taps::{Faults, Taps};
 use crate::thread::Local;
 use crate::thread::stamps::Stamps;
@@ -47,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
-    #[cfg(feature = "test")]
+    #[allow(dead_code, reason = "the stand-in of the taps has nothing to be asked")]
     pub(crate) taps: Taps,
     /// What the strategy in use calls itself.
     pub(crate) strategy: Mutex<&'static str>,
@@ -84,7 +83,6 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) states: States,
     /// Other than none.
-    #[cfg(feature = "test")]
     pub(crate) faults: Option<Faults>,
 }
 
@@ -139,12 +137,7 @@ impl Shared {
             waits: Arc::default(),
             dead_letters: DeadLetters::new(settings.keep_dead_letters),
             events: Events::new(),
-            #[cfg(feature = "test")]
-            taps: Taps::new(
-                settings
-                    .faults
-                    .unwrap_or_else(|| Faults::with_seed(settings.seed)),
-            ),
+            taps: Taps::new(settings.faults, settings.seed),
             strategy: Mutex::new(""),
             reports: OnceCell::new(),
             chance: AtomicU64::new(settings.seed),

@@ -7,7 +7,7 @@
 
 pub(crate) mod path_cache;
 mod overflow;
-#[cfg(feature = "test")]
+#[cfg_attr(not(feature = "test"), path = "taps_off.rs")]
 mod taps;
 mod timer;
 mod room;
@@ -237,8 +237,7 @@ impl<M: Message> Target<'_, M> {
         ask: Option<Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
-        #[cfg(feature = "test")]
-        if shared.taps.faults.are_set() && self.finds_full(shared, local, address) {
+        if self.finds_full(shared, local, address) {
             return Err(Refused::Mailbox);
         }
         self.post(shared, local, address, ask, message)
@@ -266,17 +265,9 @@ impl<M: Message> Target<'_, M> {
             table: self.table,
             priority: self.priority,
             ask,
-            #[cfg(feature = "test")]
-            fault: match shared.taps.faults.are_set() {
-                true => self.mark(shared, address),
-                false => 0,
-            },
+            fault: self.mark(shared, address),
         };
-        #[cfg(feature = "test")]
-        if let Some(tape) = shared.taps.tape() {
-            return self.post_taped(&tape, shared, message, address, &post);
-        }
-        self.pack.post(message, address, &post)
+        self.post_tapped(shared, message, address, &post)
     }
 
     #[cold]

@@ -50,7 +50,6 @@ impl<M: Message> Target<'_, M> {
                 if !mailbox.turn_away() {
                     return Overflowed::Refused(refused);
                 }
-                #[cfg(feature = "test")]
                 self.tape_dropped(shared, local, message, address);
                 self.drop_newest(shared, local, message)
             }
@@ -111,7 +110,6 @@ impl<M: Message> Target<'_, M> {
                     if !mailbox.turn_away() {
                         return Overflowed::Refused(Refused::Mailbox);
                     }
-                    #[cfg(feature = "test")]
                     self.tape_dropped(shared, local, message, address);
                     return self.drop_newest(shared, local, message);
                 }

@@ -384,8 +384,7 @@ pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            #[cfg(feature = "test")]
-            Poll::Pending if crate::base::sim::thread() != 0 => crate::base::sim::wait_for_others(),
+            Poll::Pending if sim::waits_for_others() => {}
             Poll::Pending => parked.0.park(),
         }
     }

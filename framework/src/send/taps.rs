@@ -1,15 +1,16 @@
 //! What the test kit does to a message on its way: faults are drawn, and it is recorded.
 //!
-//! Compiled with the feature `test` only; called while faults are set, or a recording runs.
+//! `taps_off.rs` is its stand-in without the feature `test`.
 
 use std::any::{Any, type_name};
 use std::time::Duration;
 
 use super::Target;
+use crate::envelope::mark::Mark;
 use crate::route::extract::Address;
 use crate::route::{Post, Posted, Refused};
 use crate::runtime::shared::Shared;
-use crate::runtime::taps::{Line, Tape, write_path};
+use crate::runtime::taps::{Given, Line, Tape, write_path};
 use crate::thread::Local;
 use crate::words::message::Message;
 
@@ -23,14 +24,19 @@ impl<M: Message> Target<'_, M> {
         write_path(
             &self.mailbox.name,
             pattern,
-            &address.given(),
+            &Given::all_of(address),
             address.query(),
         )
     }
 
     /// True if this attempt is to find the mailbox full, though it is not.
-    #[cold]
+    #[inline]
     pub(super) fn finds_full(&self, shared: &Shared, local: &Local, address: &Address<'_>) -> bool {
+        shared.taps.faults.are_set() && self.draws_full(shared, local, address)
+    }
+
+    #[cold]
+    fn draws_full(&self, shared: &Shared, local: &Local, address: &Address<'_>) -> bool {
         if shared.is_closed_to(local.serving()) || self.mailbox.inbox.is_closed() {
             return false;
         }
@@ -47,8 +53,16 @@ impl<M: Message> Target<'_, M> {
     }
 
     /// The mark of a message to this address.
+    #[inline]
+    pub(super) fn mark(&self, shared: &Shared, address: &Address<'_>) -> Mark {
+        match shared.taps.faults.are_set() {
+            true => self.draw_mark(shared, address),
+            false => Mark::NONE,
+        }
+    }
+
     #[cold]
-    pub(super) fn mark(&self, shared: &Shared, address: &Address<'_>) -> u16 {
+    fn draw_mark(&self, shared: &Shared, address: &Address<'_>) -> Mark {
         shared.taps.faults.mark(&self.path(address))
     }
 
@@ -69,9 +83,23 @@ impl<M: Message> Target<'_, M> {
         tape.line(message, self.priority, || self.path(address), from)
     }
 
-    /// Packs and pushes a message, and records it if it was accepted.
+    /// Packs and pushes a message, and records it if that is wanted and it was accepted.
+    #[inline]
+    pub(super) fn post_tapped(
+        &self,
+        shared: &Shared,
+        message: &mut Option<M>,
+        address: &mut Address<'_>,
+        post: &Post<'_>,
+    ) -> Result<Posted, Refused> {
+        match shared.taps.tape() {
+            None => self.pack.post(message, address, post),
+            Some(tape) => self.post_taped(&tape, shared, message, address, post),
+        }
+    }
+
     #[cold]
-    pub(super) fn post_taped(
+    fn post_taped(
         &self,
         tape: &Tape,
         shared: &Shared,

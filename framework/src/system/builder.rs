@@ -8,8 +8,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::stop::Progress;
-#[cfg(feature = "test")]
-use super::threads::{Ground, start_simulated};
 use super::threads::{Plan, Threads, start_threads};
 use super::{Core, OnceWeak, System};
 use crate::base::clock::Clock;
@@ -20,7 +18,6 @@ use crate::envelope::token::MAX_ENVELOPES;
 use crate::keepers::supervisor::strategy::{RoundRobin, Strategy};
 use crate::route::extract::States;
 use crate::runtime::shared::{BeforeStop, Settings};
-#[cfg(feature = "test")]
 use crate::runtime::taps::Faults;
 use crate::thread::stamps::Stamps;
 use crate::words::error::StartError;
@@ -63,8 +60,7 @@ pub struct Builder {
     restart_scope: RestartScope,
     states: States,
     before_stop: Vec<Contained<Begin>>,
-    #[cfg(feature = "test")]
-    faults: Option<Faults>,
+    pub(crate) faults: Option<Faults>,
 }
 
 /// Begins what is to run before a stop.
@@ -87,7 +83,6 @@ impl Default for Builder {
             restart_scope: RestartScope::OneForOne,
             states: States::default(),
             before_stop: Vec::new(),
-            #[cfg(feature = "test")]
             faults: None,
         }
     }
@@ -246,13 +241,6 @@ impl Builder {
         self
     }
 
-    /// Faults that the system is to have on purpose. Feature `test`.
-    #[cfg(feature = "test")]
-    pub fn faults(mut self, faults: &Faults) -> Self {
-        self.faults = Some(faults.clone());
-        self
-    }
-
     /// Starts the threads, the registry and the supervisor. Works on any executor.
     ///
     /// # Errors
@@ -261,15 +249,8 @@ impl Builder {
         self.start_with(start_threads).await
     }
 
-    /// Starts everything on the threads of a simulation.
-    #[cfg(feature = "test")]
-    pub(crate) async fn start_on(self, ground: Ground) -> Result<System, StartError> {
-        self.threads(ground.threads.len())
-            .start_with(|plan| start_simulated(plan, ground))
-            .await
-    }
-
-    async fn start_with<F: Future<Output = Result<Threads, StartError>>>(
+    /// Starts everything on threads that `start` makes.
+    pub(crate) async fn start_with<F: Future<Output = Result<Threads, StartError>>>(
         self,
         start: impl FnOnce(Plan) -> F,
     ) -> Result<System, StartError> {
@@ -313,7 +294,6 @@ impl Builder {
                 blocking_threads: self.blocking_threads,
                 seed: RandomState::new().build_hasher().finish(),
                 states,
-                #[cfg(feature = "test")]
                 faults: self.faults,
             },
             threads: self.threads,

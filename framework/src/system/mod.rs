@@ -16,7 +16,7 @@ mod mount_many;
 #[cfg(feature = "signal")]
 mod signal;
 mod stop;
-mod threads;
+pub(crate) mod threads;
 mod builder;
 mod unmount;
 
@@ -45,8 +45,6 @@ use crate::runtime::shared::{Phase, Shared};
 use crate::words::error::{CaptureError, MountError};
 use crate::words::events::Watch;
 use crate::words::stop_reason::StopReason;
-#[cfg(feature = "test")]
-pub(crate) use threads::Ground;
 use threads::Keeper;
 
 /// A running system. Cloning it copies a pointer; it ends with [`stop`](Self::stop), or when the last
@@ -131,7 +129,7 @@ impl System {
 
     /// The system's name.
     pub fn name(&self) -> &str {
-        &self.0.shared.name
+        &self.shared().name
     }
 
     /// How many threads it has for subsystems.
@@ -141,17 +139,17 @@ impl System {
 
     /// What the system is doing, read without stopping anyone.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.0.shared)
+        Snapshot::take(self.shared())
     }
 
     /// What happens to the subsystem of that name from now on, whether it is mounted yet or not.
     pub fn watch(&self, name: impl Into<Box<str>>) -> Watch {
-        self.0.shared.events.watch(Some(name.into()))
+        self.shared().events.watch(Some(name.into()))
     }
 
     /// What happens to all subsystems from now on.
     pub fn watch_all(&self) -> Watch {
-        self.0.shared.events.watch(None)
+        self.shared().events.watch(None)
     }
 
     /// Waits until the system has stopped, for whatever reason: because it was told to, or because a
@@ -160,22 +158,15 @@ impl System {
     /// # Cancel safety
     /// Dropped before its end, nothing has happened.
     pub async fn stopped(&self) -> StopReason {
-        shielded(self.0.shared.until_stopped()).await
+        shielded(self.shared().until_stopped()).await
     }
 
     /// The dead letters from now on: every message that is accepted and not handled, unless its asker is
     /// told.
     pub fn dead_letters(&self) -> DeadLetterStream {
-        self.0.shared.dead_letters.subscribe()
+        self.shared().dead_letters.subscribe()
     }
 
-    /// The faults that the system has on purpose, to be set and removed. Feature `test`.
-    #[cfg(feature = "test")]
-    pub fn faults(&self) -> crate::runtime::taps::Faults {
-        self.0.shared.taps.faults.clone()
-    }
-
-    #[cfg(feature = "test")]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }

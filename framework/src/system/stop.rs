@@ -183,9 +183,7 @@ impl System {
         if ended.stuck.is_empty() {
             core.keeper.quit();
             // A few milliseconds at most: all subsystems have ended.
-            core.keeper.join();
-            #[cfg(feature = "test")]
-            core.keeper.simulated_end().await;
+            core.keeper.ended().await;
         }
         // Else the keepers stay: askers of the stuck handlers still have timers with them.
         let ended = core.stop.ended.get_or_init(|| self.exit(begun, ended));

@@ -27,34 +27,42 @@ use crate::words::supervision::RestartScope;
 const EVENT_INTERVAL: u32 = 4;
 
 /// A started system's parts.
-pub(super) struct Threads {
-    pub(super) shared: Arc<Shared>,
-    pub(super) registry: Addr<Registry>,
-    pub(super) supervisor: Addr<Supervisor>,
-    pub(super) keeper: Keeper,
+pub(crate) struct Threads {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: Addr<Registry>,
+    pub(crate) supervisor: Addr<Supervisor>,
+    pub(crate) keeper: Keeper,
 }
 
 /// The hold on the keepers' thread.
-pub(super) struct Keeper {
-    quit: Mutex<Option<oneshot::Sender<()>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+pub(crate) struct Keeper {
+    pub(crate) quit: Mutex<Option<oneshot::Sender<()>>>,
+    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
     /// Its own, and those of the subsystems.
-    all: Arc<Mutex<Vec<ThreadId>>>,
+    pub(crate) all: Arc<Mutex<Vec<ThreadId>>>,
     /// Told when all threads of a simulated system have ended.
-    #[cfg(feature = "test")]
-    ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(crate) ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Keeper {
     /// Lets all threads end.
-    pub(super) fn quit(&self) {
+    pub(crate) fn quit(&self) {
         if let Some(quit) = lock(&self.quit).take() {
             let _ = quit.send(());
         }
     }
 
     /// Waits until all threads have ended; not on one of them, which would wait for itself.
-    pub(super) fn join(&self) {
+    pub(crate) async fn ended(&self) {
+        self.join();
+        let simulated = lock(&self.ended).take();
+        if let Some(ended) = simulated {
+            let _ = ended.await;
+        }
+    }
+
+    /// The same for threads of the operating system.
+    fn join(&self) {
         if lock(&self.all).contains(&std::thread::current().id()) {
             return;
         }
@@ -62,15 +70,6 @@ impl Keeper {
         let mut thread = lock(&self.thread);
         if let Some(thread) = thread.take() {
             let _ = thread.join();
-        }
-    }
-
-    /// Waits until all threads of a simulated system have ended.
-    #[cfg(feature = "test")]
-    pub(super) async fn simulated_end(&self) {
-        let ended = lock(&self.ended).take();
-        if let Some(ended) = ended {
-            let _ = ended.await;
         }
     }
 }
@@ -83,12 +82,12 @@ fn build_runtime() -> std::io::Result<Runtime> {
 }
 
 /// What is to be started.
-pub(super) struct Plan {
-    pub(super) settings: Settings,
-    pub(super) threads: usize,
-    pub(super) pool: Arc<Pool>,
-    pub(super) restart_scope: RestartScope,
-    pub(super) strategy: Contained<Box<dyn Strategy>>,
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) threads: usize,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) restart_scope: RestartScope,
+    pub(crate) strategy: Contained<Box<dyn Strategy>>,
 }
 
 /// Starts the keepers' thread and, from there, everything else.
@@ -109,7 +108,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Err(error) => return drop(started.send(Err(error))),
             };
             let handle = runtime.handle().clone();
-            let keepers = Executor::new(handle.clone());
+            let keepers = Executor::new(handle.clone(), None);
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let (arbiters, shared) = runner.block_on(async move {
                 let mut arbiters = Vec::with_capacity(plan.threads);
@@ -166,7 +165,6 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 quit: Mutex::new(Some(quit)),
                 thread: Mutex::new(Some(thread)),
                 all,
-                #[cfg(feature = "test")]
                 ended: Mutex::default(),
             },
         }),
@@ -175,54 +173,4 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
             "the keepers' thread ended at its start",
         ))),
     }
-}
-
-/// The ground that a simulation lends a system: its threads, its time, its chance.
-#[cfg(feature = "test")]
-pub(crate) struct Ground {
-    pub(crate) clock: crate::base::clock::Clock,
-    pub(crate) seed: u64,
-    pub(crate) keepers: crate::base::thread_handle::Jobs,
-    pub(crate) threads: Vec<crate::base::thread_handle::Jobs>,
-    /// Lets the threads end.
-    pub(crate) quit: oneshot::Sender<()>,
-    /// Told when they have.
-    pub(crate) ended: oneshot::Receiver<()>,
-}
-
-/// Starts everything on the threads of a simulation.
-#[cfg(feature = "test")]
-pub(super) async fn start_simulated(plan: Plan, ground: Ground) -> Result<Threads, StartError> {
-    let Ground {
-        keepers, threads, ..
-    } = ground;
-    let settings = Settings {
-        clock: ground.clock,
-        seed: ground.seed,
-        ..plan.settings
-    };
-    let (started, start) = oneshot::channel();
-    let jobs = keepers.clone();
-    ThreadHandle::Simulated(keepers).run(move || {
-        let executor = Executor::simulated(tokio::runtime::Handle::current(), jobs);
-        let shared = Arc::new(Shared::new(settings, plan.pool, executor));
-        shared.keep_deferred_wakes();
-        let places = threads.into_iter().map(ThreadHandle::Simulated).collect();
-        let registry = Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
-        let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
-        let _ = started.send((shared, registry, supervisor));
-    });
-    let over = |_| StartError::Thread(std::io::Error::other("the simulation is over"));
-    let (shared, registry, supervisor) = shielded(start).await.map_err(over)?;
-    Ok(Threads {
-        shared,
-        registry,
-        supervisor,
-        keeper: Keeper {
-            quit: Mutex::new(Some(ground.quit)),
-            thread: Mutex::default(),
-            all: Arc::default(),
-            ended: Mutex::new(Some(ground.ended)),
-        },
-    })
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mycelia_core::Pattern;
 
 use super::probe::Call;
-use crate::route::extract::{Address, Delivery, Extractor, Given};
-use crate::runtime::taps::write_path;
+use crate::route::extract::{Address, Delivery, Extractor};
+use crate::runtime::taps::{Given, write_path};
 use crate::words::error::CaptureError;
 
 /// What a probe reads of a message's address.
@@ -37,7 +37,7 @@ impl Extractor for Arrival {
     type Packed = (Vec<Given>, Option<String>);
 
     fn pack(address: &mut Address<'_>) -> Result<Self::Packed, CaptureError> {
-        Ok((address.given(), address.query().map(str::to_owned)))
+        Ok((Given::all_of(address), address.query().map(str::to_owned)))
     }
 
     fn unpack((given, query): Self::Packed, delivery: &Delivery<'_>) -> Self {

@@ -4,6 +4,7 @@
 //! - [`Faults`] has messages panic, dawdle, get lost, or find no room, on purpose.
 //! - [`Recorder`] writes down what was sent, and [`Replay`] sends it again.
 
+mod faults;
 mod fit;
 mod record;
 mod replay;

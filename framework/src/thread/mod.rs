@@ -63,7 +63,7 @@ impl Drop for Local {
 
 thread_local! {
     /// This thread's part of each system that it has met; nearly always one.
-    static LOCALS: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
+    pub(crate) static LOCALS: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Local {
@@ -221,13 +221,6 @@ impl Drop for Serving<'_> {
         self.local.task.set(self.task);
         self.local.take_up(self.due, self.trace);
     }
-}
-
-/// Exchanges what this thread keeps of all systems for what another has kept: a simulation does so when
-/// it goes from thread to thread.
-#[cfg(feature = "test")]
-pub(crate) fn exchange(kept: &mut Vec<Rc<Local>>) {
-    LOCALS.with_borrow_mut(|locals| std::mem::swap(locals, kept));
 }
 
 /// True if any subsystem of any system is being served on this thread, which therefore must not block.

@@ -10,6 +10,9 @@ const LONGEST: usize = 400;
 /// The most entries at the top.
 const ROOMS: usize = 16;
 
+/// The most lines that ask for the feature `test`: one for each module that it exchanges, and one for the test kit.
+const SWITCHES: usize = 10;
+
 /// Folders whose files are parts of one thing, and may use each other: the turn of a host, the registry's handlers,
 /// an attempt and who waits for it, the wait graph, a probe.
 const ONE_THING: [&str; 5] = [
@@ -19,6 +22,10 @@ const ONE_THING: [&str; 5] = [
     "runtime/deadlock",
     "test",
 ];
+
+/// How the name of a file ends that stands in for another without the feature `test`: `taps_off.rs` for `taps.rs`
+/// or `taps/`.
+const STAND_IN: &str = "_off";
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../src")
@@ -48,6 +55,11 @@ fn code(file: &Path) -> String {
 
 fn is_test(file: &Path) -> bool {
     file.file_stem().is_some_and(|name| name == "tests")
+}
+
+fn is_stand_in(file: &Path) -> bool {
+    let name = file.file_stem().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.ends_with(STAND_IN))
 }
 
 /// The modules that a file declares, in its order.
@@ -83,7 +95,8 @@ fn upside_down(folder: &Path, declaring: &Path, path: &str) -> Vec<String> {
     for file in files(folder) {
         let inside = file.strip_prefix(folder).unwrap();
         let parts: Vec<_> = inside.iter().map(|part| part.to_str().unwrap()).collect();
-        let Some(own) = place(parts[0].trim_end_matches(".rs")) else {
+        let own = parts[0].trim_end_matches(".rs");
+        let Some(own) = place(own.trim_end_matches(STAND_IN)) else {
             continue;
         };
         if is_test(&file) {
@@ -137,9 +150,36 @@ fn the_house_has_few_rooms_and_no_long_file() {
 }
 
 #[test]
+fn the_feature_test_is_asked_in_few_places() {
+    let mut places = Vec::new();
+    for file in files(&source()) {
+        for line in code(&file).lines() {
+            if line.contains("cfg") && line.contains("feature = \"test\"") {
+                places.push(format!("{}: {line}", file.display()));
+            }
+        }
+    }
+    assert!(places.len() <= SWITCHES, "{places:#?}");
+}
+
+#[test]
+fn every_stand_in_stands_in_for_a_file() {
+    for file in files(&source()).iter().filter(|file| is_stand_in(file)) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let whole = file.with_file_name(name.trim_end_matches(STAND_IN));
+        let is_there = whole.is_dir() || whole.with_extension("rs").is_file();
+        assert!(is_there, "{} stands in for no file", file.display());
+    }
+}
+
+#[test]
 fn no_type_name_is_declared_twice() {
     let mut places: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
     for file in files(&source()) {
+        // It has the types of the file that it stands in for.
+        if is_stand_in(&file) {
+            continue;
+        }
         for line in code(&file).lines() {
             let line = line.trim_start_matches("pub ");
             let line = line.strip_prefix("pub(crate) ").unwrap_or(line);

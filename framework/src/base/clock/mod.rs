@@ -111,7 +111,7 @@ impl Default for Clock {
 
 impl Clock {
     #[expect(clippy::arithmetic_side_effects, reason = "divided by a number but 0")]
-    fn of(source: quanta::Clock) -> Self {
+    pub(crate) fn of(source: quanta::Clock) -> Self {
         // quanta knows its scale and does not tell it: it is read off a long interval.
         const PROBE: u64 = 1 << 40;
         let scale = (u128::from(source.delta_as_nanos(0, PROBE)) << 32) / u128::from(PROBE);
@@ -141,15 +141,6 @@ impl Clock {
             ..Clock::of(clock)
         };
         (clock, ClockHand::of(mock))
-    }
-
-    /// A clock of a simulation, whose timers go by the same hand.
-    #[cfg(feature = "test")]
-    pub(crate) fn simulated() -> (Clock, ClockHand) {
-        let (clock, mock) = quanta::Clock::mock();
-        // As above.
-        mock.increment(1_u64);
-        (Clock::of(clock), ClockHand::of(mock))
     }
 
     /// Reads the clock.
@@ -187,7 +178,7 @@ impl ClockHand {
     /// Far from where stamps, and sums of two of them, would wrap.
     const LAST: u64 = u64::MAX / 2;
 
-    fn of(mock: Arc<quanta::Mock>) -> Self {
+    pub(crate) fn of(mock: Arc<quanta::Mock>) -> Self {
         let turning = Arc::default();
         ClockHand { mock, turning }
     }

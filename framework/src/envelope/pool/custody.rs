@@ -1,6 +1,7 @@
 //! Custody: who has which envelope, checked in simulations.
 //!
-//! The type of a token forbids two owners; this watches over the few places that mint tokens.
+//! The type of a token forbids two owners; this watches over the few places that mint tokens. `custody_off.rs`
+//! is its stand-in without the feature `test`.
 #![allow(unsafe_code)]
 
 use crate::base::sim::{self, Plant};
@@ -34,22 +35,22 @@ impl Custody {
     /// An envelope leaves the pool.
     #[inline]
     pub(super) fn take(&self, token: &Token) {
-        if sim::thread() != 0 {
+        if sim::is_simulated() {
             self.turn(token.index(), OUT);
         }
     }
 
-    /// Envelopes come back: those of them that were out.
+    /// Envelopes come back: those of them that were out, and what of it is to be returned once more.
     #[inline]
-    pub(super) fn give_back(&self, links: &Links, chain: Chain) -> Chain {
-        match sim::thread() {
-            0 => chain,
-            _ => self.check(links, chain),
+    pub(super) fn give_back(&self, links: &Links, chain: Chain) -> (Chain, Option<Chain>) {
+        match sim::is_simulated() {
+            false => (chain, None),
+            true => self.perhaps_twice(links, self.check(links, chain)),
         }
     }
 
     /// A planted error: what is returned, and what of it is to be returned once more.
-    pub(super) fn perhaps_twice(&self, links: &Links, mut chain: Chain) -> (Chain, Option<Chain>) {
+    fn perhaps_twice(&self, links: &Links, mut chain: Chain) -> (Chain, Option<Chain>) {
         let first = match sim::plants(Plant::DoubleRelease) {
             true => chain.pop_front(links),
             false => None,

@@ -6,7 +6,7 @@
 //! are kept for subsystems that hold few (see [`reserve`]).
 #![allow(unsafe_code)]
 
-#[cfg(feature = "test")]
+#[cfg_attr(not(feature = "test"), path = "custody_off.rs")]
 mod custody;
 pub(crate) mod stack;
 pub(crate) mod lane;
@@ -26,6 +26,7 @@ use crate::base::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::base::user_code::contain;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::envelope::{Envelope, Slab};
+use custody::Custody;
 use holders::Holder;
 use lane::Lane;
 use reserve::Reserve;
@@ -53,8 +54,7 @@ pub(crate) struct Pool {
     high_water: AtomicU32,
     pub(crate) room: Waiters,
     pub(crate) deferred: Arc<DeferredWakes>,
-    #[cfg(feature = "test")]
-    custody: custody::Custody,
+    custody: Custody,
 }
 
 #[derive(Default)]
@@ -82,8 +82,7 @@ impl Pool {
             high_water: AtomicU32::new(0),
             room: Waiters::new(),
             deferred,
-            #[cfg(feature = "test")]
-            custody: custody::Custody::new(capacity),
+            custody: Custody::new(capacity),
         }
     }
 
@@ -111,7 +110,6 @@ impl Pool {
             Some(token) => token,
             None => self.fetch(hold, holder)?,
         };
-        #[cfg(feature = "test")]
         self.custody.take(&token);
         hold.acquired.add(1);
         Some(Envelope::new(&self.slab, token))
@@ -194,10 +192,7 @@ impl Pool {
     /// that may have them, the others to the caller's lane. Returns how many those are; anyone who waits
     /// for them is not woken.
     pub(crate) fn release(&self, to: &Lane, chain: Chain) -> u32 {
-        #[cfg(feature = "test")]
-        let chain = self.custody.give_back(&self.links, chain);
-        #[cfg(feature = "test")]
-        let (chain, again) = self.custody.perhaps_twice(&self.links, chain);
+        let (chain, again) = self.custody.give_back(&self.links, chain);
         to.released.add(u64::from(chain.len()));
         let chain = match self.reserve.lacks() {
             true => self.reserve.refill(&self.links, chain),
@@ -205,7 +200,6 @@ impl Pool {
         };
         let for_all = chain.len();
         to.stack.push(&self.links, chain);
-        #[cfg(feature = "test")]
         if let Some(again) = again {
             self.release(to, again);
         }

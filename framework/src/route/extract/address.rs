@@ -17,32 +17,11 @@ pub(crate) enum Source<'a> {
     Values(&'a [Capture<'a>]),
 }
 
-/// A capture as it came with a message.
-#[cfg(feature = "test")]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// As it stood in a path.
-    Written(Box<str>),
-    /// As it was given to a handle.
-    Value(Box<str>),
-}
-
-#[cfg(feature = "test")]
-impl Given {
-    /// What it means.
-    pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
-        match self {
-            Given::Written(text) => mycelia_core::decode(text),
-            Given::Value(text) => std::borrow::Cow::Borrowed(text),
-        }
-    }
-}
-
 /// A message's address, as extractors read it at the sender: captures, one after the other, and the
 /// query.
 #[derive(Debug)]
 pub struct Address<'a> {
-    source: Source<'a>,
+    pub(crate) source: Source<'a>,
     query: Option<&'a str>,
     next: usize,
     /// What was wrong with a capture.
@@ -62,24 +41,6 @@ impl<'a> Address<'a> {
     /// To be read once more.
     pub(crate) fn rewind(&mut self) {
         self.next = 0;
-    }
-
-    /// All captures, as they came; reads none.
-    #[cfg(feature = "test")]
-    pub(crate) fn given(&self) -> Vec<Given> {
-        match self.source {
-            Source::Path(captures) => (0..captures.len())
-                .filter_map(|index| captures.raw(index))
-                .map(|text| Given::Written(text.into()))
-                .collect(),
-            Source::Values(values) => (values.iter())
-                .map(|value| match value {
-                    Capture::Text(text) => Given::Value((*text).into()),
-                    Capture::Unsigned(n) => Given::Value(n.to_string().into()),
-                    Capture::Signed(n) => Given::Value(n.to_string().into()),
-                })
-                .collect(),
-        }
     }
 
     /// The text after `?`, as it stands in the path.

@@ -23,8 +23,6 @@ use crate::words::error::{CaptureError, MountError};
 use crate::words::trace::TraceId;
 
 pub use address::Address;
-#[cfg(feature = "test")]
-pub(crate) use address::Given;
 pub(crate) use address::Source;
 pub use arguments::{Deadline, Path, Query, Sender, State};
 pub use captures::{AsCapture, Capture, Captures};

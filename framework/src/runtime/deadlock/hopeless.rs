@@ -88,9 +88,9 @@ impl Hopeless {
 }
 
 /// A wait, copied.
-pub(super) struct Copied {
-    pub(super) id: WaitId,
-    pub(super) what: For,
+pub(crate) struct Copied {
+    pub(crate) id: WaitId,
+    pub(crate) what: For,
     verdict: Option<Arc<Verdict>>,
 }
 
@@ -106,7 +106,7 @@ impl Copied {
 
 impl WaitGraph {
     /// All waits, one shard after the other.
-    pub(super) fn copied(&self) -> Vec<Copied> {
+    pub(crate) fn copied(&self) -> Vec<Copied> {
         let mut all = Vec::new();
         for shard in &self.shards {
             if shard.count.load(Ordering::Acquire) == 0 {

@@ -124,7 +124,7 @@ pub(crate) struct WaitGraph {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WaitId {
     serial: NonZeroU64,
-    who: MailboxId,
+    pub(crate) who: MailboxId,
 }
 
 /// A wait that was begun.
@@ -336,16 +336,6 @@ impl WaitGraph {
             shard.count.fetch_sub(1, Ordering::Release);
             self.forget(&edge);
         }
-    }
-
-    /// Who waits for whom, as a text.
-    #[cfg(feature = "test")]
-    pub(crate) fn list(&self) -> String {
-        let all = self.copied();
-        let texts: Vec<String> = (all.iter())
-            .map(|edge| format!("{} for {:?}", edge.id.who, edge.what))
-            .collect();
-        texts.join(", ")
     }
 
     /// True if a handler waits for an envelope or for a thread.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::pattern::{BadPattern, PathPattern};
 use crate::base::sync::{AtomicU8, AtomicU64, Mutex, Ordering, lock};
+use crate::envelope::mark::Mark;
 
 /// Faults that a system is to have on purpose, for tests of what a program does when things go wrong.
 ///
@@ -266,15 +267,15 @@ impl Faults {
         true
     }
 
-    /// The mark of a message that is sent to `path`; 0 for none.
-    pub(crate) fn mark(&self, path: &str) -> u16 {
+    /// The mark of a message that is sent to `path`.
+    pub(crate) fn mark(&self, path: &str) -> Mark {
         let mut rules = lock(&self.0.rules);
         let hit: Vec<Arc<Rule>> = (rules.all.iter())
             .filter(|rule| rule.what != What::Full && rule.hits(path))
             .cloned()
             .collect();
         if hit.is_empty() {
-            return 0;
+            return Mark::NONE;
         }
         let is_same = |known: &Vec<Arc<Rule>>| {
             known.len() == hit.len() && known.iter().zip(&hit).all(|(a, b)| Arc::ptr_eq(a, b))
@@ -290,11 +291,11 @@ impl Faults {
         u16::try_from(at + 1)
             .ok()
             .filter(|mark| *mark < DELAYED)
-            .unwrap_or(0)
+            .map_or(Mark::NONE, Mark)
     }
 
     /// What is to be done with a message so marked; counted as done.
-    pub(crate) fn plan(&self, mark: u16) -> Planned {
+    pub(crate) fn plan(&self, Mark(mark): Mark) -> Planned {
         let rules = lock(&self.0.rules);
         let at = usize::from(mark & !DELAYED).wrapping_sub(1);
         let Some(hit) = rules.marks.get(at) else {
@@ -333,8 +334,8 @@ impl Faults {
     }
 
     /// The mark of the same message when its delay is over.
-    pub(crate) fn delayed(mark: u16) -> u16 {
-        mark | DELAYED
+    pub(crate) fn delayed(Mark(mark): Mark) -> Mark {
+        Mark(mark | DELAYED)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Taps: where the test kit gets at messages on their path. `send → `**`taps`**` → route, host`
 //!
-//! Compiled with the feature `test` only. A sender looks here whether faults are set or a recording runs:
+//! `runtime/taps_off.rs` is its stand-in without the feature `test`. A sender looks here whether faults are set or a recording runs:
 //! two loads while neither is. What a fault does to a message is decided at the sender, who knows the
 //! whole path, and written on the envelope as a mark; the host carries it out.
 
+mod given;
 mod pattern;
 mod faults;
 mod tape;
@@ -15,13 +16,13 @@ use mycelia_core::{Pattern, Segment, encode};
 
 pub(crate) use faults::Planned;
 pub use faults::{Fault, Faults, Injected};
+pub(crate) use given::Given;
 pub use pattern::BadPattern;
 pub(crate) use pattern::PathPattern;
 pub use tape::Taped;
 pub(crate) use tape::{Line, MessageKind, Tape};
 
 use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
-use crate::route::extract::Given;
 
 /// The taps of a system.
 #[derive(Debug)]
@@ -33,9 +34,10 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    pub(crate) fn new(faults: Faults) -> Self {
+    /// With these faults; else with none, and what happens by chance follows from `seed`.
+    pub(crate) fn new(faults: Option<Faults>, seed: u64) -> Self {
         Taps {
-            faults,
+            faults: faults.unwrap_or_else(|| Faults::with_seed(seed)),
             tape: Mutex::new(None),
             records: AtomicU8::new(0),
         }

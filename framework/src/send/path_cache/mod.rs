@@ -55,13 +55,8 @@ struct Late {
 const LATE: usize = 16;
 
 thread_local! {
-    static CACHES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Exchanges what this thread remembers for what another does: see [`crate::thread::exchange`].
-#[cfg(feature = "test")]
-pub(crate) fn exchange(remembered: &mut Vec<Rc<PathCache>>) {
-    CACHES.with_borrow_mut(|caches| std::mem::swap(caches, remembered));
+    /// This thread's memory of each directory that it has met; nearly always one.
+    pub(crate) static CACHES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl PathCache {

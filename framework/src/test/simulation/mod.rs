@@ -6,6 +6,7 @@
 //! idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
 //! Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
 
+mod ground;
 mod rng;
 mod seeds;
 mod thread;
@@ -29,8 +30,9 @@ pub use trace::Decision;
 
 use crate::base::sim::{self, Plant};
 use crate::base::user_code::text_of;
-use crate::system::{Builder, Ground, System};
+use crate::system::{Builder, System};
 use crate::words::error::StartError;
+use ground::Ground;
 use stage::Stage;
 
 /// A whole system on one thread of the operating system, where a seed decides what chance, the scheduler

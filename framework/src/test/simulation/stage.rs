@@ -17,7 +17,7 @@ use super::thread::{SimAlarm, SimThread};
 use super::time::Time;
 use super::trace::Trace;
 use super::{Halt, Simulation};
-use crate::base::sim::{Fate, Plant, Point};
+use crate::base::sim::{self, Fate, Plant, Point};
 use crate::system::WeakSystem;
 
 /// Most threads that get in between each other, one within the other.
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     fn note(&self, point: Point, answer: u32) {
-        let thread = crate::base::sim::thread();
+        let thread = sim::thread();
         self.trace.note(self.time.ns(), thread, point, answer);
     }
 
@@ -235,7 +235,10 @@ impl Stage {
                     mounted.ledger()
                 );
             }
-            report += &format!("\n  who waits for whom: {}", shared.waits.list());
+            let waits: Vec<String> = (shared.waits.copied().iter())
+                .map(|wait| format!("{} for {:?}", wait.id.who, wait.what))
+                .collect();
+            report += &format!("\n  who waits for whom: {}", waits.join(", "));
         }
         report
     }

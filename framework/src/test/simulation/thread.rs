@@ -10,10 +10,9 @@ use std::task::{Context, Wake, Waker};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::base::sim;
-use crate::base::thread_handle::{Job, Jobs};
-use crate::send::path_cache::{self, PathCache};
-use crate::thread::{self, Local};
+use crate::base::sim::{self, Job, Jobs};
+use crate::send::path_cache::{CACHES, PathCache};
+use crate::thread::{LOCALS, Local};
 
 pub(super) struct SimThread {
     pub(super) number: u32,
@@ -116,12 +115,14 @@ impl SimThread {
                 job();
             }
         });
-        jobs
+        Jobs::new(jobs)
     }
 
+    /// Exchanges what the operating system's thread keeps for what this one has kept.
     fn exchange(&self) {
-        thread::exchange(&mut self.locals.borrow_mut());
-        path_cache::exchange(&mut self.memories.borrow_mut());
+        let (mut locals, mut memories) = (self.locals.borrow_mut(), self.memories.borrow_mut());
+        LOCALS.with_borrow_mut(|kept| std::mem::swap(kept, &mut locals));
+        CACHES.with_borrow_mut(|kept| std::mem::swap(kept, &mut memories));
     }
 
     fn run(&self) -> RunningTurn<'_> {
