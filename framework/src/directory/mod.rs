@@ -1,7 +1,7 @@
 //! The directory: what is mounted, by name.
 //!
 //! The registry writes it, senders read it. It is a `DashMap`; what a thread has looked up there it
-//! remembers until that is unmounted: see [`memory`](crate::send::path_cache).
+//! remembers until that is unmounted: see [`path_cache`](crate::send::path_cache).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

@@ -157,7 +157,9 @@ impl Group {
         if let Some(key) = key.and_then(|key| address.key(key)) {
             return &self.members[jump(key, self.members.len())];
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        // There is at least one.
+        let turn = turn.checked_rem(self.members.len()).unwrap_or(0);
         let (before, from) = self.members.split_at(turn);
         let mut open = (from.iter().chain(before)).filter(|one| !one.mailbox.inbox.is_closed());
         let chosen = if self.choice.by_load {
@@ -172,12 +174,12 @@ impl Group {
 /// Which of `buckets` a key belongs to: Lamping and Veach, "A fast, minimal memory, consistent hash
 /// algorithm", 2014.
 fn jump(mut key: u64, buckets: usize) -> usize {
-    let (mut bucket, mut next) = (0, 0);
+    let (mut bucket, mut next) = (0_u64, 0_u64);
     while next < buckets as u64 {
         bucket = next;
         key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
-        let scale = (1_u64 << 31) as f64 / ((key >> 33) + 1) as f64;
-        next = ((bucket + 1) as f64 * scale) as u64;
+        let scale = (1_u64 << 31) as f64 / (key >> 33).saturating_add(1) as f64;
+        next = (bucket.saturating_add(1) as f64 * scale) as u64;
     }
     bucket as usize
 }
