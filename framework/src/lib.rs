@@ -202,6 +202,12 @@ pub mod limits {
     pub use crate::words::message::MESSAGE_BYTES_MAX;
 }
 
+// The names that stood at the root before there were rooms, for the programs that use them still. They go with 0.2.
+#[doc(hidden)]
+pub use crate::{error::*, extract::*, limits::*, observe::*, schedule::*, supervise::*, time::*};
+#[doc(hidden)]
+pub use crate::{schedule::MissedTick as Missed, supervise::RestartScope as Together};
+
 /// For the code that the macros write; not to be used by hand.
 #[doc(hidden)]
 pub mod __private {

@@ -181,6 +181,13 @@ impl Builder {
         self
     }
 
+    /// Its name before.
+    #[doc(hidden)]
+    #[deprecated(note = "it is `restart_scope` now")]
+    pub fn together(self, restart_scope: RestartScope) -> Self {
+        self.restart_scope(restart_scope)
+    }
+
     /// State that handlers take as [`State<T>`](crate::extract::State), one value per type.
     pub fn state<T: Send + Sync + 'static>(self, state: T) -> Self {
         self.shared_state(Arc::new(state))

@@ -174,6 +174,13 @@ impl MountOptions {
         self.restart_scope = restart_scope;
         self
     }
+
+    /// Its name before.
+    #[doc(hidden)]
+    #[deprecated(note = "it is `restart_scope` now")]
+    pub fn together(self, restart_scope: RestartScope) -> Self {
+        self.restart_scope(restart_scope)
+    }
 }
 
 impl MountOptions {
