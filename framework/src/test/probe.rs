@@ -99,12 +99,12 @@ pub(super) struct ProbeRoute {
 /// How messages of one type are shown.
 type Show = (TypeId, fn(&dyn Any) -> String);
 
-type Enter = Box<dyn FnOnce(&mut RouteTable<Seated>, &Arc<Face>)>;
+type Enter = Box<dyn FnOnce(&mut RouteTable<Stub>, &Arc<Face>)>;
 
 /// The subsystem behind a probe: its state is with the test.
-struct Seated;
+struct Stub;
 
-impl Subsystem for Seated {
+impl Subsystem for Stub {
     const NAME: &'static str = "probe";
 }
 
@@ -138,7 +138,7 @@ impl ProbeBuilder {
             let parsed = Pattern::parse(&pattern);
             table.on(
                 &pattern,
-                move |_: &mut Seated, message: M, (arrival,): (Arrival,)| {
+                move |_: &mut Stub, message: M, (arrival,): (Arrival,)| {
                     let call = arrival.call(&face.name, parsed.as_ref());
                     let script = &mut *lock(&script);
                     let answer = catch_unwind(AssertUnwindSafe(|| script(&message, &call)));
@@ -212,7 +212,7 @@ impl ProbeBuilder {
         let kind = kind.map_err(|error| error.of(&face.name))?;
         let options = self.options.name(self.name);
         system
-            .mount_kind(options, &kind, Contained::new(|| Seated))
+            .mount_kind(options, &kind, Contained::new(|| Stub))
             .await?;
         Ok(Probe(face))
     }

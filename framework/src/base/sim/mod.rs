@@ -1,16 +1,16 @@
-//! Fate: what a simulation decides in the place of chance and of the operating system.
+//! What a simulation decides in the place of chance and of the operating system.
 //!
 //! Where threads could get between each other, or where it must not matter what the framework does
 //! first, the code asks here. A simulation (`mycelia::test::Simulation`) answers from its seed; without
 //! one every answer is "no", and without the feature `test` there is no question in the machine code at
-//! all: `fate_off.rs` stands in for `fate.rs` then.
+//! all: `chooser_off.rs` stands in for `chooser.rs` then.
 
-#[cfg_attr(not(feature = "test"), path = "fate_off.rs")]
-mod fate;
+#[cfg_attr(not(feature = "test"), path = "chooser_off.rs")]
+mod chooser;
 
-pub(crate) use fate::*;
+pub(crate) use chooser::*;
 
-/// Where fate is asked.
+/// Where the chooser is asked.
 #[allow(dead_code, reason = "a simulation asks at some of them")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Point {
@@ -74,7 +74,7 @@ pub enum Plant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadKey {
     thread: std::thread::ThreadId,
-    simulated: fate::ThreadNumber,
+    simulated: chooser::ThreadNumber,
 }
 
 impl ThreadKey {
@@ -82,7 +82,7 @@ impl ThreadKey {
     pub(crate) fn current() -> Self {
         ThreadKey {
             thread: std::thread::current().id(),
-            simulated: fate::thread(),
+            simulated: chooser::thread(),
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Registry {
     moving: FxHashMap<Arc<str>, Moving>,
     /// Mounts that have begun and are not decided.
     mounts: watch::Sender<u32>,
-    /// Seats of unmounted subsystems that handles still point to.
+    /// Mailboxes of unmounted subsystems that handles still point to.
     vacant: FxHashMap<Arc<str>, Weak<Mailbox>>,
     /// How many of those there may be before those that no handle points to are forgotten.
     vacant_limit: usize,

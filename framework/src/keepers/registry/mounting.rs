@@ -313,7 +313,7 @@ impl Handler<Mount> for Registry {
         let all = self.launch(mount, &startup, starting.as_deref());
         startup.tell();
         let patience = self.shared.stop_deadline;
-        let fate = async move {
+        let ending = async move {
             let outcome = told.await.unwrap_or(Err(StartupError::Lost));
             drop(edge);
             if outcome.is_err() {
@@ -340,6 +340,6 @@ impl Handler<Mount> for Registry {
                 .send_modify(|count| *count = count.saturating_sub(1));
             registry.decide(all, outcome, parent.as_deref(), ctx)
         };
-        Box::pin(fate.into_actor(self).map(decided))
+        Box::pin(ending.into_actor(self).map(decided))
     }
 }

@@ -22,7 +22,7 @@ use runner::{HandlerOutcome, Panic, Run, RunEnd, Runner};
 
 /// One route's way to the user's method.
 pub(crate) trait Handler<S>: Send + Sync {
-    /// Begins the message in `envelope`. The subsystem lies on the desk; an async handler takes it
+    /// Begins the message in `envelope`. The subsystem lies in the slot; an async handler takes it
     /// along into the runner, and if it does not come to its end at once it is to be polled there.
     fn call(
         &self,
@@ -61,7 +61,7 @@ impl<S> HandlerSlot<S> {
         Called::Failed
     }
 
-    /// Does something with the desk; if that panics, what is left of it lies there too.
+    /// Does something with the slot; if that panics, what is left of it lies there too.
     pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
         match contain(|| f(&mut *self)) {
             Ok(called) => called,
@@ -117,9 +117,9 @@ impl<S> HandlerSlot<S> {
 pub(crate) enum Called {
     /// The handler has ended well.
     Handled,
-    /// It returned an error, whose text lies on the desk.
+    /// It returned an error, whose text lies in the slot.
     Failed,
-    /// It panicked, and what it left lies on the desk; the subsystem is there, but broken.
+    /// It panicked, and what it left lies in the slot; the subsystem is there, but broken.
     Panicked,
     /// It gave the message back, which lies in the envelope again.
     Later,

@@ -2,8 +2,8 @@
 //! the scheduler and the clock decide elsewhere.
 //!
 //! A [`thread`] is a tokio `LocalSet` with the thread-locals of a thread of its own; the [`stage`] lets one
-//! after the other go on, and one in the middle of another where the framework asks [`fate`]. The
-//! idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
+//! after the other go on, and one in the middle of another where the framework asks its chooser
+//! (`base/sim`). The idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
 //! Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
 
 mod ground;

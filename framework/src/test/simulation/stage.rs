@@ -17,7 +17,7 @@ use super::thread::{SimAlarm, SimThread};
 use super::time::Time;
 use super::trace::Trace;
 use super::{Halt, Simulation};
-use crate::base::sim::{self, Fate, Plant, Point};
+use crate::base::sim::{self, Chooser, Plant, Point};
 use crate::system::WeakSystem;
 
 /// Most threads that get in between each other, one within the other.
@@ -244,7 +244,7 @@ impl Stage {
     }
 }
 
-impl Fate for Stage {
+impl Chooser for Stage {
     fn coin(&self, at: Point) -> bool {
         !self.is_over.get() && self.decide(at, self.temper[at as usize])
     }

@@ -1,5 +1,5 @@
-//! Fate without simulations: every answer is "no", and known when the code is compiled. It stands in for
-//! `fate.rs` without the feature `test`.
+//! Chooser without simulations: every answer is "no", and known when the code is compiled. It stands in for
+//! `chooser.rs` without the feature `test`.
 
 use std::convert::Infallible;
 

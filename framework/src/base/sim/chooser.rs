@@ -1,4 +1,4 @@
-//! Fate, where a simulation decides. `fate_off.rs` is its stand-in without the feature `test`.
+//! The chooser, by which a simulation decides. `chooser_off.rs` is its stand-in without the feature `test`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{Plant, Point};
 
 /// Who decides.
-pub(crate) trait Fate {
+pub(crate) trait Chooser {
     /// Yes or no.
     fn coin(&self, at: Point) -> bool;
 
@@ -35,7 +35,7 @@ pub(crate) trait Fate {
 thread_local! {
     /// The number of the simulated thread that runs now; 0 for none.
     static THREAD: Cell<u32> = const { Cell::new(0) };
-    static FATE: RefCell<Option<Rc<dyn Fate>>> = const { RefCell::new(None) };
+    static CHOOSER: RefCell<Option<Rc<dyn Chooser>>> = const { RefCell::new(None) };
 }
 
 /// Tells the simulated threads of one thread of the operating system apart; 0 for none.
@@ -59,28 +59,30 @@ pub(crate) fn enter(number: u32) -> u32 {
 }
 
 /// Puts the decision on this thread into other hands; whose it was.
-pub(crate) fn decide(fate: Option<Rc<dyn Fate>>) -> Option<Rc<dyn Fate>> {
-    FATE.replace(fate)
+pub(crate) fn decide(chooser: Option<Rc<dyn Chooser>>) -> Option<Rc<dyn Chooser>> {
+    CHOOSER.replace(chooser)
 }
 
-fn ask<T>(question: impl FnOnce(&dyn Fate) -> T) -> Option<T> {
+fn ask<T>(question: impl FnOnce(&dyn Chooser) -> T) -> Option<T> {
     if !is_simulated() {
         return None;
     }
-    // Cloned: fate may let others run, who ask too.
-    let fate = FATE.try_with(|fate| fate.borrow().clone()).ok()??;
-    Some(question(&*fate))
+    // Cloned: it may let others run, who ask too.
+    let chooser = CHOOSER
+        .try_with(|chooser| chooser.borrow().clone())
+        .ok()??;
+    Some(question(&*chooser))
 }
 
 #[inline]
 pub(crate) fn coin(at: Point) -> bool {
-    is_simulated() && ask(|fate| fate.coin(at)).unwrap_or(false)
+    is_simulated() && ask(|chooser| chooser.coin(at)).unwrap_or(false)
 }
 
 #[inline]
 pub(crate) fn preempt(at: Point) {
     if is_simulated() {
-        ask(|fate| fate.preempt(at));
+        ask(|chooser| chooser.preempt(at));
     }
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn at_most(at: Point, most: u32) -> u32 {
     if !is_simulated() || most < 2 || !coin(at) {
         return most;
     }
-    ask(|fate| 1 + fate.below(at, most)).unwrap_or(most)
+    ask(|chooser| 1 + chooser.below(at, most)).unwrap_or(most)
 }
 
 /// Work for a simulated thread.
@@ -113,7 +115,7 @@ impl Jobs {
 
 /// Lets time pass on the simulation's clock.
 pub(crate) fn spend(time: Duration) {
-    ask(|fate| fate.spend(time));
+    ask(|chooser| chooser.spend(time));
 }
 
 /// Runs the others while the calling simulated thread is blocked; false on a thread of the operating system,
@@ -125,7 +127,7 @@ pub(crate) fn waits_for_others() -> bool {
     if !is_simulated() {
         return false;
     }
-    let others = ask(|fate| fate.wait()).unwrap_or(false);
+    let others = ask(|chooser| chooser.wait()).unwrap_or(false);
     assert!(
         others,
         "a thread of a simulation blocks, and waits for what comes by a timer only: use `tell`"
@@ -135,10 +137,10 @@ pub(crate) fn waits_for_others() -> bool {
 
 #[inline]
 pub(crate) fn plants(plant: Plant) -> bool {
-    is_simulated() && ask(|fate| fate.plants(plant)).unwrap_or(false)
+    is_simulated() && ask(|chooser| chooser.plants(plant)).unwrap_or(false)
 }
 
 #[cold]
 pub(crate) fn violated(what: String) {
-    ask(|fate| fate.violated(what));
+    ask(|chooser| chooser.violated(what));
 }
