@@ -94,7 +94,7 @@ impl Plan {
             2 => Verb::TellWithin(Duration::from_millis(2)),
             3 => Verb::TryAsk,
             4 => Verb::AskRudely,
-            5 if (chance >> 48) % 32 == 0 => Verb::AskAndForget,
+            5 if (chance >> 48).is_multiple_of(32) => Verb::AskAndForget,
             6..16 => Verb::TellBlocking,
             16..65 => Verb::TellPath,
             _ => Verb::TellHandle,

@@ -306,8 +306,8 @@ impl Book {
         let acquired = pool.reused + (pool.created - pool.warmed);
         // A forgotten ask may keep its envelope.
         let kept = pool.in_flight;
-        let is_home = pool.idle + kept == pool.capacity && acquired == pool.released + kept as u64;
-        if kept as u64 > self.faults.forgotten() || !is_home {
+        let is_home = pool.idle + kept == pool.capacity && acquired == pool.released + kept;
+        if kept > self.faults.forgotten() || !is_home {
             broken(format!("envelopes are not at home: {pool:?}"));
         }
         Sum {

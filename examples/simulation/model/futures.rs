@@ -65,6 +65,10 @@ pub(crate) async fn caught<F: Future>(future: F) -> Option<F::Output> {
 
 /// The same of a future that drops what its sender has made; `None` if that panicked.
 pub(crate) async fn caught_in_its_drop<F: Future>(future: F) -> Option<F::Output> {
+    #[expect(
+        clippy::redundant_async_block,
+        reason = "it owns the future, and drops it at its end"
+    )]
     let with_its_drop = async move { future.await };
     let caught = AssertUnwindSafe(with_its_drop).catch_unwind().await;
     caught.map_err(on_purpose).ok()

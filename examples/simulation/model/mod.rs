@@ -221,7 +221,7 @@ async fn become_quiet(system: &System, plan: &Plan, book: &Arc<Book>, names: &Na
     loop {
         let now = system.snapshot();
         let pending = book.tasks.pending(plan.nothing_is_dropped);
-        let in_flight = now.pool.in_flight as u64;
+        let in_flight = now.pool.in_flight;
         let is_home = in_flight <= book.faults.forgotten();
         if now.total.is_quiet() && is_home && pending.is_none() {
             return;

@@ -11,7 +11,7 @@ use crate::words::error::MountError;
 use crate::words::overflow::Overflow;
 use crate::words::supervision::{Backoff, Intensity, Policy, Restart, RestartScope};
 
-/// How a subsystem is mounted; the defaults are those of [`System::mount`].
+/// How a subsystem is mounted; the defaults are those of [`System::mount`](crate::System::mount).
 ///
 /// # Examples
 /// ```
@@ -162,7 +162,7 @@ impl MountOptions {
     }
 
     /// Keeps the subsystem in snapshots, closed, after it has failed for good, with its account and its last
-    /// failure: its name stays taken until it is [unmounted](System::unmount). Default: it is unmounted
+    /// failure: its name stays taken until it is [unmounted](crate::System::unmount). Default: it is unmounted
     /// when it has failed for good, as one that stopped itself is; its last event tells how it failed.
     pub fn keep_failed(mut self, keeps: bool) -> Self {
         self.policy.keep_failed = keeps;

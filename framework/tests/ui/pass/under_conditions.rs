@@ -27,7 +27,7 @@ struct Api {
 }
 
 #[routes]
-#[cfg(all())]
+#[cfg(not(miri))]
 impl Api {
     #[cfg_attr(all(), route("there/{id}"))]
     #[cfg_attr(any(), route("absent"))]
@@ -44,7 +44,7 @@ impl Api {
     #[route("absent")]
     fn absent_too(&mut self, _: NoSuchType) {}
 
-    #[cfg(all())]
+    #[cfg(not(miri))]
     #[route("one")]
     fn one(&mut self, _: Other) -> u8 {
         1
@@ -60,7 +60,7 @@ impl Api {
     async fn arguments(
         &mut self,
         _: Other,
-        #[cfg(all())] Path(a): Path<u8>,
+        #[cfg(not(miri))] Path(a): Path<u8>,
         #[cfg(any())] absent: NoSuchType,
         #[cfg_attr(all(), cfg(not(any())), allow(unused))] Path(b): Path<u8>,
         #[cfg_attr(any(), cfg(any()))] _: Sender,
@@ -79,7 +79,7 @@ impl Api {
         panic!("this is no hook");
     }
 
-    #[cfg(all())]
+    #[cfg(not(miri))]
     #[restarting]
     fn again(&mut self, _: Failure) {}
 
@@ -91,7 +91,7 @@ impl Api {
     #[stopped]
     fn end(&mut self, _: NoSuchType) {}
 
-    #[cfg(all())]
+    #[cfg(not(miri))]
     #[stopped]
     fn end(&mut self, _: EndReason) {
         assert_eq!(self.started, 1);
@@ -103,7 +103,7 @@ impl Api {
 struct Twice;
 
 #[routes]
-#[cfg(all())]
+#[cfg(not(miri))]
 impl Twice {
     #[route("here")]
     fn ask(&mut self, _: Ask) -> &'static str {
