@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use mycelia::observe::Ledger;
 use mycelia::{MountOptions, System};
 
-/// Far longer than any scenario takes.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Far longer than any scenario takes; a thread sanitizer has all take many times as long.
+const LIMIT: Duration = Duration::from_secs(match cfg!(mycelia_thread_sanitizer) {
+    true => 900,
+    false => 60,
+});
 
 /// Ends the process, and so the test, if the scenario that holds it hangs.
 #[must_use = "it watches as long as it lives"]
