@@ -131,7 +131,8 @@ pub(crate) async fn run(options: &Options, policy: Policy) -> anyhow::Result<Out
     let system = System::builder()
         .name("flood")
         .threads(1)
-        .pool(options.capacity as usize + 100)
+        // Twice as many: the last ones are kept for subsystems that hold few, and the mailbox must get full.
+        .pool(options.capacity as usize * 2)
         .shared_state(counts.clone())
         .start()
         .await?;
