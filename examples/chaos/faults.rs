@@ -1,13 +1,11 @@
 //! Faults of the program's own code: values, hooks, factories and wakers that panic.
 
 use std::panic::panic_any;
-use std::pin::Pin;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
 
 use crate::common::chance::mix;
+pub(crate) use crate::common::rude::{RudelyWoken, begin_and_forget};
 use crate::common::silence::{Bomb, ON_PURPOSE};
 
 /// Whether hooks, factories and values of subsystems misbehave now and then: under chaos, while it lasts.
@@ -78,43 +76,5 @@ impl FromStr for Fussy {
 
     fn from_str(_: &str) -> Result<Self, Self::Err> {
         panic!("{ON_PURPOSE}, by a capture")
-    }
-}
-
-/// A future that is polled with wakers that panic when they have woken.
-pub(crate) struct RudelyWoken<F>(pub(crate) Pin<Box<F>>);
-
-struct Rude(Waker);
-
-impl Wake for Rude {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.wake_by_ref();
-        panic!("{ON_PURPOSE}, by a waker");
-    }
-}
-
-impl<F: Future> Future for RudelyWoken<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::new(Rude(cx.waker().clone())));
-        self.0.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-}
-
-/// Polls a future once; forgets it, and returns none, if it waits.
-pub(crate) fn begin_and_forget<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = Box::pin(future);
-    let mut cx = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut cx) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => {
-            std::mem::forget(future);
-            None
-        }
     }
 }

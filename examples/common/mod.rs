@@ -14,5 +14,6 @@ pub(crate) mod figures;
 pub(crate) mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod progress;
+pub(crate) mod rude;
 pub(crate) mod silence;
 pub(crate) mod verdict;

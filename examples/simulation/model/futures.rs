@@ -3,38 +3,16 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::pin::pin;
 
 use futures_util::FutureExt;
 
+#[path = "../../common/rude.rs"]
+mod rude;
+
+pub(crate) use rude::{RudelyWoken, begin_and_forget};
+
 use super::faults::{Bomb, ON_PURPOSE, UNWINDS};
-
-/// A future that is polled with wakers that panic when they have woken.
-pub(crate) struct RudelyWoken<F>(pub(crate) Pin<Box<F>>);
-
-struct Rude(Waker);
-
-impl Wake for Rude {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.wake_by_ref();
-        panic!("{ON_PURPOSE}, by a waker");
-    }
-}
-
-impl<F: Future> Future for RudelyWoken<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::new(Rude(cx.waker().clone())));
-        self.0.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-}
 
 /// Awaits a future of a sender; `None` if it unwound, as it may where the text of a capture is read. Then it
 /// has the message yet, and so has its sender what the drop of that does.
@@ -82,18 +60,5 @@ fn on_purpose(panic: Box<dyn Any + Send>) {
     let text = panic.downcast_ref::<String>().map_or("", String::as_str);
     if !text.contains(ON_PURPOSE) {
         std::panic::resume_unwind(panic);
-    }
-}
-
-/// Polls a future once; forgets it if it waits.
-pub(crate) fn begin_and_forget<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = Box::pin(future);
-    let mut cx = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut cx) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => {
-            std::mem::forget(future);
-            None
-        }
     }
 }

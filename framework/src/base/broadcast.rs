@@ -1,4 +1,4 @@
-//! News: what is told to all who listen, and nothing when no one does.
+//! Broadcast: what is told to all who listen, and nothing when no one does.
 
 use tokio::sync::broadcast::{Receiver, Sender};
 

@@ -1,4 +1,4 @@
-//! Places: the threads of a system, as the keepers see them when they launch something there.
+//! Thread handles: the threads of a system, as the keepers see them when they launch something there.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

@@ -1,4 +1,4 @@
-//! How anyone who mounts subsystems hears that their hosts stand: all of them, or which failed.
+//! Startup: tells the one who mounts subsystems that all of them have started, or which failed.
 
 use std::sync::Arc;
 
