@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::base::sync::{AtomicU8, Ordering};
+use crate::directory::life::LifeCell;
 use crate::mailbox::Mailbox;
 use crate::words::ledger::Ledger;
-
-pub(crate) const GONE: u8 = 1;
-pub(crate) const RETIRED: u8 = 2;
 
 pub(crate) struct Mounted {
     pub(crate) number: u64,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) table: u32,
-    pub(crate) gone: AtomicU8,
+    pub(crate) life: LifeCell,
     baseline: Ledger,
 }
 
@@ -23,13 +20,13 @@ impl Mounted {
             number: table.into(),
             mailbox: mailbox.clone(),
             table,
-            gone: AtomicU8::new(0),
+            life: LifeCell::new(),
             baseline: mailbox.ledger(),
         })
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire) != 0
+        self.life.is_gone()
     }
 
     pub(crate) fn group(&self) -> Option<&()> {

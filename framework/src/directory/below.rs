@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::life::LifeState;
 use super::mounted::Mounted;
 use crate::base::sync::Ordering;
 use crate::words::error::MountError;
@@ -10,15 +11,16 @@ use crate::words::error::MountError;
 /// value that is restarted finds nothing mounted, and may use the names again.
 pub(crate) struct Below {
     pub(crate) parent: Arc<Mounted>,
-    life: u32,
+    /// [`LifeCell::halts`](super::life::LifeCell::halts) when it was asked for.
+    halts: u32,
 }
 
 impl Below {
     pub(crate) fn new(parent: Arc<Mounted>) -> Self {
-        // One order: see `set_down`.
+        // In one order with the life's: see `Mounted::restarts_alone`.
         parent.asked.fetch_add(1, Ordering::SeqCst);
         Below {
-            life: parent.life.load(Ordering::Relaxed),
+            halts: parent.life.halts(),
             parent,
         }
     }
@@ -26,11 +28,11 @@ impl Below {
     /// Why the parent takes no children, now or ever; or that it has been restarted since.
     pub(crate) fn refusal(&self) -> Option<MountError> {
         let parent = &self.parent;
-        if parent.is_leaving() {
-            return Some(MountError::Stopped);
+        match parent.life.state() {
+            LifeState::Up if parent.life.halts() == self.halts => None,
+            LifeState::Up | LifeState::Down | LifeState::Halting => Some(parent.restarting()),
+            LifeState::Leaving | LifeState::Gone | LifeState::Retired => Some(MountError::Stopped),
         }
-        let has_another_life = parent.life.load(Ordering::Relaxed) != self.life;
-        (parent.is_restarting() || has_another_life).then(|| parent.restarting())
     }
 }
 

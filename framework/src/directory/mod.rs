@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+pub(crate) mod life;
 #[cfg(not(loom))]
 pub(crate) mod replicas;
 #[cfg(not(loom))]
@@ -28,7 +29,7 @@ use crate::base::sync::{
 };
 use crate::mailbox::MailboxId;
 use crate::words::ledger::Ledger;
-use mounted::{GONE, RETIRED};
+use life::LifeState;
 
 /// What is mounted in a system.
 pub(crate) struct Directory {
@@ -97,7 +98,7 @@ impl Directory {
         let Some((_, mounted)) = self.mounted.remove_if(&mounted.mailbox.name, is_it) else {
             return false;
         };
-        mounted.gone.store(GONE, Ordering::Release);
+        mounted.life.end_at(LifeState::Gone);
         if mounted.group().is_none() {
             let mut roster = self.roster_mut();
             // Those who leave together leave the youngest first, which stands last.
@@ -115,7 +116,7 @@ impl Directory {
     /// Keeps the account of a subsystem that is gone, after its last message has ended. False if that is
     /// done already: several may have waited for its end.
     pub(crate) fn retire(&self, mounted: &Mounted) -> bool {
-        if mounted.gone.swap(RETIRED, Ordering::AcqRel) == RETIRED {
+        if !mounted.life.end_at(LifeState::Retired) {
             return false;
         }
         self.by_mailbox.remove(&mounted.mailbox.id);

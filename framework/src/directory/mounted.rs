@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
+
 use crate::base::task_list::TaskList;
 use crate::books::latency::{self, Book, LatencySummary, Recent, RouteLatency, Sample, Totals};
+use crate::directory::life::LifeCell;
 use crate::directory::replicas::Group;
 use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
@@ -17,10 +19,6 @@ use crate::words::events::EndReason;
 use crate::words::ledger::Ledger;
 use crate::words::slice::{Slice, SliceCell};
 use crate::words::supervision::{Policy, RestartScope};
-
-pub(super) const GONE: u8 = 1;
-/// Its account is kept, and its mailbox may have been given to another.
-pub(super) const RETIRED: u8 = 2;
 
 /// A subsystem while it is mounted. What a message's way touches stands first.
 #[repr(C)]
@@ -33,8 +31,7 @@ pub(crate) struct Mounted {
     own_book: Option<Box<Book>>,
     /// The subsystems that it stands for, if it is only a name for several: then it has no host.
     group: OnceBox<Group>,
-    /// [`GONE`] from when no path leads to it any more, then [`RETIRED`].
-    pub(super) gone: AtomicU8,
+    pub(crate) life: LifeCell,
     /// No other mount of the system has it.
     pub(crate) number: u64,
     /// The system's thread on which it lives.
@@ -53,16 +50,8 @@ pub(crate) struct Mounted {
     pub(crate) restarts: AtomicU32,
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
-    /// 1 from when no child may be mounted below it any more.
-    leaving: AtomicU8,
-    /// 1 while its children are ended because it is restarted. Written by the registry.
-    halting: AtomicU8,
-    /// 1 from when it failed, or was halted, until it is restarted. Written by its host.
-    down: AtomicU8,
     /// Mounts below it that were asked for, and that the registry has not settled yet.
     pub(super) asked: AtomicU32,
-    /// Raised whenever its children are ended because it is restarted.
-    pub(super) life: AtomicU32,
     /// Where its host takes orders.
     pub(crate) door: Door,
     /// How it ended, if that is to be told and has not been: 0, or one of those that [`note_end`] knows.
@@ -129,10 +118,8 @@ impl Mounted {
         let has_book = placing.own_histograms || placing.wait_goal.is_some();
         Mounted {
             number: placing.number,
-            halting: AtomicU8::new(0),
-            down: AtomicU8::new(0),
+            life: LifeCell::new(),
             asked: AtomicU32::new(0),
-            life: AtomicU32::new(0),
             baseline: Some(mailbox.ledger())
                 .filter(|ledger| ledger.sent > 0)
                 .map(Box::new),
@@ -150,8 +137,6 @@ impl Mounted {
             goal: placing.wait_goal.map(WaitGoal::boxed),
             restarts: AtomicU32::new(0),
             kept: AtomicU32::new(0),
-            gone: AtomicU8::new(0),
-            leaving: AtomicU8::new(0),
             end: AtomicU8::new(0),
             door: Door::new(),
             seen: AtomicU64::new(mailbox.endings.finished()),
@@ -191,38 +176,6 @@ impl Mounted {
             None => Some(parent),
             Some(_) => parent.superior(),
         }
-    }
-
-    /// Lets no child be mounted below it any more.
-    pub(crate) fn leave(&self) {
-        self.leaving.store(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed) != 0
-    }
-
-    /// Lets no child be mounted below it for as long as its children are ended; nor ever one that was asked
-    /// for before.
-    pub(crate) fn halt_children(&self, is_halting: bool) {
-        self.halting.store(is_halting.into(), Ordering::Relaxed);
-        self.life.fetch_add(is_halting.into(), Ordering::Relaxed);
-    }
-
-    /// Lets no child be mounted below it from when it failed, or was halted, until it is restarted.
-    pub(crate) fn set_down(&self, is_down: bool) {
-        // In one order with what `restarts_alone` and a mount look at: one of them sees the other.
-        self.down.store(is_down.into(), Ordering::SeqCst);
-    }
-
-    /// True from when it failed, or was halted, until it is restarted.
-    pub(crate) fn is_down(&self) -> bool {
-        self.down.load(Ordering::SeqCst) != 0
-    }
-
-    /// True while its children are ended, or it has no value any more, and it is not restarted yet.
-    pub(super) fn is_restarting(&self) -> bool {
-        self.down.load(Ordering::SeqCst) != 0 || self.halting.load(Ordering::Relaxed) != 0
     }
 
     /// Why no child is mounted below it while it is restarted.
@@ -283,7 +236,7 @@ impl Mounted {
     /// True if no path leads to it any more.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire) != 0
+        self.life.is_gone()
     }
 
     pub(crate) fn ledger(&self) -> Ledger {

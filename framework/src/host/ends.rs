@@ -3,6 +3,7 @@
 use super::batch::TurnBatch;
 use super::hooks::NO_TIME;
 use super::injected::without_delay;
+use super::life::Closing;
 use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
@@ -116,8 +117,7 @@ impl<S: 'static> HostState<S> {
 
     /// Ends everything that is still here, and tells the registry.
     pub(super) fn end(&mut self, env: &HostEnv<S>) {
-        self.is_ending = true;
-        if std::mem::replace(&mut self.is_over, true) {
+        if std::mem::replace(&mut self.closing, Closing::Ended) == Closing::Ended {
             return;
         }
         let shared = &env.shared;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use super::life::Life;
+use super::life::{Closing, Life};
 use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
@@ -115,7 +115,9 @@ impl<S: 'static> HostState<S> {
 
     /// Calls the last hook, once, after the last message; false if it still waits. What never stood has none.
     pub(super) fn is_stopped(&mut self, env: &HostEnv<S>, cx: &mut Context<'_>) -> bool {
-        if std::mem::replace(&mut self.stopped_called, true)
+        let was_called = self.closing >= Closing::HookCalled;
+        self.closing = self.closing.max(Closing::HookCalled);
+        if was_called
             || self.startup.is_some()
             || self.slot.state.is_none()
             || env.handlers.hooks.stopped.is_none()

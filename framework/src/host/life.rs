@@ -14,6 +14,7 @@ use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::base::sync::{Ordering, fence};
 use crate::base::user_code::{contain, discard};
+use crate::directory::life::LifeState;
 use crate::mailbox::orders::{Order, Reported};
 use crate::route::handler::Called;
 use crate::route::handler::hooks::Hook;
@@ -31,6 +32,18 @@ pub(super) enum Life {
     Pausing(Pin<Box<tokio::time::Sleep>>),
     /// It has no value, and is restarted when the registry says so.
     Halted,
+}
+
+/// How far a host is with its own end, after its last message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closing {
+    NotYet,
+    /// The last hook was called, or there is none to call.
+    HookCalled,
+    /// It has nothing more to do, and waits for its task to end it.
+    Over,
+    /// It has ended all that was there.
+    Ended,
 }
 
 /// Whether a turn can go on with messages.
@@ -125,8 +138,10 @@ impl<S: 'static> HostState<S> {
         let decided = mounted.policy().decide(history, &failure, now, chance);
         // Before anybody hears of it: anyone who mounts a child then is refused, and concerned no more.
         match decided {
-            RestartDecision::Restart { .. } => mounted.set_down(true),
-            RestartDecision::End | RestartDecision::Escalate => mounted.leave(),
+            RestartDecision::Restart { .. } => mounted.life.go_down(),
+            RestartDecision::End | RestartDecision::Escalate => {
+                mounted.life.end_at(LifeState::Leaving);
+            }
         }
         let is_alone = mounted.restarts_alone();
         self.drop_value(env);
@@ -167,7 +182,7 @@ impl<S: 'static> HostState<S> {
             Ok(state) => {
                 self.slot.state = Some(state);
                 let mounted = &env.mounted;
-                mounted.set_down(false);
+                mounted.life.come_up();
                 mounted.restarts.fetch_add(1, Ordering::Relaxed);
                 let hooks = &env.handlers.hooks;
                 if hooks.restarting.is_none() && hooks.started.is_none() {

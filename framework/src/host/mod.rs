@@ -43,7 +43,7 @@ use crate::thread::agenda::{self, Turn};
 use crate::words::events::EndReason;
 use crate::words::slice::Slice;
 use crate::words::supervision::{Failure, History};
-use life::Life;
+use life::{Closing, Life};
 use share::Share;
 use startup::Startup;
 use sweep::Sweeping;
@@ -103,8 +103,7 @@ struct HostEnv<S: 'static> {
 /// A subsystem with what it is working on. What every turn touches stands first.
 #[repr(C)]
 struct HostState<S: 'static> {
-    /// It has nothing more to do and waits for its task to end it.
-    is_ending: bool,
+    closing: Closing,
     /// Its last turn ended with more to do.
     went_on: bool,
     /// Looks left at an empty mailbox before the host sleeps.
@@ -114,10 +113,8 @@ struct HostState<S: 'static> {
     tries_kept: bool,
     /// The subsystem has changed since the kept ones were last tried.
     has_changed: bool,
-    stopped_called: bool,
     /// The handler in service has entered edges of the wait graph.
     has_waited: bool,
-    is_over: bool,
     /// What wakes this host's task; left with the mailbox too. Taken out during a turn.
     waker: Option<Waker>,
     lifecycle: Option<Box<Lifecycle>>,
@@ -215,10 +212,8 @@ impl<S: 'static> Host<S> {
                 share: Share::default(),
                 waker: None,
                 order: Order::Serve,
-                stopped_called: false,
                 has_waited: false,
-                is_ending: false,
-                is_over: false,
+                closing: Closing::NotYet,
             }),
         });
         let mailbox = hosted.env.mounted.mailbox.id;
@@ -306,7 +301,7 @@ impl<S: 'static> Host<S> {
             latest.0.saturating_sub(first.0) > env.round_limit
         });
         let mut resident = resident.borrow_mut();
-        if resident.is_ending {
+        if resident.closing >= Closing::Over {
             resident.end(env);
             return Poll::Ready(());
         }

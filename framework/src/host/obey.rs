@@ -84,7 +84,7 @@ impl<S: 'static> HostState<S> {
             Control::Halt(done) => {
                 self.interrupt(env, batch);
                 if !matches!(self.life, Life::Halted) {
-                    env.mounted.set_down(true);
+                    env.mounted.life.go_down();
                     self.call_stopped(env, EndReason::Stopped);
                     self.drop_value(env);
                     self.life = Life::Halted;

@@ -10,7 +10,7 @@ use std::task::Context;
 use super::batch::TurnBatch;
 use super::ends::{expire, reject};
 use super::injected::{Delayed, Met};
-use super::life::{Life, Ready};
+use super::life::{Closing, Life, Ready};
 use super::{HostEnv, HostState};
 use crate::base::clock::{Due, Stamp};
 use crate::base::sim::{self, Point};
@@ -56,7 +56,7 @@ pub(super) type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 impl<S: 'static> HostState<S> {
     /// Handles a slice of messages.
     pub(super) fn turn(&mut self, env: &HostEnv<S>) -> Turn {
-        if self.is_ending {
+        if self.closing >= Closing::Over {
             return Turn::Over;
         }
         // Out of the way of `self` for the time of the turn.
@@ -85,7 +85,9 @@ impl<S: 'static> HostState<S> {
         let messages = sim::at_most(Point::Slice, messages);
         let mut turn = self.serve(env, cx, &mut batch, messages);
         self.went_on = turn == Turn::Again;
-        self.is_ending = turn == Turn::Over;
+        if turn == Turn::Over {
+            self.closing = Closing::Over;
+        }
         self.has_waited |= env.local.has_waited.get();
         batch.end_turn(env, self.went_on);
         drop(serving);

@@ -14,6 +14,7 @@ use crate::base::clock;
 use crate::base::sim::{self, Point};
 use crate::base::sync::{Ordering, fence};
 use crate::directory::Mounted;
+use crate::directory::life::LifeState;
 use crate::keepers::supervisor::snapshot::Snapshot;
 use crate::mailbox::orders::{Control, Order};
 use crate::runtime::deadlock::Tree;
@@ -104,7 +105,7 @@ pub(super) async fn end_children(mounted: &Mounted, deadline: Option<Instant>) {
 impl Registry {
     /// Lets no path lead to a subsystem and those below it any more, and no child be mounted there.
     pub(super) fn close_tree(&mut self, mounted: &Arc<Mounted>, leaving: &Leaving) {
-        mounted.leave();
+        mounted.life.end_at(LifeState::Leaving);
         self.shared.directory.remove(mounted);
         let name = &mounted.mailbox.name;
         self.moving
@@ -212,7 +213,7 @@ async fn end_all(
     // None pauses before a restart any longer: one that does not see that the system stops is seen here.
     fence(Ordering::SeqCst);
     for mounted in shared.directory.all_alive() {
-        if mounted.is_down() {
+        if mounted.life.state() != LifeState::Up {
             mounted.mailbox.wake();
         }
     }

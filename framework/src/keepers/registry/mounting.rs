@@ -10,6 +10,7 @@ use super::names::Names;
 use super::{Leaving, Registry, ending};
 use crate::base::clock;
 use crate::base::thread_handle::ThreadHandle;
+use crate::directory::life::LifeState;
 use crate::directory::replicas::{Choice, Group};
 use crate::directory::{Below, Mounted, Placing};
 use crate::host::Placed;
@@ -109,7 +110,10 @@ impl Registry {
     /// Why nothing became of a mount that was ended by what became of its parent, or of the system.
     fn ended_meanwhile(&self, parent: Option<&Mounted>) -> MountError {
         match parent {
-            Some(parent) if self.shared.phase() == Phase::Open && !parent.is_leaving() => {
+            Some(parent)
+                if self.shared.phase() == Phase::Open
+                    && parent.life.state() < LifeState::Leaving =>
+            {
                 parent.restarting()
             }
             _ => MountError::Stopped,
@@ -328,7 +332,7 @@ impl Handler<Mount> for Registry {
                 };
                 let deadline = clock::after(Instant::now(), patience);
                 for mounted in all.iter().rev() {
-                    mounted.leave();
+                    mounted.life.end_at(LifeState::Leaving);
                     ending::end_tree(mounted.clone(), deadline).await;
                 }
             }

@@ -13,6 +13,7 @@ use super::Registry;
 use super::ending::EndAll;
 use crate::base::clock;
 use crate::directory::Mounted;
+use crate::directory::life::LifeState;
 use crate::mailbox::orders::{Control, Report, Reported};
 use crate::runtime::shared::Phase;
 use crate::words::events::EndReason;
@@ -103,7 +104,7 @@ impl Registry {
         for one in &concerned {
             self.restarting.insert(one.mailbox.id);
             // A child mounted from here on would be forgotten with those that end.
-            one.halt_children(true);
+            one.life.halt();
         }
         let childless: Vec<_> = concerned
             .iter()
@@ -127,7 +128,7 @@ impl Registry {
         let halted = halt.into_actor(self).then(move |leaving, registry, _| {
             for one in &concerned {
                 registry.forget_children(one);
-                one.halt_children(false);
+                one.life.has_halted();
             }
             drop(leaving);
             let revive = async move {
@@ -161,7 +162,7 @@ impl Registry {
         reason: EndReason,
         ctx: &mut Context<Self>,
     ) {
-        mounted.leave();
+        mounted.life.end_at(LifeState::Leaving);
         let childless = self.without_children(mounted.clone());
         let forgotten = move |leaving, registry: &mut Self, ctx: &mut Context<Self>| {
             registry.forget_children(&mounted);
