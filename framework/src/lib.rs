@@ -135,7 +135,7 @@ pub use words::message::{IntoReply, Message, OrLater, later};
 /// What a program with subsystems needs.
 pub mod prelude {
     pub use crate::error::{AskError, SendError, Undelivered};
-    pub use crate::extract::{Deadline, Path, Query, Sender, State};
+    pub use crate::extract::{Deadline, Path, Query, Reply, Sender, State};
     pub use crate::{
         Context, Message, MountOptions, Route, RouteTable, Routes, Subsystem, System, route, routes,
     };
@@ -145,7 +145,7 @@ pub mod prelude {
 pub mod extract {
     pub use crate::route::extract::{
         Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
-        Sender, State, States,
+        Reply, Sender, State, States,
     };
 }
 

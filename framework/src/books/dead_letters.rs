@@ -58,6 +58,8 @@ pub enum DeadReason {
     Expired,
     /// Its subsystem stopped, or came to take other messages; or its handler was cut off by a stop.
     Undeliverable,
+    /// Its handler took its [`Reply`](crate::extract::Reply), and that was dropped without an answer.
+    NoReply,
 }
 
 impl DeadLetter {
@@ -84,6 +86,7 @@ impl fmt::Display for DeadLetter {
             }
             DeadReason::Injected => write!(f, " was dropped by a fault set on purpose")?,
             DeadReason::Expired => write!(f, " was not handled before its deadline")?,
+            DeadReason::NoReply => write!(f, " was to be answered later, and was not")?,
             DeadReason::Undeliverable => write!(f, " found no handler, its receiver stopped")?,
         }
         write!(f, " (trace {}, sent {:?} before)", self.trace, self.age)

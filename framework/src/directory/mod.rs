@@ -12,6 +12,8 @@ pub(crate) mod replicas;
 mod mounted;
 #[cfg(not(loom))]
 mod below;
+#[cfg(not(loom))]
+pub(crate) mod spawning;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

@@ -10,6 +10,7 @@ use crate::base::task_list::TaskList;
 use crate::books::latency::{self, Book, LatencySummary, Recent, RouteLatency, Sample, Totals};
 use crate::directory::life::LifeCell;
 use crate::directory::replicas::Group;
+use crate::directory::spawning::Spawning;
 use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
@@ -47,6 +48,8 @@ pub(crate) struct Mounted {
     extras: OnceBox<Extras>,
     /// Its latency goal, if it has one.
     goal: Option<Box<WaitGoal>>,
+    /// Most futures that it may have running beside its mailbox.
+    max_spawned: u32,
     pub(crate) restarts: AtomicU32,
     /// Messages that its handlers keep for later.
     pub(crate) kept: AtomicU32,
@@ -71,6 +74,8 @@ pub(crate) struct Mounted {
 struct Extras {
     /// Its timers and streams.
     tasks: TaskList,
+    /// Its futures beside the mailbox, from the first on.
+    spawning: OnceBox<Spawning>,
     /// In the order in which they were started. Written by the registry.
     children: Mutex<Vec<Arc<Mounted>>>,
     last_failure: Mutex<Option<Box<str>>>,
@@ -105,6 +110,7 @@ pub(crate) struct Placing {
     pub(crate) weight: u32,
     pub(crate) wait_goal: Option<Duration>,
     pub(crate) own_histograms: bool,
+    pub(crate) max_spawned: u32,
     pub(crate) policy: Policy,
     pub(crate) restart_scope: RestartScope,
     /// As the parent has it, or the system.
@@ -135,6 +141,7 @@ impl Mounted {
             extras: OnceBox::new(),
             slice: SliceCell::new(Slice::default()),
             goal: placing.wait_goal.map(WaitGoal::boxed),
+            max_spawned: placing.max_spawned,
             restarts: AtomicU32::new(0),
             kept: AtomicU32::new(0),
             end: AtomicU8::new(0),
@@ -211,6 +218,18 @@ impl Mounted {
         let child = at.map(|at| children.remove(at));
         drop(children);
         drop(child);
+    }
+
+    /// Its futures beside the mailbox.
+    pub(crate) fn spawning(&self) -> &Spawning {
+        let new = || Box::new(Spawning::new(self.max_spawned));
+        self.extras().spawning.get_or_init(new)
+    }
+
+    /// How many futures it has beside the mailbox.
+    pub(crate) fn spawned(&self) -> u32 {
+        let spawning = self.extras.get().and_then(|extras| extras.spawning.get());
+        spawning.map_or(0, Spawning::count)
     }
 
     /// Its timers and streams.

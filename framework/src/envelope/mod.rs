@@ -17,6 +17,8 @@
 pub(crate) mod mark;
 pub(crate) mod token;
 pub(crate) mod reply;
+pub(crate) mod deferral;
+mod slab;
 pub(crate) mod pool;
 
 use std::any::TypeId;
@@ -24,12 +26,13 @@ use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
 use crate::base::clock::Due;
-use crate::base::sync::OnceBox;
 use crate::base::user_code::{contain, discard};
 use crate::envelope::token::Token;
 use crate::words::trace::TraceId;
+use deferral::DeferredEnd;
 use mark::Mark;
 use reply::ReplySlot;
+pub(crate) use slab::Slab;
 
 /// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.
 pub const INLINE_BYTES: usize = 160;
@@ -56,6 +59,8 @@ pub(crate) struct Head {
     pub(crate) is_ask: bool,
     /// What faults it meets. In what would be padding.
     pub(crate) fault: Mark,
+    /// How it ended, if its reply came later.
+    pub(crate) deferred: DeferredEnd,
 }
 
 #[repr(C, align(16))]
@@ -192,45 +197,6 @@ impl<T: Send + 'static> Stored<T> {
 unsafe fn drop_inline<T>(place: *mut u8) {
     // SAFETY: the caller's promise.
     unsafe { place.cast::<T>().drop_in_place() }
-}
-
-/// The pool's memory: slots in chunks, each allocated when its first envelope is created.
-pub(crate) struct Slab(Box<[OnceBox<Chunk>]>);
-
-const CHUNK_BITS: u32 = 6;
-const CHUNK: usize = 1 << CHUNK_BITS;
-type Chunk = [Slot; CHUNK];
-
-impl Slab {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Slab(
-            (0..capacity.div_ceil(CHUNK))
-                .map(|_| OnceBox::new())
-                .collect(),
-        )
-    }
-
-    /// Makes sure that the memory of envelope `index` is there.
-    pub(crate) fn create(&self, index: u32) {
-        self.0[index as usize >> CHUNK_BITS]
-            .get_or_init(|| Box::new(std::array::from_fn(|_| Slot::new())));
-    }
-
-    /// The slot of envelope `index`, if its memory is there yet.
-    pub(crate) fn created(&self, index: u32) -> Option<&Slot> {
-        let chunk = self.0.get(index as usize >> CHUNK_BITS)?.get()?;
-        Some(&chunk[index as usize & (CHUNK - 1)])
-    }
-
-    /// # Panics
-    /// If envelope `index` was never created.
-    #[inline]
-    pub(crate) fn slot(&self, index: u32) -> &Slot {
-        let chunk = self.0[index as usize >> CHUNK_BITS]
-            .get()
-            .expect("a token exists only for a created envelope");
-        &chunk[index as usize & (CHUNK - 1)]
-    }
 }
 
 /// An envelope in hand: the token with its slot.

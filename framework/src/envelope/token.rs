@@ -110,6 +110,17 @@ impl Chain {
         self.len += 1;
     }
 
+    pub(crate) fn push_front(&mut self, links: &Links, token: Token) {
+        let index = token.surrender();
+        if self.len == 0 {
+            self.last = index;
+        } else {
+            links.set_next(index, self.first);
+        }
+        self.first = index;
+        self.len += 1;
+    }
+
     pub(crate) fn pop_front(&mut self, links: &Links) -> Option<Token> {
         if self.len == 0 {
             return None;

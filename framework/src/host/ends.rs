@@ -128,6 +128,7 @@ impl<S: 'static> HostState<S> {
         // Closed first: who is told of its message's end finds the mailbox closed.
         let links = &shared.pool.links;
         let mut rest = env.mounted.mailbox.close(links);
+        self.end_all_deferred(env, &mut batch);
         sim::preempt(Point::Closed);
         let mut reject = |token| reject(env, Envelope::new(&shared.pool.slab, token), &mut batch);
         let mut kept = self.all_kept(links);

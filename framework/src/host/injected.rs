@@ -7,13 +7,14 @@ use std::task::Context;
 
 use super::batch::TurnBatch;
 use super::ends::{bury, empty, put_failure};
-use super::turn::{AtHand, Service};
+use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::envelope::mark::Mark;
 use crate::envelope::token::{Chain, Links, Token};
+use crate::route::handler::AtHand;
 use crate::route::handler::Unanswered;
 use crate::runtime::taps::{Faults, Planned};
 use crate::words::ledger::Ending;

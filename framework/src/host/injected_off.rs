@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::task::Context;
 
 use super::batch::TurnBatch;
-use super::turn::{AtHand, Service};
+use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::envelope::Envelope;
+use crate::route::handler::AtHand;
 
 /// No message is held back: no value of this type exists.
 pub(super) struct Delayed(Infallible);

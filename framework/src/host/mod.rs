@@ -6,6 +6,7 @@
 
 mod backlog;
 mod context;
+mod deferred;
 pub(crate) mod startup;
 mod stamp_run;
 mod ends;
@@ -120,6 +121,8 @@ struct HostState<S: 'static> {
     lifecycle: Option<Box<Lifecycle>>,
     in_service: Option<Service>,
     life: Life,
+    /// Messages whose handler has returned and whose reply is still to come, or to be ended here.
+    deferred: u32,
     /// The ticket up to which messages were taken out of the inbox.
     ticket: u64,
     backlog: Chain,
@@ -203,6 +206,7 @@ impl<S: 'static> Host<S> {
                 has_changed: false,
                 tries_kept: false,
                 ticket,
+                deferred: 0,
                 in_service: None,
                 life,
                 startup: waiting,

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 
 use super::batch::TurnBatch;
+use super::deferred::Deferring;
 use super::ends::{expire, reject};
 use super::injected::{Delayed, Met};
 use super::life::{Closing, Life, Ready};
@@ -19,8 +20,8 @@ use crate::envelope::Envelope;
 use crate::envelope::token::Token;
 use crate::mailbox::orders::Order;
 use crate::route::extract::{Abandoned, Delivery};
-use crate::route::handler::Called;
 use crate::route::handler::hooks::Hook;
+use crate::route::handler::{AtHand, Called};
 use crate::thread::agenda::Turn;
 use crate::thread::stamps::Stamps;
 use crate::words::ledger::Ending;
@@ -32,6 +33,8 @@ const LOOKS: u32 = 8;
 pub(super) enum Service {
     /// A message, in its handler since then.
     Message(Token, Stamp),
+    /// A message whose handler has taken its reply.
+    Deferring(Box<Deferring>),
     Hook(Hook),
     /// A blocking call whose message has ended: the subsystem's value is to come back from there.
     Returning,
@@ -49,9 +52,6 @@ enum Ran {
     /// A handler waits for something.
     Waiting,
 }
-
-/// The message at hand; out here, so that it is not lost when its handler panics.
-pub(super) type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
 impl<S: 'static> HostState<S> {
     /// Handles a slice of messages.
@@ -84,6 +84,13 @@ impl<S: 'static> HostState<S> {
         let cx = &mut Context::from_waker(&waker);
         let messages = sim::at_most(Point::Slice, messages);
         let mut turn = self.serve(env, cx, &mut batch, messages);
+        if !env.mounted.mailbox.returned.is_empty() {
+            self.end_returned(env, &mut batch);
+            if turn == Turn::Sleep && self.order != Order::Serve {
+                // It may have waited for these.
+                turn = Turn::Again;
+            }
+        }
         self.went_on = turn == Turn::Again;
         if turn == Turn::Over {
             self.closing = Closing::Over;
@@ -146,7 +153,10 @@ impl<S: 'static> HostState<S> {
                 }
                 Err(panic) => {
                     env.local.in_sync_handler.set(false);
-                    if let Some((envelope, started)) = at_hand {
+                    if let Some(index) = self.slot.deferred.take() {
+                        self.deferred += 1;
+                        self.panicked_deferred(env, index, text_of(panic), batch);
+                    } else if let Some((envelope, started)) = at_hand {
                         if panic.is::<Abandoned>() {
                             reject(env, envelope, batch);
                             continue;
@@ -162,10 +172,18 @@ impl<S: 'static> HostState<S> {
     /// All messages have ended; so does the subsystem, after its last hook.
     #[cold]
     fn over(&mut self, env: &HostEnv<S>, cx: &mut Context<'_>) -> Turn {
-        match self.is_stopped(env, cx) {
-            true => Turn::Over,
-            false => Turn::Sleep,
+        if self.order != Order::Abort && env.mounted.spawned() > 0 {
+            return Turn::Sleep;
         }
+        if !self.is_stopped(env, cx) {
+            return Turn::Sleep;
+        }
+        if self.deferred > 0 && self.order != Order::Abort {
+            // Replies that it keeps itself will not come.
+            self.drop_value(env);
+            return Turn::Sleep;
+        }
+        Turn::Over
     }
 
     /// Handles messages one after the other, until the slice is used up or one has to wait.
@@ -233,10 +251,14 @@ impl<S: 'static> HostState<S> {
                 Met::Dropped => continue,
                 Met::Delayed => return Ran::Waiting,
             };
-            let (envelope, _) = at_hand.insert((envelope, started));
-            let called = handler.call(&mut self.slot, envelope, &delivery, cx);
+            *at_hand = Some((envelope, started));
+            let called = handler.call(&mut self.slot, at_hand, &delivery, cx);
             let Some((envelope, started)) = at_hand.take() else {
-                unreachable!("it was put there before the call");
+                self.called_deferred(env, called, batch);
+                match self.goes_on() {
+                    true => continue,
+                    false => return Ran::Waiting,
+                }
             };
             if env.local.has_waited.get() && called != Called::Running {
                 self.end_waits(env);
@@ -256,12 +278,19 @@ impl<S: 'static> HostState<S> {
                 return Ran::Waiting;
             }
             self.finish(env, envelope, started, called, batch);
-            if !matches!(self.life, Life::Running) || self.order == Order::Abort {
+            if !self.goes_on() {
                 // It failed with this message.
                 return Ran::Waiting;
             }
         }
         Ran::Slice
+    }
+
+    /// True if the next message can be handled now.
+    fn goes_on(&self) -> bool {
+        matches!(self.life, Life::Running)
+            && self.order != Order::Abort
+            && self.in_service.is_none()
     }
 
     /// Nothing is left: lingers, sleeps, or ends; `None` if something came meanwhile.
@@ -299,6 +328,15 @@ impl<S: 'static> HostState<S> {
                 self.slot.panic = None;
                 // What was put off until now.
                 self.obey(env, batch);
+                return None;
+            }
+            Service::Deferring(deferring) => {
+                env.local.take_up(deferring.due, deferring.trace);
+                let called = self.slot.catch(|slot| slot.poll(cx, None));
+                if called == Called::Running {
+                    return Some(Service::Deferring(deferring));
+                }
+                self.end_deferring(env, deferring.index, called, batch);
                 return None;
             }
             Service::Hook(hook) => {

@@ -9,6 +9,7 @@
 
 pub(crate) mod inbox;
 pub(crate) mod lanes;
+pub(crate) mod returned;
 mod wake;
 #[cfg(not(loom))]
 pub(crate) mod orders;
@@ -32,6 +33,7 @@ use crate::words::overflow::Overflow;
 use crate::words::priority::Priority;
 use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
+use returned::Returned;
 
 /// A subsystem's number within its system; 0 is no one.
 pub(crate) type MailboxId = HolderId;
@@ -78,6 +80,8 @@ pub(crate) struct Mailbox {
     deferred: Arc<DeferredWakes>,
     /// Messages whose asker has given up since the host last swept; see [`note_expired`](Self::note_expired).
     expired: AtomicU32,
+    /// Messages whose reply has come after their handler had returned.
+    pub(crate) returned: Returned,
     /// None while all messages have the same priority and none is dropped for a newer one. The host looks
     /// here for every message: beside the inbox it would wait for senders on other threads each time.
     lanes: OnceCell<Box<Lanes>>,
@@ -116,6 +120,7 @@ impl Mailbox {
             lanes: OnceCell::new(),
             turned_away: AtomicU64::new(0),
             expired: AtomicU32::new(0),
+            returned: Returned::new(),
             endings: Endings::default(),
         }
     }

@@ -6,6 +6,7 @@ use super::Mailbox;
 use super::lanes::Lanes;
 use crate::base::sim::{self, Plant, Point};
 use crate::base::sync::{Ordering, lock};
+use crate::envelope::token::{Links, Token};
 use crate::thread::Local;
 
 impl Mailbox {
@@ -53,6 +54,19 @@ impl Mailbox {
             return;
         }
         self.wake();
+    }
+
+    /// Gives an envelope back whose message's reply has come later, for the host to end it.
+    pub(crate) fn give_back(&self, links: &Links, token: Token, local: &Local) {
+        self.returned.push(links, token);
+        sim::preempt(Point::Ring);
+        if sim::plants(Plant::LostWakeUp) {
+            return;
+        }
+        // In a turn of its own the host looks at the end.
+        if !local.is_in_turn_of(self.id) {
+            self.ring(local);
+        }
     }
 
     /// True if messages may wait here that have expired.

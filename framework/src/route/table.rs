@@ -7,8 +7,9 @@ use mycelia_core::{Pattern, Router};
 
 use super::pack::{Pack, Packer};
 use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
-use crate::route::extract::{Extract, States};
+use crate::route::extract::{Extract, Reply, States};
 use crate::route::handler::blocking::BlockingHandler;
+use crate::route::handler::deferred::{AsyncDeferredHandler, DeferredHandler};
 use crate::route::handler::hooks::{AsyncHook, Hooks};
 use crate::route::handler::{AsyncHandler, Handler, SyncHandler};
 use crate::words::error::MountError;
@@ -109,6 +110,33 @@ impl<S: 'static> RouteTable<S> {
         R::Later: GiveBack<M, A::Packed>,
     {
         let handler = Box::new(BlockingHandler::<_, M, A, R>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Enters a handler that takes a [`Reply`] beside its message, and answers with it.
+    pub fn on_deferred<M, A>(
+        &mut self,
+        pattern: &str,
+        handler: impl Fn(&mut S, (M, Reply<M>), A) + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+    {
+        let handler = Box::new(DeferredHandler::<_, M, A>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Enters a handler that takes a [`Reply`] beside its message, and may wait: meanwhile `&mut` of the
+    /// subsystem stays borrowed.
+    pub fn on_async_deferred<M, A>(
+        &mut self,
+        pattern: &str,
+        handler: impl AsyncFn(&mut S, (M, Reply<M>), A) + Clone + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+    {
+        let handler = Box::new(AsyncDeferredHandler::<_, M, A>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 

@@ -18,7 +18,7 @@ use crate::envelope::Envelope;
 use crate::envelope::pool::Pool;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Mailbox, MailboxId};
-use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
+use crate::route::extract::{Away, Deferrals, Delivery, SenderId, States, Surroundings, Work};
 use crate::route::{Kinds, Patience, RouteMap};
 use crate::runtime::blocking::{Blocking, BlockingCall, BlockingHolder};
 use crate::runtime::deadlock::{For, Guard, WaitGraph};
@@ -306,7 +306,7 @@ impl Shared {
     /// The subsystem whose handler runs on this thread now; 0 for none of this system.
     #[inline]
     pub(crate) fn current(&self) -> MailboxId {
-        Local::of(&self.pool).serving()
+        Local::of(&self.pool).held_up()
     }
 
     /// The handler that runs on this thread now begins to wait: its waits end with it at the latest.
@@ -348,6 +348,16 @@ impl Surroundings for Shared {
 
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    fn deferrals(&self, of: SenderId) -> Option<Arc<Deferrals>> {
+        let mounted = self.directory.by_mailbox(of)?;
+        Some(Arc::new(Deferrals::new(
+            self.pool.clone(),
+            mounted.mailbox.clone(),
+            self.clock.clone(),
+            mounted.number,
+        )))
     }
 
     fn block(&self, of: &Delivery<'_>, work: Work) -> Away {

@@ -165,6 +165,7 @@ fn explain<M: Message, T: To<M>>(
             }
         }
         Some(Unanswered::Dropped) => AskError::Dropped { subsystem },
+        Some(Unanswered::NoReply) => AskError::NoReply { subsystem },
         Some(Unanswered::Unhandled) | None => AskError::Unhandled { subsystem },
     }
 }

@@ -14,6 +14,7 @@ mod room;
 pub(crate) mod path;
 pub(crate) mod handle;
 mod answer;
+mod forward;
 mod verbs;
 
 use std::sync::Arc;
@@ -183,7 +184,7 @@ impl<M: Message> Target<'_, M> {
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
-        let wait = match local.serving() {
+        let wait = match local.held_up() {
             0 => None,
             _ if local.is_in_sync_handler() => return Err(self.would_block()),
             me => {

@@ -5,6 +5,7 @@
 pub(crate) mod context;
 pub(crate) mod interop;
 pub(crate) mod tasks;
+mod spawn;
 mod detached;
 mod exit;
 mod kind;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Mounted;
+use crate::directory::spawning::Spawning;
 use crate::keepers::registry::mounting::One;
 use crate::mailbox::Limits;
 use crate::route::subsystem::Subsystem;
@@ -35,6 +36,7 @@ pub struct MountOptions {
     weight: Option<u32>,
     wait_goal: Option<Duration>,
     own_histograms: bool,
+    max_spawned: Option<u32>,
     pub(super) parent: Option<Box<str>>,
     policy: Policy,
     restart_scope: RestartScope,
@@ -122,6 +124,14 @@ impl MountOptions {
         self.own_histograms = has_own;
         self
     }
+
+    /// The most futures that it may have running at once beside its mailbox, of those that it has
+    /// [spawned](crate::Context::spawn); more wait for their turn. At least 1, or the mount is refused. Default:
+    /// 1,024.
+    pub fn max_spawned(mut self, futures: u32) -> Self {
+        self.max_spawned = Some(futures);
+        self
+    }
 }
 
 /// Supervision: what happens when the subsystem, or a child of it, fails.
@@ -192,6 +202,7 @@ impl MountOptions {
             weight: self.weight.unwrap_or(1),
             wait_goal: self.wait_goal,
             own_histograms: self.own_histograms,
+            max_spawned: self.max_spawned.unwrap_or(Spawning::MOST),
             policy: self.policy,
             restart_scope: self.restart_scope,
             limits: Limits {
@@ -220,7 +231,11 @@ impl MountOptions {
 
     /// Looks for values that can't be; `name` is the subsystem's.
     pub(super) fn check(&self, name: &str) -> Result<(), MountError> {
-        let refused = [("capacity", self.capacity), ("weight", self.weight)];
+        let refused = [
+            ("capacity", self.capacity),
+            ("weight", self.weight),
+            ("max_spawned", self.max_spawned),
+        ];
         match refused.iter().find(|(_, value)| *value == Some(0)) {
             None => Ok(()),
             Some((setting, _)) => Err(MountError::BadSetting {

@@ -29,12 +29,19 @@ use crate::words::error::{AskError, SendError};
 use crate::words::message::Message;
 use crate::words::priority::Priority;
 
-/// A timer or a stream of a subsystem. It goes on when this value is dropped; it ends when it is
+/// A timer, a stream, or a future that a subsystem has spawned. It goes on when this value is dropped; it ends when it is
 /// cancelled, and when its subsystem ends or is restarted.
 #[derive(Debug, Clone)]
 pub struct Task(Arc<Cancel>);
 
 impl Task {
+    /// One that never ran: its system has been dropped.
+    pub(super) fn ended() -> Self {
+        let cancel = Arc::<Cancel>::default();
+        cancel.cancel();
+        Task(cancel)
+    }
+
     /// Ends it: it sends nothing more. A message that it has sent, or is sending on another thread at this
     /// very moment, is handled all the same.
     pub fn cancel(&self) {
@@ -216,7 +223,7 @@ impl Context {
         }))
     }
 
-    fn own_route<M: Message>(&self, path: &str) -> Result<Route<M>, SendError> {
+    pub(super) fn own_route<M: Message>(&self, path: &str) -> Result<Route<M>, SendError> {
         let shared = self.shared().ok_or(SendError::Stopped)?;
         let route = Route::resolve_within(&shared, self.mounted(), path)?;
         Ok(route.with_priority(match M::PRIORITY {
@@ -226,7 +233,10 @@ impl Context {
     }
 
     /// Runs a task of this subsystem on its thread.
-    fn run<F: Future<Output = ()> + Send + 'static>(&self, work: impl FnOnce(Task) -> F) -> Task {
+    pub(super) fn run<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Task) -> F,
+    ) -> Task {
         let task = Task(Arc::default());
         let mounted = self.mounted();
         let work = Supervised {

@@ -25,6 +25,8 @@ pub(crate) struct Local {
     serving: Cell<u32>,
     /// That handler may block this thread.
     may_block: Cell<bool>,
+    /// It is no handler, but a future that the subsystem has spawned beside its mailbox.
+    is_beside: Cell<bool>,
     /// It is in the middle of a call that can't wait.
     pub(crate) in_sync_handler: Cell<bool>,
     /// It has entered an edge of the wait graph, which ends with it at the latest.
@@ -72,6 +74,7 @@ impl Local {
             lane,
             serving: Cell::new(0),
             may_block: Cell::new(false),
+            is_beside: Cell::new(false),
             in_sync_handler: Cell::new(false),
             has_waited: Cell::new(false),
             task: Cell::new(std::ptr::null()),
@@ -156,6 +159,7 @@ impl Local {
             due: self.due.replace(Due::NEVER),
             trace: self.trace.replace(0),
             may_block: self.may_block.replace(false),
+            is_beside: self.is_beside.replace(false),
             in_sync_handler: self.in_sync_handler.replace(false),
             has_waited: self.has_waited.replace(false),
             task: self.task.replace(std::ptr::null()),
@@ -191,11 +195,56 @@ impl Local {
         serving
     }
 
+    /// The same while a future is polled that the subsystem has spawned beside its mailbox.
+    pub(crate) fn serve_beside(&self, mailbox: u32) -> Serving<'_> {
+        let serving = self.serve(mailbox);
+        self.is_beside.set(true);
+        serving
+    }
+
+    /// The subsystem that handles nothing else while what runs on this thread waits; 0 for none.
+    #[inline]
+    pub(crate) fn held_up(&self) -> u32 {
+        if self.is_beside.get() {
+            0
+        } else {
+            self.serving.get()
+        }
+    }
+
+    /// True in a turn of subsystem `mailbox`.
+    pub(crate) fn is_in_turn_of(&self, mailbox: u32) -> bool {
+        self.serving() == mailbox && !self.is_beside.get() && !self.may_block()
+    }
+
     /// From now on a message with this deadline and trace is being handled.
     #[inline]
     pub(crate) fn take_up(&self, due: Due, trace: u64) {
         self.due.set(due);
         self.trace.set(trace);
+    }
+}
+
+impl Local {
+    /// While the result lives, what this thread sends has that deadline and that trace.
+    pub(crate) fn carry(&self, due: Due, trace: u64) -> Carried<'_> {
+        let before = (self.due.replace(due), self.trace.replace(trace));
+        Carried {
+            local: self,
+            before,
+        }
+    }
+}
+
+/// See [`Local::carry`].
+pub(crate) struct Carried<'l> {
+    local: &'l Local,
+    before: (Due, u64),
+}
+
+impl Drop for Carried<'_> {
+    fn drop(&mut self) {
+        self.local.take_up(self.before.0, self.before.1);
     }
 }
 
@@ -207,6 +256,7 @@ pub(crate) struct Serving<'l> {
     due: Due,
     trace: u64,
     may_block: bool,
+    is_beside: bool,
     in_sync_handler: bool,
     has_waited: bool,
     task: *const (),
@@ -216,6 +266,7 @@ impl Drop for Serving<'_> {
     fn drop(&mut self) {
         self.local.serving.set(self.mailbox);
         self.local.may_block.set(self.may_block);
+        self.local.is_beside.set(self.is_beside);
         self.local.in_sync_handler.set(self.in_sync_handler);
         self.local.has_waited.set(self.has_waited);
         self.local.task.set(self.task);

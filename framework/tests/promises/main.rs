@@ -32,6 +32,7 @@ mod kit;
 mod large_messages;
 mod last_hooks;
 mod later;
+mod later_replies;
 mod layout;
 mod mount;
 mod mount_below;

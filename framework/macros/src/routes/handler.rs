@@ -5,9 +5,9 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ImplItemFn, LitStr, Meta, ReturnType, Token, Type};
+use syn::{Error, Ident, ImplItemFn, LitStr, Meta, ReturnType, Signature, Token, Type};
 
-use super::arguments::{self, EXTRACTORS_MAX, Variant};
+use super::arguments::{self, Argument, EXTRACTORS_MAX, Variant};
 use super::borrow::borrowed;
 use super::condition::{Mark, Predicate, conditions};
 
@@ -75,7 +75,10 @@ pub(super) struct Handler {
     pub(super) routes: Vec<Route>,
     pub(super) is_async: bool,
     pub(super) message: Type,
+    /// Those after the message, without a `Reply`.
     pub(super) extractors: Vec<Type>,
+    /// How many of them stand before its `Reply`, if it takes one and so answers later.
+    pub(super) deferred: Option<(usize, Type)>,
     pub(super) reply: ReturnType,
 }
 
@@ -104,6 +107,9 @@ impl Handler {
         if let ReturnType::Type(_, reply) = &sig.output {
             errors.extend(borrowed(reply, "a reply"));
         }
+        if let Some(reply) = arguments.iter().skip(1).find(|one| is_reply(&one.ty)) {
+            errors.extend(answers_twice(reply, sig, &routes));
+        }
         let variants = kept(arguments::variants(&arguments), errors).unwrap_or_default();
         let most = variants.iter().max_by_key(|variant| variant.types.len());
         errors.extend(most.and_then(too_many));
@@ -115,18 +121,48 @@ impl Handler {
             let Some((message, extractors)) = variant.types.split_first() else {
                 continue;
             };
+            let at = extractors.iter().position(is_reply);
+            let deferred = at.map(|at| (at, extractors[at].clone()));
+            let others = extractors.iter().enumerate();
+            let others = others.filter(|(n, _)| Some(*n) != at);
             handlers.push(Handler {
                 name: sig.ident.clone(),
                 conditions: [conditions(&method.attrs), variant.conditions].concat(),
                 routes: routes.clone(),
                 is_async: sig.asyncness.is_some(),
                 message: message.clone(),
-                extractors: extractors.to_vec(),
+                extractors: others.map(|(_, ty)| ty.clone()).collect(),
+                deferred,
                 reply: sig.output.clone(),
             });
         }
         handlers
     }
+}
+
+/// True for `Reply<M>`, by its name: it is no extractor, for it takes the envelope itself.
+fn is_reply(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    let last = path.path.segments.last();
+    last.is_some_and(|last| last.ident == "Reply")
+}
+
+/// What a handler that takes a `Reply` can't have beside it.
+fn answers_twice(reply: &Argument, sig: &Signature, routes: &[Route]) -> Option<Error> {
+    if let ReturnType::Type(_, returned) = &sig.output
+        && !matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty())
+    {
+        let text = "a handler that takes a `Reply` answers with it and returns nothing: remove one of the two";
+        return Some(Error::new_spanned(returned, text));
+    }
+    let blocking = routes.iter().find(|route| route.is_blocking)?;
+    let text = "a blocking handler answers by returning: remove the `Reply`, or `blocking`";
+    let mut error = Error::new_spanned(&reply.ty, text);
+    error.combine(Error::new(
+        blocking.literal.span(),
+        "here it is said to block",
+    ));
+    Some(error)
 }
 
 fn too_many(variant: &Variant) -> Option<Error> {

@@ -82,13 +82,16 @@ impl<'a> Table<'a> {
     }
 
     fn registration(&self, handler: &Handler) -> TokenStream {
+        if let Some((at, reply)) = &handler.deferred {
+            return self.deferred_registration(handler, *at, reply);
+        }
         let Handler {
             name,
             message,
             extractors,
             ..
         } = handler;
-        let (entries, this, msg) = (local("table"), local("this"), local("msg"));
+        let (this, msg) = (local("this"), local("msg"));
         let payload = self.known(message, quote!(Payload));
         let (message_ty, message_give) = (payload.ty(), payload.give());
         let answer = payload.item("Reply");
@@ -118,16 +121,68 @@ impl<'a> Table<'a> {
             (Ident::new("on", name.span()), quote!(|#parameters| #body))
         };
         let types = quote!(#message_ty, (#(#argument_types,)*), #reply_ty);
+        self.entries(handler, &types, &closure, |route| match route.is_blocking {
+            true => Ident::new("on_blocking", name.span()),
+            false => method.clone(),
+        })
+    }
+
+    /// The same for a handler that takes a `Reply`, `at` so many of its extractors.
+    fn deferred_registration(&self, handler: &Handler, at: usize, reply: &Type) -> TokenStream {
+        let (krate, name) = (self.krate, &handler.name);
+        let (this, msg) = (local("this"), local("msg"));
+        let payload = self.known(&handler.message, quote!(Payload));
+        let (message_ty, message_give) = (payload.ty(), payload.give());
+        let answer = local("answer");
+        // At the user's type: that of another message is told there.
+        let mut given = answer.clone();
+        given.set_span(Span::mixed_site().located_at(ends(reply).0));
+        let values: Vec<Ident> = (0..handler.extractors.len())
+            .map(|i| local(&format!("a{i}")))
+            .collect();
+        let arguments = handler.extractors.iter().map(|ty| self.argument(ty));
+        let arguments: Vec<_> = arguments.collect();
+        let argument_types: Vec<_> = arguments.iter().map(Known::ty).collect();
+        let mut gives: Vec<_> = arguments
+            .iter()
+            .zip(&values)
+            .map(|(argument, value)| {
+                let give = argument.give();
+                quote!(#give(#value))
+            })
+            .collect();
+        gives.insert(at, quote!(#given));
+        let parameters = quote! {
+            #this: &mut Self,
+            (#msg, #answer): (#message_ty, #krate::extract::Reply<#message_ty>),
+            (#(#values,)*): (#(#argument_types,)*)
+        };
+        let call = quote!(Self::#name(#this, #message_give(#msg), #(#gives),*));
+        let (method, closure) = match handler.is_async {
+            true => ("on_async_deferred", quote!(async |#parameters| #call.await)),
+            false => ("on_deferred", quote!(|#parameters| #call)),
+        };
+        let types = quote!(#message_ty, (#(#argument_types,)*));
+        let method = Ident::new(method, name.span());
+        self.entries(handler, &types, &closure, |_| method.clone())
+    }
+
+    /// Enters a handler for each of its routes.
+    fn entries(
+        &self,
+        handler: &Handler,
+        types: &TokenStream,
+        closure: &TokenStream,
+        method: impl Fn(&Route) -> Ident,
+    ) -> TokenStream {
+        let entries = local("table");
         let routes = handler.routes.iter().map(|route| {
             let check = (self.place_of(handler) == Place::Function).then(|| {
                 let check = self.capture_check(handler, route);
                 quote!(const { #check };)
             });
             let literal = &route.literal;
-            let method = match route.is_blocking {
-                true => Ident::new("on_blocking", name.span()),
-                false => method.clone(),
-            };
+            let method = method(route);
             let cfg = cfg(&route.conditions);
             quote!(#cfg { #check #entries.#method::<#types>(#literal, #closure); })
         });

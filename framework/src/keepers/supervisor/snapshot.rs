@@ -76,6 +76,8 @@ pub struct SubsystemSnapshot {
     pub ledger: Ledger,
     /// How often it was restarted after a panic.
     pub restarts: u32,
+    /// Futures that it has running beside its mailbox, or waiting for their turn to.
+    pub spawned: u32,
     /// The last error or panic of a handler.
     pub last_failure: Option<Box<str>>,
     /// Messages that it may handle in one turn.
@@ -226,6 +228,7 @@ impl SubsystemSnapshot {
             // After the latencies: a message that counts as ended here may be newer than those.
             ledger: mounted.ledger(),
             restarts: mounted.restarts.load(Ordering::Relaxed),
+            spawned: mounted.spawned(),
             last_failure: mounted.last_failure(),
             slice: slice.messages(),
             slice_time: slice.time(),

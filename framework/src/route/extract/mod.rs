@@ -7,6 +7,7 @@
 mod address;
 mod arguments;
 mod captures;
+mod reply;
 
 use std::any::{Any, TypeId};
 use std::cell::Cell;
@@ -26,6 +27,8 @@ pub use address::Address;
 pub(crate) use address::Source;
 pub use arguments::{Deadline, Path, Query, Sender, State};
 pub use captures::{AsCapture, Capture, Captures};
+pub(crate) use reply::Deferrals;
+pub use reply::Reply;
 
 /// An argument of a handler, after its message.
 #[diagnostic::on_unimplemented(
@@ -79,6 +82,9 @@ pub(crate) trait Surroundings {
     fn name_of(&self, sender: SenderId) -> Option<Arc<str>>;
     fn states(&self) -> &States;
     fn clock(&self) -> &Clock;
+
+    /// What the replies of a subsystem share, from the first that comes later.
+    fn deferrals(&self, of: SenderId) -> Option<Arc<Deferrals>>;
 
     /// Does work that blocks its thread on another one; nothing if there are no such threads any more.
     fn block(&self, of: &Delivery<'_>, work: Work) -> Away;

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd};
-use super::{Called, Handler, HandlerSlot, Unpacked, outcome_of, unpack};
+use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, outcome_of, unpack};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Away, Delivery, Extract};
@@ -40,13 +40,13 @@ where
     fn call(
         &self,
         slot: &mut HandlerSlot<S>,
-        envelope: &mut Envelope<'_>,
+        at_hand: &mut AtHand<'_>,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        if slot.state.is_none() {
+        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
             return Called::WrongParcel;
-        }
+        };
         let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
             return Called::WrongParcel;
         };

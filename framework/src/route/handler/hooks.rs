@@ -98,9 +98,10 @@ where
 }
 
 pin_project_lite::pin_project! {
-    struct HookRun<F> {
+    /// A method that answers nothing into an envelope.
+    pub(super) struct HookRun<F> {
         #[pin]
-        future: F,
+        pub(super) future: F,
     }
 }
 

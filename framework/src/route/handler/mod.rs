@@ -6,32 +6,39 @@
 
 pub(crate) mod runner;
 pub(crate) mod blocking;
+pub(crate) mod deferred;
 pub(crate) mod hooks;
 #[cfg(test)]
 mod tests;
 
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::base::clock::Stamp;
 use crate::base::user_code::{Contained, contain, discard};
 use crate::envelope::{Envelope, Parcel};
-use crate::route::extract::{Delivery, Extract};
+use crate::route::extract::{Deferrals, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
 use runner::{HandlerOutcome, Panic, Run, RunEnd, Runner};
 
 /// One route's way to the user's method.
 pub(crate) trait Handler<S>: Send + Sync {
-    /// Begins the message in `envelope`. The subsystem lies in the slot; an async handler takes it
+    /// Begins the message at hand. The subsystem lies in the slot; an async handler takes it
     /// along into the runner, and if it does not come to its end at once it is to be polled there.
     fn call(
         &self,
         slot: &mut HandlerSlot<S>,
-        envelope: &mut Envelope<'_>,
+        at_hand: &mut AtHand<'_>,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called;
 }
+
+/// The message at hand, and when its handler began. A handler whose reply comes later takes it; else it stays
+/// here, so that it is not lost when its handler panics.
+pub(crate) type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
 /// What the handlers of one host work with; what each of them needs stands first.
 #[repr(C)]
@@ -43,6 +50,10 @@ pub(crate) struct HandlerSlot<S> {
     pub(crate) failure: String,
     /// What one that ended as [`Called::Panicked`] left.
     pub(crate) panic: Option<Panic>,
+    /// The envelope that the handler just called has taken.
+    pub(crate) deferred: Option<u32>,
+    /// Made with the first of those.
+    pub(crate) deferrals: Option<Arc<Deferrals>>,
 }
 
 impl<S> HandlerSlot<S> {
@@ -52,6 +63,8 @@ impl<S> HandlerSlot<S> {
             runner: Runner::new(),
             failure: String::new(),
             panic: None,
+            deferred: None,
+            deferrals: None,
         }
     }
 
@@ -137,6 +150,8 @@ pub(crate) enum Unanswered {
     Expired,
     Dropped,
     Unhandled,
+    /// Its handler took its reply, and dropped it.
+    NoReply,
 }
 
 /// How a method has ended.
@@ -253,11 +268,11 @@ where
     fn call(
         &self,
         slot: &mut HandlerSlot<S>,
-        envelope: &mut Envelope<'_>,
+        at_hand: &mut AtHand<'_>,
         delivery: &Delivery<'_>,
         _: &mut Context<'_>,
     ) -> Called {
-        let Some(state) = slot.state.as_mut() else {
+        let (Some(state), Some((envelope, _))) = (slot.state.as_mut(), at_hand) else {
             return Called::WrongParcel;
         };
         let Some(mut unpacked) = unpack::<M, A, R>(envelope, delivery) else {
@@ -306,13 +321,13 @@ where
     fn call(
         &self,
         slot: &mut HandlerSlot<S>,
-        envelope: &mut Envelope<'_>,
+        at_hand: &mut AtHand<'_>,
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        if slot.state.is_none() {
+        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
             return Called::WrongParcel;
-        }
+        };
         let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
             return Called::WrongParcel;
         };

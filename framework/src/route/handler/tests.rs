@@ -7,11 +7,11 @@ use std::task::{Context, Waker};
 
 use super::blocking::BlockingHandler;
 use super::hooks::{AsyncHook, HookCall};
-use super::{AsyncHandler, Called, Handler, HandlerSlot, SyncHandler};
+use super::{AsyncHandler, AtHand, Called, Handler, HandlerSlot, SyncHandler};
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::envelope::token::Token;
 use crate::envelope::{Envelope, Parcel, Slab};
-use crate::route::extract::{Away, Delivery, SenderId, States, Surroundings, Work};
+use crate::route::extract::{Away, Deferrals, Delivery, SenderId, States, Surroundings, Work};
 use crate::words::message::Message;
 
 struct Add(u32);
@@ -52,13 +52,17 @@ impl Surroundings for Bare {
         &self.clock
     }
 
+    fn deferrals(&self, _: SenderId) -> Option<Arc<Deferrals>> {
+        None
+    }
+
     fn block(&self, _: &Delivery<'_>, _: Work) -> Away {
         Box::pin(std::future::ready(None))
     }
 }
 
 /// Calls `f` with what a host would call a handler with.
-fn with_host<R>(f: impl FnOnce(&mut Envelope<'_>, &Delivery<'_>, &mut Context<'_>) -> R) -> R {
+fn with_host<R>(f: impl FnOnce(&mut AtHand<'_>, &Delivery<'_>, &mut Context<'_>) -> R) -> R {
     let slab = Slab::new(1);
     slab.create(0);
     let bare = Bare {
@@ -75,9 +79,13 @@ fn with_host<R>(f: impl FnOnce(&mut Envelope<'_>, &Delivery<'_>, &mut Context<'_
         in_sync_handler: &std::cell::Cell::new(false),
     };
     // SAFETY: the slab is this call's own, and this its only token.
-    let mut envelope = Envelope::new(&slab, unsafe { Token::mint(0) });
+    let envelope = Envelope::new(&slab, unsafe { Token::mint(0) });
     let cx = &mut Context::from_waker(Waker::noop());
-    f(&mut envelope, &delivery, cx)
+    f(&mut Some((envelope, Stamp(0))), &delivery, cx)
+}
+
+fn envelope<'a, 'w>(at_hand: &'a mut AtHand<'w>) -> &'a mut Envelope<'w> {
+    &mut at_hand.as_mut().expect("no such handler takes it").0
 }
 
 fn handlers() -> [Box<dyn Handler<u32>>; 3] {
@@ -95,13 +103,13 @@ fn parcel(n: u32) -> Parcel<Add, ()> {
 #[test]
 fn a_handler_takes_nothing_out_of_an_envelope_that_holds_another_s_parcel() {
     for handler in handlers() {
-        with_host(|envelope, delivery, cx| {
+        with_host(|at_hand, delivery, cx| {
             let mut slot = HandlerSlot::new(Box::new(7));
-            envelope.put("not what it takes");
-            let called = handler.call(&mut slot, envelope, delivery, cx);
+            envelope(at_hand).put("not what it takes");
+            let called = handler.call(&mut slot, at_hand, delivery, cx);
             assert_eq!(called, Called::WrongParcel);
             assert_eq!(slot.state.as_deref(), Some(&7));
-            assert_eq!(envelope.take::<&str>(), Some("not what it takes"));
+            assert_eq!(envelope(at_hand).take::<&str>(), Some("not what it takes"));
         });
     }
 }
@@ -109,13 +117,13 @@ fn a_handler_takes_nothing_out_of_an_envelope_that_holds_another_s_parcel() {
 #[test]
 fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
     for handler in handlers() {
-        with_host(|envelope, delivery, cx| {
+        with_host(|at_hand, delivery, cx| {
             let mut slot = HandlerSlot::new(Box::new(7));
             slot.state = None;
-            envelope.put(parcel(1));
-            let called = handler.call(&mut slot, envelope, delivery, cx);
+            envelope(at_hand).put(parcel(1));
+            let called = handler.call(&mut slot, at_hand, delivery, cx);
             assert_eq!(called, Called::WrongParcel);
-            let parcel = envelope.take::<Parcel<Add, ()>>();
+            let parcel = envelope(at_hand).take::<Parcel<Add, ()>>();
             assert_eq!(parcel.map(|parcel| parcel.into_parts().0.0), Some(1));
         });
     }
@@ -140,14 +148,14 @@ fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
 #[test]
 fn a_blocking_handler_whose_threads_are_gone_fails_its_message_and_loses_the_subsystem() {
     let [_, _, blocking] = handlers();
-    with_host(|envelope, delivery, cx| {
+    with_host(|at_hand, delivery, cx| {
         let mut slot = HandlerSlot::new(Box::new(7));
-        envelope.head_mut().is_ask = true;
-        envelope.put(parcel(1));
-        let called = blocking.call(&mut slot, envelope, delivery, cx);
+        envelope(at_hand).head_mut().is_ask = true;
+        envelope(at_hand).put(parcel(1));
+        let called = blocking.call(&mut slot, at_hand, delivery, cx);
         assert_eq!(called, Called::Panicked);
         let text = slot.panic.as_deref();
         assert_eq!(text, Some("there are no threads for blocking handlers"));
-        assert!(!envelope.is_loaded() && slot.state.is_none());
+        assert!(!envelope(at_hand).is_loaded() && slot.state.is_none());
     });
 }

@@ -204,6 +204,7 @@ mod tests {
             weight: 1,
             wait_goal: None,
             own_histograms: false,
+            max_spawned: 0,
             policy: Policy::default(),
             restart_scope: RestartScope::default(),
             siblings: RestartScope::default(),

@@ -44,6 +44,12 @@ pub enum AskError<M> {
         /// The receiver.
         subsystem: Arc<str>,
     },
+    /// The handler took its [`Reply`](crate::extract::Reply) to answer later, and that was dropped without an
+    /// answer.
+    NoReply {
+        /// The receiver.
+        subsystem: Arc<str>,
+    },
     /// The message was accepted, and then its subsystem stopped, or came to take other messages,
     /// before a handler had ended.
     Unhandled {
@@ -154,6 +160,10 @@ impl<M> fmt::Debug for AskError<M> {
                 .debug_struct("Dropped")
                 .field("subsystem", subsystem)
                 .finish(),
+            AskError::NoReply { subsystem } => f
+                .debug_struct("NoReply")
+                .field("subsystem", subsystem)
+                .finish(),
             AskError::Unhandled { subsystem } => f
                 .debug_struct("Unhandled")
                 .field("subsystem", subsystem)
@@ -189,6 +199,10 @@ impl<M> fmt::Display for AskError<M> {
             AskError::Dropped { subsystem } => write!(
                 f,
                 "`{subsystem}` dropped `{name}` to make room for newer messages; ask again later"
+            ),
+            AskError::NoReply { subsystem } => write!(
+                f,
+                "`{subsystem}` took `{name}` to answer it later, and dropped its reply without an answer"
             ),
             AskError::Unhandled { subsystem } => write!(
                 f,

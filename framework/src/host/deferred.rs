@@ -1,0 +1,207 @@
+//! Messages whose reply comes after their handler has returned. `turn → `**`deferred`**` → batch`
+//!
+//! Promise: each ends once. The one who answers gives the envelope back to the mailbox, and the host ends the
+//! message in its next turn; what is still out when the host ends is claimed and ended then.
+
+use super::batch::TurnBatch;
+use super::ends::{bury, failed, put_failure};
+use super::turn::Service;
+use super::{HostEnv, HostState};
+use crate::base::clock::Due;
+use crate::base::sync::thread;
+use crate::base::user_code::{contain, discard};
+use crate::books::dead_letters::DeadReason;
+use crate::envelope::Envelope;
+use crate::envelope::deferral::DeferredEnd;
+use crate::mailbox::orders::Order;
+use crate::route::handler::{Called, Unanswered};
+use crate::words::ledger::Ending;
+use crate::words::supervision::Failure;
+
+/// An async handler that has taken its envelope, and runs: which, and what its sends carry on.
+pub(super) struct Deferring {
+    pub(super) index: u32,
+    pub(super) due: Due,
+    pub(super) trace: u64,
+}
+
+impl<S: 'static> HostState<S> {
+    /// A handler that took its envelope has been called.
+    #[cold]
+    pub(super) fn called_deferred(
+        &mut self,
+        env: &HostEnv<S>,
+        called: Called,
+        batch: &mut TurnBatch<'_>,
+    ) {
+        let Some(index) = self.slot.deferred.take() else {
+            unreachable!("no other handler takes its envelope");
+        };
+        self.deferred += 1;
+        batch.end_alike(env);
+        if called == Called::Running {
+            self.in_service = Some(Service::Deferring(Box::new(Deferring {
+                index,
+                due: env.local.due(),
+                trace: env.local.trace(),
+            })));
+            return;
+        }
+        self.end_deferring(env, index, called, batch);
+    }
+
+    /// Such a handler has ended.
+    pub(super) fn end_deferring(
+        &mut self,
+        env: &HostEnv<S>,
+        index: u32,
+        called: Called,
+        batch: &mut TurnBatch<'_>,
+    ) {
+        self.end_waits_of_ended(env);
+        if called == Called::Panicked {
+            let panic = self.slot.panic.take();
+            let message = panic.unwrap_or_else(|| "a panic".into());
+            return self.panicked_deferred(env, index, message, batch);
+        }
+        self.change();
+        self.end_returned(env, batch);
+    }
+
+    /// Such a handler has panicked. Its message fails, unless its reply is elsewhere by now.
+    #[cold]
+    pub(super) fn panicked_deferred(
+        &mut self,
+        env: &HostEnv<S>,
+        index: u32,
+        message: Box<str>,
+        batch: &mut TurnBatch<'_>,
+    ) {
+        let links = &env.shared.pool.links;
+        let mut returned = env.mounted.mailbox.returned.take(links);
+        let mut own = None;
+        while let Some(token) = returned.pop_front(links) {
+            let envelope = Envelope::new(&env.shared.pool.slab, token);
+            let is_own = envelope.index() == index;
+            if is_own && envelope.head().deferred == DeferredEnd::Dropped {
+                own = Some(envelope);
+            } else {
+                self.end_deferred(env, envelope, batch);
+            }
+        }
+        let Some(envelope) = own else {
+            self.end_waits_of_ended(env);
+            return self.fail(env, Failure::Panic((*message).into()));
+        };
+        self.deferred -= 1;
+        let started = env.shared.pool.slab.deferral(index).started();
+        self.panicked(env, envelope, started, message, batch);
+    }
+
+    /// Ends all messages whose reply has come.
+    pub(super) fn end_returned(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
+        if env.mounted.mailbox.returned.is_empty() {
+            return;
+        }
+        batch.end_alike(env);
+        let links = &env.shared.pool.links;
+        let mut returned = env.mounted.mailbox.returned.take(links);
+        while let Some(token) = returned.pop_front(links) {
+            let envelope = Envelope::new(&env.shared.pool.slab, token);
+            self.end_deferred(env, envelope, batch);
+        }
+    }
+
+    fn end_deferred(
+        &mut self,
+        env: &HostEnv<S>,
+        mut envelope: Envelope<'_>,
+        batch: &mut TurnBatch<'_>,
+    ) {
+        self.deferred -= 1;
+        let slab = &env.shared.pool.slab;
+        let started = slab.deferral(envelope.index()).started();
+        let is_ask = envelope.head().is_ask;
+        match envelope.head().deferred {
+            DeferredEnd::Dropped if is_ask && self.order == Order::Abort => {
+                self.cut_off_deferred(env, envelope, batch);
+            }
+            DeferredEnd::Dropped if is_ask => {
+                batch.sample(env, &envelope, started);
+                put_failure(&mut envelope, Unanswered::NoReply);
+                bury(env, &envelope, DeadReason::NoReply);
+                batch.close(env, envelope, Ending::Failed);
+            }
+            DeferredEnd::Answered | DeferredEnd::Dropped => {
+                batch.sample(env, &envelope, started);
+                batch.close(env, envelope, Ending::Handled);
+            }
+            DeferredEnd::Failed => self.failed_deferred(env, envelope, batch),
+        }
+    }
+
+    /// Ends a message that was answered with an error.
+    #[cold]
+    fn failed_deferred(
+        &mut self,
+        env: &HostEnv<S>,
+        mut envelope: Envelope<'_>,
+        batch: &mut TurnBatch<'_>,
+    ) {
+        let started = env.shared.pool.slab.deferral(envelope.index()).started();
+        let mut text = String::new();
+        if let Some(Unanswered::Failed(error)) = envelope.take() {
+            // Its text is put in words by the user's code.
+            match contain(|| format!("{error:#}")) {
+                Ok(words) => text = words,
+                Err(panic) => text = format!("its error could not be written: {panic}"),
+            }
+            match envelope.head().is_ask {
+                true => envelope.put(Unanswered::Failed(error)),
+                false => discard(error),
+            }
+        }
+        let fails = env.mounted.policy().on_error.then(|| text.as_str().into());
+        failed(env, envelope, started, text, batch);
+        if let Some(text) = fails {
+            self.fail(env, Failure::Error(text));
+        }
+    }
+
+    /// Ends a message whose reply did not come before its subsystem's end.
+    #[cold]
+    fn cut_off_deferred(
+        &mut self,
+        env: &HostEnv<S>,
+        mut envelope: Envelope<'_>,
+        batch: &mut TurnBatch<'_>,
+    ) {
+        let started = env.shared.pool.slab.deferral(envelope.index()).started();
+        batch.sample(env, &envelope, started);
+        if envelope.head().is_ask {
+            put_failure(&mut envelope, Unanswered::Unhandled);
+        } else {
+            bury(env, &envelope, DeadReason::Undeliverable);
+        }
+        batch.close(env, envelope, Ending::Failed);
+    }
+
+    /// Ends all whose reply has not come, at the host's own end: no reply does anything after this.
+    pub(super) fn end_all_deferred(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
+        let Some(deferrals) = &self.slot.deferrals else {
+            return;
+        };
+        let (right, slab) = (deferrals.right, &env.shared.pool.slab);
+        slab.claim_all(right, |envelope| {
+            self.deferred -= 1;
+            self.cut_off_deferred(env, envelope, batch);
+        });
+        // One that is being given at this moment lies in no one's hands for the time of a few instructions.
+        while self.deferred > 0 {
+            self.end_returned(env, batch);
+            if self.deferred > 0 {
+                thread::yield_now();
+            }
+        }
+    }
+}
