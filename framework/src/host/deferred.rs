@@ -13,6 +13,7 @@ use crate::base::user_code::{contain, discard};
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::envelope::deferral::DeferredEnd;
+use crate::envelope::token::Chain;
 use crate::mailbox::orders::Order;
 use crate::route::handler::{Called, Unanswered};
 use crate::words::ledger::Ending;
@@ -77,25 +78,29 @@ impl<S: 'static> HostState<S> {
         message: Box<str>,
         batch: &mut TurnBatch<'_>,
     ) {
-        let links = &env.shared.pool.links;
-        let mut returned = env.mounted.mailbox.returned.take(links);
-        let mut own = None;
-        while let Some(token) = returned.pop_front(links) {
-            let envelope = Envelope::new(&env.shared.pool.slab, token);
-            let is_own = envelope.index() == index;
-            if is_own && envelope.head().deferred == DeferredEnd::Dropped {
-                own = Some(envelope);
-            } else {
-                self.end_deferred(env, envelope, batch);
+        let (pool, mailbox) = (&*env.shared.pool, &env.mounted.mailbox);
+        let mut own = Chain::new();
+        let mut others = mailbox.returned.take(&pool.links);
+        others.split_off(&pool.links, &mut own, |token| {
+            let envelope = Envelope::new(&pool.slab, token);
+            let was_dropped = envelope.head().deferred == DeferredEnd::Dropped;
+            let is_own = envelope.index() == index && was_dropped;
+            (envelope.into_token(), is_own)
+        });
+        // The subsystem is there again before any asker hears of it.
+        match own.pop_front(&pool.links) {
+            Some(token) => {
+                self.deferred -= 1;
+                let started = pool.slab.deferral(index).started();
+                let envelope = Envelope::new(&pool.slab, token);
+                self.panicked(env, envelope, started, message, batch);
+            }
+            None => {
+                self.end_waits_of_ended(env);
+                self.fail(env, Failure::Panic((*message).into()));
             }
         }
-        let Some(envelope) = own else {
-            self.end_waits_of_ended(env);
-            return self.fail(env, Failure::Panic((*message).into()));
-        };
-        self.deferred -= 1;
-        let started = env.shared.pool.slab.deferral(index).started();
-        self.panicked(env, envelope, started, message, batch);
+        self.end_all(env, others, batch);
     }
 
     /// Ends all messages whose reply has come.
@@ -105,8 +110,12 @@ impl<S: 'static> HostState<S> {
         }
         batch.end_alike(env);
         let links = &env.shared.pool.links;
-        let mut returned = env.mounted.mailbox.returned.take(links);
-        while let Some(token) = returned.pop_front(links) {
+        let returned = env.mounted.mailbox.returned.take(links);
+        self.end_all(env, returned, batch);
+    }
+
+    fn end_all(&mut self, env: &HostEnv<S>, mut all: Chain, batch: &mut TurnBatch<'_>) {
+        while let Some(token) = all.pop_front(&env.shared.pool.links) {
             let envelope = Envelope::new(&env.shared.pool.slab, token);
             self.end_deferred(env, envelope, batch);
         }
