@@ -5,7 +5,7 @@
 //! The handler's reply is written into the same place. Promise: what is put in comes out once, as the
 //! type that it went in as, or is dropped once.
 //!
-//! This is one of the crate's two files with `unsafe`. The rules of ownership:
+//! The rules of ownership, on which the `unsafe` code here and in the files beside it rests:
 //! 1. A slot's `head` and `payload` are touched only through an [`Envelope`], that is with its token
 //!    in hand; the token can't be copied, so no two threads touch a slot at once, and the lists that
 //!    hand tokens over order one owner's accesses before the next one's (release and acquire).
