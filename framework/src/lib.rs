@@ -117,7 +117,8 @@ mod send;
 mod keepers;
 mod system;
 #[cfg(feature = "test")]
-pub mod test;
+#[doc(hidden)]
+pub mod __test;
 
 pub use directory::replicas::Replicas;
 pub use mycelia_macros::{

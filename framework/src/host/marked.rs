@@ -1,8 +1,5 @@
-//! Faults at the host: what a message meets that its sender marked. `turn → `**`injected`**` → ends`
-//!
-//! `injected_off.rs` is its stand-in without the feature `test`.
+//! What a message meets that a tap has marked. `turn → `**`marked`**` → ends`
 
-use std::pin::Pin;
 use std::task::Context;
 
 use super::batch::TurnBatch;
@@ -12,18 +9,17 @@ use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::envelope::mark::Mark;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::route::handler::AtHand;
 use crate::route::handler::Unanswered;
-use crate::runtime::taps::{Faults, Planned};
 use crate::words::ledger::Ending;
+use crate::words::tap::{Hold, Mark, Planned};
 
-/// A message that is held back, until when, and since when.
+/// A message that is held back, since when, and how long.
 pub(super) struct Delayed {
     token: Token,
     since: Stamp,
-    until: Pin<Box<tokio::time::Sleep>>,
+    hold: Hold,
 }
 
 /// What a marked message met.
@@ -41,7 +37,7 @@ impl<S: 'static> HostState<S> {
     /// # Panics
     /// As its handler would, if its handler is to; it is at hand then.
     #[inline]
-    pub(super) fn meet_fault<'w>(
+    pub(super) fn meet<'w>(
         &mut self,
         env: &HostEnv<S>,
         envelope: Envelope<'w>,
@@ -49,9 +45,9 @@ impl<S: 'static> HostState<S> {
         batch: &mut TurnBatch<'_>,
         at_hand: &mut AtHand<'w>,
     ) -> Met<'w> {
-        match envelope.head().fault {
-            Mark::NONE => Met::Nothing(envelope),
-            _ => self.meet_marked(env, envelope, started, batch, at_hand),
+        match envelope.head().mark.is_none() {
+            true => Met::Nothing(envelope),
+            false => self.meet_marked(env, envelope, started, batch, at_hand),
         }
     }
 
@@ -64,10 +60,13 @@ impl<S: 'static> HostState<S> {
         batch: &mut TurnBatch<'_>,
         at_hand: &mut AtHand<'w>,
     ) -> Met<'w> {
-        let mark = envelope.head().fault;
+        let mark = envelope.head().mark;
         // Once: one that is kept for later does not meet it again.
-        envelope.head_mut().fault = Mark::NONE;
-        match env.shared.taps.faults.plan(mark) {
+        envelope.head_mut().mark = Mark::NONE;
+        let Some(tap) = env.shared.tap.active() else {
+            return Met::Nothing(envelope);
+        };
+        match tap.beginning(mark.number()) {
             Planned::Nothing => Met::Nothing(envelope),
             Planned::Panic(text) => {
                 let (envelope, _) = at_hand.insert((envelope, started));
@@ -79,12 +78,12 @@ impl<S: 'static> HostState<S> {
                 end_dropped(env, envelope, batch);
                 Met::Dropped
             }
-            Planned::Delay(by) => {
-                envelope.head_mut().fault = Faults::delayed(mark);
+            Planned::Delay(by, then) => {
+                envelope.head_mut().mark = Mark::new(then);
                 self.in_service = Some(Service::Delayed(Delayed {
                     token: envelope.into_token(),
                     since: started,
-                    until: Box::pin(tokio::time::sleep(by)),
+                    hold: Hold::new(by),
                 }));
                 Met::Delayed
             }
@@ -98,7 +97,7 @@ impl<S: 'static> HostState<S> {
         cx: &mut Context<'_>,
         mut delayed: Delayed,
     ) -> Option<Service> {
-        if delayed.until.as_mut().poll(cx).is_pending() {
+        if !delayed.hold.is_over(cx) {
             return Some(Service::Delayed(delayed));
         }
         self.put_first(&env.shared.pool.links, delayed.token);

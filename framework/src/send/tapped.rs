@@ -1,46 +1,74 @@
-//! What the test kit does to a message on its way: faults are drawn, and it is recorded.
-//!
-//! `taps_off.rs` is its stand-in without the feature `test`.
+//! What a tap has to say to a message on its way: whether it finds room, what is written on its envelope, and that
+//! it was accepted.
 
-use std::any::{Any, type_name};
+use std::any::type_name;
 use std::time::Duration;
 
 use super::Target;
-use crate::envelope::mark::Mark;
-use crate::route::extract::Address;
+use crate::mailbox::MailboxId;
+use crate::route::extract::{Address, Capture, Source};
 use crate::route::{Post, Posted, Refused};
 use crate::runtime::shared::Shared;
-use crate::runtime::taps::{Given, Line, Tape, write_path};
 use crate::thread::Local;
 use crate::words::message::Message;
+use crate::words::tap::{Given, Mark, Outgoing, Tap};
 
 /// How soon a sender tries again that found a mailbox full which was not.
 const AGAIN: Duration = Duration::from_millis(1);
 
 impl<M: Message> Target<'_, M> {
-    fn path(&self, address: &Address<'_>) -> String {
+    fn outgoing<'o>(
+        &'o self,
+        shared: &Shared,
+        sender: MailboxId,
+        message: &'o M,
+        address: &'o Address<'_>,
+    ) -> Outgoing<'o> {
         let (route, _) = self.pack.numbers();
-        let pattern = &self.map.routes[usize::from(route)].pattern;
-        write_path(
-            &self.mailbox.name,
-            pattern,
-            &Given::all_of(address),
-            address.query(),
-        )
+        Outgoing {
+            subsystem: &self.mailbox.name,
+            pattern: &self.map.routes[usize::from(route)].pattern,
+            captures: given(address),
+            query: address.query(),
+            sender: match sender {
+                0 => None,
+                sender => shared.directory.name_of(sender),
+            },
+            priority: self.priority,
+            type_name: type_name::<M>(),
+            message,
+        }
     }
 
     /// True if this attempt is to find the mailbox full, though it is not.
     #[inline]
-    pub(super) fn finds_full(&self, shared: &Shared, local: &Local, address: &Address<'_>) -> bool {
-        shared.taps.faults.are_set() && self.draws_full(shared, local, address)
+    pub(super) fn finds_full(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        address: &Address<'_>,
+        message: &Option<M>,
+    ) -> bool {
+        match (shared.tap.active(), message) {
+            (Some(tap), Some(message)) => self.asks_full(tap, shared, local, address, message),
+            _ => false,
+        }
     }
 
     #[cold]
-    fn draws_full(&self, shared: &Shared, local: &Local, address: &Address<'_>) -> bool {
+    fn asks_full(
+        &self,
+        tap: &dyn Tap,
+        shared: &Shared,
+        local: &Local,
+        address: &Address<'_>,
+        message: &M,
+    ) -> bool {
         if shared.is_closed_to(local.serving()) || self.mailbox.inbox.is_closed() {
             return false;
         }
-        if !shared.taps.faults.finds_full(&self.path(address)) {
+        let outgoing = self.outgoing(shared, local.serving(), message, address);
+        if !tap.finds_full(&outgoing) {
             return false;
         }
         // No message ends that would wake a sender who waits for room.
@@ -52,83 +80,59 @@ impl<M: Message> Target<'_, M> {
         true
     }
 
-    /// The mark of a message to this address.
-    #[inline]
-    pub(super) fn mark(&self, shared: &Shared, address: &Address<'_>) -> Mark {
-        match shared.taps.faults.are_set() {
-            true => self.draw_mark(shared, address),
-            false => Mark::NONE,
-        }
-    }
-
+    /// Packs and pushes a message, and tells the tap if it was accepted.
     #[cold]
-    fn draw_mark(&self, shared: &Shared, address: &Address<'_>) -> Mark {
-        shared.taps.faults.mark(&self.path(address))
-    }
-
-    fn line(
-        &self,
-        tape: &Tape,
-        shared: &Shared,
-        sender: u32,
-        message: &Option<M>,
-        address: &Address<'_>,
-    ) -> Option<serde_json::Result<Line>> {
-        let message: &dyn Any = message.as_ref()?;
-        let from = match sender {
-            0 => None,
-            sender => shared.directory.name_of(sender),
-        };
-        let from = from.map(|from| from.to_string());
-        tape.line(message, self.priority, || self.path(address), from)
-    }
-
-    /// Packs and pushes a message, and records it if that is wanted and it was accepted.
-    #[inline]
     pub(super) fn post_tapped(
         &self,
+        tap: &dyn Tap,
         shared: &Shared,
         message: &mut Option<M>,
         address: &mut Address<'_>,
-        post: &Post<'_>,
+        post: Post<'_>,
     ) -> Result<Posted, Refused> {
-        match shared.taps.tape() {
-            None => self.pack.post(message, address, post),
-            Some(tape) => self.post_taped(&tape, shared, message, address, post),
-        }
-    }
-
-    #[cold]
-    fn post_taped(
-        &self,
-        tape: &Tape,
-        shared: &Shared,
-        message: &mut Option<M>,
-        address: &mut Address<'_>,
-        post: &Post<'_>,
-    ) -> Result<Posted, Refused> {
+        let Some(outgoing) = message else {
+            return self.pack.post(message, address, &post);
+        };
         let sender = post.local.serving();
-        let line = self.line(tape, shared, sender, message, address);
-        let taping = tape.begin();
-        let posted = self.pack.post(message, address, post);
-        if posted.is_ok() {
-            taping.keep(type_name::<M>(), line);
+        let passing = tap.sending(&self.outgoing(shared, sender, outgoing, address));
+        let mark = Mark::new(passing.mark);
+        let posted = self.pack.post(message, address, &Post { mark, ..post });
+        if posted.is_ok()
+            && let Some(accepted) = passing.accepted
+        {
+            accepted();
         }
         posted
     }
 
-    /// Records a message that counts as sent, and is dropped for want of room.
+    /// Tells the tap of a message that counts as sent, and is dropped for want of room.
     #[cold]
-    pub(super) fn tape_dropped(
+    pub(super) fn tap_dropped(
         &self,
         shared: &Shared,
         local: &Local,
         message: &Option<M>,
         address: &Address<'_>,
     ) {
-        if let Some(tape) = shared.taps.tape() {
-            let line = self.line(&tape, shared, local.serving(), message, address);
-            tape.begin().keep(type_name::<M>(), line);
+        if let (Some(tap), Some(message)) = (shared.tap.active(), message) {
+            tap.dropped(&self.outgoing(shared, local.serving(), message, address));
         }
+    }
+}
+
+/// All captures of an address; reads none.
+pub(crate) fn given(address: &Address<'_>) -> Vec<Given> {
+    match address.source {
+        Source::Path(captures) => (0..captures.len())
+            .filter_map(|index| captures.raw(index))
+            .map(|text| Given::Written(text.into()))
+            .collect(),
+        Source::Values(values) => (values.iter())
+            .map(|value| match value {
+                Capture::Text(text) => Given::Value((*text).into()),
+                Capture::Unsigned(n) => Given::Value(n.to_string().into()),
+                Capture::Signed(n) => Given::Value(n.to_string().into()),
+            })
+            .collect(),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use mycelia::__test::{Given, given};
+use mycelia::error::CaptureError;
+use mycelia::extract::{Address, Delivery, Extractor};
 use mycelia_core::Pattern;
 
-use super::probe::Call;
-use crate::route::extract::{Address, Delivery, Extractor};
-use crate::runtime::taps::{Given, write_path};
-use crate::words::error::CaptureError;
+use crate::path::{text, write_path};
+use crate::probe::Call;
 
 /// What a probe reads of a message's address.
 pub(super) struct Arrival {
@@ -25,7 +26,7 @@ impl Arrival {
                 Err(_) => name.into(),
             },
             captures: (self.given.iter())
-                .map(|given| given.text().into_owned())
+                .map(|given| text(given).into_owned())
                 .collect(),
             query: self.query,
             sender: self.sender,
@@ -37,7 +38,7 @@ impl Extractor for Arrival {
     type Packed = (Vec<Given>, Option<String>);
 
     fn pack(address: &mut Address<'_>) -> Result<Self::Packed, CaptureError> {
-        Ok((Given::all_of(address), address.query().map(str::to_owned)))
+        Ok((given(address), address.query().map(str::to_owned)))
     }
 
     fn unpack((given, query): Self::Packed, delivery: &Delivery<'_>) -> Self {

@@ -6,8 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::probe::Call;
-use crate::base::sync::{Mutex, lock};
+use crate::probe::Call;
+use crate::sync::{Mutex, lock};
 
 /// Most messages that a failure text lists.
 const LISTED: usize = 20;

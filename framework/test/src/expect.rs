@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arrivals::{Arrived, Peek};
-use super::probe::{Face, Received};
-use crate::runtime::taps::PathPattern;
-use crate::words::message::Message;
+use mycelia::Message;
+
+use crate::arrivals::{Arrived, Peek};
+use crate::pattern::PathPattern;
+use crate::probe::{Face, Received};
 
 /// How long a message is waited for unless the test says.
 const PATIENCE: Duration = Duration::from_secs(5);

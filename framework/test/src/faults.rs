@@ -3,16 +3,19 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::pattern::{BadPattern, PathPattern};
-use crate::base::sync::{AtomicU8, AtomicU64, Mutex, Ordering, lock};
-use crate::envelope::mark::Mark;
+use mycelia::__test::Planned;
+
+use crate::pattern::{BadPattern, PathPattern};
+use crate::sync::{Mutex, lock};
 
 /// Faults that a system is to have on purpose, for tests of what a program does when things go wrong.
 ///
 /// They are set by patterns of paths ([`BadPattern`] says how these read), before the system starts
-/// ([`Builder::faults`](crate::Builder::faults)) or while it runs ([`System::faults`](crate::System::faults)),
+/// ([`BuilderExt::faults`](crate::BuilderExt::faults)) or while it runs
+/// ([`SystemExt::faults`](crate::SystemExt::faults)),
 /// and removed at any time. A clone is the same faults. The ledger stays exact: each fault ends a message
 /// in one of the ways in which messages end.
 ///
@@ -23,7 +26,7 @@ use crate::envelope::mark::Mark;
 /// ```
 /// use mycelia::prelude::*;
 /// use mycelia::error::AskError;
-/// use mycelia::test::Faults;
+/// use mycelia_test::{BuilderExt, Faults};
 /// # #[derive(Message)] struct Ping;
 /// # #[derive(Subsystem, Default)] struct Api;
 /// # #[routes] impl Api { #[route("ping")] fn ping(&mut self, _: Ping) {} }
@@ -109,15 +112,6 @@ fn draw(state: &AtomicU64) -> f64 {
     ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// What the host is to do with a marked message.
-pub(crate) enum Planned {
-    Nothing,
-    Delay(Duration),
-    Drop,
-    /// With this text.
-    Panic(String),
-}
-
 /// Set in a mark whose delay is over.
 const DELAYED: u16 = 1 << 15;
 
@@ -181,8 +175,8 @@ impl Faults {
     }
 
     /// Drops messages to such paths before their handler begins, with the chance given, 0 to 1. They were
-    /// accepted, and count as dropped; an asker gets [`AskError::Dropped`](crate::error::AskError::Dropped), all
-    /// others become [dead letters](crate::observe::DeadReason::Injected).
+    /// accepted, and count as dropped; an asker gets [`AskError::Dropped`](mycelia::error::AskError::Dropped), all
+    /// others become [dead letters](mycelia::observe::DeadReason::Injected).
     ///
     /// # Errors
     /// The pattern or the chance is none.
@@ -267,15 +261,15 @@ impl Faults {
         true
     }
 
-    /// The mark of a message that is sent to `path`.
-    pub(crate) fn mark(&self, path: &str) -> Mark {
+    /// The mark of a message that is sent to `path`; 0 if it meets no fault.
+    pub(crate) fn mark(&self, path: &str) -> u16 {
         let mut rules = lock(&self.0.rules);
         let hit: Vec<Arc<Rule>> = (rules.all.iter())
             .filter(|rule| rule.what != What::Full && rule.hits(path))
             .cloned()
             .collect();
         if hit.is_empty() {
-            return Mark::NONE;
+            return 0;
         }
         let is_same = |known: &Vec<Arc<Rule>>| {
             known.len() == hit.len() && known.iter().zip(&hit).all(|(a, b)| Arc::ptr_eq(a, b))
@@ -291,11 +285,11 @@ impl Faults {
         u16::try_from(at + 1)
             .ok()
             .filter(|mark| *mark < DELAYED)
-            .map_or(Mark::NONE, Mark)
+            .unwrap_or(0)
     }
 
     /// What is to be done with a message so marked; counted as done.
-    pub(crate) fn plan(&self, Mark(mark): Mark) -> Planned {
+    pub(crate) fn plan(&self, mark: u16) -> Planned {
         let rules = lock(&self.0.rules);
         let at = usize::from(mark & !DELAYED).wrapping_sub(1);
         let Some(hit) = rules.marks.get(at) else {
@@ -311,7 +305,7 @@ impl Faults {
                 }
             }
             if !delay.is_zero() {
-                return Planned::Delay(delay);
+                return Planned::Delay(delay, mark | DELAYED);
             }
         }
         for rule in still() {
@@ -331,11 +325,6 @@ impl Faults {
             }
         }
         Planned::Nothing
-    }
-
-    /// The mark of the same message when its delay is over.
-    pub(crate) fn delayed(Mark(mark): Mark) -> Mark {
-        Mark(mark | DELAYED)
     }
 }
 

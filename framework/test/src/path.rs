@@ -1,75 +1,15 @@
-//! Taps: where the test kit gets at messages on their path. `send → `**`taps`**` → route, host`
-//!
-//! `runtime/taps_off.rs` is its stand-in without the feature `test`. A sender looks here whether faults are set or a recording runs:
-//! two loads while neither is. What a fault does to a message is decided at the sender, who knows the
-//! whole path, and written on the envelope as a mark; the host carries it out.
-
-mod given;
-mod pattern;
-mod faults;
-mod tape;
+//! How the path of a message is written, from what came with it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use mycelia_core::{Pattern, Segment, encode};
+use mycelia::__test::Given;
+use mycelia_core::{Pattern, Segment, decode, encode};
 
-pub(crate) use faults::Planned;
-pub use faults::{Fault, Faults, Injected};
-pub(crate) use given::Given;
-pub use pattern::BadPattern;
-pub(crate) use pattern::PathPattern;
-pub use tape::Taped;
-pub(crate) use tape::{Line, MessageKind, Tape};
-
-use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
-
-/// The taps of a system.
-#[derive(Debug)]
-pub(crate) struct Taps {
-    pub(crate) faults: Faults,
-    tape: Mutex<Option<Arc<Tape>>>,
-    /// 1 while there is a tape.
-    records: AtomicU8,
-}
-
-impl Taps {
-    /// With these faults; else with none, and what happens by chance follows from `seed`.
-    pub(crate) fn new(faults: Option<Faults>, seed: u64) -> Self {
-        Taps {
-            faults: faults.unwrap_or_else(|| Faults::with_seed(seed)),
-            tape: Mutex::new(None),
-            records: AtomicU8::new(0),
-        }
-    }
-
-    /// What is recorded on, if anything is.
-    #[inline]
-    pub(crate) fn tape(&self) -> Option<Arc<Tape>> {
-        if self.records.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        lock(&self.tape).clone()
-    }
-
-    /// Records from now on; false if that is done already.
-    pub(crate) fn insert(&self, tape: &Arc<Tape>) -> bool {
-        let mut held = lock(&self.tape);
-        if held.is_some() {
-            return false;
-        }
-        *held = Some(tape.clone());
-        self.records.store(1, Ordering::Relaxed);
-        true
-    }
-
-    /// Records no more on that tape.
-    pub(crate) fn eject(&self, tape: &Arc<Tape>) {
-        let mut held = lock(&self.tape);
-        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, tape)) {
-            *held = None;
-            self.records.store(0, Ordering::Relaxed);
-        }
+/// What a capture means.
+pub(crate) fn text(given: &Given) -> Cow<'_, str> {
+    match given {
+        Given::Written(text) => decode(text),
+        Given::Value(text) => Cow::Borrowed(text),
     }
 }
 

@@ -8,19 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use mycelia::__test::mount_routes;
+use mycelia::error::MountError;
+use mycelia::{Message, MountOptions, RouteTable, Subsystem, System};
 use mycelia_core::Pattern;
 
-use super::arrival::Arrival;
-use super::arrivals::{Arrivals, Arrived, Peek};
-use super::expect::{Expect, ExpectMany};
-use crate::base::sync::{Mutex, lock};
-use crate::base::user_code::Contained;
-use crate::route::RouteTable;
-use crate::route::subsystem::Subsystem;
-use crate::runtime::taps::PathPattern;
-use crate::system::{MountOptions, System};
-use crate::words::error::MountError;
-use crate::words::message::Message;
+use crate::arrival::Arrival;
+use crate::arrivals::{Arrivals, Arrived, Peek};
+use crate::expect::{Expect, ExpectMany};
+use crate::pattern::PathPattern;
+use crate::sync::{Mutex, lock};
 
 /// Where and whence a message came to a [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +49,7 @@ pub struct Received<M> {
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
-/// use mycelia::test::Probe;
+/// use mycelia_test::Probe;
 ///
 /// #[derive(Message, Debug)]
 /// #[message(reply = String)]
@@ -198,23 +195,20 @@ impl ProbeBuilder {
     /// # Errors
     /// As [`System::mount`]: the name is taken, or a route has a mistake.
     pub async fn mount(self, system: &System) -> Result<Probe, MountError> {
-        let face = Arc::new(Face {
-            name: self.options.full_name(&self.name),
-            arrivals: Arrivals::default(),
-            routes: self.routes,
-            shows: self.shows,
-        });
-        let kind = system.new_kind(|table| {
+        let mut mounted = None;
+        let routes = |name: &str, table: &mut RouteTable<Stub>| {
+            let face = mounted.insert(Probe(Arc::new(Face {
+                name: name.into(),
+                arrivals: Arrivals::default(),
+                routes: self.routes,
+                shows: self.shows,
+            })));
             for enter in self.enter {
-                enter(table, &face);
+                enter(table, &face.0);
             }
-        });
-        let kind = kind.map_err(|error| error.of(&face.name))?;
-        let options = self.options.name(self.name);
-        system
-            .mount_kind(options, &kind, Contained::new(|| Stub))
-            .await?;
-        Ok(Probe(face))
+        };
+        mount_routes(system, self.options, self.name, routes, || Stub).await?;
+        Ok(mounted.expect("its routes were entered"))
     }
 }
 

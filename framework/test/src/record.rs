@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::fit;
-use crate::runtime::shared::Shared;
-use crate::runtime::taps::{MessageKind, Tape, Taped};
-use crate::system::System;
-use crate::words::message::Message;
+use mycelia::__test::clock;
+use mycelia::{Message, System};
+
+use crate::fit;
+use crate::tap::KitTap;
+use crate::tape::{MessageKind, Tape, Taped};
 
 /// The version of the format, in the first line of a file.
 pub(super) const VERSION: u64 = 1;
@@ -28,13 +29,13 @@ pub(super) const VERSION: u64 = 1;
 /// `at_ns` is the time since the start, by the system's clock, `from` the subsystem that sent it,
 /// `priority` 0 for control to 3 for low.
 ///
-/// While it runs one message is sent at a time; so an [`Extractor`](crate::extract::Extractor) of one's own, or a
+/// While it runs one message is sent at a time; so an [`Extractor`](mycelia::extract::Extractor) of one's own, or a
 /// `FromStr` of a capture, must not send while it reads the path.
 ///
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
-/// use mycelia::test::{Recorder, Replay};
+/// use mycelia_test::{Recorder, Replay};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Message, Serialize, Deserialize)]
@@ -69,7 +70,7 @@ pub struct Recorder {
 #[must_use = "it ends when this is dropped"]
 pub struct Recording {
     file: PathBuf,
-    shared: Arc<Shared>,
+    tap: Arc<KitTap>,
     tape: Arc<Tape>,
 }
 
@@ -151,8 +152,8 @@ impl Recorder {
         if let Some(tag) = self.twice {
             return Err(RecordError::Twice { tag });
         }
-        let shared = system.shared();
-        if shared.taps.tape().is_some() {
+        let tap = KitTap::of(system);
+        if tap.tape().is_some() {
             return Err(RecordError::Recording);
         }
         let out = match begin(&self.file, system.name()) {
@@ -162,13 +163,13 @@ impl Recorder {
                 return Err(RecordError::File { file, error });
             }
         };
-        let tape = Arc::new(Tape::new(self.kinds, shared.clock.clone(), Box::new(out)));
-        if !shared.taps.insert(&tape) {
+        let tape = Arc::new(Tape::new(self.kinds, clock(system), Box::new(out)));
+        if !tap.insert(&tape) {
             return Err(RecordError::Recording);
         }
         Ok(Recording {
             file: self.file,
-            shared: shared.clone(),
+            tap,
             tape,
         })
     }
@@ -189,7 +190,7 @@ impl Recording {
     /// A message can't be written if its own `Serialize` fails, if it holds a float that is infinite or not
     /// a number, or if it is nested too deeply to be read back.
     pub fn stop(self) -> Result<Taped, RecordError> {
-        self.shared.taps.eject(&self.tape);
+        self.tap.eject(&self.tape);
         self.tape.finish().map_err(|error| RecordError::File {
             file: self.file.clone(),
             error,
@@ -199,7 +200,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.shared.taps.eject(&self.tape);
+        self.tap.eject(&self.tape);
         // After `stop` there is nothing left to write.
         let _ = self.tape.finish();
     }

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
-use super::record::VERSION;
-use crate::runtime::taps::{BadPattern, PathPattern};
-use crate::system::System;
-use crate::words::error::SendError;
-use crate::words::message::Message;
-use crate::words::priority::Priority;
+use mycelia::error::SendError;
+use mycelia::schedule::Priority;
+use mycelia::{Message, System};
+
+use crate::pattern::{BadPattern, PathPattern};
+use crate::record::VERSION;
 
 /// A recording to be sent again: made by [`Recorder`](super::Recorder), opened with [`open`](Self::open).
 ///

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::base::clock::{Clock, Stamp};
-use crate::base::sync::{Mutex, MutexGuard, lock};
-use crate::words::priority::Priority;
+use mycelia::__test::Outgoing;
+use mycelia::schedule::Priority;
+use mycelia::time::{Clock, Stamp};
+
+use crate::sync::{Mutex, lock};
 
 /// How messages of one type are written.
 pub(crate) struct MessageKind {
@@ -51,13 +53,6 @@ pub struct Taped {
     pub skipped: BTreeMap<&'static str, u64>,
 }
 
-/// The right to send a message that is to be recorded: one at a time, so that the order on the tape is
-/// that in the mailboxes.
-pub(crate) struct Taping<'t> {
-    tape: &'t Tape,
-    written: MutexGuard<'t, Written>,
-}
-
 impl fmt::Debug for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let messages = lock(&self.written).messages;
@@ -87,25 +82,41 @@ impl Tape {
     /// What is to be written of a message; nothing for a type that is not recorded.
     pub(crate) fn line(
         &self,
-        message: &dyn Any,
-        priority: Priority,
+        message: &Outgoing<'_>,
         path: impl FnOnce() -> String,
-        from: Option<String>,
     ) -> Option<serde_json::Result<Line>> {
-        let kind = self.kinds.get(&message.type_id())?;
-        Some((kind.json)(message).map(|json| Line {
+        let kind = self.kinds.get(&message.message.type_id())?;
+        Some((kind.json)(message.message).map(|json| Line {
             path: path(),
-            from,
-            priority,
+            from: message.sender.as_deref().map(str::to_owned),
+            priority: message.priority,
             tag: kind.tag.clone(),
             json,
         }))
     }
 
-    pub(crate) fn begin(&self) -> Taping<'_> {
-        Taping {
-            tape: self,
-            written: lock(&self.written),
+    /// The message was accepted.
+    pub(crate) fn keep(&self, name: &'static str, line: Option<serde_json::Result<Line>>) {
+        let written = &mut *lock(&self.written);
+        let Some(out) = &mut written.out else {
+            return;
+        };
+        let line = match line {
+            None => return *written.skipped.entry(name).or_default() += 1,
+            Some(Ok(line)) => line,
+            Some(Err(error)) => {
+                let error = io::Error::other(format!("a `{name}` can't be written: {error}"));
+                written.failed.get_or_insert(error);
+                return;
+            }
+        };
+        let at_ns = self.clock.between_ns(self.started, self.clock.now());
+        let sequence = written.messages;
+        match write_line(out, sequence, at_ns, &line) {
+            Ok(()) => written.messages += 1,
+            Err(error) => {
+                written.failed.get_or_insert(error);
+            }
         }
     }
 
@@ -121,34 +132,6 @@ impl Tape {
             messages: written.messages,
             skipped: written.skipped.clone(),
         })
-    }
-}
-
-impl Taping<'_> {
-    /// The message was accepted.
-    pub(crate) fn keep(mut self, name: &'static str, line: Option<serde_json::Result<Line>>) {
-        let written = &mut *self.written;
-        let Some(out) = &mut written.out else {
-            return;
-        };
-        let line = match line {
-            None => return *written.skipped.entry(name).or_default() += 1,
-            Some(Ok(line)) => line,
-            Some(Err(error)) => {
-                let error = io::Error::other(format!("a `{name}` can't be written: {error}"));
-                written.failed.get_or_insert(error);
-                return;
-            }
-        };
-        let clock = &self.tape.clock;
-        let at_ns = clock.between_ns(self.tape.started, clock.now());
-        let sequence = written.messages;
-        match write_line(out, sequence, at_ns, &line) {
-            Ok(()) => written.messages += 1,
-            Err(error) => {
-                written.failed.get_or_insert(error);
-            }
-        }
     }
 }
 

@@ -3,10 +3,9 @@
 //!
 //! A [`thread`] is a tokio `LocalSet` with the thread-locals of a thread of its own; the [`stage`] lets one
 //! after the other go on, and one in the middle of another where the framework asks its chooser
-//! (`base/sim`). The idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
+//! (`base/sim` there). The idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
 //! Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
 
-mod ground;
 mod rng;
 mod seeds;
 mod thread;
@@ -28,11 +27,10 @@ pub use rng::Rng;
 pub use seeds::check_seeds;
 pub use trace::Decision;
 
-use crate::base::sim::{self, Plant};
-use crate::base::user_code::text_of;
-use crate::system::{Builder, System};
-use crate::words::error::StartError;
-use ground::Ground;
+use mycelia::__test::{Ground, Plant, decide, panic_text, start_simulated};
+use mycelia::error::StartError;
+use mycelia::{Builder, System};
+
 use stage::Stage;
 
 /// A whole system on one thread of the operating system, where a seed decides what chance, the scheduler
@@ -54,7 +52,7 @@ use stage::Stage;
 /// # Examples
 /// ```
 /// use mycelia::prelude::*;
-/// use mycelia::test::Simulation;
+/// use mycelia_test::Simulation;
 /// use std::time::Duration;
 ///
 /// #[derive(Message)]
@@ -227,7 +225,7 @@ impl Simulation {
             .expect("a runtime without sockets needs nothing that could be lacking");
         runtime.block_on(async {
             let stage = Stage::new(&self);
-            let before = sim::decide(Some(stage.clone()));
+            let before = decide(Some(stage.clone()));
             let handle = SimulationHandle {
                 stage: stage.clone(),
                 threads: self.threads,
@@ -240,7 +238,7 @@ impl Simulation {
             });
             stage.run(|| value.borrow().is_some()).await;
             stage.dismantle();
-            sim::decide(before);
+            decide(before);
             let (hash, trace) = (stage.trace.hash(), stage.trace.take());
             match (stage.halted(), value.take()) {
                 (None, Some(value)) => Ok(Outcome {
@@ -307,7 +305,7 @@ impl SimulationHandle {
             }
             ends.end(end);
         });
-        let system = builder.start_on(ground).await?;
+        let system = start_simulated(builder, ground).await?;
         stage.systems.borrow_mut().push(system.downgrade());
         Ok(system)
     }
@@ -338,7 +336,7 @@ impl SimulationHandle {
             match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(value) => value,
                 Err(panic) => {
-                    stage.halt(Halt::Panicked(text_of(panic).into()));
+                    stage.halt(Halt::Panicked(panic_text(panic).into()));
                     std::future::pending().await
                 }
             }
@@ -349,5 +347,5 @@ impl SimulationHandle {
 /// Lets time pass in the middle of a handler or a client, as work does: on the simulation's clock, without
 /// letting anybody else go on. Outside of a simulation it does nothing.
 pub fn spend(time: Duration) {
-    sim::spend(time);
+    mycelia::__test::spend(time);
 }

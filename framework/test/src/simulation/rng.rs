@@ -7,7 +7,7 @@ use std::cell::Cell;
 ///
 /// # Examples
 /// ```
-/// use mycelia::test::Rng;
+/// use mycelia_test::Rng;
 /// let (one, other) = (Rng::new(7), Rng::new(7));
 /// assert_eq!(one.next_u64(), other.next_u64());
 /// assert!(one.below(6) < 6);

@@ -17,7 +17,7 @@ const STACK: usize = 64 << 20;
 ///
 /// # Examples
 /// ```
-/// use mycelia::test::{Simulation, check_seeds};
+/// use mycelia_test::{Simulation, check_seeds};
 /// check_seeds(0..10, |seed| Simulation::new(seed).run(|sim| async move { sim.now() }));
 /// ```
 pub fn check_seeds<R: Send>(

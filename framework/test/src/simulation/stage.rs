@@ -17,8 +17,8 @@ use super::thread::{SimAlarm, SimThread};
 use super::time::Time;
 use super::trace::Trace;
 use super::{Halt, Simulation};
-use crate::base::sim::{self, Chooser, Plant, Point};
-use crate::system::WeakSystem;
+use mycelia::__test::{self, Chooser, Plant, Point};
+use mycelia::WeakSystem;
 
 /// Most threads that get in between each other, one within the other.
 const DEPTH: u32 = 3;
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     fn note(&self, point: Point, answer: u32) {
-        let thread = sim::thread();
+        let thread = __test::thread();
         self.trace.note(self.time.ns(), thread, point, answer);
     }
 
@@ -216,29 +216,7 @@ impl Stage {
             .collect();
         report += &format!("threads with something to do: [{}]", ready.join(", "));
         for system in self.systems.borrow().iter() {
-            let (Some(shared), Some(system)) = (system.shared(), system.upgrade()) else {
-                continue;
-            };
-            let now = system.snapshot();
-            report += &format!(
-                "\nsystem `{}`: {} envelopes of {} in flight; {:?}",
-                now.system, now.pool.in_flight, now.pool.capacity, now.total
-            );
-            for mounted in shared.directory.all_alive() {
-                let mailbox = &mounted.mailbox;
-                report += &format!(
-                    "\n  {} `{}` on thread {}{}: {:?}",
-                    mailbox.id,
-                    mailbox.name,
-                    mounted.thread,
-                    if mounted.is_gone() { ", leaving" } else { "" },
-                    mounted.ledger()
-                );
-            }
-            let waits: Vec<String> = (shared.waits.copied().iter())
-                .map(|wait| format!("{} for {:?}", wait.id.who, wait.what))
-                .collect();
-            report += &format!("\n  who waits for whom: {}", waits.join(", "));
+            report += &__test::report(system);
         }
         report
     }

@@ -10,17 +10,14 @@ use std::task::{Context, Wake, Waker};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::base::sim::{self, Job, Jobs};
-use crate::send::path_cache::{CACHES, PathCache};
-use crate::thread::{LOCALS, Local};
+use mycelia::__test::{Job, Jobs, ThreadMemory, enter};
 
 pub(super) struct SimThread {
     pub(super) number: u32,
     pub(super) name: String,
     /// None once it has ended. Borrowed while it runs.
     tasks: RefCell<Option<LocalSet>>,
-    locals: RefCell<Vec<Rc<Local>>>,
-    memories: RefCell<Vec<Rc<PathCache>>>,
+    memory: RefCell<ThreadMemory>,
     bell: Arc<Bell>,
     /// It is to end; told when it has.
     ending: RefCell<Option<oneshot::Sender<()>>>,
@@ -75,7 +72,7 @@ struct RunningTurn<'t> {
 impl Drop for RunningTurn<'_> {
     fn drop(&mut self) {
         self.thread.exchange();
-        sim::enter(self.before);
+        enter(self.before);
     }
 }
 
@@ -85,8 +82,7 @@ impl SimThread {
             number,
             name,
             tasks: RefCell::new(Some(LocalSet::new())),
-            locals: RefCell::default(),
-            memories: RefCell::default(),
+            memory: RefCell::default(),
             bell: Arc::new(Bell {
                 rung: AtomicBool::new(true),
                 alarm,
@@ -120,16 +116,14 @@ impl SimThread {
 
     /// Exchanges what the operating system's thread keeps for what this one has kept.
     fn exchange(&self) {
-        let (mut locals, mut memories) = (self.locals.borrow_mut(), self.memories.borrow_mut());
-        LOCALS.with_borrow_mut(|kept| std::mem::swap(kept, &mut locals));
-        CACHES.with_borrow_mut(|kept| std::mem::swap(kept, &mut memories));
+        self.memory.borrow_mut().exchange();
     }
 
     fn run(&self) -> RunningTurn<'_> {
         self.exchange();
         RunningTurn {
             thread: self,
-            before: sim::enter(self.number),
+            before: enter(self.number),
         }
     }
 
@@ -172,8 +166,7 @@ impl SimThread {
         let running = self.run();
         drop(tasks);
         drop(running);
-        drop(self.memories.take());
-        drop(self.locals.take());
+        drop(self.memory.take());
         if let Some(ended) = self.ending.take() {
             let _ = ended.send(());
         }

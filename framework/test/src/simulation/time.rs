@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::base::clock::{Clock, ClockHand};
+use mycelia::__test::simulated_clock;
+use mycelia::time::{Clock, ClockHand};
 
 /// Timers may be so much late: to have them fire costs a round of the executor.
 const LATE_NS: u64 = 200_000;
@@ -24,11 +25,7 @@ pub(super) struct Time {
 impl Time {
     /// To be called within the runtime.
     pub(super) fn new() -> Self {
-        let (clock, mock) = quanta::Clock::mock();
-        // Zero means "never" where a stamp is optional.
-        mock.increment(1_u64);
-        // Timers go by the same hand: so it is no clock that `Clock::manual` makes.
-        let (clock, hand) = (Clock::of(clock), ClockHand::of(mock));
+        let (clock, hand) = simulated_clock();
         Time {
             clock,
             hand,

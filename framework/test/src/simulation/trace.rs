@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use crate::base::sim::Point;
+use mycelia::__test::Point;
 
 /// Most decisions that are kept; the oldest go first.
 const KEPT: usize = 200_000;
