@@ -93,7 +93,8 @@
 //! | [`observe`] | snapshots, ledgers, latencies, events, dead letters |
 //! | [`time`] | the clock of a system |
 //! | [`limits`] | sizes |
-//! | `test` | the test kit, with the feature `test` |
+//!
+//! The test kit is a crate of its own, `mycelia-test`.
 //!
 //! Beside axum, whose `Path`, `Query` and `State` have the same names, import [`extract`] as a module:
 //! `use mycelia::extract;`, then `extract::Path(id): extract::Path<u64>`.

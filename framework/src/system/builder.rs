@@ -83,7 +83,7 @@ impl Default for Builder {
             restart_scope: RestartScope::OneForOne,
             states: States::default(),
             before_stop: Vec::new(),
-            tap: TapSlot::default(),
+            tap: TapSlot::new(),
         }
     }
 }

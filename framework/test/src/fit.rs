@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer, ser};
 const DEEPEST: u32 = 126;
 
 /// A message as JSON that can be read back, or why it can't be.
-pub(super) fn json<M: Serialize>(message: &M) -> serde_json::Result<String> {
+pub(crate) fn json<M: Serialize>(message: &M) -> serde_json::Result<String> {
     message
         .serialize(Fit { depth: 0 })
         .map_err(|unfit| ser::Error::custom(unfit.0))?;

@@ -47,17 +47,13 @@ mod tap;
 mod ext;
 mod record;
 mod replay;
-mod arrivals;
-mod expect;
-mod arrival;
 mod probe;
 mod simulation;
 
-pub use expect::{Expect, ExpectMany};
 pub use ext::{BuilderExt, SystemExt};
 pub use faults::{Fault, Faults, Injected};
 pub use pattern::BadPattern;
-pub use probe::{Call, Probe, ProbeBuilder, Received};
+pub use probe::{Call, Expect, ExpectMany, Probe, ProbeBuilder, Received};
 pub use record::{RecordError, Recorder, Recording};
 pub use replay::{Replay, ReplayError, Replayed};
 pub use simulation::{

@@ -19,7 +19,7 @@ use crate::tap::KitTap;
 use crate::tape::{MessageKind, Tape, Taped};
 
 /// The version of the format, in the first line of a file.
-pub(super) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 1;
 
 /// A recording to be started: which messages, and where to.
 ///

@@ -18,7 +18,7 @@ use mycelia::{Message, System};
 use crate::pattern::{BadPattern, PathPattern};
 use crate::record::VERSION;
 
-/// A recording to be sent again: made by [`Recorder`](super::Recorder), opened with [`open`](Self::open).
+/// A recording to be sent again: made by [`Recorder`](crate::Recorder), opened with [`open`](Self::open).
 ///
 /// Messages are sent in the recorded order, each as soon as the one before is accepted, by `tell`: a reply
 /// that was wanted is not. What subsystems sent is left out, since their handlers send it again; to try

@@ -32,7 +32,6 @@ impl Mark {
 }
 
 /// The place of a system's tap. It gets one at most, and keeps it.
-#[derive(Default)]
 pub(crate) struct TapSlot {
     tap: OnceCell<Arc<dyn Tap>>,
     /// Of what happens by chance in the system.
@@ -40,6 +39,14 @@ pub(crate) struct TapSlot {
 }
 
 impl TapSlot {
+    /// Without a tap.
+    pub(crate) fn new() -> Self {
+        TapSlot {
+            tap: OnceCell::new(),
+            seed: 0,
+        }
+    }
+
     pub(crate) fn of(tap: Arc<dyn Tap>) -> Self {
         TapSlot {
             tap: tap.into(),

@@ -29,10 +29,13 @@ impl Mark {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct TapSlot;
 
 impl TapSlot {
+    pub(crate) fn new() -> Self {
+        TapSlot
+    }
+
     #[inline(always)]
     pub(crate) fn seeded(self, _: u64) -> Self {
         self

@@ -1,5 +1,9 @@
 //! The probe: a subsystem for tests, in the place of a real one.
 
+mod arrivals;
+mod expect;
+mod arrival;
+
 use std::any::{Any, TypeId, type_name};
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write};
@@ -13,11 +17,11 @@ use mycelia::error::MountError;
 use mycelia::{Message, MountOptions, RouteTable, Subsystem, System};
 use mycelia_core::Pattern;
 
-use crate::arrival::Arrival;
-use crate::arrivals::{Arrivals, Arrived, Peek};
-use crate::expect::{Expect, ExpectMany};
 use crate::pattern::PathPattern;
 use crate::sync::{Mutex, lock};
+use arrival::Arrival;
+use arrivals::{Arrivals, Arrived, Peek};
+pub use expect::{Expect, ExpectMany};
 
 /// Where and whence a message came to a [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,18 +83,18 @@ pub struct Received<M> {
 pub struct Probe(Arc<Face>);
 
 /// A probe as tests see it.
-pub(super) struct Face {
-    pub(super) name: Box<str>,
-    pub(super) arrivals: Arrivals,
-    pub(super) routes: Vec<ProbeRoute>,
+struct Face {
+    name: Box<str>,
+    arrivals: Arrivals,
+    routes: Vec<ProbeRoute>,
     shows: Vec<Show>,
 }
 
 /// One of the routes of a probe.
-pub(super) struct ProbeRoute {
-    pub(super) id: TypeId,
-    pub(super) name: &'static str,
-    pub(super) pattern: Box<str>,
+struct ProbeRoute {
+    id: TypeId,
+    name: &'static str,
+    pattern: Box<str>,
 }
 
 /// How messages of one type are shown.
@@ -226,7 +230,7 @@ impl Face {
     }
 
     /// A path of the probe, as a test names it: whole, or without the probe's name.
-    pub(super) fn path(&self, text: &str) -> String {
+    fn path(&self, text: &str) -> String {
         if text.contains("://") {
             text.into()
         } else {
@@ -235,7 +239,7 @@ impl Face {
     }
 
     /// Why an `M` can't come to that path, if it can't.
-    pub(super) fn excludes<M: Message>(&self, path: Option<&str>) -> Option<String> {
+    fn excludes<M: Message>(&self, path: Option<&str>) -> Option<String> {
         let takes = |route: &&ProbeRoute| route.id == TypeId::of::<M>();
         let leads = |route: &&ProbeRoute| {
             // A pattern is compared as a text with captures would be: by what it leads to.

@@ -7,8 +7,8 @@ use mycelia::error::CaptureError;
 use mycelia::extract::{Address, Delivery, Extractor};
 use mycelia_core::Pattern;
 
+use super::Call;
 use crate::path::{text, write_path};
-use crate::probe::Call;
 
 /// What a probe reads of a message's address.
 pub(super) struct Arrival {

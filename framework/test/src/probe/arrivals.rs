@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::probe::Call;
+use super::Call;
 use crate::sync::{Mutex, lock};
 
 /// Most messages that a failure text lists.

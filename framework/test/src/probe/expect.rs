@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use mycelia::Message;
 
-use crate::arrivals::{Arrived, Peek};
+use super::arrivals::{Arrived, Peek};
+use super::{Face, Received};
 use crate::pattern::PathPattern;
-use crate::probe::{Face, Received};
 
 /// How long a message is waited for unless the test says.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Condition<M> = Box<dyn Fn(&M) -> bool + Send + Sync>;
 
-/// An expectation of a message; made by [`Probe::expect`](super::Probe::expect), met by `.await`, which gives
+/// An expectation of a message; made by [`Probe::expect`](crate::Probe::expect), met by `.await`, which gives
 /// the message.
 #[must_use = "nothing is expected before `.await`"]
 pub struct Expect<'p, M> {
@@ -78,7 +78,7 @@ impl<'p, M: Message> Expect<'p, M> {
     /// Waits for it as `.await` does; gives with the message where and whence it came.
     ///
     /// # Panics
-    /// As [`Probe::expect`](super::Probe::expect).
+    /// As [`Probe::expect`](crate::Probe::expect).
     pub async fn received(self) -> Received<M> {
         let mut all = self.take(1).await;
         all.pop().expect("as many as were waited for")
@@ -176,7 +176,7 @@ impl<M: Message> ExpectMany<'_, M> {
     /// Waits for them as `.await` does; gives with each message where and whence it came.
     ///
     /// # Panics
-    /// As [`Probe::expect`](super::Probe::expect).
+    /// As [`Probe::expect`](crate::Probe::expect).
     pub async fn received(self) -> Vec<Received<M>> {
         self.each.take(self.n).await
     }
