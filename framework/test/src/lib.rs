@@ -1,4 +1,4 @@
-//! The test kit of [mycelia](mycelia): what the tests of a program are made with, and mycelia's own proof.
+//! The test kit of [`mycelia`]: what the tests of a program are made with, and mycelia's own proof.
 //!
 //! - [`Probe`] takes the place of a subsystem, answers by script, and says what came.
 //! - [`Faults`] has messages panic, dawdle, get lost, or find no room, on purpose.
