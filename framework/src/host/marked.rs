@@ -15,12 +15,8 @@ use crate::route::handler::Unanswered;
 use crate::words::ledger::Ending;
 use crate::words::tap::{Hold, Mark, Planned};
 
-/// A message that is held back, since when, and how long.
-pub(super) struct Delayed {
-    token: Token,
-    since: Stamp,
-    hold: Hold,
-}
+/// A message that is held back, and since when.
+pub(super) type Delayed = Hold<(Token, Stamp)>;
 
 /// What a marked message met.
 pub(super) enum Met<'w> {
@@ -36,7 +32,7 @@ impl<S: 'static> HostState<S> {
     ///
     /// # Panics
     /// As its handler would, if its handler is to; it is at hand then.
-    #[inline]
+    #[inline(always)]
     pub(super) fn meet<'w>(
         &mut self,
         env: &HostEnv<S>,
@@ -80,11 +76,8 @@ impl<S: 'static> HostState<S> {
             }
             Planned::Delay(by, then) => {
                 envelope.head_mut().mark = Mark::new(then);
-                self.in_service = Some(Service::Delayed(Delayed {
-                    token: envelope.into_token(),
-                    since: started,
-                    hold: Hold::new(by),
-                }));
+                let held = (envelope.into_token(), started);
+                self.in_service = Some(Service::Delayed(Hold::new(held, by)));
                 Met::Delayed
             }
         }
@@ -97,10 +90,11 @@ impl<S: 'static> HostState<S> {
         cx: &mut Context<'_>,
         mut delayed: Delayed,
     ) -> Option<Service> {
-        if !delayed.hold.is_over(cx) {
+        if !delayed.is_over(cx) {
             return Some(Service::Delayed(delayed));
         }
-        self.put_first(&env.shared.pool.links, delayed.token);
+        let (token, _) = delayed.into_inner();
+        self.put_first(&env.shared.pool.links, token);
         None
     }
 
@@ -125,9 +119,11 @@ fn end_dropped<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut Turn
 }
 
 /// The same service as if the handler of a message that is held back had begun.
+#[inline]
 pub(super) fn without_delay<S>(env: &HostEnv<S>, service: Service) -> Service {
     match service {
-        Service::Delayed(Delayed { token, since, .. }) => {
+        Service::Delayed(delayed) => {
+            let (token, since) = delayed.into_inner();
             let mut envelope = Envelope::new(&env.shared.pool.slab, token);
             empty(&mut envelope);
             Service::Message(envelope.into_token(), since)

@@ -41,7 +41,7 @@ impl<M: Message> Target<'_, M> {
     }
 
     /// True if this attempt is to find the mailbox full, though it is not.
-    #[inline]
+    #[inline(always)]
     pub(super) fn finds_full(
         &self,
         shared: &Shared,

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::time::Sleep;
@@ -73,16 +74,24 @@ impl TapSlot {
     }
 }
 
-/// How long a message is held back.
-pub(crate) struct Hold(Pin<Box<Sleep>>);
+/// What is held back for a time.
+pub(crate) struct Hold<T> {
+    held: T,
+    time: Pin<Box<Sleep>>,
+}
 
-impl Hold {
-    pub(crate) fn new(by: Duration) -> Self {
-        Hold(Box::pin(tokio::time::sleep(by)))
+impl<T> Hold<T> {
+    pub(crate) fn new(held: T, by: Duration) -> Self {
+        let time = Box::pin(tokio::time::sleep(by));
+        Hold { held, time }
     }
 
     /// True once the time is over.
-    pub(crate) fn is_over(&mut self, cx: &mut std::task::Context<'_>) -> bool {
-        self.0.as_mut().poll(cx).is_ready()
+    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.time.as_mut().poll(cx).is_ready()
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.held
     }
 }

@@ -1,6 +1,7 @@
 //! No place for a tap: no one sees the messages. It stands in for `slot.rs` without the feature `test`.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::task::Context;
 use std::time::Duration;
 
@@ -47,16 +48,21 @@ impl TapSlot {
     }
 }
 
-/// No message is held back: no value of this type exists.
-pub(crate) struct Hold(Infallible);
+/// Nothing is held back: no value of this type exists, nor does it take room beside others.
+pub(crate) struct Hold<T>(Infallible, PhantomData<T>);
 
-impl Hold {
-    pub(crate) fn new(_: Duration) -> Self {
+impl<T> Hold<T> {
+    pub(crate) fn new(_: T, _: Duration) -> Self {
         unreachable!("no message is marked")
     }
 
     #[inline(always)]
     pub(crate) fn is_over(&mut self, _: &mut Context<'_>) -> bool {
+        match self.0 {}
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_inner(self) -> T {
         match self.0 {}
     }
 }
