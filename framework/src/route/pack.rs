@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::base::user_code::discard;
-use crate::envelope::mark::Mark;
 use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
@@ -13,6 +12,7 @@ use crate::thread::Local;
 use crate::words::error::CaptureError;
 use crate::words::message::Message;
 use crate::words::priority::Priority;
+use crate::words::tap::Mark;
 
 /// How a route takes a message of type `M`.
 pub(crate) trait Pack<M>: Send + Sync {
@@ -51,8 +51,8 @@ pub(crate) struct Post<'p> {
     pub(crate) priority: Priority,
     /// For an ask.
     pub(crate) ask: Option<Patience>,
-    /// What faults it meets.
-    pub(crate) fault: Mark,
+    /// What a tap has to say to it.
+    pub(crate) mark: Mark,
 }
 
 impl Post<'_> {
@@ -207,7 +207,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         head.trace = post.local.trace();
         head.due = Due::NEVER;
         head.is_ask = false;
-        head.fault = post.fault;
+        head.mark = post.mark;
         if let Some(patience) = post.ask {
             // What follows from a message must not take longer than it has itself.
             let due = patience.due(now).min(post.local.due());

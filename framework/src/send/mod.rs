@@ -7,8 +7,7 @@
 
 pub(crate) mod path_cache;
 mod overflow;
-#[cfg_attr(not(feature = "test"), path = "taps_off.rs")]
-mod taps;
+pub(crate) mod tapped;
 mod timer;
 mod room;
 pub(crate) mod path;
@@ -36,6 +35,7 @@ use crate::thread::stamps::Stamps;
 use crate::words::error::{Room, SendError, Undelivered};
 use crate::words::message::{Message, may_nest};
 use crate::words::priority::Priority;
+use crate::words::tap::Mark;
 
 /// Where a message is to go: a mailbox, and how a route there takes it.
 pub(crate) struct Target<'t, M> {
@@ -238,7 +238,7 @@ impl<M: Message> Target<'_, M> {
         ask: Option<Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
-        if self.finds_full(shared, local, address) {
+        if self.finds_full(shared, local, address, message) {
             return Err(Refused::Mailbox);
         }
         self.post(shared, local, address, ask, message)
@@ -266,9 +266,12 @@ impl<M: Message> Target<'_, M> {
             table: self.table,
             priority: self.priority,
             ask,
-            fault: self.mark(shared, address),
+            mark: Mark::NONE,
         };
-        self.post_tapped(shared, message, address, &post)
+        match shared.tap.active() {
+            None => self.pack.post(message, address, &post),
+            Some(tap) => self.post_tapped(tap, shared, message, address, post),
+        }
     }
 
     #[cold]

@@ -50,7 +50,7 @@ impl<M: Message> Target<'_, M> {
                 if !mailbox.turn_away() {
                     return Overflowed::Refused(refused);
                 }
-                self.tape_dropped(shared, local, message, address);
+                self.tap_dropped(shared, local, message, address);
                 self.drop_newest(shared, local, message)
             }
             Overflow::Reject | Overflow::DropNewest => Overflowed::Failed(self.rejected()),
@@ -110,7 +110,7 @@ impl<M: Message> Target<'_, M> {
                     if !mailbox.turn_away() {
                         return Overflowed::Refused(Refused::Mailbox);
                     }
-                    self.tape_dropped(shared, local, message, address);
+                    self.tap_dropped(shared, local, message, address);
                     return self.drop_newest(shared, local, message);
                 }
                 Evicted::Nothing => return Overflowed::Failed(self.rejected()),
