@@ -4,7 +4,9 @@ use crate::common::watchdog;
 use mycelia::prelude::*;
 
 #[derive(Subsystem, Default)]
-struct Desk;
+struct Desk {
+    name: String,
+}
 
 #[derive(Message)]
 #[message(reply = String)]
@@ -12,6 +14,11 @@ struct Ring;
 
 #[routes]
 impl Desk {
+    #[started]
+    fn begin(&mut self, context: Context) {
+        self.name = context.name().to_owned();
+    }
+
     #[route("ring/{id}")]
     fn ring(
         &mut self,
@@ -21,12 +28,11 @@ impl Desk {
         Sender(sender): Sender,
         Deadline(left): Deadline,
         State(text): State<String>,
-        context: Context,
     ) -> String {
         format!(
             "{text} {id} {query:?} {sender:?} {} {}",
             left.is_some(),
-            context.name()
+            self.name
         )
     }
 }
