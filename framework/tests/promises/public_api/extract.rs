@@ -4,7 +4,7 @@ use crate::common::watchdog;
 use mycelia::error::{CaptureError, MountError};
 use mycelia::extract::{
     Address, AsCapture, Capture, Captures, Deadline, Delivery, Extract, Extractor, Path, Query,
-    Sender, State, States,
+    Reply, Sender, State, States,
 };
 use mycelia::prelude::{Message, Subsystem, System, routes};
 
@@ -41,8 +41,8 @@ struct Hall;
 #[routes]
 impl Hall {
     #[route("{name}")]
-    fn greet(&mut self, _: Greet, Visitor(text): Visitor) -> String {
-        text
+    fn greet(&mut self, _: Greet, Visitor(text): Visitor, reply: Reply<Greet>) {
+        reply.send(text);
     }
 }
 

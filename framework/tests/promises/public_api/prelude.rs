@@ -35,6 +35,11 @@ impl Desk {
             self.name
         )
     }
+
+    #[route("later")]
+    fn later(&mut self, _: Ring, reply: Reply<Ring>) {
+        reply.send("later".to_owned());
+    }
 }
 
 fn has_routes<S: Routes>(_: fn(&mut RouteTable<S>)) {}
@@ -52,6 +57,7 @@ async fn the_prelude_is_enough_for_most_programs() -> anyhow::Result<()> {
     told?;
     let asked: Result<String, AskError<Ring>> = system.ask("desk://ring/7?a=b", Ring).await;
     assert_eq!(asked?, r#"desk 7 Some("a=b") None true desk"#);
+    assert_eq!(system.ask("desk://later", Ring).await?, "later");
     let refused: SendError = system
         .tell("nobody://x", Ring)
         .await
