@@ -4,7 +4,14 @@
 //! addresses. It is compiled for every contender anew, so that nothing virtual stands between. On one
 //! thread, the script runs as a task beside the actors; on two, the actors have a thread of their own.
 
-use crate::tally::Tally;
+use crate::tally::{Aside, Tally};
+
+/// Room in a bounded mailbox.
+pub const ROOM: usize = 4096;
+
+/// Yields after so many tells of a sender on the thread of an actor whose room is unlimited. Measured:
+/// 64 to 256 are equally good for all; more costs cache misses, less costs switches.
+pub const YIELDS_AFTER: u64 = 128;
 
 /// How many threads a script runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +56,7 @@ pub trait Contender: Sized + 'static {
     fn start_bounded(
         stage: &Self::Stage,
     ) -> impl Future<Output = anyhow::Result<Self::Address>> + Send {
-        crate::workloads::start_one::<Self>(stage)
+        start_one::<Self>(stage)
     }
 
     /// Starts actors that will idle, as fast as the contender can.
@@ -77,7 +84,7 @@ pub trait Address: Clone + Send + Sync + 'static {
     fn tell(&self, n: u64) -> impl Future<Output = ()> + Send;
 
     /// Tells something off the measured path.
-    fn aside(&self, aside: crate::tally::Aside) -> impl Future<Output = ()> + Send;
+    fn aside(&self, aside: Aside) -> impl Future<Output = ()> + Send;
 
     /// Asks for a number plus one.
     fn ask(&self, n: u64) -> impl Future<Output = u64> + Send;
@@ -111,6 +118,48 @@ pub trait ByName: Contender {
 
     /// Takes what the actor of that name has received.
     fn take_named(directory: &Self::Directory, name: &str) -> impl Future<Output = Tally> + Send;
+}
+
+/// Makes sure that exactly the numbers `0..count` of one sender were handled, and in that order if the
+/// contender keeps it.
+///
+/// # Errors
+/// They were not.
+pub fn check<A: Address>(tally: &Tally, count: u64) -> anyhow::Result<()> {
+    if A::KEEPS_ORDER {
+        tally.check_in_order(count)
+    } else {
+        tally.check(count)
+    }
+}
+
+/// Starts one counting actor.
+///
+/// # Errors
+/// It does not start.
+pub async fn start_one<C: Contender>(stage: &C::Stage) -> anyhow::Result<C::Address> {
+    let mut addresses = C::start(stage, 1).await?;
+    addresses
+        .pop()
+        .ok_or_else(|| anyhow::anyhow!("no actor was started"))
+}
+
+/// Tells an actor the numbers `0..count`; yields now and then if both share a thread and the actor's
+/// room is not bounded.
+pub async fn tell_all<A: Address>(to: &A, count: u64, shares_thread: bool) {
+    let burst = if shares_thread { A::YIELDS_AFTER } else { None };
+    let burst = burst.unwrap_or(count.max(1));
+    let mut next = 0;
+    while next < count {
+        let end = count.min(next + burst);
+        while next < end {
+            to.tell(next).await;
+            next += 1;
+        }
+        if shares_thread && next < count {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// The stages of contenders that run on plain tokio.

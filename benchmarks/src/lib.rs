@@ -5,12 +5,14 @@
 //! with an error, never with a figure.
 //!
 //! # Layout
+//! A file uses only what is declared above it.
 //! - `allocator`, `process`: what is measured besides time: allocations, memory, processor time
 //! - `versions`, `stats`: which peers, and what is said of several rounds
 //! - `tally`: the messages, and what a handler keeps of them
 //! - [`contender`]: what a contender must be able to do; [`contenders`]: each in its own idiom
-//! - [`workloads`]: one question each, put to all contenders; [`savina`]: whole programs;
-//!   [`open_loop`]: latency at fixed rates
+//! - [`workload`]: a question, and what an answer is made of
+//! - [`open_loop`]: latency at fixed rates; [`savina`]: whole programs; [`workloads`]: one question each, put to all
+//!   contenders
 //! - [`report`]: rounds, table, JSON and chart
 
 pub mod allocator;
@@ -22,6 +24,8 @@ pub mod tally;
 
 pub mod contender;
 pub mod contenders;
+
+pub mod workload;
 
 pub mod open_loop;
 pub mod savina;

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 
-use crate::contender::{Address, Contender, Threads};
+use crate::contender::{Address, Contender, Threads, start_one};
 use crate::contenders::{Actix, Kameo, MyceliaHandle, MyceliaPath, Ractor, Xtra};
 use crate::tally::Aside;
-use crate::workloads::start_one;
 
 /// The quantiles that are reported, with their names.
 pub const QUANTILES: [(&str, f64); 6] = [

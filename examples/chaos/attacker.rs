@@ -9,9 +9,9 @@ use mycelia::error::UnmountError;
 use mycelia::observe::{Change, EndReason, Watch};
 use mycelia::prelude::*;
 
-use crate::common::chance::Die;
 use crate::log::{Fate, Log};
 use crate::scene::{ATTACKER, BLOCKING, Job, NEIGHBOURS, PLACES, World, job, mount};
+use examples_lib::chance::Die;
 
 /// Between two looks at who is missing, in attacks.
 const ROUND: u64 = 10;

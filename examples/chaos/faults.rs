@@ -4,9 +4,9 @@ use std::panic::panic_any;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::common::chance::mix;
-pub(crate) use crate::common::rude::{RudelyWoken, begin_and_forget};
-use crate::common::silence::{Bomb, ON_PURPOSE};
+use examples_lib::chance::mix;
+pub(crate) use examples_lib::rude::{RudelyWoken, begin_and_forget};
+use examples_lib::silence::{Bomb, ON_PURPOSE};
 
 /// Whether hooks, factories and values of subsystems misbehave now and then: under chaos, while it lasts.
 #[derive(Default)]

@@ -12,10 +12,6 @@
 //!
 //! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
 
-#[macro_use]
-#[path = "../common/mod.rs"]
-mod common;
-
 mod abandoned;
 mod attacker;
 mod faults;
@@ -28,33 +24,18 @@ mod senders;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use common::silence::Silence;
-use common::verdict::Verdict;
-use common::{chance, interrupt, verdict};
+use examples_lib::silence::Silence;
+use examples_lib::verdict::{Verdict, conclude};
+use examples_lib::{chance, interrupt, program, say};
 use options::Options;
 use senders::Plan;
 
 #[mycelia::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Err(mistake) = options.check() {
-        eprintln!("error: {mistake}");
-        return ExitCode::from(2);
-    }
-    match chaos(&options).await {
-        Ok(verdict) => ExitCode::from(verdict.exit_status()),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            // What hangs may hold threads: no one waits for them.
-            std::process::exit(1);
-        }
-    }
+    program::run(chaos).await
 }
 
 async fn chaos(options: &Options) -> anyhow::Result<Verdict> {
-    interrupt::listen()?;
     let seed = options.seed.unwrap_or_else(chance::any_seed);
     report::configuration(options, seed);
     let silence = Silence::begin();
@@ -75,13 +56,9 @@ async fn chaos(options: &Options) -> anyhow::Result<Verdict> {
     drop(silence);
     report::summary(&outcomes);
     let checks = report::checks(&outcomes, interrupt::is_wanted());
-    let verdict = Verdict::of(&checks, interrupt::is_wanted());
-    verdict::print(&checks, verdict);
+    let verdict = conclude(&checks, options, || report::json(options, seed, &outcomes))?;
     if verdict == Verdict::Unhealthy {
         say!("\nto see it again, as far as threads allow: --seed {seed}");
-    }
-    if let Some(path) = &options.json {
-        report::json(path, options, seed, &outcomes, (&checks, verdict))?;
     }
     Ok(verdict)
 }

@@ -1,10 +1,9 @@
 //! Options: what the command line may say, and what is wrong with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
-
-use crate::common::verdict::check_writable;
+use examples_lib::options::{CommandLine, mistake, outside};
 
 /// Sends numbered messages while subsystems panic, fail, are killed, mounted and unmounted, and proves
 /// that each message ended exactly once and in order.
@@ -44,7 +43,7 @@ pub(crate) struct Options {
 
     /// Also write the report as JSON
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
 }
 
 /// What the program does to one message of its own.
@@ -58,34 +57,21 @@ pub(crate) enum Plant {
     Reorder,
 }
 
-impl Options {
-    /// Looks for what can't be run, before anything is run.
-    ///
-    /// # Errors
-    /// One line that says what to change.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let mistakes = [
-            (
+impl CommandLine for Options {
+    fn mistakes(&self) -> Vec<Option<String>> {
+        vec![
+            mistake(
                 !(1_000..=1_000_000_000).contains(&self.messages),
                 "--messages must be 1,000 to 1,000,000,000",
             ),
-            (self.rate == 0, "--rate must be at least 1"),
-            (
-                !(1..=1_000).contains(&self.rounds),
-                "--rounds must be 1 to 1000",
-            ),
-            (
-                !(1..=1024).contains(&self.threads),
-                "--threads must be 1 to 1024",
-            ),
-            (
-                !(1..=64).contains(&self.senders),
-                "--senders must be 1 to 64",
-            ),
-        ];
-        if let Some((_, mistake)) = mistakes.into_iter().find(|(is_mistake, _)| *is_mistake) {
-            return Err(mistake.to_owned());
-        }
-        check_writable(self.json.as_deref())
+            mistake(self.rate == 0, "--rate must be at least 1"),
+            outside("--rounds", self.rounds, 1..=1000),
+            outside("--threads", self.threads, 1..=1024),
+            outside("--senders", self.senders, 1..=64),
+        ]
+    }
+
+    fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
     }
 }

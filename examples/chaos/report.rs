@@ -1,11 +1,11 @@
 //! The report: a line for each round, what must hold of all, and the same as JSON.
 
-use std::path::Path;
+use examples_lib::figures::{count, nanoseconds};
+use examples_lib::report::{Facts, Table, left, right};
+use examples_lib::say;
+use examples_lib::verdict::{Check, open_ledger};
+use serde_json::{Value, json};
 
-use serde::Serialize;
-
-use crate::common::figures::{count, nanoseconds};
-use crate::common::verdict::{Check, Verdict, write_json};
 use crate::options::Options;
 use crate::round::{Outcome, median};
 
@@ -14,46 +14,51 @@ const MOST_TIMES: f64 = 20.0;
 /// … or, where calm is very calm, so long at the 99th percentile.
 const MOST_NS: u64 = 20_000_000;
 
+const TABLE: Table<13> = Table(
+    "  ",
+    [
+        left("round", 6),
+        right("seconds", 7),
+        right("accepted", 9),
+        right("handled", 9),
+        right("failed", 7),
+        right("dropped", 7),
+        right("expired", 7),
+        right("undeliv", 7),
+        right("sent on", 8),
+        right("restarts", 8),
+        right("mounts", 7),
+        right("wait p50", 8),
+        right("p99", 8),
+    ],
+);
+
 pub(crate) fn configuration(options: &Options, seed: u64) {
-    let fact = |name: &str, value: String| say!("  {name:<10} {value}");
-    say!("mycelia chaos\n\nconfiguration");
-    fact("messages", {
-        let (messages, rounds) = (count(options.messages), options.rounds);
-        format!("{messages} under chaos and as many in calm, in {rounds} rounds each")
-    });
-    fact("rate", format!("{} per second", count(options.rate)));
-    fact("threads", {
-        let (threads, senders) = (options.threads, options.senders);
-        format!("{threads} for subsystems, {senders} for senders")
-    });
-    fact("seed", seed.to_string());
-    if let Some(plant) = options.plant {
-        fact("planted", format!("{plant:?}"));
-    }
-    say!(
-        "\n  {:<6} {:>7} {:>9} {:>9} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
-        "round",
-        "seconds",
-        "accepted",
-        "handled",
-        "failed",
-        "dropped",
-        "expired",
-        "undeliv",
-        "sent on",
-        "restarts",
-        "mounts",
-        "wait p50",
-        "p99"
+    let facts = Facts::configuration("chaos", 10);
+    let (messages, rounds) = (count(options.messages), options.rounds);
+    facts.fact(
+        "messages",
+        format!("{messages} under chaos and as many in calm, in {rounds} rounds each"),
     );
+    facts.fact("rate", format!("{} per second", count(options.rate)));
+    let (threads, senders) = (options.threads, options.senders);
+    facts.fact(
+        "threads",
+        format!("{threads} for subsystems, {senders} for senders"),
+    );
+    facts.fact("seed", seed);
+    if let Some(plant) = options.plant {
+        facts.fact("planted", format!("{plant:?}"));
+    }
+    say!("");
+    TABLE.heading();
 }
 
 pub(crate) fn round(outcome: &Outcome) {
     let ledger = &outcome.ledger;
-    say!(
-        "  {:<6} {:>7.1} {:>9} {:>9} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
-        outcome.name(),
-        outcome.took.as_secs_f64(),
+    TABLE.row([
+        outcome.name().to_owned(),
+        format!("{:.1}", outcome.took.as_secs_f64()),
         count(ledger.sent),
         count(ledger.handled),
         count(ledger.failed),
@@ -65,7 +70,7 @@ pub(crate) fn round(outcome: &Outcome) {
         count(outcome.attacks.mounts),
         nanoseconds(outcome.neighbours.p50_ns),
         nanoseconds(outcome.neighbours.p99_ns),
-    );
+    ]);
 }
 
 /// The neighbours' waits: the medians of the rounds.
@@ -95,54 +100,46 @@ pub(crate) fn summary(outcomes: &[Outcome]) {
     let chaos = || outcomes.iter().filter(|one| one.is_chaos);
     let sum = |of: fn(&Outcome) -> u64| count(chaos().map(of).sum());
     say!("\nunder chaos, all rounds together");
-    say!("  messages of the senders  {}", sum(|one| one.sent));
-    say!(
-        "  the attacker's           {} kills, {} stops, {} unmounts, {} mounts",
-        sum(|one| one.attacks.kills),
-        sum(|one| one.attacks.stops),
-        sum(|one| one.attacks.unmounts),
-        sum(|one| one.attacks.mounts)
-    );
-    say!("  restarts                 {}", sum(|one| one.restarts));
-    say!(
-        "  faults                   {} of hooks, factories, timers, values; {} captures; {} asks forgotten",
-        sum(|one| one.faults),
-        sum(|one| one.attacks.unwound),
-        sum(|one| one.forgotten)
-    );
+    let facts = Facts(24);
+    facts.fact("messages of the senders", sum(|one| one.sent));
+    facts.fact("the attacker's", {
+        let (kills, stops) = (sum(|one| one.attacks.kills), sum(|one| one.attacks.stops));
+        let unmounts = sum(|one| one.attacks.unmounts);
+        let mounts = sum(|one| one.attacks.mounts);
+        format!("{kills} kills, {stops} stops, {unmounts} unmounts, {mounts} mounts")
+    });
+    facts.fact("restarts", sum(|one| one.restarts));
+    facts.fact("faults", {
+        let (faults, captures) = (sum(|one| one.faults), sum(|one| one.attacks.unwound));
+        let forgotten = sum(|one| one.forgotten);
+        format!("{faults} of hooks, factories, timers, values; {captures} captures; {forgotten} asks forgotten")
+    });
     let abandoned = sum(|one| one.abandoned.systems);
-    say!("  other systems dropped    {abandoned}, while they worked");
+    facts.fact(
+        "other systems dropped",
+        format!("{abandoned}, while they worked"),
+    );
     let escalations = sum(|one| one.attacks.escalations);
-    say!("  escalations              {escalations}, as far as was seen");
-    say!("  lost                     {}", sum(|one| one.account.lost));
-    say!(
-        "  ended twice              {}",
-        sum(|one| one.account.twice)
-    );
-    say!(
-        "  out of order             {}",
-        sum(|one| one.account.disorders)
-    );
+    facts.fact("escalations", format!("{escalations}, as far as was seen"));
+    facts.fact("lost", sum(|one| one.account.lost));
+    facts.fact("ended twice", sum(|one| one.account.twice));
+    facts.fact("out of order", sum(|one| one.account.disorders));
     let neighbours = Neighbours::of(outcomes);
-    say!(
-        "  neighbours' wait, p99    {} in calm, {} under chaos: {:.2} times; medians of the rounds",
-        nanoseconds(neighbours.calm_ns),
-        nanoseconds(neighbours.chaos_ns),
-        neighbours.ratio()
-    );
+    facts.fact("neighbours' wait, p99", {
+        let (calm, chaos) = (
+            nanoseconds(neighbours.calm_ns),
+            nanoseconds(neighbours.chaos_ns),
+        );
+        let ratio = neighbours.ratio();
+        format!("{calm} in calm, {chaos} under chaos: {ratio:.2} times; medians of the rounds")
+    });
 }
 
 /// Everything that must hold of all rounds.
 pub(crate) fn checks(outcomes: &[Outcome], is_interrupted: bool) -> Vec<Check> {
+    let name = |at: usize, one: &Outcome| format!("run {} ({})", at + 1, one.name());
     let all = |claim: &str, broken: &dyn Fn(&Outcome) -> Option<String>| {
-        let found = outcomes.iter().enumerate().find_map(|(at, outcome)| {
-            let why = broken(outcome)?;
-            Some(format!("run {} ({}): {why}", at + 1, outcome.name()))
-        });
-        Check {
-            claim: claim.to_owned(),
-            broken: found,
-        }
+        Check::of_all(outcomes, name, claim, broken)
     };
     let not = |is_broken: bool, why: String| is_broken.then_some(why);
     let example = |one: &Outcome| one.example.clone().unwrap_or_default();
@@ -173,11 +170,7 @@ pub(crate) fn checks(outcomes: &[Outcome], is_interrupted: bool) -> Vec<Check> {
             },
         ),
         all("the ledger closes and nothing waits", &|one| {
-            let ledger = &one.ledger;
-            not(
-                !ledger.closes() || !ledger.is_quiet(),
-                format!("{ledger:?}"),
-            )
+            open_ledger(&one.ledger)
         }),
         all("the ledger says what the handlers say", &|one| {
             let (ledger, own) = (&one.ledger, &one.account);
@@ -234,109 +227,45 @@ pub(crate) fn checks(outcomes: &[Outcome], is_interrupted: bool) -> Vec<Check> {
     checks
 }
 
-#[derive(Serialize)]
-struct Report {
-    mycelia: &'static str,
-    profile: &'static str,
-    seed: u64,
-    rate: u64,
-    threads: usize,
-    senders: usize,
-    rounds: Vec<Round>,
-    neighbours_p99_ns_calm: u64,
-    neighbours_p99_ns_chaos: u64,
-    neighbours_ratio: f64,
-    verdict: &'static str,
-    reasons: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Round {
-    kind: &'static str,
-    seconds: f64,
-    messages: u64,
-    sent: u64,
-    handled: u64,
-    failed: u64,
-    dropped: u64,
-    expired: u64,
-    undeliverable: u64,
-    waiting: u64,
-    sent_on: u64,
-    lost: u64,
-    ended_twice: u64,
-    out_of_order: u64,
-    restarts: u64,
-    escalations: u64,
-    kills: u64,
-    stops: u64,
-    unmounts: u64,
-    mounts: u64,
-    neighbours_p50_ns: u64,
-    neighbours_p99_ns: u64,
-}
-
-impl From<&Outcome> for Round {
-    fn from(one: &Outcome) -> Self {
-        let (ledger, account, attacks) = (&one.ledger, &one.account, &one.attacks);
-        Round {
-            kind: one.name(),
-            seconds: one.took.as_secs_f64(),
-            messages: one.sent,
-            sent: ledger.sent,
-            handled: ledger.handled,
-            failed: ledger.failed,
-            dropped: ledger.dropped,
-            expired: ledger.expired,
-            undeliverable: ledger.undeliverable,
-            waiting: ledger.waiting,
-            sent_on: one.refused,
-            lost: account.lost,
-            ended_twice: account.twice,
-            out_of_order: account.disorders,
-            restarts: one.restarts,
-            escalations: attacks.escalations,
-            kills: attacks.kills,
-            stops: attacks.stops,
-            unmounts: attacks.unmounts,
-            mounts: attacks.mounts,
-            neighbours_p50_ns: one.neighbours.p50_ns,
-            neighbours_p99_ns: one.neighbours.p99_ns,
-        }
-    }
-}
-
-/// Writes the report as JSON.
-///
-/// # Errors
-/// The file can't be written.
-pub(crate) fn json(
-    path: &Path,
-    options: &Options,
-    seed: u64,
-    outcomes: &[Outcome],
-    (checks, verdict): (&[Check], Verdict),
-) -> anyhow::Result<()> {
+/// The report as JSON.
+pub(crate) fn json(options: &Options, seed: u64, outcomes: &[Outcome]) -> Value {
     let neighbours = Neighbours::of(outcomes);
-    let broken = checks.iter().filter_map(|check| {
-        let why = check.broken.as_ref()?;
-        Some(format!("{}: {why}", check.claim))
-    });
-    write_json(
-        path,
-        &Report {
-            mycelia: env!("CARGO_PKG_VERSION"),
-            profile: crate::common::figures::profile(),
-            seed,
-            rate: options.rate,
-            threads: options.threads,
-            senders: options.senders,
-            rounds: outcomes.iter().map(Round::from).collect(),
-            neighbours_p99_ns_calm: neighbours.calm_ns,
-            neighbours_p99_ns_chaos: neighbours.chaos_ns,
-            neighbours_ratio: neighbours.ratio(),
-            verdict: verdict.name(),
-            reasons: broken.collect(),
-        },
-    )
+    json!({
+        "seed": seed,
+        "rate": options.rate,
+        "threads": options.threads,
+        "senders": options.senders,
+        "rounds": outcomes.iter().map(json_of).collect::<Vec<_>>(),
+        "neighbours_p99_ns_calm": neighbours.calm_ns,
+        "neighbours_p99_ns_chaos": neighbours.chaos_ns,
+        "neighbours_ratio": neighbours.ratio(),
+    })
+}
+
+fn json_of(one: &Outcome) -> Value {
+    let (ledger, account, attacks) = (&one.ledger, &one.account, &one.attacks);
+    json!({
+        "kind": one.name(),
+        "seconds": one.took.as_secs_f64(),
+        "messages": one.sent,
+        "sent": ledger.sent,
+        "handled": ledger.handled,
+        "failed": ledger.failed,
+        "dropped": ledger.dropped,
+        "expired": ledger.expired,
+        "undeliverable": ledger.undeliverable,
+        "waiting": ledger.waiting,
+        "sent_on": one.refused,
+        "lost": account.lost,
+        "ended_twice": account.twice,
+        "out_of_order": account.disorders,
+        "restarts": one.restarts,
+        "escalations": attacks.escalations,
+        "kills": attacks.kills,
+        "stops": attacks.stops,
+        "unmounts": attacks.unmounts,
+        "mounts": attacks.mounts,
+        "neighbours_p50_ns": one.neighbours.p50_ns,
+        "neighbours_p99_ns": one.neighbours.p99_ns,
+    })
 }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mycelia::error::StopError;
+use examples_lib::chance::Die;
+use examples_lib::program::{self, spawn};
+use examples_lib::progress::Progress;
 use mycelia::observe::Ledger;
 use mycelia::prelude::*;
 
 use crate::abandoned::{self, Abandoned};
 use crate::attacker::{Attacker, Attacks};
-use crate::common::chance::Die;
-use crate::common::progress::Progress;
 use crate::log::{Account, Log};
 use crate::scene::{self, NEIGHBOURS, PLACES, World};
 use crate::senders::{Plan, Sender, Sent};
@@ -130,13 +130,7 @@ pub(crate) async fn run(title: String, plan: Plan, threads: usize) -> anyhow::Re
     drop(progress);
 
     let now = system.snapshot();
-    let (ledger, stop) = match system.stop().await {
-        Ok(report) => (report.ledger, None),
-        Err(StopError::DeadlineExceeded(report) | StopError::Escalated(report)) => {
-            (report.ledger, Some(report.reason.to_string()))
-        }
-        Err(error) => (now.total, Some(error.to_string())),
-    };
+    let (ledger, stop) = program::stop(&system).await;
     let account = log.account();
     let kept = system.snapshot().pool.in_flight as u64;
     Ok(Outcome {
@@ -162,18 +156,6 @@ pub(crate) async fn run(title: String, plan: Plan, threads: usize) -> anyhow::Re
     })
 }
 
-/// Runs a future on a thread of its own, with a clock.
-fn spawn<F>(name: &str, future: F) -> anyhow::Result<JoinHandle<F::Output>>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    let thread = thread::Builder::new().name(name.into());
-    Ok(thread.spawn(move || runtime.block_on(future))?)
-}
-
 /// Waits for a thread's end, for as long as messages go on being accepted.
 async fn join<T>(
     who: &str,
@@ -191,10 +173,7 @@ async fn join<T>(
             anyhow::bail!("{who} hangs\n{}", state(system));
         }
     }
-    match thread.join() {
-        Ok(value) => Ok(value),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    Ok(program::join(thread))
 }
 
 /// Waits until every accepted message has ended.

@@ -12,9 +12,9 @@ use mycelia::prelude::*;
 use mycelia::schedule::{MissedTick, Overflow};
 use mycelia::supervise::{Backoff, Failure, Restart, RestartScope};
 
-use crate::common::silence::ON_PURPOSE;
 use crate::faults::{Faults, Fuse, Fussy, Grudge, explode};
 use crate::log::{Fate, Log, Slip};
+use examples_lib::silence::ON_PURPOSE;
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use mycelia::prelude::*;
 
-use crate::common::chance::mix;
-use crate::common::interrupt;
 use crate::faults::{RudelyWoken, begin_and_forget};
 use crate::log::{Fate, Log};
 use crate::options::Plant;
 use crate::scene::{BLOCKING, Job, NEIGHBOURS, PLACES, Reply, job};
+use examples_lib::chance::mix;
+use examples_lib::interrupt;
 
 /// How messages are sent in a round.
 pub(crate) struct Plan {

@@ -6,40 +6,22 @@
 //!
 //! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
 
-#[macro_use]
-#[path = "../common/mod.rs"]
-mod common;
-
 mod options;
 mod report;
 mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use common::verdict::Verdict;
-use common::{interrupt, verdict};
+use examples_lib::verdict::{Verdict, conclude};
+use examples_lib::{interrupt, program};
 use options::Options;
 
 #[mycelia::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Err(mistake) = options.check() {
-        eprintln!("error: {mistake}");
-        return ExitCode::from(2);
-    }
-    match flood(&options).await {
-        Ok(verdict) => ExitCode::from(verdict.exit_status()),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(flood).await
 }
 
 async fn flood(options: &Options) -> anyhow::Result<Verdict> {
-    interrupt::listen()?;
     report::configuration(options);
     let mut outcomes = Vec::new();
     for policy in options.policies() {
@@ -51,10 +33,5 @@ async fn flood(options: &Options) -> anyhow::Result<Verdict> {
         }
     }
     let checks = report::checks(options, &outcomes);
-    let verdict = Verdict::of(&checks, interrupt::is_wanted());
-    verdict::print(&checks, verdict);
-    if let Some(path) = &options.json {
-        report::json(path, options, &outcomes, (&checks, verdict))?;
-    }
-    Ok(verdict)
+    conclude(&checks, options, || report::json(options, &outcomes))
 }

@@ -1,12 +1,11 @@
 //! Options: what the command line may say, and what is wrong with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use examples_lib::options::{CommandLine, mistake, outside};
 use mycelia::schedule::Overflow;
-
-use crate::common::verdict::check_writable;
 
 /// Sends ten times as fast as the handler handles, under each overflow policy, and proves that memory
 /// stays where it is and that every message is accounted for.
@@ -37,7 +36,7 @@ pub(crate) struct Options {
 
     /// Also write the report as JSON
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,37 +71,24 @@ impl Policy {
     }
 }
 
-impl Options {
-    /// Looks for what can't be run, before anything is run.
-    ///
-    /// # Errors
-    /// One line that says what to change.
-    pub(crate) fn check(&self) -> Result<(), String> {
+impl CommandLine for Options {
+    fn mistakes(&self) -> Vec<Option<String>> {
         let seconds = Duration::try_from_secs_f64(self.seconds);
-        let mistakes = [
-            (
-                seconds.is_err() || self.seconds < 1.0,
-                "--seconds must be at least 1",
-            ),
-            (
-                !(1..=100_000).contains(&self.work_us),
-                "--work-us must be 1 to 100000",
-            ),
-            (
-                !(2..=1_000).contains(&self.times),
-                "--times must be 2 to 1000",
-            ),
-            (
-                !(2..=100_000).contains(&self.capacity),
-                "--capacity must be 2 to 100000",
-            ),
-        ];
-        if let Some((_, mistake)) = mistakes.into_iter().find(|(is_mistake, _)| *is_mistake) {
-            return Err(mistake.to_owned());
-        }
-        check_writable(self.json.as_deref())
+        let is_short = seconds.is_err() || self.seconds < 1.0;
+        vec![
+            mistake(is_short, "--seconds must be at least 1"),
+            outside("--work-us", self.work_us, 1..=100_000),
+            outside("--times", self.times, 2..=1_000),
+            outside("--capacity", self.capacity, 2..=100_000),
+        ]
     }
 
+    fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
+}
+
+impl Options {
     /// For how long each policy is flooded.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)

@@ -1,12 +1,12 @@
 //! The report: a line for each policy, what must hold of all, and the same as JSON.
 
-use std::path::Path;
+use examples_lib::figures::{count, growth, megabytes, rate};
+use examples_lib::memory::MB;
+use examples_lib::report::{Facts, Table, left, right};
+use examples_lib::say;
+use examples_lib::verdict::{Check, open_ledger};
+use serde_json::{Value, json};
 
-use serde::Serialize;
-
-use crate::common::figures::{count, growth, megabytes, profile, rate};
-use crate::common::memory::MB;
-use crate::common::verdict::{Check, Verdict, write_json};
 use crate::options::{Options, Policy};
 use crate::run::Outcome;
 
@@ -16,78 +16,68 @@ const MOST_GROWTH: u64 = 5 * MB;
 /// Of what the producer wants, it must come to this part at least: the machine may be busy.
 const LEAST_PART: f64 = 0.3;
 
+const TABLE: Table<12> = Table(
+    "  ",
+    [
+        left("policy", 12),
+        right("offered", 11),
+        right("per s", 9),
+        right("handled", 10),
+        right("per s", 9),
+        right("times", 6),
+        right("dropped", 11),
+        right("refused", 11),
+        right("waiting", 8),
+        right("rss start", 9),
+        right("rss end", 9),
+        right("growth", 9),
+    ],
+);
+
 pub(crate) fn configuration(options: &Options) {
-    let fact = |name: &str, value: String| say!("  {name:<10} {value}");
-    say!("mycelia flood\n\nconfiguration");
-    fact("each", format!("{:?}", options.duration()));
+    let facts = Facts::configuration("flood", 10);
+    facts.fact("each", format!("{:?}", options.duration()));
     let work = options.work();
     let most = rate(1.0 / work.as_secs_f64());
-    fact(
+    facts.fact(
         "handler",
         format!("{work:?} per message, at most {most} per second"),
     );
-    fact(
+    let (wanted, times) = (rate(options.rate()), options.times);
+    facts.fact(
         "producer",
-        format!(
-            "wants to send {} messages of 1 KB per second, {} times as many",
-            rate(options.rate()),
-            options.times
-        ),
+        format!("wants to send {wanted} messages of 1 KB per second, {times} times as many"),
     );
-    fact(
-        "mailbox",
-        format!("{} messages", count(options.capacity.into())),
-    );
-    say!(
-        "\n  {:<12} {:>11} {:>9} {:>10} {:>9} {:>6} {:>11} {:>11} {:>8} {:>9} {:>9} {:>9}",
-        "policy",
-        "offered",
-        "per s",
-        "handled",
-        "per s",
-        "times",
-        "dropped",
-        "refused",
-        "waiting",
-        "rss start",
-        "rss end",
-        "growth"
-    );
+    let capacity = count(options.capacity.into());
+    facts.fact("mailbox", format!("{capacity} messages"));
+    say!("");
+    TABLE.heading();
 }
 
 pub(crate) fn policy(one: &Outcome) {
-    let (start, end) = match one.memory {
-        Some([start, end, _]) => (megabytes(start as f64), megabytes(end as f64)),
-        None => ("n/a".to_owned(), "n/a".to_owned()),
-    };
-    say!(
-        "  {:<12} {:>11} {:>9} {:>10} {:>9} {:>6.1} {:>11} {:>11} {:>8} {:>9} {:>9} {:>9}",
-        one.policy.name(),
+    let known = |bytes: Option<String>| bytes.unwrap_or("n/a".to_owned());
+    let memory = |at: usize| known(one.memory.map(|bytes| megabytes(bytes[at] as f64)));
+    TABLE.row([
+        one.policy.name().to_owned(),
         count(one.offered),
         rate(one.offered_per_second()),
         count(one.handled),
         rate(one.handled_per_second()),
-        one.times(),
+        format!("{:.1}", one.times()),
         count(one.dropped),
         count(one.refused),
         count(one.most_waiting),
-        start,
-        end,
-        one.growth()
-            .map_or("n/a".to_owned(), |bytes| growth(bytes as f64)),
-    );
+        memory(0),
+        memory(1),
+        known(one.growth().map(|bytes| growth(bytes as f64))),
+    ]);
 }
 
 /// Everything that must hold of all policies.
 pub(crate) fn checks(options: &Options, outcomes: &[Outcome]) -> Vec<Check> {
+    let name = |_, one: &Outcome| one.policy.name().to_owned();
     let all = |claim: String, broken: &dyn Fn(&Outcome) -> Option<String>| {
-        let found = outcomes
-            .iter()
-            .find_map(|one| Some(format!("{}: {}", one.policy.name(), broken(one)?)));
-        Check {
-            claim,
-            broken: found,
-        }
+        Check::of_all(outcomes, name, claim, broken)
     };
     let not = |is_broken: bool, why: String| is_broken.then_some(why);
     let most = megabytes(MOST_GROWTH as f64);
@@ -109,11 +99,7 @@ pub(crate) fn checks(options: &Options, outcomes: &[Outcome]) -> Vec<Check> {
             not(theirs != ours || others > 0, why)
         }),
         all("the ledger closes and nothing waits".into(), &|one| {
-            let ledger = &one.ledger;
-            not(
-                !ledger.closes() || !ledger.is_quiet(),
-                format!("{ledger:?}"),
-            )
+            open_ledger(&one.ledger)
         }),
         all("each dropped message is a dead letter".into(), &|one| {
             let letters = one.dead_letters;
@@ -155,82 +141,31 @@ pub(crate) fn checks(options: &Options, outcomes: &[Outcome]) -> Vec<Check> {
     ]
 }
 
-#[derive(Serialize)]
-struct Report {
-    mycelia: &'static str,
-    profile: &'static str,
-    work_us: u128,
-    capacity: u32,
-    wanted_per_second: f64,
-    policies: Vec<Row>,
-    verdict: &'static str,
-    reasons: Vec<String>,
+/// The report as JSON.
+pub(crate) fn json(options: &Options, outcomes: &[Outcome]) -> Value {
+    json!({
+        "work_us": options.work().as_micros(),
+        "capacity": options.capacity,
+        "wanted_per_second": options.rate(),
+        "policies": outcomes.iter().map(json_of).collect::<Vec<_>>(),
+    })
 }
 
-#[derive(Serialize)]
-struct Row {
-    policy: &'static str,
-    seconds: f64,
-    offered: u64,
-    offered_per_second: f64,
-    handled: u64,
-    handled_per_second: f64,
-    times: f64,
-    dropped: u64,
-    refused: u64,
-    dead_letters: u64,
-    most_waiting: u64,
-    rss_start: Option<u64>,
-    rss_end: Option<u64>,
-    rss_most: Option<u64>,
-}
-
-impl From<&Outcome> for Row {
-    fn from(one: &Outcome) -> Self {
-        Row {
-            policy: one.policy.name(),
-            seconds: one.took.as_secs_f64(),
-            offered: one.offered,
-            offered_per_second: one.offered_per_second(),
-            handled: one.handled,
-            handled_per_second: one.handled_per_second(),
-            times: one.times(),
-            dropped: one.dropped,
-            refused: one.refused,
-            dead_letters: one.dead_letters,
-            most_waiting: one.most_waiting,
-            rss_start: one.memory.map(|[start, _, _]| start),
-            rss_end: one.memory.map(|[_, end, _]| end),
-            rss_most: one.memory.map(|[_, _, most]| most),
-        }
-    }
-}
-
-/// Writes the report as JSON.
-///
-/// # Errors
-/// The file can't be written.
-pub(crate) fn json(
-    path: &Path,
-    options: &Options,
-    outcomes: &[Outcome],
-    (checks, verdict): (&[Check], Verdict),
-) -> anyhow::Result<()> {
-    let broken = checks.iter().filter_map(|check| {
-        let why = check.broken.as_ref()?;
-        Some(format!("{}: {why}", check.claim))
-    });
-    write_json(
-        path,
-        &Report {
-            mycelia: env!("CARGO_PKG_VERSION"),
-            profile: profile(),
-            work_us: options.work().as_micros(),
-            capacity: options.capacity,
-            wanted_per_second: options.rate(),
-            policies: outcomes.iter().map(Row::from).collect(),
-            verdict: verdict.name(),
-            reasons: broken.collect(),
-        },
-    )
+fn json_of(one: &Outcome) -> Value {
+    json!({
+        "policy": one.policy.name(),
+        "seconds": one.took.as_secs_f64(),
+        "offered": one.offered,
+        "offered_per_second": one.offered_per_second(),
+        "handled": one.handled,
+        "handled_per_second": one.handled_per_second(),
+        "times": one.times(),
+        "dropped": one.dropped,
+        "refused": one.refused,
+        "dead_letters": one.dead_letters,
+        "most_waiting": one.most_waiting,
+        "rss_start": one.memory.map(|[start, _, _]| start),
+        "rss_end": one.memory.map(|[_, end, _]| end),
+        "rss_most": one.memory.map(|[_, _, most]| most),
+    })
 }

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mycelia::error::StopError;
+use examples_lib::progress::Progress;
+use examples_lib::{interrupt, memory, program};
 use mycelia::observe::Ledger;
 use mycelia::prelude::*;
 
-use crate::common::progress::Progress;
-use crate::common::{interrupt, memory};
 use crate::options::{Options, Policy};
 
 /// The part of the time after which memory is first looked at.
@@ -125,7 +124,7 @@ impl Outcome {
 /// Floods a subsystem under a policy.
 ///
 /// # Errors
-/// The system does not start or stop, or a thread is not given.
+/// The system does not start, or a thread is not given.
 pub(crate) async fn run(options: &Options, policy: Policy) -> anyhow::Result<Outcome> {
     let counts = Arc::new(Counts::default());
     let system = System::builder()
@@ -157,25 +156,14 @@ pub(crate) async fn run(options: &Options, policy: Policy) -> anyhow::Result<Out
         }
         most_waiting = most_waiting.max(system.snapshot().total.waiting);
     }
-    let offered = match producer.join() {
-        Ok(offered) => offered,
-        Err(panic) => std::panic::resume_unwind(panic),
-    };
+    let offered = program::join(producer);
     let took = begun.elapsed();
     let handled_meanwhile = counts.handled.load(Ordering::Relaxed);
     let last = memory::resident();
     drop(progress);
 
-    let stopped = system.stop().await;
+    let (ledger, stop) = program::stop(&system).await;
     let dead_letters = system.snapshot().dead_letters;
-    let (ledger, stop) = match stopped {
-        Ok(report) => (report.ledger, None),
-        Err(StopError::DeadlineExceeded(report)) => {
-            let text = StopError::DeadlineExceeded(report.clone()).to_string();
-            (report.ledger, Some(text))
-        }
-        Err(error) => return Err(error.into()),
-    };
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let memory = (first.zip(last).zip(most)).map(|((first, last), most)| [first, last, most]);
     Ok(Outcome {
@@ -204,9 +192,6 @@ fn produce(
 ) -> anyhow::Result<std::thread::JoinHandle<u64>> {
     let work = system.route::<Job>("work://job")?;
     let counts = counts.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
     let produce = async move {
         let begun = Instant::now();
         let mut offered = 0;
@@ -236,6 +221,5 @@ fn produce(
             }
         }
     };
-    let thread = std::thread::Builder::new().name("flood-producer".into());
-    Ok(thread.spawn(move || runtime.block_on(produce))?)
+    program::spawn("flood-producer", produce)
 }

@@ -8,12 +8,7 @@
 //!
 //! Exit status: 0 healthy, 1 unhealthy, 2 bad options, 130 interrupted.
 
-#[macro_use]
-#[path = "../common/mod.rs"]
-mod common;
-
 mod feature;
-mod heap;
 mod options;
 mod scene;
 mod subsystems;
@@ -21,13 +16,28 @@ mod subsystems;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
-
-use common::silence::Silence;
-use common::verdict::{Check, Verdict};
-use common::{figures, interrupt, verdict};
+use examples_lib::figures::count;
+use examples_lib::heap::Counting;
+use examples_lib::report::{Table, left, right};
+use examples_lib::silence::Silence;
+use examples_lib::verdict::{Check, Verdict, conclude};
+use examples_lib::{interrupt, program};
 use options::Options;
 use scene::Scene;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const TABLE: Table<5> = Table(
+    "",
+    [
+        left("feature", 12),
+        right("operations", 12),
+        right("live bytes after each quarter", 36),
+        right("growth", 10),
+        right("time", 9),
+    ],
+);
 
 /// How much the last quarter may end above all before it: a histogram's next part, a cache that fills up to its
 /// bound and is emptied.
@@ -35,31 +45,12 @@ const TOLERANCE: i64 = 32 << 10;
 
 #[mycelia::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Err(mistake) = options.check() {
-        eprintln!("error: {mistake}");
-        return ExitCode::from(2);
-    }
-    match grow(&options).await {
-        Ok(verdict) => ExitCode::from(verdict.exit_status()),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(grow).await
 }
 
 async fn grow(options: &Options) -> anyhow::Result<Verdict> {
-    interrupt::listen()?;
     let silence = Silence::begin();
-    say!(
-        "{:<12} {:>12} {:>36} {:>10} {:>9}",
-        "feature",
-        "operations",
-        "live bytes after each quarter",
-        "growth",
-        "time"
-    );
+    TABLE.heading();
     let mut checks = Vec::new();
     for feature in options.features() {
         if interrupt::is_wanted() {
@@ -81,20 +72,18 @@ async fn grow(options: &Options) -> anyhow::Result<Verdict> {
         let growth = last - earlier.into_iter().fold(0, i64::max);
         let after: Vec<String> = bytes.iter().map(|bytes| format!("{bytes:+}")).collect();
         let operations = 4 * quarter + quarter / 4;
-        say!(
-            "{:<12} {:>12} {:>36} {growth:>+10} {:>8.1}s",
-            feature.name(),
-            figures::count(operations),
+        TABLE.row([
+            feature.name().to_owned(),
+            count(operations),
             after.join(" "),
-            begun.elapsed().as_secs_f64()
-        );
+            format!("{growth:+}"),
+            format!("{:.1}s", begun.elapsed().as_secs_f64()),
+        ]);
         let claim = format!("{}: nothing is left of what has ended", feature.name());
         checks.push(Check::new(claim, growth <= TOLERANCE, || {
             format!("{growth} bytes more than ever before, after the last quarter")
         }));
     }
     drop(silence);
-    let verdict = Verdict::of(&checks, interrupt::is_wanted());
-    verdict::print(&checks, verdict);
-    Ok(verdict)
+    conclude(&checks, options, Default::default)
 }

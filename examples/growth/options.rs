@@ -1,6 +1,7 @@
 //! Options: what the command line may say, and what is wrong with it.
 
 use clap::Parser;
+use examples_lib::options::{CommandLine, mistake};
 
 use crate::feature::Feature;
 
@@ -23,18 +24,14 @@ pub(crate) struct Options {
     feature: Option<Feature>,
 }
 
-impl Options {
-    /// # Errors
-    /// One line that says what is wrong.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        match self.operations {
-            0..400 => {
-                Err("--operations: at least 400, for four quarters that can be told apart".into())
-            }
-            _ => Ok(()),
-        }
+impl CommandLine for Options {
+    fn mistakes(&self) -> Vec<Option<String>> {
+        let text = "--operations: at least 400, for four quarters that can be told apart";
+        vec![mistake(self.operations < 400, text)]
     }
+}
 
+impl Options {
     pub(crate) fn features(&self) -> Vec<Feature> {
         match self.feature {
             Some(feature) => vec![feature],

@@ -13,8 +13,8 @@ use mycelia::supervise::Restart;
 use mycelia::{Builder, Replicas};
 
 use crate::feature::Feature;
-use crate::heap::live_bytes;
 use crate::subsystems::{Begin, End, Get, Put, Rest, Worker};
+use examples_lib::heap::live_bytes;
 
 /// Longest that a system may take to come to rest.
 const LIMIT: Duration = Duration::from_secs(60);

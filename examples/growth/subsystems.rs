@@ -7,7 +7,7 @@ use mycelia::prelude::*;
 use mycelia::supervise::Restart;
 use mycelia::{OrLater, later};
 
-use crate::common::silence::ON_PURPOSE;
+use examples_lib::silence::ON_PURPOSE;
 
 /// Items of a stream.
 pub(crate) const ITEMS: u64 = 100;

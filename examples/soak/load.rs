@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use mycelia::error::AskError;
 use mycelia::prelude::*;
 
-use crate::common::chance::Die;
 use crate::scene::{Break, Guest, HowMuch, Put, SHELVES};
+use examples_lib::chance::Die;
 
 /// One of so many messages is an ask.
 const ASKS: u64 = 20;

@@ -1,11 +1,10 @@
 //! Options: what the command line may say, and what is wrong with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-
-use crate::common::verdict::check_writable;
+use examples_lib::options::{CommandLine, outside};
 
 /// Runs a mixed load for a long time, and proves that neither memory nor latency creeps up and that
 /// every message is accounted for.
@@ -28,36 +27,24 @@ pub(crate) struct Options {
 
     /// Also write the report as JSON
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
+}
+
+impl CommandLine for Options {
+    fn mistakes(&self) -> Vec<Option<String>> {
+        vec![
+            outside("--minutes", self.minutes, 0.1..=1e6),
+            outside("--rate", self.rate, 100..=1_000_000),
+            outside("--threads", self.threads, 1..=1024),
+        ]
+    }
+
+    fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
 }
 
 impl Options {
-    /// Looks for what can't be run, before anything is run.
-    ///
-    /// # Errors
-    /// One line that says what to change.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let minutes = Duration::try_from_secs_f64(self.minutes * 60.0);
-        let mistakes = [
-            (
-                minutes.is_err() || !(0.1..=1e6).contains(&self.minutes),
-                "--minutes must be 0.1 to 1000000",
-            ),
-            (
-                !(100..=1_000_000).contains(&self.rate),
-                "--rate must be 100 to 1000000",
-            ),
-            (
-                !(1..=1024).contains(&self.threads),
-                "--threads must be 1 to 1024",
-            ),
-        ];
-        if let Some((_, mistake)) = mistakes.into_iter().find(|(is_mistake, _)| *is_mistake) {
-            return Err(mistake.to_owned());
-        }
-        check_writable(self.json.as_deref())
-    }
-
     /// How long it runs.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.minutes * 60.0)

@@ -12,7 +12,7 @@ use mycelia::prelude::*;
 use mycelia::schedule::MissedTick;
 use mycelia::supervise::Failure;
 
-use crate::common::silence::ON_PURPOSE;
+use examples_lib::silence::ON_PURPOSE;
 
 /// Children of the shop.
 pub(crate) const SHELVES: u64 = 4;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mycelia::error::StopError;
+use examples_lib::program::{self, spawn};
+use examples_lib::{interrupt, memory};
 use mycelia::observe::Ledger;
 use mycelia::prelude::*;
 
-use crate::common::{interrupt, memory};
 use crate::load::{self, Sent};
 use crate::options::Options;
 use crate::report;
@@ -89,19 +88,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
     sent.ends.store(true, Ordering::Relaxed);
     for thread in threads {
         // An ask of theirs may wait for as long as an ask may.
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
+        program::join(thread);
     }
     let took = begun.elapsed();
-    let (ledger, stop) = match system.stop().await {
-        Ok(report) => (report.ledger, None),
-        Err(StopError::DeadlineExceeded(report) | StopError::Escalated(report)) => {
-            let text = format!("{}, after {:?}", report.reason, report.took);
-            (report.ledger, Some(text))
-        }
-        Err(error) => (system.snapshot().total, Some(error.to_string())),
-    };
+    let (ledger, stop) = program::stop(&system).await;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     Ok(Outcome {
         looks,
@@ -134,15 +124,4 @@ fn look(system: &System, notes: &Notes, sent: &Sent, at: Duration) -> Look {
         waiting: ledger.waiting,
         ledger_closes: ledger.closes(),
     }
-}
-
-fn spawn(
-    name: &str,
-    work: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    let thread = thread::Builder::new().name(name.into());
-    Ok(thread.spawn(move || runtime.block_on(work))?)
 }

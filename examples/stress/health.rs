@@ -1,8 +1,9 @@
-//! Health: what a run must have proved, and the verdict.
+//! Health: what a run must have proved.
 
-use crate::common::verdict::{Check, Verdict};
-use crate::figures::{count, growth, percent};
-use crate::memory::MB;
+use examples_lib::figures::{count, growth, percent};
+use examples_lib::memory::MB;
+use examples_lib::verdict::{Check, open_ledger};
+
 use crate::outcome::Outcome;
 use crate::plan::Until;
 
@@ -58,11 +59,10 @@ fn messages(outcome: &Outcome) -> Vec<Check> {
                 )
             },
         ),
-        Check::new(
-            "the ledger closes and nothing waits",
-            outcome.ledger.closes() && outcome.ledger.is_quiet(),
-            || format!("{:?}", outcome.ledger),
-        ),
+        Check {
+            claim: "the ledger closes and nothing waits".to_owned(),
+            broken: open_ledger(&outcome.ledger),
+        },
         Check::new("checksums and replies are right", checksums, || {
             format!(
                 "checksums or replies differ; {} wrong replies",
@@ -110,11 +110,4 @@ pub(crate) fn limit(messages: u64) -> u64 {
     } else {
         4 * MB
     }
-}
-
-/// The judgement over all runs.
-pub(crate) fn verdict(outcomes: &[Outcome]) -> Verdict {
-    let checks: Vec<Check> = outcomes.iter().flat_map(checks).collect();
-    let is_interrupted = outcomes.iter().any(|outcome| outcome.is_interrupted);
-    Verdict::of(&checks, is_interrupted)
 }

@@ -1,10 +1,10 @@
 //! Options: what the command line may say, what is wrong with it, and which plans it means.
 
-use std::fs::OpenOptions;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use examples_lib::options::{CommandLine, mistake, outside};
 
 use crate::plan::{Addressing, Mode, Plan, StrategyName, Until};
 
@@ -29,11 +29,11 @@ pub(crate) struct Options {
 
     /// Envelopes of the pool: the most messages in flight
     #[arg(long, value_name = "N", default_value_t = 5_000)]
-    pub(crate) pool: usize,
+    pool: usize,
 
     /// Messages of a burst
     #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub(crate) burst: u64,
+    burst: u64,
 
     /// Pause between bursts, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -73,11 +73,11 @@ pub(crate) struct Options {
 
     /// Run as the original did: bursts of 10,000 out of a pool of 5,000, 100 ms pause between them
     #[arg(long, conflicts_with_all = ["pool", "burst", "pause_ms", "mode", "typed", "senders"])]
-    pub(crate) seed_replica: bool,
+    seed_replica: bool,
 
     /// Also write the report as JSON
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,65 +94,45 @@ enum ModeName {
     All,
 }
 
-impl Options {
-    /// Looks for what can't be run, before anything is run.
-    ///
-    /// # Errors
-    /// One line that says what to change.
-    pub(crate) fn check(&self) -> Result<(), String> {
+impl CommandLine for Options {
+    fn mistakes(&self) -> Vec<Option<String>> {
         let seconds = Duration::try_from_secs_f64(self.duration);
-        let mistakes = [
-            (
-                self.messages == Some(0),
-                "--messages must be at least 1".to_owned(),
-            ),
-            (
-                !(1..=MOST_ENVELOPES).contains(&self.pool),
+        let (pool, senders) = (self.pool, self.senders);
+        let window = |is_mistake: &dyn Fn(u64) -> bool| self.window.is_some_and(is_mistake);
+        vec![
+            mistake(self.messages == Some(0), "--messages must be at least 1"),
+            mistake(
+                !(1..=MOST_ENVELOPES).contains(&pool),
                 format!("--pool must be 1 to {MOST_ENVELOPES} envelopes"),
             ),
-            (
-                self.burst == 0,
-                "--burst must be at least 1 message".to_owned(),
+            mistake(self.burst == 0, "--burst must be at least 1 message"),
+            mistake(
+                window(&|width| width == 0),
+                "--window must be at least 1 message",
             ),
-            (
-                self.window == Some(0),
-                "--window must be at least 1 message".to_owned(),
-            ),
-            (
-                !(1..=1024).contains(&self.threads),
-                "--threads must be 1 to 1024".to_owned(),
-            ),
-            (
-                !(1..=64).contains(&self.senders),
-                "--senders must be 1 to 64".to_owned(),
-            ),
-            (
+            outside("--threads", self.threads, 1..=1024),
+            outside("--senders", senders, 1..=64),
+            mistake(
                 seconds.is_err() || self.duration <= 0.0,
-                "--duration must be more than 0 seconds".to_owned(),
+                "--duration must be more than 0 seconds",
             ),
-            (
-                self.window.is_some_and(|window| window > self.pool as u64),
-                format!("--window must be at most --pool, which is {}", self.pool),
+            mistake(
+                window(&|width| width > pool as u64),
+                format!("--window must be at most --pool, which is {pool}"),
             ),
-            (
-                self.window.is_some_and(|window| window < self.senders),
-                format!(
-                    "--window must be at least --senders, which is {}",
-                    self.senders
-                ),
+            mistake(
+                window(&|width| width < senders),
+                format!("--window must be at least --senders, which is {senders}"),
             ),
-        ];
-        if let Some((_, mistake)) = mistakes.into_iter().find(|(is_mistake, _)| *is_mistake) {
-            return Err(mistake);
-        }
-        if let Some(path) = &self.json {
-            // Opened, not emptied: a report that is already there stays until there is a new one.
-            let open = OpenOptions::new().create(true).append(true).open(path);
-            open.map_err(|error| format!("--json {}: can't write: {error}", path.display()))?;
-        }
-        Ok(())
+        ]
     }
 
+    fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
+}
+
+impl Options {
     /// The runs, in order.
     pub(crate) fn plans(&self) -> Vec<Plan> {
         let textual = if self.typed {

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use mycelia::observe::{Ledger, PoolStats, RouteLatency};
+use examples_lib::{heap, interrupt, memory};
+use mycelia::observe::{Ledger, PoolStats, RouteLatency, Snapshot};
 use mycelia::prelude::*;
 
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::{allocations, memory};
+use crate::senders::Expected;
+use crate::subsystems::{Api, Checksum, Db};
+use crate::target::{QUERY, USERS};
 
 /// What is read at one end of the measured part, when nothing is in flight.
 pub(crate) struct Reading {
@@ -24,7 +27,7 @@ impl Reading {
     pub(crate) fn first(system: &System, pace: &Pace, control: u64) -> Self {
         let snapshot = system.snapshot();
         let resident = memory::resident();
-        let allocations = allocations::so_far();
+        let allocations = heap::allocations();
         pace.start();
         Reading {
             resident,
@@ -39,7 +42,7 @@ impl Reading {
     /// At the end: the clock is read first.
     pub(crate) fn last(system: &System, pace: &Pace, control: u64) -> Self {
         let took = pace.finish(Instant::now());
-        let allocations = allocations::so_far();
+        let allocations = heap::allocations();
         let resident = memory::resident();
         let snapshot = system.snapshot();
         Reading {
@@ -230,9 +233,30 @@ impl Outcome {
             control: *control,
             checksums_agree: false,
             wrong_replies: 0,
-            is_interrupted: pace.is_interrupted(),
+            is_interrupted: interrupt::is_wanted(),
             failure: pace.failure(),
         }
+    }
+
+    /// Beside what the senders know, what the subsystems have found.
+    pub(crate) fn compare(&mut self, expected: &Expected, found: [Checksum; 2]) {
+        self.sent = expected.sent.iter().sum();
+        self.calls = found.iter().map(|checksum| checksum.handled).sum();
+        self.checksums_agree = found.map(|checksum| checksum.sum) == expected.sums;
+        self.wrong_replies = expected.wrong_replies;
+    }
+
+    /// The latencies of the two routes that are measured. Each subsystem is the only one of its kind.
+    pub(crate) fn latencies_of(&mut self, snapshot: &Snapshot) {
+        let kinds = [
+            (USERS, snapshot.kind::<Api>()),
+            (QUERY, snapshot.kind::<Db>()),
+        ];
+        let latencies = kinds.map(|(path, kind)| {
+            let pattern = path.split_once("://").map_or(path, |(_, pattern)| pattern);
+            (path, kind.and_then(|kind| kind.latency(pattern)))
+        });
+        self.routes = latencies.to_vec();
     }
 
     pub(crate) fn per_second(&self) -> f64 {

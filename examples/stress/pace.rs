@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use examples_lib::interrupt;
+
 use crate::plan::Until;
 use crate::subsystems::Calls;
 
@@ -24,7 +26,6 @@ struct Note {
 
 pub(crate) struct Pace {
     until: Until,
-    interrupted: &'static AtomicBool,
     calls: [Arc<Calls>; 2],
     started: OnceLock<Instant>,
     sent: AtomicU64,
@@ -37,14 +38,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(
-        until: Until,
-        interrupted: &'static AtomicBool,
-        calls: [Arc<Calls>; 2],
-    ) -> Self {
+    pub(crate) fn new(until: Until, calls: [Arc<Calls>; 2]) -> Self {
         let pace = Pace {
             until,
-            interrupted,
             calls,
             started: OnceLock::new(),
             sent: AtomicU64::new(0),
@@ -139,14 +135,10 @@ impl Pace {
         failure.as_ref().map(|error| format!("{error:#}"))
     }
 
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
-
     /// True if senders are to stop before they have sent all of their share.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
-        self.is_interrupted()
+        interrupt::is_wanted()
             || self.has_failed.load(Ordering::Relaxed)
             || matches!(self.until, Until::Elapsed(duration) if self.elapsed(Instant::now()) >= duration)
     }

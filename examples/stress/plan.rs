@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use mycelia::Builder;
+use mycelia::schedule::{Adaptive, LoadBased, RoundRobin, Weighted};
 
 /// How messages are kept in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,18 @@ pub(crate) enum StrategyName {
     Weighted,
     LoadBased,
     Adaptive,
+}
+
+impl StrategyName {
+    /// Gives a system this strategy.
+    pub(crate) fn give_to(self, builder: Builder) -> Builder {
+        match self {
+            StrategyName::RoundRobin => builder.strategy(RoundRobin::default()),
+            StrategyName::Weighted => builder.strategy(Weighted::default()),
+            StrategyName::LoadBased => builder.strategy(LoadBased::default()),
+            StrategyName::Adaptive => builder.strategy(Adaptive::default()),
+        }
+    }
 }
 
 /// When a run has sent enough.

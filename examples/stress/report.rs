@@ -1,7 +1,10 @@
 //! The report, for people: our figures, and the original's beside them.
 
-use crate::common::verdict::Verdict;
-use crate::figures::{count, growth, megabytes, nanoseconds, percent, profile, rate};
+use examples_lib::figures::{count, growth, megabytes, nanoseconds, percent, profile, rate};
+use examples_lib::report::Facts;
+use examples_lib::say;
+use examples_lib::verdict::{self, Check, Verdict};
+
 use crate::health::{checks, limit};
 use crate::options::Options;
 use crate::original;
@@ -9,49 +12,36 @@ use crate::outcome::Outcome;
 use crate::plan::{Mode, Until};
 
 pub(crate) fn configuration(options: &Options) {
-    let fact = |name: &str, value: String| say!("  {name:<18} {value}");
-    say!("mycelia stress test\n\nconfiguration");
-    fact("profile", profile().to_owned());
-    fact("mycelia", env!("CARGO_PKG_VERSION").to_owned());
+    let facts = Facts::configuration("stress test", 18);
+    facts.fact("profile", profile());
+    facts.fact("mycelia", env!("CARGO_PKG_VERSION"));
     if let Some(rustc) = option_env!("RUSTC_VERSION") {
-        fact("rustc", rustc.to_owned());
+        facts.fact("rustc", rustc);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    fact("cores", cores.to_string());
-    fact(
+    facts.fact("cores", cores);
+    let (threads, senders) = (options.threads, options.senders);
+    facts.fact(
         "threads",
-        format!(
-            "{} for subsystems, {} for senders",
-            options.threads, options.senders
-        ),
+        format!("{threads} for subsystems, {senders} for senders"),
     );
     let plans = options.plans();
     if let Some(plan) = plans.first() {
-        fact("strategy", plan.strategy_name());
-        fact(
-            "pool",
-            format!(
-                "{} envelopes, all created at start",
-                count(plan.pool as u64)
-            ),
-        );
-        let pause = if plan.pause.is_zero() {
-            "no pauses".to_owned()
-        } else {
-            format!("{:?} pause between them", plan.pause)
+        facts.fact("strategy", plan.strategy_name());
+        let pool = count(plan.pool as u64);
+        facts.fact("pool", format!("{pool} envelopes, all created at start"));
+        let pause = match plan.pause.is_zero() {
+            true => "no pauses".to_owned(),
+            false => format!("{:?} pause between them", plan.pause),
         };
-        fact(
-            "bursts",
-            format!("of {} messages, {pause}", count(plan.burst)),
-        );
-        fact(
-            "warm-up",
-            format!("{} messages before each run", count(plan.warm_up())),
-        );
+        let burst = count(plan.burst);
+        facts.fact("bursts", format!("of {burst} messages, {pause}"));
+        let warm_up = count(plan.warm_up());
+        facts.fact("warm-up", format!("{warm_up} messages before each run"));
     }
-    fact("allocator", "system, with a counter in front".to_owned());
+    facts.fact("allocator", "system, with a counter in front");
     for (at, plan) in plans.iter().enumerate() {
-        fact(&format!("run {}", at + 1), plan.title());
+        facts.fact(&format!("run {}", at + 1), plan.title());
     }
 }
 
@@ -201,39 +191,25 @@ fn ledger(outcome: &Outcome) {
     );
 }
 
-pub(crate) fn health(outcomes: &[Outcome], verdict: Verdict) {
+/// Prints what must hold, a column for each run, and the verdict.
+pub(crate) fn health(outcomes: &[Outcome]) -> Verdict {
     say!("\nhealth");
-    let marks = |at: usize| {
-        let of = |outcome| {
-            checks(outcome)
-                .swap_remove(at)
-                .broken
-                .map_or("ok", |_| "BROKEN")
-        };
-        outcomes
-            .iter()
-            .map(of)
-            .map(|mark| format!("{mark:>8}"))
-            .collect::<String>()
-    };
-    let numbers = (1..=outcomes.len()).map(|run| format!("{:>8}", format!("run {run}")));
+    let runs: Vec<Vec<Check>> = outcomes.iter().map(checks).collect();
+    let column = |text: &str| format!("{text:>8}");
+    let numbers = (1..=runs.len()).map(|run| column(&format!("run {run}")));
     say!("    {:48}{}", "", numbers.collect::<String>());
-    if let Some(outcome) = outcomes.first() {
-        for (at, check) in checks(outcome).iter().enumerate() {
-            say!("    {:<48}{}", check.claim, marks(at));
-        }
+    for (at, check) in runs.first().into_iter().flatten().enumerate() {
+        let mark = |run: &Vec<Check>| column(run[at].broken.as_ref().map_or("ok", |_| "BROKEN"));
+        let marks: String = runs.iter().map(mark).collect();
+        say!("    {:<48}{marks}", check.claim);
     }
-    let reasons: Vec<_> = outcomes
-        .iter()
-        .flat_map(|outcome| {
-            checks(outcome)
-                .into_iter()
-                .map(|check| (outcome.plan.title(), check.broken))
-        })
-        .filter_map(|(title, broken)| Some(format!("{title}: {}", broken?)))
-        .collect();
-    say!("\nverdict: {}", verdict.name());
-    for reason in reasons {
-        say!("  - {reason}");
-    }
+    let all = || outcomes.iter().zip(&runs);
+    let reasons = all().flat_map(|(outcome, run)| {
+        let broken = run.iter().filter_map(|check| check.broken.as_ref());
+        broken.map(|why| format!("{}: {why}", outcome.plan.title()))
+    });
+    let reasons: Vec<String> = reasons.collect();
+    let verdict = Verdict::of(&runs.concat());
+    verdict::print(verdict, &reasons);
+    verdict
 }

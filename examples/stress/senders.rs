@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use examples_lib::program;
 use futures_util::StreamExt;
 use futures_util::future::try_join;
 use futures_util::stream::FuturesUnordered;
@@ -34,7 +35,7 @@ impl Expected {
         self.sums[side] = self.sums[side].wrapping_add(message.mark());
     }
 
-    pub(crate) fn merge(&mut self, other: &Expected) {
+    fn merge(&mut self, other: &Expected) {
         for side in 0..2 {
             self.sent[side] += other.sent[side];
             self.sums[side] = self.sums[side].wrapping_add(other.sums[side]);
@@ -86,8 +87,29 @@ impl Crew {
         self.control.load(Ordering::Relaxed)
     }
 
+    /// Lets all senders send: the first on this thread, each further one on its own. Returns what must come of all.
+    ///
+    /// # Errors
+    /// A thread is not given.
+    pub(crate) async fn send_all(self: &Arc<Self>) -> anyhow::Result<Expected> {
+        let mut threads = Vec::new();
+        for rank in 1..self.plan.senders {
+            let crew = self.clone();
+            let sender =
+                move || actix::System::new().block_on(async move { crew.send(rank).await });
+            let name = format!("stress-sender-{rank}");
+            threads.push(std::thread::Builder::new().name(name).spawn(sender)?);
+        }
+        let mut expected = self.send(0).await;
+        for thread in threads {
+            // All senders have left the last gate: they are about to end.
+            expected.merge(&program::join(thread));
+        }
+        Ok(expected)
+    }
+
     /// Warms up, sends a share of the plan's messages, and waits until all are handled.
-    pub(crate) async fn send(&self, rank: u64) -> Expected {
+    async fn send(&self, rank: u64) -> Expected {
         let mut expected = Expected::default();
         let target = Target::new(&self.system, self.plan.addressing);
         let share = self.plan.share(0, self.plan.warm_up(), rank);

@@ -5,8 +5,7 @@ use anyhow::Context as _;
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use super::YIELDS_AFTER;
-use crate::contender::{self, ByName, Contender, Threads, tokio_stage};
+use crate::contender::{self, ByName, Contender, Threads, YIELDS_AFTER, tokio_stage};
 use crate::tally::{Add, Aside, Ask, Take, Tally};
 
 /// Raw actix.

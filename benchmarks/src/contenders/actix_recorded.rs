@@ -5,9 +5,8 @@ use actix::prelude::*;
 use hdrhistogram::Histogram;
 use quanta::Instant;
 
-use super::YIELDS_AFTER;
 use super::actix::{Actix, on_arbiter};
-use crate::contender::{self, Contender, Threads};
+use crate::contender::{self, Contender, Threads, YIELDS_AFTER};
 use crate::tally::{Aside, Take, Tally};
 
 /// Raw actix, every message recorded.

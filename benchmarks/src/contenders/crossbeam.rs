@@ -3,8 +3,7 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::ROOM;
-use crate::contender::{self, Contender, Threads, tokio_stage};
+use crate::contender::{self, Contender, ROOM, Threads, tokio_stage};
 use crate::tally::{Aside, Tally};
 
 /// crossbeam's channels.

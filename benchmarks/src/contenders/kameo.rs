@@ -6,8 +6,7 @@ use anyhow::Context as _;
 use kameo::prelude::*;
 use tokio::runtime::Handle;
 
-use super::{ROOM, YIELDS_AFTER};
-use crate::contender::{self, ByName, Contender, Threads, tokio_stage};
+use crate::contender::{self, ByName, Contender, ROOM, Threads, YIELDS_AFTER, tokio_stage};
 use crate::tally::{Add, Aside, Ask, Take, Tally};
 
 /// kameo.

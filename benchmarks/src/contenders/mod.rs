@@ -1,6 +1,6 @@
 //! The contenders, each in its own best idiom.
 //!
-//! Bounded mailboxes have room for [`ROOM`] messages, as many as mycelia's default pool. Anyone who has
+//! Bounded mailboxes have room for [`ROOM`](crate::contender::ROOM) messages, as many as mycelia's default pool. Anyone who has
 //! both kinds takes the faster one, and the bounded one under overload.
 
 pub mod actix;
@@ -20,10 +20,3 @@ pub use self::mycelia::{MyceliaHandle, MyceliaPath, MyceliaShared};
 pub use self::ractor::Ractor;
 pub use self::tokio_mpsc::TokioMpsc;
 pub use self::xtra::Xtra;
-
-/// Room in a bounded mailbox.
-pub const ROOM: usize = 4096;
-
-/// Yields after so many tells of a sender on the thread of an actor whose room is unlimited. Measured:
-/// 64 to 256 are equally good for all; more costs cache misses, less costs switches.
-pub const YIELDS_AFTER: u64 = 128;

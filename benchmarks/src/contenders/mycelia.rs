@@ -13,8 +13,7 @@ use mycelia::observe::Stamps;
 use mycelia::prelude::*;
 use tokio::sync::oneshot;
 
-use super::YIELDS_AFTER;
-use crate::contender::{self, ByName, Contender, Threads, tokio_stage};
+use crate::contender::{self, ByName, Contender, Threads, YIELDS_AFTER, tokio_stage};
 use crate::tally::{Add, Aside, Ask, Take, Tally};
 
 /// mycelia, by resolved handle.

@@ -4,8 +4,7 @@ use anyhow::{Context as _, anyhow};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call, cast};
 use tokio::runtime::Handle;
 
-use super::YIELDS_AFTER;
-use crate::contender::{self, ByName, Contender, Threads, tokio_stage};
+use crate::contender::{self, ByName, Contender, Threads, YIELDS_AFTER, tokio_stage};
 use crate::tally::{Aside, Tally};
 
 /// ractor.

@@ -3,8 +3,7 @@
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{ROOM, YIELDS_AFTER};
-use crate::contender::{self, Contender, Threads, tokio_stage};
+use crate::contender::{self, Contender, ROOM, Threads, YIELDS_AFTER, tokio_stage};
 use crate::tally::{Aside, Tally};
 
 /// tokio's channels.

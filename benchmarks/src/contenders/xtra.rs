@@ -9,8 +9,7 @@ use dashmap::DashMap;
 use tokio::runtime::Handle;
 use xtra::prelude::*;
 
-use super::{ROOM, YIELDS_AFTER};
-use crate::contender::{self, ByName, Contender, Threads, tokio_stage};
+use crate::contender::{self, ByName, Contender, ROOM, Threads, YIELDS_AFTER, tokio_stage};
 use crate::tally::{Add, Aside, Ask, Take, Tally};
 
 /// xtra.

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::outcome::{OURS, Outcome};
 use super::table::figure;
-use super::{OURS, Outcome};
 
 const WIDTH: u32 = 860;
 const LINE: u32 = 20;

@@ -7,8 +7,13 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Plan, bars, document, page, print, run, select};
-use crate::workloads::{Load, Workload};
+use super::chart::bars;
+use super::json::{PACKAGES, document};
+use super::page;
+use super::run::{Plan, run};
+use super::select::select;
+use super::table::print;
+use crate::workload::{Load, Workload};
 use crate::{allocator, process, versions};
 
 /// What is run, how often, and where the figures go.
@@ -70,7 +75,7 @@ pub fn introduce() {
     if cfg!(debug_assertions) {
         eprintln!("warning: built without optimisation, the figures mean nothing; use --release");
     }
-    let peers = super::json::PACKAGES[1..].iter();
+    let peers = PACKAGES[1..].iter();
     let peers: Vec<String> = peers
         .map(|package| format!("{package} {}", versions::of(package)))
         .collect();

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, Plan, Row};
+use super::outcome::{Outcome, Row};
+use super::run::Plan;
 use crate::{allocator, process, stats, versions};
 
 /// The versions of everything that is measured.

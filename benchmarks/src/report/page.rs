@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{OURS, Outcome, Plan};
+use super::outcome::{OURS, Outcome};
+use super::run::Plan;
 use crate::{allocator, process, versions};
 
 const END: &str = "<!-- until here -->";

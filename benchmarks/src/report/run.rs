@@ -6,8 +6,8 @@ use std::io::IsTerminal;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, Row};
-use crate::workloads::{Load, Note, Reading, Workload};
+use super::outcome::{Outcome, Row};
+use crate::workload::{Load, Note, Reading, Workload};
 use crate::{allocator, stats};
 
 /// How much is run.

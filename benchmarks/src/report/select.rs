@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::workloads::Workload;
+use crate::workload::Workload;
 
 /// Keeps what the filters name. A filter is the name of a workload, or a part of it, or the exact name
 /// of a contender; several of one kind add up, the two kinds restrict each other. A quick selection

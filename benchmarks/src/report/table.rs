@@ -1,6 +1,6 @@
 //! The table on the screen.
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::stats;
 
 /// A figure with about three significant digits and its thousands apart.

@@ -6,153 +6,19 @@
 //!
 //! Source: S. Imam, V. Sarkar: "Savina, an actor benchmark suite", AGERE! 2014.
 
+mod stage;
+
 pub mod programs;
 mod troupes;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use anyhow::ensure;
 
-use anyhow::{Context as _, ensure};
-use tokio::sync::oneshot;
-
-use crate::contender::Contender;
 use crate::contenders::{Actix, Kameo, MyceliaHandle, Ractor, Xtra};
-use crate::workloads::{Load, Meter, Reading, Run, Workload};
+use crate::workload::{Load, Reading, Run, Workload};
 use programs::*;
+use stage::Troupe;
 
-/// What roles say to each other.
-#[derive(Debug, Clone, Copy, actix::Message, mycelia::Message)]
-#[rtype(result = "()")]
-pub struct Note {
-    /// What is said; each program has its own meanings.
-    pub word: u32,
-    /// Who says it.
-    pub from: u32,
-    /// About what.
-    pub a: u64,
-    /// And about what else.
-    pub b: u64,
-}
-
-/// What a role sends while it handles one message.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    me: u32,
-    notes: Vec<(u32, Note)>,
-    result: Option<u64>,
-}
-
-impl Outbox {
-    /// Sends a note.
-    #[inline]
-    pub fn send(&mut self, to: u32, word: u32, a: u64, b: u64) {
-        let from = self.me;
-        self.notes.push((to, Note { word, from, a, b }));
-    }
-
-    /// Sends a note to the role itself.
-    pub fn again(&mut self, word: u32) {
-        self.send(self.me, word, 0, 0);
-    }
-
-    /// Ends the program.
-    pub fn finish(&mut self, result: u64) {
-        self.result = Some(result);
-    }
-}
-
-/// One actor of a program.
-pub trait Role: Send + 'static {
-    /// Handles a note.
-    fn handle(&mut self, note: Note, out: &mut Outbox);
-}
-
-/// A program, ready to run. It starts with the word 0 to its role 0.
-pub struct Play {
-    roles: Vec<Box<dyn Role>>,
-    messages: u64,
-    result: u64,
-}
-
-/// How a program is made.
-pub trait Program {
-    /// Makes it, with about so many messages.
-    fn play(messages: u64) -> Play;
-}
-
-/// What the actors of a running program share: how to reach each other, and where the result goes.
-struct Stage<R> {
-    cast: OnceLock<Vec<R>>,
-    result: Mutex<Option<oneshot::Sender<anyhow::Result<u64>>>>,
-}
-
-impl<R> Stage<R> {
-    fn new() -> (Self, Ending) {
-        let (sender, result) = oneshot::channel();
-        let stage = Stage {
-            cast: OnceLock::new(),
-            result: Mutex::new(Some(sender)),
-        };
-        (stage, result)
-    }
-
-    fn enter(&self, cast: Vec<R>) {
-        assert!(self.cast.set(cast).is_ok(), "the cast is entered once");
-    }
-
-    #[inline]
-    fn cast(&self, who: u32) -> &R {
-        &self.cast.get().expect("entered before the first note")[who as usize]
-    }
-
-    fn finish(&self, result: anyhow::Result<u64>) {
-        let mut sender = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = sender.take() {
-            let _ = sender.send(result);
-        }
-    }
-}
-
-/// A role with its number and its outbox: what every troupe's actor holds.
-struct Player {
-    role: Box<dyn Role>,
-    out: Outbox,
-}
-
-impl Player {
-    fn cast(roles: Vec<Box<dyn Role>>) -> impl Iterator<Item = Player> {
-        let player = |(me, role)| Player {
-            role,
-            out: Outbox {
-                me,
-                ..Outbox::default()
-            },
-        };
-        (0..).zip(roles).map(player)
-    }
-
-    #[inline]
-    fn handle(&mut self, note: Note) {
-        self.role.handle(note, &mut self.out);
-    }
-}
-
-/// A program that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a program starts with.
-const OVERTURE: Note = Note {
-    word: 0,
-    from: 0,
-    a: 0,
-    b: 0,
-};
-
-/// Makes actors of roles.
-trait Troupe: Contender {
-    /// Runs a program on so many threads.
-    fn perform(threads: usize, roles: Vec<Box<dyn Role>>) -> anyhow::Result<Finale>;
-}
+pub use stage::{Note, Outbox, Play, Program, Role};
 
 fn perform<T: Troupe, P: Program>(threads: usize, messages: u64) -> anyhow::Result<Reading> {
     let play = P::play(messages);
@@ -249,23 +115,4 @@ pub fn ping_pongs() -> Vec<Workload> {
             ],
         ),
     ]
-}
-
-/// Where the result will come out.
-type Ending = oneshot::Receiver<anyhow::Result<u64>>;
-
-/// A program that has ended.
-struct Finale {
-    /// Of all its messages together.
-    reading: Reading,
-    result: u64,
-}
-
-/// Waits for a program's end, on an executor that has timers.
-async fn finale(meter: Meter, ending: Ending) -> anyhow::Result<Finale> {
-    let ended = tokio::time::timeout(PATIENCE, ending).await;
-    let reading = meter.each(1);
-    let result = ended.with_context(|| format!("no result within {PATIENCE:?}"))?;
-    let result = result.context("the program ended without a result")??;
-    Ok(Finale { reading, result })
 }

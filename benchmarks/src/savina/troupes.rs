@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, ensure};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Ending, Finale, Note, OVERTURE, Player, Role, Stage, Troupe, finale};
+use super::stage::{Ending, Finale, Note, OVERTURE, Player, Role, Stage, Troupe, finale};
 use crate::contenders::{Actix, Kameo, MyceliaHandle, Ractor, Xtra};
-use crate::workloads::Meter;
+use crate::workload::Meter;
 
 type Performed = anyhow::Result<Finale>;
 

@@ -4,9 +4,9 @@ use anyhow::ensure;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::{Load, Meter, Reading, Workload, start_one};
-use crate::contender::{Address, Contender, Threads};
+use crate::contender::{Address, Contender, Threads, start_one};
 use crate::contenders::*;
+use crate::workload::{Load, Meter, Reading, Workload};
 
 const IN_FLIGHT: u64 = 100;
 

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Load, Reading, Workload, start_one};
-use crate::contender::{Address, Contender, Threads};
+use crate::contender::{Address, Contender, Threads, start_one};
 use crate::contenders::*;
 use crate::process;
 use crate::tally::Aside;
+use crate::workload::{Load, Reading, Workload};
 
 /// Long enough for the receiver's thread to fall asleep.
 const PAUSE: Duration = Duration::from_micros(200);

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::{Entry, Load, Reading, Workload, check, tell_all};
-use crate::contender::{Address, Contender, Threads};
+use crate::contender::{Address, Contender, Threads, check, tell_all};
 use crate::contenders::*;
 use crate::process;
 use crate::tally::Aside;
+use crate::workload::{Entry, Load, Reading, Workload};
 
 const HANDLING: Duration = Duration::from_micros(2);
 const SENDING: Duration = Duration::from_nanos(200);

@@ -5,10 +5,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Load, Meter, Reading, Workload};
 use crate::contender::{Address, ByName, Threads};
 use crate::contenders::*;
 use crate::tally::Tally;
+use crate::workload::{Load, Meter, Reading, Workload};
 
 const ACTORS: usize = 1000;
 

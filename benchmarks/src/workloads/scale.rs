@@ -6,11 +6,11 @@ use anyhow::ensure;
 use mycelia::prelude::*;
 
 use super::tell::senders;
-use super::{Load, Meter, Reading, Workload};
 use crate::allocator;
 use crate::contender::{Address, Contender, Threads};
 use crate::contenders::{Actix, Kameo, MyceliaHandle, MyceliaPath, Ractor, Xtra};
 use crate::tally::{Add, Aside, COUNTED, Take};
+use crate::workload::{Load, Meter, Reading, Workload};
 
 /// Tells, one thread, to so many actors in turn.
 fn actors<C: Contender, const ACTORS: usize>(load: Load) -> anyhow::Result<Reading> {

@@ -5,10 +5,10 @@
 
 use anyhow::ensure;
 
-use super::{Load, Meter, Reading, Workload};
 use crate::allocator;
 use crate::contender::{Contender, Threads};
 use crate::contenders::*;
+use crate::workload::{Load, Meter, Reading, Workload};
 
 const ACTORS: usize = 10_000;
 

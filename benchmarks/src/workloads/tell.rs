@@ -7,9 +7,9 @@ use std::sync::{Arc, Barrier};
 
 use anyhow::Context as _;
 
-use super::{Load, Meter, Reading, Workload, check, start_one, tell_all};
-use crate::contender::{Address, Contender, Threads, tokio_stage};
+use crate::contender::{Address, Contender, Threads, check, start_one, tell_all, tokio_stage};
 use crate::contenders::*;
+use crate::workload::{Load, Meter, Reading, Workload};
 
 /// Tells by one sender, on one thread or across two.
 fn tell<C: Contender>(threads: Threads, load: Load) -> anyhow::Result<Reading> {

@@ -7,7 +7,8 @@ use std::pin::pin;
 
 use futures_util::FutureExt;
 
-#[path = "../../common/rude.rs"]
+#[path = "../../lib/src/rude.rs"]
+#[allow(unreachable_pub, reason = "public in the library of the examples")]
 mod rude;
 
 pub(crate) use rude::{RudelyWoken, begin_and_forget};

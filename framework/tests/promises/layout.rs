@@ -119,22 +119,36 @@ fn upside_down(folder: &Path, declaring: &Path, path: &str) -> Vec<String> {
     wrong
 }
 
+/// Those files of a crate, and of each of its folders, that use what is declared below them.
+fn upside_down_in(source: &Path) -> Vec<String> {
+    let mut wrong = upside_down(source, &source.join("lib.rs"), "crate::");
+    for file in files(source) {
+        let folder = file.parent().unwrap();
+        let inside = folder.strip_prefix(source).unwrap().to_str().unwrap();
+        if !file.ends_with("mod.rs") || ONE_THING.contains(&inside) {
+            continue;
+        }
+        let path = format!("crate::{}::", inside.replace('/', "::"));
+        wrong.extend(upside_down(folder, &file, &path));
+    }
+    wrong
+}
+
 #[test]
 fn a_file_uses_only_what_is_declared_above_it() {
-    let mut wrong = Vec::new();
-    for source in [source(), kit()] {
-        wrong.extend(upside_down(&source, &source.join("lib.rs"), "crate::"));
-        for file in files(&source) {
-            let folder = file.parent().unwrap();
-            let inside = folder.strip_prefix(&source).unwrap().to_str().unwrap();
-            if !file.ends_with("mod.rs") || ONE_THING.contains(&inside) {
-                continue;
-            }
-            let path = format!("crate::{}::", inside.replace('/', "::"));
-            wrong.extend(upside_down(folder, &file, &path));
-        }
-    }
+    let wrong = [source(), kit()]
+        .map(|source| upside_down_in(&source))
+        .concat();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn so_do_the_benchmarks_and_the_library_of_the_examples() {
+    for source in ["benchmarks/src", "examples/lib/src"] {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let wrong = upside_down_in(&top.join(source));
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }
 
 #[test]

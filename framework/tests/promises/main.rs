@@ -44,6 +44,7 @@ mod parsers;
 mod paths;
 mod points_of_user_code;
 mod priority;
+mod public_api;
 mod replicas;
 mod room_elsewhere;
 mod simulation;

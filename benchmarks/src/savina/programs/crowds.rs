@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Dice, Sum, cast, play};
-use crate::savina::{Note, Outbox, Play, Program, Role};
+use super::parts::{Dice, Sum, cast, play};
+use crate::savina::stage::{Note, Outbox, Play, Program, Role};
 
 /// Each of many pings others at random.
 #[derive(Debug)]

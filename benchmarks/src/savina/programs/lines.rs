@@ -1,7 +1,7 @@
 //! Programs in which every message has one way to go: a pair, a ring, a fork.
 
-use super::{Sum, cast, play};
-use crate::savina::{Note, Outbox, Play, Program, Role};
+use super::parts::{Sum, cast, play};
+use crate::savina::stage::{Note, Outbox, Play, Program, Role};
 
 /// Notes that a role sends in one go before it lets others in.
 const BURST: u64 = 128;

@@ -4,76 +4,22 @@
 //! Each contender recovers in the way that keeps the most and takes the least. A message is *lost* if
 //! its send succeeded and no handler ever saw it; *refused* if its send said no.
 
+mod victim;
 mod victims;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use super::{Load, Reading, Workload};
-use crate::contender::{Contender, Threads};
+use crate::contender::Threads;
 use crate::contenders::{Actix, Kameo, MyceliaHandle, Ractor, Xtra};
 use crate::tally::histogram;
+use crate::workload::{Load, Reading, Workload};
+
+use victim::{Blow, HANDLED, PATIENCE, STRUCK, Victim, panicked_at};
 
 const BEHIND: u64 = 10;
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Messages handled in the running episode. A panic takes the actor's own state with it.
-static HANDLED: AtomicU64 = AtomicU64::new(0);
-/// The messages behind the deadly one have been sent. It waits for that before it panics: else it would
-/// be the machine's load that decides what is lost.
-static STRUCK: AtomicBool = AtomicBool::new(false);
-/// When the running episode's panic was.
-static PANIC: Mutex<Option<Instant>> = Mutex::new(None);
-
-/// What a victim is told.
-#[derive(Debug, Clone, Copy, actix::Message, mycelia::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Blow {
-    is_deadly: bool,
-}
-
-/// The answer is always 1.
-#[derive(Debug, actix::Message, mycelia::Message)]
-#[rtype(result = "u64")]
-#[message(reply = u64)]
-pub(crate) struct Ping;
-
-fn panicked_at() -> MutexGuard<'static, Option<Instant>> {
-    PANIC.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What every victim's handler does.
-fn suffer(blow: Blow) {
-    if blow.is_deadly {
-        let begun = Instant::now();
-        while !STRUCK.load(Ordering::Acquire) && begun.elapsed() < PATIENCE {
-            std::thread::yield_now();
-        }
-        *panicked_at() = Some(Instant::now());
-        panic!("the benchmark's own");
-    }
-    HANDLED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// An actor that panics and comes back.
-pub(crate) trait Victim: Contender {
-    /// The actor, and whatever brings it back.
-    type Hold: Send;
-
-    fn rise(stage: &Self::Stage) -> impl Future<Output = anyhow::Result<Self::Hold>> + Send;
-
-    /// Tells; false if that was refused.
-    fn strike(hold: &Self::Hold, blow: Blow) -> impl Future<Output = bool> + Send;
-
-    /// Asks once; if no one is there, does what brings the actor back.
-    fn ping(
-        stage: &Self::Stage,
-        hold: &mut Self::Hold,
-    ) -> impl Future<Output = anyhow::Result<Option<u64>>> + Send;
-}
 
 fn recovery<C: Victim>(load: Load) -> anyhow::Result<Reading> {
     let episodes = load.share(10_000, 50);

@@ -2,7 +2,7 @@
 
 use crate::contenders::{Actix, Kameo, MyceliaHandle, Ractor, Xtra};
 
-use super::{Blow, Ping, Victim, suffer};
+use super::victim::{Blow, Ping, Victim, suffer};
 
 /// actix: a panic ends the actor and drops its mailbox; `do_send` into it succeeds silently. Anyone who
 /// finds it closed starts another.
@@ -256,7 +256,7 @@ mod xtra_victim {
         type Hold = Address<Body>;
 
         async fn rise(stage: &Handle) -> anyhow::Result<Address<Body>> {
-            let (address, mailbox) = Mailbox::bounded(crate::contenders::ROOM);
+            let (address, mailbox) = Mailbox::bounded(crate::contender::ROOM);
             stage.spawn(async move {
                 while tokio::spawn(xtra::run(mailbox.clone(), Body))
                     .await

@@ -12,7 +12,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// Somebody else does already.
-pub(crate) fn listen() -> anyhow::Result<()> {
+pub fn listen() -> anyhow::Result<()> {
     let mut asked = None;
     ctrlc::set_handler(move || {
         INTERRUPTED.store(true, Ordering::Relaxed);
@@ -25,6 +25,6 @@ pub(crate) fn listen() -> anyhow::Result<()> {
 }
 
 /// True once there was a Ctrl-C.
-pub(crate) fn is_wanted() -> bool {
+pub fn is_wanted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

@@ -1,12 +1,12 @@
 //! Rude ways with a future: wakers that panic, and a future that is forgotten. The model of the simulation has this
-//! file too, by its path: it uses nothing of its neighbours.
+//! file too, by its path, for the tests run it as well: it uses nothing of its neighbours.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that is polled with wakers that panic when they have woken.
-pub(crate) struct RudelyWoken<F>(pub(crate) Pin<Box<F>>);
+pub struct RudelyWoken<F>(pub Pin<Box<F>>);
 
 struct Rude(Waker);
 
@@ -31,7 +31,7 @@ impl<F: Future> Future for RudelyWoken<F> {
 }
 
 /// Polls a future once; forgets it, and returns none, if it waits.
-pub(crate) fn begin_and_forget<F: Future>(future: F) -> Option<F::Output> {
+pub fn begin_and_forget<F: Future>(future: F) -> Option<F::Output> {
     let mut future = Box::pin(future);
     let mut cx = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut cx) {

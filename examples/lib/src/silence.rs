@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 /// What a provoked panic must contain.
-pub(crate) const ON_PURPOSE: &str = "on purpose";
+pub const ON_PURPOSE: &str = "on purpose";
 
 /// A provoked panic's payload whose drop panics again.
-pub(crate) struct Bomb;
+pub struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {
@@ -19,10 +19,11 @@ impl Drop for Bomb {
 type Hook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
 /// Keeps provoked panics out of the output; dropped, the hook that was there before is back.
-pub(crate) struct Silence(Arc<Hook>);
+pub struct Silence(Arc<Hook>);
 
 impl Silence {
-    pub(crate) fn begin() -> Self {
+    /// Begins it.
+    pub fn begin() -> Self {
         let before: Arc<Hook> = Arc::new(std::panic::take_hook());
         let others = before.clone();
         std::panic::set_hook(Box::new(move |panic| {

@@ -1,7 +1,7 @@
 //! Figures: numbers as people read them.
 
 /// How the example was compiled.
-pub(crate) fn profile() -> &'static str {
+pub fn profile() -> &'static str {
     if cfg!(debug_assertions) {
         "debug"
     } else {
@@ -10,7 +10,7 @@ pub(crate) fn profile() -> &'static str {
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -23,17 +23,17 @@ pub(crate) fn count(n: u64) -> String {
 }
 
 /// A rate per second, rounded to a whole number.
-pub(crate) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     count(per_second.round() as u64)
 }
 
 /// A share as per cent.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
 /// Nanoseconds in the unit that suits them, with three significant digits.
-pub(crate) fn nanoseconds(ns: u64) -> String {
+pub fn nanoseconds(ns: u64) -> String {
     let (value, unit) = match ns {
         0..1_000 => return format!("{ns} ns"),
         1_000..1_000_000 => (ns as f64 / 1e3, "µs"),
@@ -48,13 +48,13 @@ pub(crate) fn nanoseconds(ns: u64) -> String {
 }
 
 /// Bytes in megabytes.
-pub(crate) fn megabytes(bytes: f64) -> String {
-    format!("{:.2} MB", bytes / super::memory::MB as f64)
+pub fn megabytes(bytes: f64) -> String {
+    format!("{:.2} MB", bytes / crate::memory::MB as f64)
 }
 
 /// A change of bytes, with its sign.
-pub(crate) fn growth(bytes: f64) -> String {
-    format!("{:+.2} MB", bytes / super::memory::MB as f64)
+pub fn growth(bytes: f64) -> String {
+    format!("{:+.2} MB", bytes / crate::memory::MB as f64)
 }
 
 #[cfg(test)]

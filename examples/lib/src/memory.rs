@@ -3,10 +3,10 @@
 use std::fs;
 
 /// A megabyte as the original counts it.
-pub(crate) const MB: u64 = 1 << 20;
+pub const MB: u64 = 1 << 20;
 
 /// The resident set in bytes; `None` where there is no `/proc`.
-pub(crate) fn resident() -> Option<u64> {
+pub fn resident() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * page_size()?)

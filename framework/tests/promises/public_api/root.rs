@@ -1,0 +1,138 @@
+//! The root: systems, subsystems, messages, handles, the macros.
+
+use super::{Add, Counter};
+use crate::common::watchdog;
+use futures_util::FutureExt;
+use mycelia::extract::{Deadline, Path};
+use mycelia::observe::{EndReason, StopReason};
+use mycelia::supervise::Failure;
+use mycelia::{
+    ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Message, MountOptions,
+    Mounting, OrLater, Replicas, Route, RouteTable, Routes, StopReport, Subsystem, System,
+    WeakSystem, encode, later, routes,
+};
+
+#[derive(Subsystem, Default)]
+struct Door {
+    is_open: bool,
+}
+
+#[derive(Message)]
+#[message(reply = &'static str)]
+struct Enter;
+
+#[derive(Message)]
+struct Open;
+
+#[routes]
+impl Door {
+    #[started]
+    fn begin(&mut self, context: Context) {
+        assert_eq!(context.name(), "door");
+    }
+
+    #[restarting]
+    fn again(&mut self, _: Failure) {}
+
+    #[stopped]
+    fn end(&mut self, reason: EndReason) {
+        assert_eq!(reason, EndReason::SystemStopped);
+    }
+
+    #[route("enter/{who}")]
+    fn enter(&mut self, message: Enter, Path(_who): Path<String>) -> OrLater<&'static str, Enter> {
+        match self.is_open {
+            true => OrLater::Reply("welcome"),
+            false => later(message),
+        }
+    }
+
+    #[route("open")]
+    fn open(&mut self, _: Open, Deadline(_): Deadline) {
+        self.is_open = true;
+    }
+}
+
+/// Routes without the macro.
+struct ByHand;
+
+impl Subsystem for ByHand {
+    const NAME: &'static str = "by-hand";
+}
+
+impl Routes for ByHand {
+    fn routes(table: &mut RouteTable<Self>) {
+        table.on("sum", |_: &mut ByHand, Add(n): Add, (): ()| n);
+    }
+}
+
+/// An actor that exists already.
+struct Bare;
+
+impl actix::Actor for Bare {
+    type Context = actix::Context<Self>;
+}
+
+#[derive(Message, actix::Message)]
+#[rtype(result = "()")]
+struct Nudge;
+
+impl actix::Handler<Nudge> for Bare {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, _: &mut Self::Context) {}
+}
+
+fn is_path<P: AsPath>(_: &P) {}
+fn answers<R, A: IntoReply<R>>(_: &A) {}
+
+#[mycelia::test]
+async fn a_program_builds_a_system_mounts_sends_and_stops() -> anyhow::Result<()> {
+    let _watchdog = watchdog();
+    let builder: Builder = System::builder().name("face").threads(2);
+    let system: System = builder.start().await?;
+    let mounting: Mounting<'_> = system.mount(Door::default);
+    mounting.await?;
+    let options = MountOptions::new().name("other");
+    system.mount_with(options, Counter::default).await?;
+    system.mount(|| ByHand).await?;
+    system
+        .mount_replicas(Replicas::round_robin(2), Counter::default)
+        .await?;
+    let actor = actix::Actor::start(Bare);
+    let nudges = |actor: &mut ActorRoutes<'_, Bare>| {
+        actor.on::<Nudge>("nudge");
+    };
+    system.mount_actor("bare", actor, nudges).await?;
+
+    let who: Encoded<&str> = encode("a/b");
+    let path = format!("door://enter/{who}");
+    is_path(&path);
+    answers::<u64, _>(&7_u64);
+    let entered = system.ask(&path, Enter);
+    let (entered, opened) =
+        futures_util::future::join(entered, system.tell("door://open", Open)).await;
+    opened?;
+    assert_eq!(entered?, "welcome");
+    let route: Route<Enter> = system.route("door://enter/{who}")?;
+    let at: At<'_, Enter, &str> = route.at("me");
+    assert_eq!(at.ask(Enter).await?, "welcome");
+    assert_eq!(system.ask("by-hand://sum", Add(3)).await?, 3);
+    system.ask("bare://nudge", Nudge).await?;
+
+    let weak: WeakSystem = system.downgrade();
+    let report: StopReport = weak.upgrade().expect("it runs").stop().await?;
+    assert_eq!(report.reason, StopReason::Requested);
+    let exit = Exit::from(Ok(report));
+    assert_eq!(exit.code(), 0);
+    Ok(())
+}
+
+#[test]
+fn main_runs_a_program_to_its_end() {
+    #[mycelia::main]
+    async fn main() -> anyhow::Result<u64> {
+        Ok(async { 7 }.map(|seven| seven).await)
+    }
+    assert_eq!(main().unwrap(), 7);
+}
