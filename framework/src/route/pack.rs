@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
 use crate::route::extract::{Address, Extract};
 use crate::thread::Local;
-use crate::words::error::CaptureError;
+use crate::words::error::{CaptureError, Room};
 use crate::words::message::Message;
 use crate::words::priority::Priority;
 
@@ -149,9 +149,10 @@ impl Posted {
 pub(crate) enum Refused {
     /// A capture did not parse; the address keeps the error.
     Capture,
-    NoEnvelope,
-    /// It is full, or closed.
-    Mailbox,
+    /// There is no envelope, or the mailbox is full or closed.
+    Full(Room),
+    /// The mailbox is full, and its policy hands the message back.
+    Rejected,
     /// The system takes nothing from this sender.
     Stopped,
 }
@@ -181,12 +182,12 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         let capacity = post.mailbox.capacity();
         if post.mailbox.is_full(capacity) {
             // Known before an envelope is taken from those who could use it.
-            return Err(Refused::Mailbox);
+            return Err(Refused::Full(Room::Mailbox));
         }
         let pool = post.pool;
         let lane = &*post.local.lane;
         let Some(mut envelope) = pool.acquire(lane, post.mailbox) else {
-            return Err(Refused::NoEnvelope);
+            return Err(Refused::Full(Room::Pool));
         };
         if !Stored::<Parcel<M, A::Packed>>::INLINE {
             lane.boxed.add(1);
@@ -232,7 +233,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
                     discard(packed);
                 }
                 pool.release_one(lane, envelope);
-                Err(Refused::Mailbox)
+                Err(Refused::Full(Room::Mailbox))
             }
         }
     }

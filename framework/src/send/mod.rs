@@ -19,10 +19,9 @@ mod verbs;
 
 use std::sync::Arc;
 
-use overflow::Overflowed;
 pub(crate) use verbs::{
-    To, ask, ask_blocking, ask_for_ever, ask_within, tell, tell_blocking, tell_within, try_ask,
-    try_tell,
+    To, ask, ask_blocking, ask_within, ask_without_deadline, tell, tell_blocking, tell_within,
+    try_ask, try_tell,
 };
 
 use crate::envelope::reply::Claim;
@@ -44,6 +43,8 @@ pub(crate) struct Target<'t, M> {
     pub(crate) map: &'t RouteMap,
     pub(crate) pack: &'t dyn Pack<M>,
     pub(crate) priority: Priority,
+    /// The sender waits where the mailbox's policy would hand the message back.
+    pub(crate) always_waits: bool,
 }
 
 /// What an asker brings along, and where the send leaves what it needs while it waits: a result that is
@@ -128,86 +129,41 @@ impl Failed {
 }
 
 impl<M: Message> Target<'_, M> {
-    /// Packs a message and pushes it into the mailbox, or leaves it where it is. `route` gives the
-    /// route's text, for an error.
+    /// Packs a message and pushes it into the mailbox, or leaves it where it is. A sender that wants a reply
+    /// gives a question. `route` gives the route's text, for an error.
     #[inline(always)]
-    pub(crate) fn tell(
+    pub(crate) fn send(
         &self,
         shared: &Shared,
         address: &mut Address<'_>,
         message: &mut Option<M>,
+        question: Option<&mut Question>,
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
-        match self.first_post(shared, &local, address, None, message) {
-            Ok(posted) => {
-                if posted.is_asleep() {
-                    self.mailbox.ring(&local);
-                }
-                Ok(())
-            }
-            Err(refused) => self.tell_refused(shared, &local, address, refused, message, route),
-        }
-    }
-
-    #[cold]
-    fn tell_refused(
-        &self,
-        shared: &Shared,
-        local: &Local,
-        address: &mut Address<'_>,
-        refused: Refused,
-        message: &mut Option<M>,
-        route: impl FnOnce() -> Box<str>,
-    ) -> Result<(), Failed> {
-        match self.overflow(shared, local, address, None, message, refused) {
-            Overflowed::Posted(posted) => {
-                if posted.is_asleep() {
-                    self.mailbox.ring(local);
-                }
-                Ok(())
-            }
-            Overflowed::Dropped => Ok(()),
-            Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
-            Overflowed::Failed(failed) => Err(failed),
-        }
-    }
-
-    /// The same for a message whose sender wants a reply.
-    #[inline(always)]
-    pub(crate) fn ask(
-        &self,
-        shared: &Shared,
-        address: &mut Address<'_>,
-        message: &mut Option<M>,
-        question: &mut Question,
-        route: impl FnOnce() -> Box<str>,
-    ) -> Result<(), Failed> {
-        let local = Local::of(&shared.pool);
-        let wait = match local.held_up() {
-            0 => None,
-            _ if local.is_in_sync_handler() => return Err(self.would_block()),
-            me => {
-                local.has_waited.set(true);
-                let what = match local.may_block() {
-                    false => For::Reply(self.mailbox.id),
-                    true => For::BlockingReply(self.mailbox.id),
-                };
-                Some(begin_wait(shared, me, what)?)
-            }
+        let wait = match question {
+            None => None,
+            Some(_) => self.begin_reply_wait(shared, &local)?,
         };
         let wait = PendingWait { shared, wait };
-        let ask = Some(question.patience);
+        let ask = question.as_ref().map(|question| question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
-            Ok(posted) => Ok(posted),
-            Err(refused) => match self.overflow(shared, &local, address, ask, message, refused) {
-                Overflowed::Posted(posted) => Ok(posted),
-                Overflowed::Failed(failed) => Err(failed),
-                Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
-                Overflowed::Dropped => unreachable!("an ask is handed back"),
-            },
+            Ok(posted) => posted,
+            Err(refused) => {
+                match self.overflow(shared, &local, address, ask, message, refused) {
+                    Ok(Some(posted)) => posted,
+                    // It was dropped, and counted. An ask never is.
+                    Ok(None) => return Ok(()),
+                    Err(refused) => return Err(self.explain(address, refused, route)),
+                }
+            }
         };
-        let posted = posted?;
+        let Some(question) = question else {
+            if posted.is_asleep() {
+                self.mailbox.ring(&local);
+            }
+            return Ok(());
+        };
         question.wait = wait.keep();
         question.mailbox = self.mailbox.id;
         // SAFETY: it was posted as an ask, just now.
@@ -220,6 +176,22 @@ impl<M: Message> Target<'_, M> {
             }
         }
         Ok(())
+    }
+
+    /// Enters that the handler which sends waits for the reply; `None` for a sender outside of handlers.
+    #[inline(always)]
+    fn begin_reply_wait(&self, shared: &Shared, local: &Local) -> Result<Option<Wait>, Failed> {
+        let me = match local.held_up() {
+            0 => return Ok(None),
+            _ if local.is_in_sync_handler() => return Err(self.would_block()),
+            me => me,
+        };
+        local.has_waited.set(true);
+        let what = match local.may_block() {
+            false => For::Reply(self.mailbox.id),
+            true => For::BlockingReply(self.mailbox.id),
+        };
+        begin_wait(shared, me, what).map(Some)
     }
 
     #[cold]
@@ -239,7 +211,7 @@ impl<M: Message> Target<'_, M> {
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
         if self.finds_full(shared, local, address) {
-            return Err(Refused::Mailbox);
+            return Err(Refused::Full(Room::Mailbox));
         }
         self.post(shared, local, address, ask, message)
     }
@@ -271,6 +243,7 @@ impl<M: Message> Target<'_, M> {
         self.post_tapped(shared, message, address, &post)
     }
 
+    /// What the sender is told of a message that was not posted.
     #[cold]
     fn explain(
         &self,
@@ -278,23 +251,23 @@ impl<M: Message> Target<'_, M> {
         refused: Refused,
         route: impl FnOnce() -> Box<str>,
     ) -> Failed {
-        let mailbox = self.mailbox;
-        let room = match (refused, address.error.take()) {
-            (Refused::Stopped, _) => return Failed::refused(SendError::Stopped),
-            (_, Some(error)) => {
-                let error = Box::new(error);
-                let route = route();
-                return Failed::refused(SendError::BadCapture { route, error });
-            }
-            (Refused::NoEnvelope, _) => Room::Pool,
-            (Refused::Mailbox | Refused::Capture, _) => Room::Mailbox,
+        let subsystem = || self.mailbox.name.clone();
+        let error = match refused {
+            Refused::Stopped => SendError::Stopped,
+            Refused::Capture => SendError::BadCapture {
+                route: route(),
+                error: Box::new(address.error.take().expect("the address keeps it")),
+            },
+            Refused::Full(_) if self.mailbox.inbox.is_closed() => SendError::Closed {
+                subsystem: subsystem(),
+            },
+            Refused::Full(room) => return Failed::Full(room, self.mailbox.clone()),
+            Refused::Rejected => SendError::Full {
+                subsystem: subsystem(),
+                room: Room::Mailbox,
+            },
         };
-        if mailbox.inbox.is_closed() {
-            let subsystem = mailbox.name.clone();
-            Failed::refused(SendError::Closed { subsystem })
-        } else {
-            Failed::Full(room, mailbox.clone())
-        }
+        Failed::refused(error)
     }
 }
 

@@ -183,12 +183,41 @@ struct Found<'p> {
 }
 
 impl<P: AsPath> ToPath<'_, P> {
-    /// Resolves the path and calls `send` with what it leads to.
+    /// Parses the path, finds who is mounted there, and has it remembered.
+    #[inline(never)]
+    fn find(&self, cache: &PathCache) -> Result<Found<'_>, Failed> {
+        let path = match self.path.as_path() {
+            Ok(path) => path,
+            Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
+        };
+        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
+        let Some((route, captures)) = mounted.map.find(&path) else {
+            let path = path.to_string().into();
+            return Err(Failed::refused(SendError::NoRoute { path }));
+        };
+        cache.learn(&path, &mounted, route, captures.spans());
+        Ok(Found {
+            mounted,
+            route,
+            captures,
+            query: path.query(),
+        })
+    }
+}
+
+impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared
+    }
+
+    fn subsystem(&self) -> Arc<str> {
+        self.path
+            .as_path()
+            .map_or("?".into(), |path| path.name().into())
+    }
+
     #[inline(always)]
-    fn resolve<M: Message>(
-        &self,
-        send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
-    ) -> Result<(), Failed> {
+    fn send(&self, message: &mut Option<M>, question: Option<&mut Question>) -> Result<(), Failed> {
         let cache = PathCache::of(&self.shared.directory);
         let text = self.path.as_text();
         let cached = text.and_then(|text| Some((text, cache.route(text)?)));
@@ -227,51 +256,9 @@ impl<P: AsPath> ToPath<'_, P> {
             map: &mounted.map,
             pack: &**pack,
             priority: M::PRIORITY,
+            always_waits: false,
         };
-        send(&target, &mut address, &|| route_text(mounted, route))
-    }
-
-    /// Parses the path, finds who is mounted there, and has it remembered.
-    #[inline(never)]
-    fn find(&self, cache: &PathCache) -> Result<Found<'_>, Failed> {
-        let path = match self.path.as_path() {
-            Ok(path) => path,
-            Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
-        };
-        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
-        let Some((route, captures)) = mounted.map.find(&path) else {
-            let path = path.to_string().into();
-            return Err(Failed::refused(SendError::NoRoute { path }));
-        };
-        cache.learn(&path, &mounted, route, captures.spans());
-        Ok(Found {
-            mounted,
-            route,
-            captures,
-            query: path.query(),
-        })
-    }
-}
-
-impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
-    fn shared(&self) -> &Arc<Shared> {
-        self.shared
-    }
-
-    fn subsystem(&self) -> Arc<str> {
-        self.path
-            .as_path()
-            .map_or("?".into(), |path| path.name().into())
-    }
-
-    #[inline]
-    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
-    }
-
-    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
-        self.resolve(|target, address, route| {
-            target.ask(self.shared, address, message, question, route)
-        })
+        let route = || route_text(mounted, route);
+        target.send(self.shared, &mut address, message, question, route)
     }
 }

@@ -23,7 +23,7 @@ use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
 use crate::mailbox::orders::{Control, WakeOnDrop};
 use crate::runtime::shared::Shared;
-use crate::send::handle::Route;
+use crate::send::{self, handle::Route};
 use crate::system::context::Context;
 use crate::words::error::{AskError, SendError};
 use crate::words::message::Message;
@@ -109,7 +109,7 @@ impl Context {
         Ok(self.run(|_| async move {
             wait_until(&shared, until).await;
             // It is closed: there is no one to remind.
-            let _ = route.insisting().tell(message.into_inner()).await;
+            let _ = route.tell(message.into_inner()).await;
         }))
     }
 
@@ -145,7 +145,7 @@ impl Context {
                     return;
                 }
                 let is_there = match missed {
-                    MissedTick::Burst => route.insisting().tell(make.call()()).await.is_ok(),
+                    MissedTick::Burst => route.tell(make.call()()).await.is_ok(),
                     MissedTick::Skip => context.tick(&route, make.call()()).await,
                 };
                 if !is_there {
@@ -159,7 +159,7 @@ impl Context {
     /// Sends a timer's message and waits until it is handled; false if there is no one to handle it. It
     /// is asked for that, but no one listens: if it fails, it is a dead letter.
     async fn tick<M: Message>(&self, route: &Route<M>, message: M) -> bool {
-        let reason = match route.insisting().ask_for_ever(message).await {
+        let reason = match send::ask_without_deadline(route, message).await {
             Ok(_) => return true,
             Err(AskError::Failed(error)) => DeadReason::Failed(format!("{error:#}").into()),
             Err(AskError::Panicked { message, .. }) => DeadReason::Panicked((*message).into()),
@@ -210,7 +210,7 @@ impl Context {
         Ok(self.run(|task| async move {
             let mut stream = Beside::new(Box::pin(stream));
             while let Some(message) = stream.call().next().await {
-                if route.insisting().tell(message).await.is_err() {
+                if route.tell(message).await.is_err() {
                     return;
                 }
                 // Others on the thread have their turns though all goes on at once.

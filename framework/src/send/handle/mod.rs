@@ -1,13 +1,14 @@
 //! Handles: a route resolved once, for senders that send there often.
 
 mod at;
-mod patient;
 mod resolve;
+mod verbs;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use at::At;
+use verbs::handle_verbs;
 
 use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
@@ -42,6 +43,9 @@ pub struct Route<M: Message> {
     shared: Arc<Shared>,
     inner: Arc<Resolved<M>>,
     priority: Priority,
+    /// For timers and streams: no one can take their message back, so it waits where the mailbox's policy
+    /// would hand it back.
+    always_waits: bool,
 }
 
 struct Resolved<M> {
@@ -66,7 +70,7 @@ impl<M: Message> Clone for Route<M> {
         Route {
             shared: self.shared.clone(),
             inner: self.inner.clone(),
-            priority: self.priority,
+            ..*self
         }
     }
 }
@@ -122,22 +126,6 @@ impl<M: Message> Route<M> {
         }
     }
 
-    #[inline(always)]
-    fn target<'t>(&'t self, mailbox: &'t Arc<Mailbox>) -> Target<'t, M> {
-        Target {
-            mailbox,
-            table: self.inner.table & !FOR_SEVERAL,
-            map: &self.inner.map,
-            pack: &*self.inner.pack,
-            priority: self.priority,
-        }
-    }
-
-    #[inline(always)]
-    fn address<'a>(&'a self, captures: &'a [Capture<'a>]) -> Address<'a> {
-        Address::new(Source::Values(captures), self.inner.query.as_deref())
-    }
-
     /// True if a message with that many captures can go on from here.
     #[inline(always)]
     fn is_good_for(&self, captures: usize) -> bool {
@@ -150,37 +138,72 @@ impl<M: Message> Route<M> {
     }
 
     #[inline(always)]
-    fn tell_with(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
-        if !self.is_good_for(captures.len()) {
-            return self.tell_renewed(captures, message);
-        }
-        self.tell_here(captures, message)
-    }
-
-    #[cold]
-    fn tell_renewed(
+    fn send_with(
         &self,
         captures: &[Capture<'_>],
         message: &mut Option<M>,
+        question: Option<&mut Question>,
     ) -> Result<(), Failed> {
-        self.renewed(captures.len())?.tell_here(captures, message)
+        if !self.is_good_for(captures.len()) {
+            return self.send_renewed(captures, message, question);
+        }
+        self.send_here(captures, message, question)
+    }
+
+    #[cold]
+    fn send_renewed(
+        &self,
+        captures: &[Capture<'_>],
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let renewed = self.renewed(captures.len())?;
+        renewed.send_here(captures, message, question)
     }
 
     #[inline(always)]
-    fn tell_here(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
-        let mut address = self.address(captures);
+    fn send_here(
+        &self,
+        captures: &[Capture<'_>],
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let mut address = Address::new(Source::Values(captures), self.inner.query.as_deref());
         if self.inner.several.is_some() {
-            return self.tell_one(&mut address, message);
+            return self.send_to_one(&mut address, message, question);
         }
-        self.target(&self.inner.mailbox)
-            .tell(&self.shared, &mut address, message, || self.text())
+        self.send_to(&self.inner.mailbox, &mut address, message, question)
     }
 
     /// Sends to one of those who share the name.
     #[inline(never)]
-    fn tell_one(&self, address: &mut Address<'_>, message: &mut Option<M>) -> Result<(), Failed> {
-        self.target(self.choose(address))
-            .tell(&self.shared, address, message, || self.text())
+    fn send_to_one(
+        &self,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        self.send_to(self.choose(address), address, message, question)
+    }
+
+    #[inline(always)]
+    fn send_to(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let target = Target {
+            mailbox,
+            table: self.inner.table & !FOR_SEVERAL,
+            map: &self.inner.map,
+            pack: &*self.inner.pack,
+            priority: self.priority,
+            always_waits: self.always_waits,
+        };
+        let route = || self.text();
+        target.send(&self.shared, address, message, question, route)
     }
 
     fn choose(&self, address: &Address<'_>) -> &Arc<Mailbox> {
@@ -191,125 +214,10 @@ impl<M: Message> Route<M> {
             None => &self.inner.mailbox,
         }
     }
+}
 
-    #[inline]
-    fn ask_with(
-        &self,
-        captures: &[Capture<'_>],
-        message: &mut Option<M>,
-        question: &mut Question,
-    ) -> Result<(), Failed> {
-        if !self.is_good_for(captures.len()) {
-            return self.ask_renewed(captures, message, question);
-        }
-        self.ask_here(captures, message, question)
-    }
-
-    #[cold]
-    fn ask_renewed(
-        &self,
-        captures: &[Capture<'_>],
-        message: &mut Option<M>,
-        question: &mut Question,
-    ) -> Result<(), Failed> {
-        self.renewed(captures.len())?
-            .ask_here(captures, message, question)
-    }
-
-    #[inline(always)]
-    fn ask_here(
-        &self,
-        captures: &[Capture<'_>],
-        message: &mut Option<M>,
-        question: &mut Question,
-    ) -> Result<(), Failed> {
-        let mut address = self.address(captures);
-        let mailbox = match &self.inner.several {
-            None => &self.inner.mailbox,
-            Some(_) => self.choose(&address),
-        };
-        let route = || self.text();
-        self.target(mailbox)
-            .ask(&self.shared, &mut address, message, question, route)
-    }
-
-    /// Sends a message; waits while there is no room.
-    ///
-    /// # Errors
-    /// As [`System::tell`](crate::System::tell).
-    ///
-    /// # Cancel safety
-    /// Dropped while it waits, it has sent nothing; the message is dropped with it.
-    #[inline]
-    pub fn tell(&self, message: M) -> impl Future<Output = Result<(), Undelivered<M>>> {
-        send::tell(self, message)
-    }
-
-    /// Sends a message if there is room now.
-    ///
-    /// # Errors
-    /// As [`System::try_tell`](crate::System::try_tell).
-    #[inline]
-    pub fn try_tell(&self, message: M) -> Result<(), Undelivered<M>> {
-        send::try_tell(self, message)
-    }
-
-    /// Sends a message from a thread without an executor.
-    ///
-    /// # Errors
-    /// As [`System::tell_blocking`](crate::System::tell_blocking).
-    pub fn tell_blocking(&self, message: M) -> Result<(), Undelivered<M>> {
-        send::tell_blocking(self, message)
-    }
-
-    /// Sends a message and waits for the reply.
-    ///
-    /// # Errors
-    /// As [`System::ask`](crate::System::ask).
-    #[inline]
-    pub fn ask(&self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask(self, message)
-    }
-
-    /// Sends a message and waits for the reply until `deadline` has passed.
-    ///
-    /// # Errors
-    /// As [`System::ask_within`](crate::System::ask_within).
-    pub fn ask_within(
-        &self,
-        message: M,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask_within(self, message, deadline)
-    }
-
-    /// Sends a message if there is room now, and waits for the reply.
-    ///
-    /// # Errors
-    /// As [`System::try_ask`](crate::System::try_ask).
-    pub fn try_ask(&self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::try_ask(self, message)
-    }
-
-    /// Sends a message and waits for the reply on a thread without an executor.
-    ///
-    /// # Errors
-    /// As [`System::ask_blocking`](crate::System::ask_blocking).
-    pub fn ask_blocking(&self, message: M) -> Result<M::Reply, AskError<M>> {
-        send::ask_blocking(self, message)
-    }
-
-    /// Sends a message; waits while there is no room, until `deadline` has passed since this call.
-    ///
-    /// # Errors
-    /// As [`System::tell_within`](crate::System::tell_within).
-    pub fn tell_within(
-        &self,
-        message: M,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<(), Undelivered<M>>> {
-        send::tell_within(self, message, deadline)
-    }
+impl<M: Message> Route<M> {
+    handle_verbs!(self: &self);
 }
 
 /// A handle names its receiver, with the captures that it has itself.
@@ -323,17 +231,12 @@ impl<M: Message> To<M> for &Route<M> {
     }
 
     #[inline(always)]
-    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
+    fn send(&self, message: &mut Option<M>, question: Option<&mut Question>) -> Result<(), Failed> {
         match &self.inner.fixed {
-            None => self.tell_with(&[], message),
-            Some(texts) => with_texts(texts, |captures| self.tell_with(captures, message)),
-        }
-    }
-
-    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
-        match &self.inner.fixed {
-            None => self.ask_with(&[], message, question),
-            Some(texts) => with_texts(texts, |captures| self.ask_with(captures, message, question)),
+            None => self.send_with(&[], message, question),
+            Some(texts) => with_texts(texts, |captures| {
+                self.send_with(captures, message, question)
+            }),
         }
     }
 }

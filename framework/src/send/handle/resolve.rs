@@ -40,7 +40,8 @@ impl<M: Message> Route<M> {
         }
     }
 
-    /// Resolves a path within a subsystem, which need not be found by its name yet.
+    /// Resolves a path within a subsystem for its own timers and streams. The subsystem need not be found by its
+    /// name yet.
     pub(crate) fn resolve_within(
         shared: &Arc<Shared>,
         mounted: &Arc<Mounted>,
@@ -48,7 +49,11 @@ impl<M: Message> Route<M> {
     ) -> Result<Self, SendError> {
         let text = format!("{}://{path}", mounted.mailbox.name);
         let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
-        Self::of_path(shared, mounted, &path)
+        let route = Self::of_path(shared, mounted, &path)?;
+        Ok(Route {
+            always_waits: true,
+            ..route
+        })
     }
 
     fn of_pattern(
@@ -115,6 +120,7 @@ impl<M: Message> Route<M> {
                 query,
             }),
             priority: M::PRIORITY,
+            always_waits: false,
         }
     }
 
@@ -140,6 +146,7 @@ impl<M: Message> Route<M> {
         let mut renewed =
             Self::of_pattern(&self.shared, &mounted, pattern).map_err(Failed::refused)?;
         renewed.priority = self.priority;
+        renewed.always_waits = self.always_waits;
         if let (Some(query), Some(inner)) = (&self.inner.query, Arc::get_mut(&mut renewed.inner)) {
             inner.query = Some(query.clone());
         }
