@@ -50,7 +50,7 @@ pub(crate) struct Post<'p> {
     pub(crate) table: u32,
     pub(crate) priority: Priority,
     /// For an ask.
-    pub(crate) ask: Option<Patience>,
+    pub(crate) ask: Option<&'p Patience>,
     /// What faults it meets.
     pub(crate) fault: Mark,
 }

@@ -145,8 +145,7 @@ impl<M: Message> Target<'_, M> {
             None => None,
             Some(_) => self.begin_reply_wait(shared, &local)?,
         };
-        let wait = PendingWait { shared, wait };
-        let ask = question.as_ref().map(|question| question.patience);
+        let ask = question.as_ref().map(|question| &question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => posted,
             Err(refused) => {
@@ -164,7 +163,7 @@ impl<M: Message> Target<'_, M> {
             }
             return Ok(());
         };
-        question.wait = wait.keep();
+        question.wait = wait.and_then(PendingWait::keep);
         question.mailbox = self.mailbox.id;
         // SAFETY: it was posted as an ask, just now.
         question.claim = Some(unsafe { Claim::new(posted.index()) });
@@ -180,7 +179,11 @@ impl<M: Message> Target<'_, M> {
 
     /// Enters that the handler which sends waits for the reply; `None` for a sender outside of handlers.
     #[inline(always)]
-    fn begin_reply_wait(&self, shared: &Shared, local: &Local) -> Result<Option<Wait>, Failed> {
+    fn begin_reply_wait<'s>(
+        &self,
+        shared: &'s Shared,
+        local: &Local,
+    ) -> Result<Option<PendingWait<'s>>, Failed> {
         let me = match local.held_up() {
             0 => return Ok(None),
             _ if local.is_in_sync_handler() => return Err(self.would_block()),
@@ -191,7 +194,8 @@ impl<M: Message> Target<'_, M> {
             false => For::Reply(self.mailbox.id),
             true => For::BlockingReply(self.mailbox.id),
         };
-        begin_wait(shared, me, what).map(Some)
+        let wait = Some(begin_wait(shared, me, what)?);
+        Ok(Some(PendingWait { shared, wait }))
     }
 
     #[cold]
@@ -207,7 +211,7 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
         if self.finds_full(shared, local, address) {
@@ -222,7 +226,7 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
         if shared.is_closed_to(local.serving()) {

@@ -29,7 +29,7 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
         refused: Refused,
     ) -> Result<Option<Posted>, Refused> {
@@ -89,7 +89,7 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Option<Posted>, Refused> {
         let mailbox = self.mailbox;

@@ -8,7 +8,7 @@
 
 mod paths;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -36,23 +36,8 @@ pub(crate) struct PathCache {
     /// The directory's at the last sweep.
     epoch: Cell<u64>,
     names: RefCell<HashMap<Box<str>, CachedMount, FxBuildHasher>>,
-    /// Borrowed while a message is sent, and with it perhaps by code of the user's that sends itself: an
-    /// asker lends its turn.
     paths: RefCell<Paths>,
-    /// What was sent meanwhile by paths that are to be learnt.
-    late: RefCell<Vec<Late>>,
 }
-
-/// A path that is to be learnt when the others are not borrowed.
-struct Late {
-    text: Box<str>,
-    mounted: CachedMount,
-    route: u16,
-    spans: Spans,
-}
-
-/// Most of these at a time.
-const LATE: usize = 16;
 
 thread_local! {
     /// This thread's memory of each directory that it has met; nearly always one.
@@ -67,7 +52,6 @@ impl PathCache {
             epoch: Cell::new(directory.epoch()),
             names: RefCell::default(),
             paths: RefCell::default(),
-            late: RefCell::default(),
         })
     }
 
@@ -115,23 +99,18 @@ impl PathCache {
     /// Forgets what was unmounted.
     #[cold]
     fn sweep(&self, epoch: u64) {
-        let Ok(mut paths) = self.paths.try_borrow_mut() else {
-            return;
-        };
         self.epoch.set(epoch);
-        paths.sweep();
+        self.paths.borrow_mut().sweep();
         self.names
             .borrow_mut()
             .retain(|_, mounted| !mounted.is_gone());
     }
 
-    /// Where a path leads, if it was sent to before.
+    /// Where a path leads, if it was sent to before. Nothing is borrowed while a message is sent there: an asker
+    /// lends its turn, and the handler may send by path too.
     #[inline]
-    pub(crate) fn route(&self, text: &str) -> Option<Ref<'_, CachedRoute>> {
-        if !self.late.borrow().is_empty() {
-            self.learn_late();
-        }
-        Ref::filter_map(self.paths.borrow(), |paths| paths.find(text)).ok()
+    pub(crate) fn route(&self, text: &str) -> Option<Rc<CachedRoute>> {
+        self.paths.borrow().find(text).cloned()
     }
 
     /// Remembers where a path leads, perhaps.
@@ -142,33 +121,7 @@ impl PathCache {
         route: u16,
         spans: Spans,
     ) {
-        match self.paths.try_borrow_mut() {
-            Ok(mut paths) => paths.learn(path, mounted, route, spans),
-            Err(_) if self.late.borrow().len() < LATE => {
-                self.late.borrow_mut().push(Late {
-                    text: path.as_str().into(),
-                    mounted: mounted.clone(),
-                    route,
-                    spans,
-                });
-            }
-            Err(_) => {}
-        }
-    }
-
-    #[cold]
-    fn learn_late(&self) {
-        let Ok(mut paths) = self.paths.try_borrow_mut() else {
-            return;
-        };
-        for late in self.late.take() {
-            if let Ok(path) = PathRef::parse(&late.text)
-                && !late.mounted.is_gone()
-                && paths.find(&late.text).is_none()
-            {
-                paths.learn(&path, &late.mounted, late.route, late.spans);
-            }
-        }
+        self.paths.borrow_mut().learn(path, mounted, route, spans);
     }
 
     /// Who is mounted under a name.
@@ -215,21 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_by_path_while_another_message_is_being_sent_is_learnt_after_it() {
+    fn a_path_is_learnt_and_forgotten_while_a_message_is_being_sent_by_another() {
         let cache = PathCache::of(&Arc::new(Directory::new()));
         let desk = known("desk");
         let learn = |text| {
             let path = PathRef::parse(text).unwrap();
             cache.learn(&path, &desk, 3, Spans::default());
         };
-        let route = |text| cache.route(text).map(|cached| cached.route);
         learn("desk://a");
-        let sending = cache.route("desk://a");
-        assert!(sending.is_some());
+        let sending = cache.route("desk://a").unwrap();
         learn("desk://b");
-        learn("desk://b");
-        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), None));
-        drop(sending);
-        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), Some(3)));
+        assert_eq!(cache.route("desk://b").map(|cached| cached.route), Some(3));
+        cache.sweep(1);
+        assert_eq!(sending.route, 3);
     }
 }

@@ -1,6 +1,7 @@
 //! The paths that a thread remembers: a bounded map from a path's text to where it leads.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mycelia_core::{PathRef, Spans};
@@ -45,7 +46,7 @@ impl CachedRoute {
 /// The paths that a thread remembers.
 #[derive(Default)]
 pub(super) struct Paths {
-    routes: HashMap<Box<str>, CachedRoute, FxBuildHasher>,
+    routes: HashMap<Box<str>, Rc<CachedRoute>, FxBuildHasher>,
     /// How many paths found no room since all were forgotten.
     refused: usize,
 }
@@ -53,7 +54,7 @@ pub(super) struct Paths {
 impl Paths {
     /// Where a path leads, if it was learnt.
     #[inline]
-    pub(super) fn find(&self, text: &str) -> Option<&CachedRoute> {
+    pub(super) fn find(&self, text: &str) -> Option<&Rc<CachedRoute>> {
         let route = self.routes.get(text)?;
         (!route.mounted.is_gone()).then_some(route)
     }
@@ -81,7 +82,7 @@ impl Paths {
             query: path.query().map(|query| (text.len() - query.len()) as u16),
             captured: captured(spans, text),
         };
-        self.routes.insert(text.into(), cached);
+        self.routes.insert(text.into(), Rc::new(cached));
     }
 
     /// Forgets what leads to who was unmounted.
