@@ -8,10 +8,10 @@ use mycelia_core::{Pattern, Router};
 use super::pack::{Pack, Packer};
 use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
 use crate::route::extract::{Extract, Reply, States};
-use crate::route::handler::blocking::BlockingHandler;
-use crate::route::handler::deferred::{AsyncDeferredHandler, DeferredHandler};
-use crate::route::handler::hooks::{AsyncHook, Hooks};
-use crate::route::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::route::handler::hooks::Hooks;
+use crate::route::handler::{
+    AtOnce, Awaited, AwaitedReplyLater, Blocking, Handler, Method, ReplyLater,
+};
 use crate::words::error::MountError;
 use crate::words::events::EndReason;
 use crate::words::message::{GiveBack, IntoReply, MESSAGE_BYTES_MAX, Message, Nothing};
@@ -75,7 +75,7 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(SyncHandler::<_, M, A, R>::new(handler));
+        let handler = Box::new(Method::<AtOnce, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -91,7 +91,7 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(AsyncHandler::<_, M, A, R>::new(handler));
+        let handler = Box::new(Method::<Awaited, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -109,7 +109,7 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + Send + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(BlockingHandler::<_, M, A, R>::new(handler));
+        let handler = Box::new(Method::<Blocking, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -122,7 +122,7 @@ impl<S: 'static> RouteTable<S> {
         M: Message,
         A: Extract,
     {
-        let handler = Box::new(DeferredHandler::<_, M, A>::new(handler));
+        let handler = Box::new(Method::<ReplyLater, _, M, A, ()>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -136,7 +136,7 @@ impl<S: 'static> RouteTable<S> {
         M: Message,
         A: Extract,
     {
-        let handler = Box::new(AsyncDeferredHandler::<_, M, A>::new(handler));
+        let handler = Box::new(Method::<AwaitedReplyLater, _, M, A, ()>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -149,7 +149,7 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
         R: IntoReply<(), Later = Nothing> + 'static,
     {
-        self.hooks.started = Some(Box::new(AsyncHook::<_, (), A, R>::new(hook)));
+        self.hooks.started = Some(Box::new(Method::<Awaited, _, (), A, R>::new(hook)));
         self.checks.push(A::check);
     }
 
@@ -162,7 +162,7 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
         R: IntoReply<(), Later = Nothing> + 'static,
     {
-        self.hooks.restarting = Some(Box::new(AsyncHook::<_, Failure, A, R>::new(hook)));
+        self.hooks.restarting = Some(Box::new(Method::<Awaited, _, Failure, A, R>::new(hook)));
         self.checks.push(A::check);
     }
 
@@ -175,7 +175,7 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
         R: IntoReply<(), Later = Nothing> + 'static,
     {
-        self.hooks.stopped = Some(Box::new(AsyncHook::<_, EndReason, A, R>::new(hook)));
+        self.hooks.stopped = Some(Box::new(Method::<Awaited, _, EndReason, A, R>::new(hook)));
         self.checks.push(A::check);
     }
 

@@ -8,27 +8,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd};
-use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, outcome_of, unpack};
+use super::{
+    AtHand, Blocking, Called, Handler, HandlerSlot, Method, Unpacked, end_contained, take_along,
+};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Away, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
 
-pub(crate) struct BlockingHandler<F, M, A, R> {
-    method: F,
-    types: PhantomData<fn(M, A) -> R>,
-}
-
-impl<F, M, A, R> BlockingHandler<F, M, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        BlockingHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, M, A, R> Handler<S> for BlockingHandler<F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<Blocking, F, M, A, R>
 where
     S: Send + 'static,
     F: Fn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
@@ -44,15 +32,11 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
+        let Some((envelope, _)) = at_hand else {
             return Called::WrongParcel;
         };
-        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
-            return Called::WrongParcel;
-        };
-        let method = self.method.clone();
-        // Not before: the extractors may panic.
-        let Some(state) = slot.state.take() else {
+        let taken = take_along::<S, F, M, A, R>(slot, &self.method, envelope, delivery);
+        let Some((state, method, unpacked)) = taken else {
             return Called::WrongParcel;
         };
         // None of these may be dropped without care: the threads may be gone.
@@ -123,7 +107,7 @@ where
             let outcome = match envelope {
                 Some(envelope) => {
                     let reply = reply.map(|mut reply| reply.take());
-                    outcome_of::<M, P, R>(envelope, reply, &mut this.kept)
+                    end_contained::<M, P, R>(envelope, reply, &mut this.kept)
                 }
                 // Its message has ended before: no one wants the reply.
                 None => HandlerOutcome::Handled,

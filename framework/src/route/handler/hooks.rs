@@ -1,11 +1,10 @@
 //! Hooks: what a subsystem wants called when it starts, is restarted, or stops.
 
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd, run};
-use super::{Called, HandlerSlot};
+use super::{Awaited, Called, HandlerSlot, Method};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Address, Captures as _, Delivery, Extract, Source};
@@ -53,21 +52,7 @@ pub(crate) trait HookCall<S, C>: Send + Sync {
     ) -> Called;
 }
 
-pub(crate) struct AsyncHook<F, C, A, R> {
-    method: F,
-    types: PhantomData<fn(C, A) -> R>,
-}
-
-impl<F, C, A, R> AsyncHook<F, C, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        AsyncHook {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, C, A, R> HookCall<S, C> for AsyncHook<F, C, A, R>
+impl<S, F, C, A, R> HookCall<S, C> for Method<Awaited, F, C, A, R>
 where
     S: 'static,
     F: AsyncFn(&mut S, C, A) -> R + Clone + Send + Sync + 'static,
@@ -84,11 +69,15 @@ where
     ) -> Called {
         let arguments = match arguments::<A>(delivery) {
             Ok(arguments) => arguments,
-            Err(error) => return slot.fail(format!("a hook has no captures: {error}")),
+            Err(error) => {
+                let text = format!("a hook has no captures: {error}");
+                return slot.note(HandlerOutcome::Failed(text));
+            }
         };
         let method = self.method.clone();
         let Some(state) = slot.state.take() else {
-            return slot.fail("the subsystem was not there".into());
+            let text = "the subsystem was not there".into();
+            return slot.note(HandlerOutcome::Failed(text));
         };
         let make = || HookRun {
             future: run(state, method, cause, arguments),

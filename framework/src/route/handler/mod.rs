@@ -68,21 +68,27 @@ impl<S> HandlerSlot<S> {
         }
     }
 
-    /// Leaves what a handler says that fails.
-    fn fail(&mut self, text: String) -> Called {
-        self.failure = text;
-        Called::Failed
-    }
-
-    /// Does something with the slot; if that panics, what is left of it lies there too.
-    pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
-        match contain(|| f(&mut *self)) {
-            Ok(called) => called,
-            Err(panic) => {
-                self.panic = Some(panic);
+    /// Notes how a handler ended. The text of an error or a panic stays in the slot.
+    #[inline(always)]
+    fn note(&mut self, outcome: HandlerOutcome) -> Called {
+        match outcome {
+            HandlerOutcome::Handled => Called::Handled,
+            HandlerOutcome::Later => Called::Later,
+            HandlerOutcome::Failed(text) => {
+                self.failure = text;
+                Called::Failed
+            }
+            HandlerOutcome::Panicked(text) => {
+                self.panic = Some(text);
                 Called::Panicked
             }
         }
+    }
+
+    /// Calls a handler or a hook with the slot. A panic of that call is the handler's.
+    pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
+        let called = contain(|| f(&mut *self));
+        called.unwrap_or_else(|text| self.note(HandlerOutcome::Panicked(text)))
     }
 
     /// Begins a handler in the runner.
@@ -113,19 +119,11 @@ impl<S> HandlerSlot<S> {
             return Called::Running;
         };
         self.state = state;
-        match outcome {
-            HandlerOutcome::Handled => Called::Handled,
-            HandlerOutcome::Later => Called::Later,
-            HandlerOutcome::Failed(text) => self.fail(text),
-            HandlerOutcome::Panicked(panic) => {
-                self.panic = Some(panic);
-                Called::Panicked
-            }
-        }
+        self.note(outcome)
     }
 }
 
-/// What became of a call.
+/// How a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Called {
     /// The handler has ended well.
@@ -152,15 +150,6 @@ pub(crate) enum Unanswered {
     Unhandled,
     /// Its handler took its reply, and dropped it.
     NoReply,
-}
-
-/// How a method has ended.
-enum End<L> {
-    Handled,
-    /// With an error of this text.
-    Failed(String),
-    /// It gave the message back.
-    Later(L),
 }
 
 /// A message and its handler's arguments, as they come out of an envelope.
@@ -205,9 +194,20 @@ where
     })
 }
 
-/// Writes the reply, or the error, for anyone who asked.
+/// Ends a message with what its method returned. For an asker it writes the reply or the error into the envelope.
+/// A message that is for later goes back there.
 #[inline]
-fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R) -> End<R::Later> {
+fn end<M, P, R>(
+    envelope: &mut Envelope<'_>,
+    reply: R,
+    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
+) -> HandlerOutcome
+where
+    M: Message,
+    P: Send + 'static,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, P>,
+{
     let is_ask = envelope.head().is_ask;
     match reply.into_reply() {
         Ok(Ok(reply)) => {
@@ -216,7 +216,7 @@ fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R
             } else {
                 discard(reply);
             }
-            End::Handled
+            HandlerOutcome::Handled
         }
         Ok(Err(error)) => {
             let mut error = Contained::new(error);
@@ -224,39 +224,65 @@ fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R
             if is_ask {
                 envelope.put(Unanswered::Failed(error.take()));
             }
-            End::Failed(text)
+            HandlerOutcome::Failed(text)
         }
-        Err(later) => End::Later(later),
+        Err(later) => {
+            let (message, packed) = later.give_back(kept.take());
+            envelope.put(Parcel::new(message, packed));
+            HandlerOutcome::Later
+        }
     }
 }
 
-/// Puts a message back that is to be handled later.
-fn put_back<M, P, L>(envelope: &mut Envelope<'_>, later: L, kept: L::Kept)
+/// The same for a method that ended elsewhere than on the stack of its call, perhaps with a panic. User code
+/// is contained here: it must not unwind through the subsystem.
+fn end_contained<M, P, R>(
+    envelope: &mut Envelope<'_>,
+    reply: Result<R, Panic>,
+    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
+) -> HandlerOutcome
 where
     M: Message,
     P: Send + 'static,
-    L: GiveBack<M, P>,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, P>,
 {
-    let (message, packed) = later.give_back(kept);
-    envelope.put(Parcel::new(message, packed));
+    reply
+        .and_then(|reply| contain(|| end::<M, P, R>(envelope, reply, kept)))
+        .unwrap_or_else(HandlerOutcome::Panicked)
 }
 
-/// A method that answers at once.
-pub(crate) struct SyncHandler<F, M, A, R> {
+/// A user's method, with the types that it takes and returns. `Kind` says how it is called.
+pub(crate) struct Method<Kind, F, M, A, R> {
     method: F,
-    types: PhantomData<fn(M, A) -> R>,
+    types: PhantomData<fn(Kind, M, A) -> R>,
 }
 
-impl<F, M, A, R> SyncHandler<F, M, A, R> {
+/// The kind of a method that answers at once.
+pub(crate) enum AtOnce {}
+
+/// The kind of a method that may wait.
+pub(crate) enum Awaited {}
+
+/// The kind of a method that blocks its thread.
+pub(crate) enum Blocking {}
+
+/// The kind of a method that returns at once, and whose reply comes later.
+pub(crate) enum ReplyLater {}
+
+/// The kind of a method that may wait, and whose reply comes later.
+pub(crate) enum AwaitedReplyLater {}
+
+impl<Kind, F, M, A, R> Method<Kind, F, M, A, R> {
     pub(crate) fn new(method: F) -> Self {
-        SyncHandler {
+        Method {
             method,
             types: PhantomData,
         }
     }
 }
 
-impl<S, F, M, A, R> Handler<S> for SyncHandler<F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<AtOnce, F, M, A, R>
 where
     F: Fn(&mut S, M, A) -> R + Send + Sync,
     M: Message,
@@ -283,33 +309,34 @@ where
         delivery.in_sync_handler.set(true);
         let reply = (self.method)(state, message, arguments);
         delivery.in_sync_handler.set(false);
-        match end::<M, R>(envelope, reply) {
-            End::Handled => Called::Handled,
-            End::Failed(text) => slot.fail(text),
-            End::Later(later) => {
-                put_back(envelope, later, unpacked.kept.take());
-                Called::Later
-            }
-        }
+        slot.note(end::<M, A::Packed, R>(envelope, reply, &mut unpacked.kept))
     }
 }
 
-/// A method that may wait.
-pub(crate) struct AsyncHandler<F, M, A, R> {
-    method: F,
-    types: PhantomData<fn(M, A) -> R>,
+/// What a method that does not run on the stack of its call takes along: the subsystem, the method, and its
+/// arguments. `None` if the subsystem or the parcel is not there.
+#[inline(always)]
+fn take_along<S, F, M, A, R>(
+    slot: &mut HandlerSlot<S>,
+    method: &F,
+    envelope: &mut Envelope<'_>,
+    delivery: &Delivery<'_>,
+) -> Option<(Box<S>, F, UnpackedFor<M, A, R>)>
+where
+    F: Clone,
+    M: Message,
+    A: Extract,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, A::Packed>,
+{
+    slot.state.as_ref()?;
+    let unpacked = unpack::<M, A, R>(envelope, delivery)?;
+    let method = method.clone();
+    // Last: the extractors and the clone may panic.
+    Some((slot.state.take()?, method, unpacked))
 }
 
-impl<F, M, A, R> AsyncHandler<F, M, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        AsyncHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, M, A, R> Handler<S> for AsyncHandler<F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<Awaited, F, M, A, R>
 where
     S: 'static,
     F: AsyncFn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
@@ -325,15 +352,11 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
+        let Some((envelope, _)) = at_hand else {
             return Called::WrongParcel;
         };
-        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
-            return Called::WrongParcel;
-        };
-        let method = self.method.clone();
-        // Not before: the extractors may panic.
-        let Some(state) = slot.state.take() else {
+        let taken = take_along::<S, F, M, A, R>(slot, &self.method, envelope, delivery);
+        let Some((state, method, unpacked)) = taken else {
             return Called::WrongParcel;
         };
         let Unpacked {
@@ -376,32 +399,8 @@ where
         let this = self.project();
         this.future.poll(cx).map(|(state, reply)| {
             let envelope = envelope.expect("a message is polled with its envelope");
-            let outcome = outcome_of::<M, P, R>(envelope, reply, this.kept);
+            let outcome = end_contained::<M, P, R>(envelope, reply, this.kept);
             (Some(state), outcome)
         })
-    }
-}
-
-/// Ends a message whose method has come to its end elsewhere than on the stack of its call. What of that is
-/// the user's code is contained here: it must not unwind through the subsystem.
-fn outcome_of<M, P, R>(
-    envelope: &mut Envelope<'_>,
-    reply: Result<R, Panic>,
-    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
-) -> HandlerOutcome
-where
-    M: Message,
-    P: Send + 'static,
-    R: IntoReply<M::Reply>,
-    R::Later: GiveBack<M, P>,
-{
-    match reply.and_then(|reply| contain(|| end::<M, R>(envelope, reply))) {
-        Ok(End::Handled) => HandlerOutcome::Handled,
-        Ok(End::Failed(text)) => HandlerOutcome::Failed(text),
-        Ok(End::Later(later)) => {
-            put_back(envelope, later, kept.take());
-            HandlerOutcome::Later
-        }
-        Err(panic) => HandlerOutcome::Panicked(panic),
     }
 }

@@ -5,9 +5,8 @@
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use super::blocking::BlockingHandler;
-use super::hooks::{AsyncHook, HookCall};
-use super::{AsyncHandler, AtHand, Called, Handler, HandlerSlot, SyncHandler};
+use super::hooks::HookCall;
+use super::{AtHand, AtOnce, Awaited, Blocking, Called, Handler, HandlerSlot, Method};
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::envelope::token::Token;
 use crate::envelope::{Envelope, Parcel, Slab};
@@ -90,9 +89,9 @@ fn envelope<'a, 'w>(at_hand: &'a mut AtHand<'w>) -> &'a mut Envelope<'w> {
 
 fn handlers() -> [Box<dyn Handler<u32>>; 3] {
     [
-        Box::new(SyncHandler::<_, Add, (), u32>::new(add)),
-        Box::new(AsyncHandler::<_, Add, (), u32>::new(add_later)),
-        Box::new(BlockingHandler::<_, Add, (), u32>::new(add)),
+        Box::new(Method::<AtOnce, _, Add, (), u32>::new(add)),
+        Box::new(Method::<Awaited, _, Add, (), u32>::new(add_later)),
+        Box::new(Method::<Blocking, _, Add, (), u32>::new(add)),
     ]
 }
 
@@ -131,7 +130,7 @@ fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
 
 #[test]
 fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
-    let hook = AsyncHook::<_, (), (), ()>::new(begin);
+    let hook = Method::<Awaited, _, (), (), ()>::new(begin);
     with_host(|_, delivery, cx| {
         let mut slot = HandlerSlot::new(Box::new(7));
         slot.state = None;
