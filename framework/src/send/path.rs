@@ -35,47 +35,23 @@ pub trait AsPath {
     }
 }
 
-impl AsPath for str {
-    #[inline]
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
+macro_rules! text_paths {
+    ($($text:ty)*) => {$(
+        impl AsPath for $text {
+            #[inline]
+            fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+                PathRef::parse(self)
+            }
 
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
+            #[inline]
+            fn as_text(&self) -> Option<&str> {
+                Some(self)
+            }
+        }
+    )*};
 }
-impl AsPath for String {
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
+text_paths!(str String Cow<'_, str> Arc<str>);
 
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
-}
-impl AsPath for Cow<'_, str> {
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
-
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
-}
-impl AsPath for Arc<str> {
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
-
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
-}
 impl AsPath for [u8] {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         PathRef::parse_bytes(self)

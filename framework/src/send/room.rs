@@ -10,7 +10,7 @@ use super::{Failed, begin_wait};
 use crate::base::clock::Due;
 use crate::base::sim::{self, Point};
 use crate::base::sync::Parker;
-use crate::base::user_code::discard;
+use crate::base::user_code::{Beside, discard};
 use crate::envelope::pool::reserve::Seeking;
 use crate::envelope::pool::waiters::{Ticket, Waiters};
 use crate::mailbox::Mailbox;
@@ -35,23 +35,11 @@ pub(crate) trait Attempt<M> {
 /// and the result about between its states: 60 instructions per message.
 #[must_use = "nothing is sent before it is polled"]
 pub(crate) struct Sending<M, A> {
-    held: UnsentMessage<M>,
+    /// Beside what its sender brings along: a parser of a capture may panic.
+    held: Beside<M>,
     attempt: A,
     /// Boxed: few messages wait, and those that don't are spared its room and its drop.
     queued: Option<QueueSlot>,
-}
-
-/// A message in the hands of its sender. If what its sender brings along panics, a parser of a capture, say,
-/// the message is dropped as that unwinds: a panic of its drop ends here, for two at once abort the process.
-pub(super) struct UnsentMessage<M>(pub(super) Option<M>);
-
-impl<M> Drop for UnsentMessage<M> {
-    #[inline]
-    fn drop(&mut self) {
-        if std::mem::needs_drop::<M>() && self.0.is_some() && std::thread::panicking() {
-            discard(self.0.take());
-        }
-    }
 }
 
 // Nothing in it is ever pinned.
@@ -62,7 +50,7 @@ impl<M, A> Unpin for Sending<M, A> {}
 #[inline]
 pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M, A> {
     Sending {
-        held: UnsentMessage(Some(message)),
+        held: Beside(Some(message)),
         attempt,
         queued: None,
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Asking;
-use super::room::{Attempt, Sending, UnsentMessage, park_on, until_room};
+use super::room::{Attempt, Sending, park_on, until_room};
 use super::{Failed, Question};
 use crate::base::clock::Due;
+use crate::base::user_code::Beside;
 use crate::route::Patience;
 use crate::runtime::shared::Shared;
 use crate::thread::{Local, is_serving};
@@ -93,7 +94,7 @@ pub(crate) fn tell_within<M: Message, T: To<M>>(
 
 #[inline]
 pub(crate) fn try_tell<M: Message, T: To<M>>(to: T, message: M) -> Result<(), Undelivered<M>> {
-    let mut held = UnsentMessage(Some(message));
+    let mut held = Beside(Some(message));
     match to.send(&mut held.0, None) {
         Ok(()) => Ok(()),
         Err(failed) => Err(failed.give_up(to.shared(), held.0.take())),

@@ -261,23 +261,20 @@ impl Builder {
         self,
         start: impl FnOnce(Plan) -> F,
     ) -> Result<System, StartError> {
-        if !(1..=1024).contains(&self.threads) {
-            return Err(StartError::BadSetting {
-                setting: "threads",
-                must_be: "1 to 1024",
-            });
-        }
-        if !(1..=1024).contains(&self.blocking_threads) {
-            return Err(StartError::BadSetting {
-                setting: "blocking_threads",
-                must_be: "1 to 1024",
-            });
-        }
-        if !(1..=MAX_ENVELOPES).contains(&self.pool) {
-            return Err(StartError::BadSetting {
-                setting: "pool",
-                must_be: "1 to 16,777,207 envelopes",
-            });
+        let settings = [
+            ("threads", self.threads, 1024, "1 to 1024"),
+            ("blocking_threads", self.blocking_threads, 1024, "1 to 1024"),
+            (
+                "pool",
+                self.pool,
+                MAX_ENVELOPES,
+                "1 to 16,777,207 envelopes",
+            ),
+        ];
+        for (setting, value, most, must_be) in settings {
+            if !(1..=most).contains(&value) {
+                return Err(StartError::BadSetting { setting, must_be });
+            }
         }
         let pool = Arc::new(Pool::new(self.pool as u32));
         pool.warm_up(self.warm_up.unwrap_or(self.pool).min(self.pool) as u32);

@@ -75,9 +75,7 @@ impl System {
         // It may be refused here, or never awaited.
         let factory = Contained::new(factory);
         Mounting::new(async move {
-            let kind = self.kind::<S>();
-            let kind =
-                kind.map_err(|error| error.of(&options.full_name(&options.own_name::<S>())))?;
+            let kind = self.kind::<S>(&options.name_of::<S>())?;
             self.mount_kind(options, &kind, factory).await
         })
     }
@@ -99,7 +97,7 @@ impl System {
         kind: &SubsystemKind<S>,
         factory: Contained<impl Fn() -> S + Send + 'static>,
     ) -> Result<(), MountError> {
-        let name = options.name_below::<S>(parent.as_deref());
+        let name = options.name_of::<S>();
         options.check(&name)?;
         self.send_mount(Mount {
             caller: None,
@@ -164,7 +162,7 @@ impl System {
                 must_be: "at least 1",
             });
         }
-        self.for_seats(name, |mailbox| mailbox.set_capacity(capacity))
+        self.for_mailboxes(name, |mailbox| mailbox.set_capacity(capacity))
     }
 
     /// Changes what happens to messages for which a subsystem has no room: at once, also for senders that wait
@@ -173,11 +171,11 @@ impl System {
     /// # Errors
     /// No subsystem of that name is mounted.
     pub fn set_overflow(&self, name: &str, overflow: Overflow) -> Result<(), SendError> {
-        self.for_seats(name, |mailbox| mailbox.set_overflow(overflow))
+        self.for_mailboxes(name, |mailbox| mailbox.set_overflow(overflow))
     }
 
     /// Calls `f` with the mailbox of that name, or with those of its replicas.
-    fn for_seats(&self, name: &str, f: impl Fn(&Mailbox)) -> Result<(), SendError> {
+    fn for_mailboxes(&self, name: &str, f: impl Fn(&Mailbox)) -> Result<(), SendError> {
         let Some(mounted) = self.0.shared.directory.get(name) else {
             return Err(SendError::NoSubsystem { name: name.into() });
         };

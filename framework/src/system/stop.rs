@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use thiserror::Error;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::detached::Detached;
 use super::{Exit, System};
 use crate::base::clock;
 use crate::base::sync::Ordering;
@@ -158,10 +158,16 @@ impl System {
             deadline,
             before: self.snapshot().total,
         });
-        let ended = core.registry.send(EndAll {
+        let end = core.registry.send(EndAll {
             deadline: clock::after(begun.at, deadline),
         });
-        let ended = Detached::new(shared, ended).await.unwrap_or_default();
+        // The keepers wait for it, not the caller: actix leaves out a request whose sender has gone before it
+        // comes to it, and a system that counts as stopping would never stop.
+        let (told, ended) = oneshot::channel();
+        shared.keepers.spawn(async move {
+            let _ = told.send(end.await.unwrap_or_default());
+        });
+        let ended = ended.await.unwrap_or_default();
         if ended.stuck.is_empty() {
             core.keeper.quit();
             // A few milliseconds at most: all subsystems have ended.

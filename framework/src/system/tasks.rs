@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::base::clock;
 use crate::base::sync::Ordering;
 use crate::base::task_list::Cancel;
-use crate::base::user_code::{contain, discard};
+use crate::base::user_code::{Beside, contain};
 use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
 use crate::mailbox::orders::{Control, WakeOnDrop};
@@ -137,7 +137,7 @@ impl Context {
         let context = self.clone();
         let first = clock::after(Instant::now(), period);
         Ok(self.run(|task| async move {
-            let mut make = Beside::new(make);
+            let mut make = Beside(Some(make));
             let mut next = first;
             loop {
                 wait_until(&shared, next).await;
@@ -145,8 +145,8 @@ impl Context {
                     return;
                 }
                 let is_there = match missed {
-                    MissedTick::Burst => route.tell(make.call()()).await.is_ok(),
-                    MissedTick::Skip => context.tick(&route, make.call()()).await,
+                    MissedTick::Burst => route.tell(make.get_mut()()).await.is_ok(),
+                    MissedTick::Skip => context.tick(&route, make.get_mut()()).await,
                 };
                 if !is_there {
                     return;
@@ -208,8 +208,8 @@ impl Context {
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?.with_priority(M::PRIORITY);
         Ok(self.run(|task| async move {
-            let mut stream = Beside::new(Box::pin(stream));
-            while let Some(message) = stream.call().next().await {
+            let mut stream = Beside(Some(Box::pin(stream)));
+            while let Some(message) = stream.get_mut().next().await {
                 if route.tell(message).await.is_err() {
                     return;
                 }
@@ -249,28 +249,6 @@ impl Context {
         };
         self.order(Control::Spawn(Box::pin(work)));
         task
-    }
-}
-
-/// A value of the user's beside a call of it. If the call panics and so does the drop that follows, the second
-/// panic ends there: it would abort the process.
-struct Beside<T>(Option<T>);
-
-impl<T> Beside<T> {
-    fn new(value: T) -> Self {
-        Beside(Some(value))
-    }
-
-    fn call(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until it is dropped")
-    }
-}
-
-impl<T> Drop for Beside<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            discard(self.0.take());
-        }
     }
 }
 
