@@ -41,7 +41,7 @@ pub struct RouteTable<S> {
     error: Option<MountError>,
 }
 
-/// Whether the system has what a handler's extractors want.
+/// Checks that the system has what a handler's extractors want.
 type Check = fn(&States) -> Result<(), MountError>;
 
 impl<S: 'static> RouteTable<S> {
@@ -79,8 +79,8 @@ impl<S: 'static> RouteTable<S> {
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Enters a handler that may wait; `&mut` of the subsystem stays borrowed meanwhile, and the next
-    /// message is handled when it has ended.
+    /// Enters a handler that may wait. It borrows the subsystem meanwhile, so the next message is handled when it
+    /// has ended.
     pub fn on_async<M, A, R>(
         &mut self,
         pattern: &str,
@@ -95,9 +95,8 @@ impl<S: 'static> RouteTable<S> {
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Enters a handler that blocks its thread, with files, locks or long computations: it runs on one of
-    /// the [`blocking_threads`](crate::Builder::blocking_threads), and the next message is handled when
-    /// it has ended.
+    /// Enters a handler that blocks its thread, with files, locks or long computations. It runs on one of the
+    /// [`blocking_threads`](crate::Builder::blocking_threads). The next message is handled when it has ended.
     pub fn on_blocking<M, A, R>(
         &mut self,
         pattern: &str,
@@ -126,8 +125,8 @@ impl<S: 'static> RouteTable<S> {
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Enters a handler that takes a [`Reply`] beside its message, and may wait: meanwhile `&mut` of the
-    /// subsystem stays borrowed.
+    /// Enters a handler that takes a [`Reply`] beside its message, and may wait. It borrows the subsystem
+    /// meanwhile.
     pub fn on_async_deferred<M, A>(
         &mut self,
         pattern: &str,
@@ -140,8 +139,8 @@ impl<S: 'static> RouteTable<S> {
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Has a method called before the first message, on the value that the factory made. If it fails, so
-    /// does the mount, or the restart.
+    /// Enters the method that is called on the factory's value before the first message. If it fails, so does the
+    /// mount or the restart.
     pub fn started<A, R>(
         &mut self,
         hook: impl AsyncFn(&mut S, (), A) -> R + Clone + Send + Sync + 'static,
@@ -153,8 +152,8 @@ impl<S: 'static> RouteTable<S> {
         self.checks.push(A::check);
     }
 
-    /// Has a method called on the new value that the factory made after a failure, before the one that
-    /// is called when it starts. If it fails, so does the restart.
+    /// Enters the method that is called on the factory's new value after a failure, before
+    /// [`started`](Self::started). If it fails, so does the restart.
     pub fn restarting<A, R>(
         &mut self,
         hook: impl AsyncFn(&mut S, Failure, A) -> R + Clone + Send + Sync + 'static,
@@ -166,8 +165,8 @@ impl<S: 'static> RouteTable<S> {
         self.checks.push(A::check);
     }
 
-    /// Has a method called after the last message, unless the subsystem failed. That it fails is noted,
-    /// and changes nothing.
+    /// Enters the method that is called after the last message, unless the subsystem failed. Its own failure is
+    /// reported, and changes nothing.
     pub fn stopped<A, R>(
         &mut self,
         hook: impl AsyncFn(&mut S, EndReason, A) -> R + Clone + Send + Sync + 'static,
@@ -180,7 +179,7 @@ impl<S: 'static> RouteTable<S> {
     }
 
     fn enter<M: Message, A: Extract>(&mut self, pattern: &str, handler: Box<dyn Handler<S>>) {
-        // For messages of generic types, and those without the derive.
+        // The derive checks this too, but not for generic types.
         const {
             assert!(
                 size_of::<M>() <= MESSAGE_BYTES_MAX && size_of::<M::Reply>() <= MESSAGE_BYTES_MAX,

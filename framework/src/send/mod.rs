@@ -1,8 +1,7 @@
 //! Sending: from a message in hand to an envelope in a mailbox. `**`send`** → route → envelope`
 //!
-//! An attempt at a [`Target`] has the message packed, stamped and pushed, or leaves it with the sender.
-//! The verbs differ in whether they want a reply, for which [`answer`] waits, and in what they do when
-//! there is no room: [`room`] waits.
+//! An attempt at a [`Target`] packs the message, stamps it and pushes it, or leaves it with the sender. The verbs
+//! differ in two ways. Some want a reply: [`answer`] waits for it. Some wait while there is no room: [`room`] does.
 #![allow(unsafe_code)]
 
 pub(crate) mod path_cache;
@@ -36,7 +35,7 @@ use crate::words::error::{Room, SendError, Undelivered};
 use crate::words::message::{Message, may_nest};
 use crate::words::priority::Priority;
 
-/// Where a message is to go: a mailbox, and how a route there takes it.
+/// Where a message goes: a mailbox, and how a route there takes the message.
 pub(crate) struct Target<'t, M> {
     pub(crate) mailbox: &'t Arc<Mailbox>,
     pub(crate) table: u32,
@@ -47,15 +46,16 @@ pub(crate) struct Target<'t, M> {
     pub(crate) always_waits: bool,
 }
 
-/// What an asker brings along, and where the send leaves what it needs while it waits: a result that is
-/// moved from call to call costs more than the call.
+/// An ask as its sender keeps it. An attempt writes into it what the wait for the reply needs: to return that from
+/// call to call would cost more than the calls.
 pub(crate) struct Question {
+    /// How long the asker waits.
     patience: Patience,
-    /// The right to the reply, from when the message was accepted until it is answered.
+    /// The right to the reply. The asker has it from when the message is accepted until the reply is there.
     claim: Option<Claim>,
-    /// The subsystem that accepted it.
+    /// The subsystem that accepted the message.
     mailbox: MailboxId,
-    /// The wait that a handler entered.
+    /// If a handler asks: its wait for the reply, as the search for wait cycles knows it.
     wait: Option<Wait>,
 }
 
@@ -76,7 +76,7 @@ impl Question {
     }
 }
 
-/// A wait that ends with this value, unless it is kept: the sender's own code runs before its message is
+/// A wait that ends when this value is dropped, unless it is kept. The sender's own code runs before its message is
 /// accepted, and may panic.
 struct PendingWait<'s> {
     shared: &'s Shared,
@@ -99,7 +99,7 @@ impl Drop for PendingWait<'_> {
 
 /// Why an attempt did not succeed.
 pub(crate) enum Failed {
-    /// No room now; whose, and who waits for it.
+    /// There is no room now. Which room, and the mailbox that the message was for.
     Full(Room, Arc<Mailbox>),
     Refused(Box<SendError>),
 }
@@ -110,7 +110,7 @@ impl Failed {
         Failed::Refused(Box::new(reason))
     }
 
-    /// What a verb that does not wait says.
+    /// The error of a sender that does not wait, or waits no longer. The refusal is counted.
     #[cold]
     pub(crate) fn give_up<M>(self, shared: &Shared, message: Option<M>) -> Undelivered<M> {
         Local::of(&shared.pool).lane.refused.add(1);
@@ -149,11 +149,10 @@ impl<M: Message> Target<'_, M> {
         let posted = match self.first_post(shared, &local, address, ask, message) {
             Ok(posted) => posted,
             Err(refused) => {
-                match self.overflow(shared, &local, address, ask, message, refused) {
-                    Ok(Some(posted)) => posted,
+                match self.refused(shared, address, ask, message, refused, route)? {
+                    Some(posted) => posted,
                     // It was dropped, and counted. An ask never is.
-                    Ok(None) => return Ok(()),
-                    Err(refused) => return Err(self.explain(address, refused, route)),
+                    None => return Ok(()),
                 }
             }
         };
@@ -165,10 +164,10 @@ impl<M: Message> Target<'_, M> {
         };
         question.wait = wait.and_then(PendingWait::keep);
         question.mailbox = self.mailbox.id;
-        // SAFETY: it was posted as an ask, just now.
+        // SAFETY: the message was posted as an ask just now.
         question.claim = Some(unsafe { Claim::new(posted.index()) });
         if posted.is_asleep() {
-            // Turns that are lent one within the other share the stack.
+            // A lent turn runs on the stack of the asker, perhaps within another lent turn.
             match const { may_nest::<M>() } {
                 true => self.mailbox.lend(&local),
                 false => self.mailbox.ring(&local),
@@ -177,7 +176,7 @@ impl<M: Message> Target<'_, M> {
         Ok(())
     }
 
-    /// Enters that the handler which sends waits for the reply; `None` for a sender outside of handlers.
+    /// Enters the wait of a handler for the reply. `None` for a sender outside of handlers.
     #[inline(always)]
     fn begin_reply_wait<'s>(
         &self,
@@ -247,8 +246,23 @@ impl<M: Message> Target<'_, M> {
         self.post_tapped(shared, message, address, &post)
     }
 
-    /// What the sender is told of a message that was not posted.
+    /// Does what the mailbox's policy says with a message that was refused; see [`overflow`](Self::overflow). If
+    /// the message stays with its sender, says why.
     #[cold]
+    #[inline(never)]
+    fn refused(
+        &self,
+        shared: &Shared,
+        address: &mut Address<'_>,
+        ask: Option<&Patience>,
+        message: &mut Option<M>,
+        refused: Refused,
+        route: impl FnOnce() -> Box<str>,
+    ) -> Result<Option<Posted>, Failed> {
+        let overflow = self.overflow(shared, address, ask, message, refused);
+        overflow.map_err(|refused| self.explain(address, refused, route))
+    }
+
     fn explain(
         &self,
         address: &mut Address<'_>,
@@ -275,7 +289,7 @@ impl<M: Message> Target<'_, M> {
     }
 }
 
-/// Enters that the handler of `me` waits.
+/// Enters a wait of the handler that `me` runs. Refuses it if it would close a wait cycle.
 fn begin_wait(shared: &Shared, me: MailboxId, what: For) -> Result<Wait, Failed> {
     shared.waits.begin(me, what).map_err(|cycle| {
         let cycle = shared.directory.names_of(&cycle);

@@ -17,17 +17,15 @@ use crate::words::message::Message;
 use crate::words::overflow::Overflow;
 use crate::words::trace::TraceId;
 
-/// The only refusal that a policy is for.
+/// The refusal that a policy decides about.
 const FULL: Refused = Refused::Full(Room::Mailbox);
 
 impl<M: Message> Target<'_, M> {
-    /// Does what the mailbox's policy says with a message that was refused: makes room for it, or drops it
+    /// Does what the mailbox's policy says with a message that was refused: posts it after making room, drops it
     /// (`None`), or leaves it with its sender.
-    #[cold]
     pub(super) fn overflow(
         &self,
         shared: &Shared,
-        local: &Local,
         address: &mut Address<'_>,
         ask: Option<&Patience>,
         message: &mut Option<M>,
@@ -37,6 +35,7 @@ impl<M: Message> Target<'_, M> {
         if refused != FULL || mailbox.inbox.is_closed() {
             return Err(refused);
         }
+        let local = &Local::of(&shared.pool);
         match mailbox.overflow() {
             Overflow::Wait => Err(FULL),
             Overflow::DropOldest => self.drop_oldest(shared, local, address, ask, message),
@@ -54,7 +53,7 @@ impl<M: Message> Target<'_, M> {
         }
     }
 
-    /// Drops a message, if there is still no room for it, and counts it.
+    /// Drops a message and counts it, if there is still no room for it.
     fn drop_newest(
         &self,
         shared: &Shared,
@@ -100,11 +99,11 @@ impl<M: Message> Target<'_, M> {
             };
             match lanes.evict(&mailbox.inbox, &shared.pool.links) {
                 Evicted::Message(token) => self.end_evicted(shared, local, token),
-                // The policy is new, and the host has not come by yet.
+                // The policy is new, and the host has not applied it yet.
                 Evicted::NotYet => return Err(FULL),
-                // All that waited have begun, and some have ended, since there was no room.
+                // Nothing waits, and since the refusal some messages have ended.
                 Evicted::Nothing if !mailbox.is_full(mailbox.capacity()) => {}
-                // All are in their handlers.
+                // All messages are in handlers.
                 Evicted::Nothing if ask.is_none() => {
                     return self.drop_newest(shared, local, address, message);
                 }
@@ -125,7 +124,7 @@ impl<M: Message> Target<'_, M> {
         let pool = &shared.pool;
         let mut envelope = Envelope::new(&pool.slab, token);
         let letter = Letter::of(&envelope);
-        // Its own drop may panic, which is no business of the sender that needed the room.
+        // The drop of the message may panic. That must not reach the sender that needed the room.
         let _ = contain(|| envelope.clear());
         sim::preempt(Point::Evict);
         if !envelope.head().is_ask {

@@ -1,4 +1,4 @@
-//! Addresses: what a user may give as a path, and how it finds its target. `send → `**`address`**` → route`
+//! Paths: what can be given as a path, and how a path finds its target. `send → `**`address`**` → route`
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::send::{Failed, Question, Target, To};
 use crate::words::error::SendError;
 use crate::words::message::Message;
 
-/// What can be sent to: any text, or any bytes, of the form `name://segment/segment?query`.
+/// A path to send to: text or bytes of the form `name://segment/segment?query`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a path",
     label = "not a path",
@@ -28,8 +28,8 @@ pub trait AsPath {
     /// What is wrong with it, and where.
     fn as_path(&self) -> Result<PathRef<'_>, PathError>;
 
-    /// The path's text, if it is there without looking at it: then the sender's thread can remember
-    /// where it leads.
+    /// The path's text, if it has one without parsing. With the text the sender's thread can remember where the
+    /// path leads.
     fn as_text(&self) -> Option<&str> {
         None
     }
@@ -113,7 +113,7 @@ impl<T: fmt::Display> fmt::Display for Encoded<T> {
     }
 }
 
-/// Finds who is mounted under a path's name.
+/// Finds the subsystem that is mounted under a name.
 #[inline]
 pub(crate) fn mounted(
     shared: &Shared,
@@ -150,7 +150,7 @@ pub(crate) struct ToPath<'s, P> {
     pub(crate) path: P,
 }
 
-/// Where a path leads that is not remembered.
+/// Where a path leads that was parsed just now.
 struct Found<'p> {
     mounted: CachedMount,
     route: u16,
@@ -159,7 +159,7 @@ struct Found<'p> {
 }
 
 impl<P: AsPath> ToPath<'_, P> {
-    /// Parses the path, finds who is mounted there, and has it remembered.
+    /// Parses the path, finds its subsystem and its route, and has them remembered.
     #[inline(never)]
     fn find(&self, cache: &PathCache) -> Result<Found<'_>, Failed> {
         let path = match self.path.as_path() {

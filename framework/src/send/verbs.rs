@@ -1,4 +1,4 @@
-//! The verbs, for whatever names a receiver: a path, a handle, a handle with captures.
+//! The verbs: `tell` and `ask` in their variants, for everything that names a receiver.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) trait To<M: Message> {
     fn send(&self, message: &mut Option<M>, question: Option<&mut Question>) -> Result<(), Failed>;
 }
 
-/// Tells, as an attempt.
+/// The attempts of a tell.
 pub(crate) struct Tell<T> {
     to: T,
     /// When its sender gives up waiting for room.
@@ -47,11 +47,11 @@ impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
     }
 }
 
-/// Asks, as an attempt.
+/// The attempts of an ask.
 pub(crate) struct Ask<T> {
     pub(super) to: T,
     pub(super) question: Question,
-    /// It waits for room too, not only for the reply.
+    /// It waits for room too. Without it, it waits for the reply only.
     waits: bool,
 }
 
@@ -63,7 +63,7 @@ impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
     fn due(&mut self) -> Option<Due> {
         let shared = self.to.shared();
         let patience = &mut self.question.patience;
-        // One deadline for both waits: from now on it is known when that is.
+        // The waits for room and for the reply share one deadline, which is fixed now.
         let now = shared.clock.now();
         *patience = patience.from(now);
         let due = patience.due(now).min(Local::of(&shared.pool).due());

@@ -24,7 +24,7 @@ use crate::words::error::StartError;
 use crate::words::message::{IntoReply, Nothing};
 use crate::words::supervision::RestartScope;
 
-/// The settings of a system to be started.
+/// The settings of a system, before it is started.
 ///
 /// # Examples
 /// ```
@@ -63,7 +63,7 @@ pub struct Builder {
     pub(crate) faults: Option<Faults>,
 }
 
-/// Begins what is to run before a stop.
+/// Begins what runs before a stop.
 type Begin = Box<dyn FnOnce(System) -> BoxFuture<'static, Result<(), Box<str>>> + Send>;
 
 impl Default for Builder {
@@ -155,8 +155,8 @@ impl Builder {
         self
     }
 
-    /// How long an [`ask`](System::ask) waits for its reply that does not say, within 2 % or 10 ms:
-    /// no one keeps a timer for it. `None`: forever. Default: 30 s.
+    /// How long an [`ask`](System::ask) without a deadline of its own waits for its reply. It is exact to 2 % or 10 ms,
+    /// since no timer is made for it. `None`: without end. Default: 30 s.
     pub fn ask_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.ask_deadline = deadline.into();
         self
@@ -168,7 +168,7 @@ impl Builder {
         self
     }
 
-    /// Most threads for handlers that block (`#[route("…", blocking)]`): 1 to 1024. They are started when
+    /// The most threads for handlers that block (`#[route("…", blocking)]`): 1 to 1024. They are started when
     /// first needed, and end when idle. Default: 16.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.blocking_threads = threads;
@@ -234,7 +234,7 @@ impl Builder {
         R: IntoReply<(), Later = Nothing> + 'static,
     {
         let begin: Begin = Box::new(|system| {
-            // It is contained beside its own panic; a panic of its drop alone is told.
+            // Contained while its own panic unwinds. A panic of its drop alone is reported.
             let mut run = Contained::new(Box::pin(run(system)));
             Box::pin(async move {
                 let reply = poll_fn(|cx| run.as_mut().poll(cx)).await;

@@ -25,7 +25,7 @@ impl<S: 'static> SubsystemKind<S> {
 
     /// Starts one host.
     pub(super) fn launch(&self, mut factory: Contained<impl Fn() -> S + Send + 'static>) -> Launch {
-        // The keepers drop a launch that they refuse, or whose thread has gone.
+        // The keepers drop a launch that they refuse, or whose thread has ended.
         let handlers = self.handlers.clone();
         Box::new(move |shared, mut placed, standing| {
             if let Some(one) = placed.pop() {

@@ -1,4 +1,4 @@
-//! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
+//! The system: the value that owns threads, pool, registry and supervisor, and that sends messages.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -90,8 +90,8 @@ pub struct System(Arc<Core>);
 
 struct Core {
     shared: Arc<Shared>,
-    /// Contained: where the last hold on a system goes with a thread's local values, actix can't wake them, and
-    /// panics. They end with their thread all the same.
+    /// Contained, because actix panics if an address is dropped with a thread's local values. The actor ends with its
+    /// thread all the same.
     registry: Contained<Addr<Registry>>,
     supervisor: Contained<Addr<Supervisor>>,
     keeper: Keeper,

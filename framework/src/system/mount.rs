@@ -21,7 +21,7 @@ use crate::words::overflow::Overflow;
 
 impl System {
     /// Mounts a subsystem under its type's name, on the thread with the fewest subsystems. The
-    /// factory makes it, on that thread, now and again after each panic of a handler.
+    /// factory makes it, on that thread, now and after each panic of a handler.
     ///
     /// # Errors
     /// The name is taken, a route has a mistake, a handler wants state that the system does not have, or
@@ -61,9 +61,8 @@ impl System {
     /// subsystem gets `WaitCycle`: it can't be answered before.
     ///
     /// # Errors
-    /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, while that is being made
-    /// anew, from its failure on and through its pause, for the children of its old value end with that;
-    /// and `Stopped`, while it ends for good.
+    /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, from the parent's failure until its
+    /// restart, since the children of its old value end with that value; and `Stopped`, while the parent ends for good.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.

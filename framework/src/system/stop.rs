@@ -86,10 +86,12 @@ fn left(report: &StopReport) -> String {
     )
 }
 
-/// How far a system is with its stop, for all who wait for it.
+/// How far a system is with its stop, for all callers that wait for it.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// Set by the first caller.
     begun: OnceCell<Begun>,
+    /// How it went; every caller gets a copy.
     ended: OnceCell<Exit>,
 }
 
@@ -161,8 +163,8 @@ impl System {
         let end = core.registry.send(EndAll {
             deadline: clock::after(begun.at, deadline),
         });
-        // The keepers wait for it, not the caller: actix leaves out a request whose sender has gone before it
-        // comes to it, and a system that counts as stopping would never stop.
+        // The keepers wait for the answer, not the caller. If the caller is dropped, actix would skip the request,
+        // and a system that counts as stopping would never stop.
         let (told, ended) = oneshot::channel();
         shared.keepers.spawn(async move {
             let _ = told.send(end.await.unwrap_or_default());
@@ -173,7 +175,7 @@ impl System {
             // A few milliseconds at most: all subsystems have ended.
             core.keeper.ended().await;
         }
-        // Else the keepers stay: askers of the stuck handlers still have timers with them.
+        // Else the keepers stay: they drive the timers of those who asked the stuck handlers.
         let ended = core.stop.ended.get_or_init(|| self.exit(begun, ended));
         ended.clone().result()
     }

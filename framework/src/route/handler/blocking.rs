@@ -1,7 +1,7 @@
 //! A method that blocks its thread, and therefore runs on another one.
 //!
-//! A call that blocks can't be ended from outside. Promise: a subsystem whose blocking call is cut off gets
-//! its next value only after that call has returned, see `Run::BLOCKS`.
+//! A call that blocks can't be ended from outside. Promise: if the host gives up a blocking call, the subsystem gets
+//! its next value only after that call has returned; see `Run::BLOCKS`.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ where
         let Some((state, method, unpacked)) = taken else {
             return Called::WrongParcel;
         };
-        // None of these may be dropped without care: the threads may be gone.
+        // If the threads are gone, all of these are dropped at once, and each drop may panic.
         let mut state = Contained::new(state);
         let Unpacked {
             mut message,
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// What comes back from the other thread. If no one waits for it any more it is dropped there.
+/// What comes back from the other thread. It is dropped there if the host does not wait any more.
 struct Back<S, R> {
     state: Contained<Box<S>>,
     reply: Result<Contained<R>, Panic>,
@@ -109,7 +109,7 @@ where
                     let reply = reply.map(|mut reply| reply.take());
                     end_contained::<M, P, R>(envelope, reply, &mut this.kept)
                 }
-                // Its message has ended before: no one wants the reply.
+                // Its message has ended already: the reply is dropped.
                 None => HandlerOutcome::Handled,
             };
             (Some(state.take()), outcome)

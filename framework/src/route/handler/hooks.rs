@@ -1,4 +1,4 @@
-//! Hooks: what a subsystem wants called when it starts, is restarted, or stops.
+//! Hooks: the methods of a subsystem that are called when it starts, is restarted, or stops.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -41,7 +41,7 @@ impl<S> Default for Hooks<S> {
     }
 }
 
-/// How a hook is called, with what it is told of the cause.
+/// How the host calls a hook, with its cause.
 pub(crate) trait HookCall<S, C>: Send + Sync {
     fn call(
         &self,
@@ -105,7 +105,7 @@ where
         _: Option<&mut Envelope<'_>>,
     ) -> Poll<RunEnd<S>> {
         self.project().future.poll(cx).map(|(state, ended)| {
-            // Caught here too: an error of the user's is put in words by the user's code.
+            // Contained: the `Display` of the error is user code.
             let ended = ended.and_then(|reply| contain(|| error_of::<R>(reply)));
             let outcome = match ended {
                 Ok(None) => HandlerOutcome::Handled,

@@ -1,8 +1,9 @@
 //! Handlers: how the host calls a user's method. `mailbox → host → `**`handler`**
 //!
-//! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
-//! same envelope if someone asked. An async method borrows the subsystem across `.await`; so both go into the
-//! host's one [`Runner`], whose memory is reused, in a future that gives the subsystem back at its end. What a host has of all this lies on its one [`HandlerSlot`].
+//! A handler takes its parcel out of the envelope, calls the method, and writes the reply of an ask back into the same
+//! envelope. An async method borrows the subsystem across `.await`. So both go into one future, which gives the
+//! subsystem back at its end; it runs in the host's [`Runner`], whose memory is reused. The [`HandlerSlot`] holds what
+//! a host has of all this.
 
 pub(crate) mod runner;
 pub(crate) mod blocking;
@@ -23,10 +24,10 @@ use crate::route::extract::{Deferrals, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
 use runner::{HandlerOutcome, Panic, Run, RunEnd, Runner};
 
-/// One route's way to the user's method.
+/// How the host calls one method of the user's.
 pub(crate) trait Handler<S>: Send + Sync {
-    /// Begins the message at hand. The subsystem lies in the slot; an async handler takes it
-    /// along into the runner, and if it does not come to its end at once it is to be polled there.
+    /// Begins to handle the message at hand. The subsystem lies in the slot. An async handler takes it into the
+    /// runner; while it is [`Called::Running`], the host polls it there.
     fn call(
         &self,
         slot: &mut HandlerSlot<S>,
@@ -36,23 +37,23 @@ pub(crate) trait Handler<S>: Send + Sync {
     ) -> Called;
 }
 
-/// The message at hand, and when its handler began. A handler whose reply comes later takes it; else it stays
-/// here, so that it is not lost when its handler panics.
+/// The message at hand, and when its handler began. A handler whose reply comes later takes it. Otherwise it stays
+/// here, so that a panic of its handler does not lose it.
 pub(crate) type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
-/// What the handlers of one host work with; what each of them needs stands first.
+/// What the handlers of one host work with. The fields that each of them needs stand first.
 #[repr(C)]
 pub(crate) struct HandlerSlot<S> {
-    /// The subsystem; an async handler has it while it runs.
+    /// The subsystem. None while an async handler runs, which has it.
     pub(crate) state: Option<Box<S>>,
     pub(crate) runner: Runner<S>,
-    /// What a handler that ended as [`Called::Failed`] said.
+    /// The error's text of a handler that ended as [`Called::Failed`].
     pub(crate) failure: String,
-    /// What one that ended as [`Called::Panicked`] left.
+    /// The panic's text of a handler that ended as [`Called::Panicked`].
     pub(crate) panic: Option<Panic>,
-    /// The envelope that the handler just called has taken.
+    /// The number of the envelope that the last handler has taken, to reply later.
     pub(crate) deferred: Option<u32>,
-    /// Made with the first of those.
+    /// What the subsystem's later replies share. Made for the first of them.
     pub(crate) deferrals: Option<Arc<Deferrals>>,
 }
 
@@ -126,15 +127,15 @@ impl<S> HandlerSlot<S> {
 /// How a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Called {
-    /// The handler has ended well.
+    /// The handler returned a reply.
     Handled,
     /// It returned an error, whose text lies in the slot.
     Failed,
-    /// It panicked, and what it left lies in the slot; the subsystem is there, but broken.
+    /// It panicked, with a text that lies in the slot. The subsystem is there, but broken.
     Panicked,
-    /// It gave the message back, which lies in the envelope again.
+    /// It gave the message back for later. The message lies in the envelope again.
     Later,
-    /// It runs in the runner.
+    /// It has not ended: it is in the runner.
     Running,
     /// The envelope does not hold what this handler takes.
     WrongParcel,
@@ -148,7 +149,7 @@ pub(crate) enum Unanswered {
     Expired,
     Dropped,
     Unhandled,
-    /// Its handler took its reply, and dropped it.
+    /// The handler took the reply, and dropped it.
     NoReply,
 }
 
@@ -156,7 +157,7 @@ pub(crate) enum Unanswered {
 struct Unpacked<M, A, K> {
     message: Contained<M>,
     arguments: Contained<A>,
-    /// What the message is given back with if it is for later.
+    /// A copy of what travels beside the message, with which it is put back if it is for later.
     kept: Contained<K>,
 }
 
@@ -170,7 +171,7 @@ type UnpackedFor<M, A, R> = Unpacked<
 /// Takes a parcel out of an envelope and unpacks it; `None` if the envelope holds something else.
 ///
 /// # Panics
-/// Where the user's extractors do; the parcel is gone then.
+/// If an extractor of the user's does. The parcel is dropped then.
 #[inline(always)]
 fn unpack<M, A, R>(
     envelope: &mut Envelope<'_>,
@@ -305,7 +306,7 @@ where
             return Called::WrongParcel;
         };
         let (message, arguments) = (unpacked.message.take(), unpacked.arguments.take());
-        // If it panics, the host resets this.
+        // If the method panics, the host resets this.
         delivery.in_sync_handler.set(true);
         let reply = (self.method)(state, message, arguments);
         delivery.in_sync_handler.set(false);
@@ -377,7 +378,7 @@ pin_project_lite::pin_project! {
     struct AsyncRun<F, M, P, R, K> {
         #[pin]
         future: F,
-        // What the message is given back with.
+        // See `Unpacked`.
         kept: Contained<K>,
         types: PhantomData<fn(M, P) -> R>,
     }

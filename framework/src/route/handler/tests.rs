@@ -1,5 +1,5 @@
-//! What handlers and hooks do with what no host gives them: another's parcel, a subsystem that is away,
-//! threads that are gone.
+//! Handlers and hooks in cases that a host does not make: another handler's parcel, no subsystem in the slot, no
+//! threads for blocking handlers.
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn begin(sum: &mut u32, (): (), (): ()) {
     *sum = 0;
 }
 
-/// A system that has no threads for what blocks.
+/// A system without threads for blocking handlers.
 struct Bare {
     states: States,
     clock: Clock,

@@ -24,7 +24,6 @@ impl<'r, M: Message, C> At<'r, M, C> {
     }
 }
 
-/// A handle with captures names its receiver too.
 impl<M: Message, C: Captures> To<M> for At<'_, M, C> {
     fn shared(&self) -> &Arc<Shared> {
         &self.route.shared

@@ -24,10 +24,10 @@ use crate::words::trace::TraceId;
 
 /// A route of a mounted subsystem, resolved for messages of type `M`.
 ///
-/// It is made by [`System::route`](crate::System::route) from a pattern (`api://users/{id}`), whose
-/// captures are then given with each message ([`at`](Self::at)), or from a path (`api://users/7`), whose
-/// captures it keeps. It stays good when its subsystem is restarted, and when it is mounted again after
-/// an unmount; in between it says `Closed`. Cloning copies two pointers.
+/// [`System::route`](crate::System::route) makes it, from a pattern or from a path. With a pattern
+/// (`api://users/{id}`) each message brings its captures ([`at`](Self::at)). With a path (`api://users/7`) the handle
+/// keeps the captures. It stays good when its subsystem is restarted, and when it is mounted again after an unmount. In
+/// between its sends fail with `Closed`. Cloning copies two pointers.
 ///
 /// # Examples
 /// ```
@@ -50,18 +50,19 @@ pub struct Route<M: Message> {
 
 struct Resolved<M> {
     mailbox: Arc<Mailbox>,
+    /// The number of the route table that it was resolved in.
     table: u32,
     map: Arc<RouteMap>,
     pack: Arc<dyn Pack<M>>,
-    /// If the name is that of several: each message goes to one of them.
+    /// If replicas share the name: each message goes to one of them.
     several: Option<Arc<Mounted>>,
-    /// How many the pattern has.
+    /// How many captures the pattern has.
     captures: usize,
     /// The route's pattern as it stands in its subsystem, without the name.
     pattern: Box<str>,
     /// The captures of the path that it was made from, if it has any.
     fixed: Option<Box<[Box<str>]>>,
-    /// And its query.
+    /// The query of that path, if it has one.
     query: Option<Box<str>>,
 }
 
@@ -82,7 +83,7 @@ impl<M: Message> std::fmt::Debug for Route<M> {
 }
 
 impl<M: Message> Route<M> {
-    /// Makes a dead letter of a message that went here and whose sender does not care.
+    /// Makes a dead letter of a message that was sent here and failed, and whose sender takes no error.
     pub(crate) fn bury(&self, reason: DeadReason) {
         let (route, handler) = self.inner.pack.numbers();
         let sent = self.shared.clock.now();
@@ -106,7 +107,7 @@ impl<M: Message> Route<M> {
         At::new(self, captures)
     }
 
-    /// The same route, by which messages are sent with that priority, whatever is theirs.
+    /// The same route, with a priority for every message that is sent by it.
     ///
     /// # Examples
     /// ```
@@ -126,7 +127,7 @@ impl<M: Message> Route<M> {
         }
     }
 
-    /// True if a message with that many captures can go on from here.
+    /// True if a message with that many captures can be sent by this handle as it is.
     #[inline(always)]
     fn is_good_for(&self, captures: usize) -> bool {
         let Resolved {
@@ -175,7 +176,7 @@ impl<M: Message> Route<M> {
         self.send_to(&self.inner.mailbox, &mut address, message, question)
     }
 
-    /// Sends to one of those who share the name.
+    /// Sends to one of the replicas that share the name.
     #[inline(never)]
     fn send_to_one(
         &self,

@@ -1,10 +1,9 @@
 //! What a thread remembers of the directory: names, and whole paths. `address → `**`path_cache`**` → directory`
 //!
-//! A path that was sent to before costs one look here, and neither parsing nor routing; one that was not
-//! costs some 5 ns more for the look. What is remembered is good until its subsystem is unmounted, which
-//! the subsystem's entry says itself. Memory per thread and system: the names of what is mounted, and at
-//! most [`PATHS`](paths::PATHS) paths; what was unmounted is forgotten after some
-//! [`SWEEP`] mounts and unmounts.
+//! A path that was sent to before costs one look-up here, and neither parsing nor routing. For another path the
+//! look-up adds some 5 ns. An entry is good until its subsystem is unmounted, which the subsystem's own entry says.
+//! Memory per thread and system: the names of mounted subsystems, and at most [`PATHS`](paths::PATHS) paths. The
+//! entries of unmounted subsystems are dropped after some [`SWEEP`] mounts and unmounts.
 
 mod paths;
 
@@ -24,23 +23,24 @@ use crate::directory::{Directory, Mounted};
 /// Changes of the directory between two sweeps.
 const SWEEP: u64 = 64;
 
-/// A subsystem as a thread remembers it: counted by the thread alone, so that a send touches no count
-/// that other threads write.
+/// A subsystem as a thread remembers it. The thread counts its own references, so that a send touches no count that
+/// other threads write.
 pub(crate) type CachedMount = Rc<Arc<Mounted>>;
 
 /// What one thread remembers of one directory.
 pub(crate) struct PathCache {
     directory: Weak<Directory>,
-    /// Tells the directory apart: the `Weak` keeps the place from being used again.
+    /// The directory's address. While the `Weak` lives, no other directory has it.
     address: usize,
-    /// The directory's at the last sweep.
+    /// The directory's epoch at the last sweep.
     epoch: Cell<u64>,
+    /// Subsystems by name.
     names: RefCell<HashMap<Box<str>, CachedMount, FxBuildHasher>>,
     paths: RefCell<Paths>,
 }
 
 thread_local! {
-    /// This thread's memory of each directory that it has met; nearly always one.
+    /// One cache for each directory that this thread has used; nearly always one.
     pub(crate) static CACHES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -55,7 +55,7 @@ impl PathCache {
         })
     }
 
-    /// What this thread remembers of a directory.
+    /// This thread's cache of a directory.
     #[inline]
     pub(crate) fn of(directory: &Arc<Directory>) -> Rc<Self> {
         let address = Arc::as_ptr(directory) as usize;
@@ -83,7 +83,7 @@ impl PathCache {
         let known = CACHES.try_with(|caches| {
             let mut caches = caches.borrow_mut();
             if let Some(at) = caches.iter().position(|m| m.address == address) {
-                // The system used last stands first.
+                // The cache that was used last stands first.
                 caches.swap(0, at);
                 return caches[0].clone();
             }
@@ -92,7 +92,7 @@ impl PathCache {
             caches.insert(0, cache.clone());
             cache
         });
-        // The thread is ending: nothing will be remembered.
+        // The thread is ending: nothing is remembered.
         known.unwrap_or_else(|_| PathCache::new(directory))
     }
 
@@ -113,7 +113,7 @@ impl PathCache {
         self.paths.borrow().find(text).cloned()
     }
 
-    /// Remembers where a path leads, perhaps.
+    /// Remembers where a path leads, if there is room.
     pub(crate) fn learn(
         &self,
         path: &PathRef<'_>,
@@ -124,7 +124,7 @@ impl PathCache {
         self.paths.borrow_mut().learn(path, mounted, route, spans);
     }
 
-    /// Who is mounted under a name.
+    /// The subsystem that is mounted under a name.
     #[inline]
     pub(crate) fn mounted(&self, directory: &Directory, name: &str) -> Option<CachedMount> {
         if let Some(mounted) = self.names.borrow().get(name)

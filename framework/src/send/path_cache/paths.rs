@@ -10,11 +10,11 @@ use rustc_hash::FxBuildHasher;
 use crate::directory::Mounted;
 use crate::route::extract::Capture;
 
-/// Most paths that a thread remembers.
+/// The most paths that a thread remembers.
 pub(super) const PATHS: usize = 2048;
 
-/// So many paths find no room before all are forgotten: senders that go through more paths than there is room for
-/// must not pay for each that it is learnt.
+/// How many paths find no room before all are forgotten. A sender that uses more paths than there is room for must not
+/// pay for learning each.
 const RELUCTANCE: usize = 16 * PATHS;
 
 /// Where a path leads.
@@ -24,19 +24,21 @@ pub(crate) struct CachedRoute {
     pub(crate) route: u16,
     /// Where the query begins in the text.
     query: Option<u16>,
+    /// The captures in the path.
     pub(crate) captured: Captured,
 }
 
 /// The captures of a path that is remembered.
 pub(crate) enum Captured {
+    /// Where they stand in the path.
     Texts(Spans),
-    /// All are numbers: a handler that wants numbers need not parse them again.
+    /// All are numbers, which are parsed already.
     Number(Capture<'static>),
     Numbers(Box<[Capture<'static>]>),
 }
 
 impl CachedRoute {
-    /// The path's query, in a text that equals it.
+    /// The query in `text`, which equals the path.
     #[inline]
     pub(crate) fn query<'t>(&self, text: &'t str) -> Option<&'t str> {
         text.get(usize::from(self.query?)..)
@@ -47,7 +49,7 @@ impl CachedRoute {
 #[derive(Default)]
 pub(super) struct Paths {
     routes: HashMap<Box<str>, Rc<CachedRoute>, FxBuildHasher>,
-    /// How many paths found no room since all were forgotten.
+    /// How many paths have found no room since all were forgotten.
     refused: usize,
 }
 
@@ -59,7 +61,7 @@ impl Paths {
         (!route.mounted.is_gone()).then_some(route)
     }
 
-    /// Learns where a path leads, unless it finds no room.
+    /// Learns where a path leads, if there is room.
     pub(super) fn learn(
         &mut self,
         path: &PathRef<'_>,
@@ -85,13 +87,13 @@ impl Paths {
         self.routes.insert(text.into(), Rc::new(cached));
     }
 
-    /// Forgets what leads to who was unmounted.
+    /// Forgets the paths to unmounted subsystems.
     pub(super) fn sweep(&mut self) {
         self.routes.retain(|_, route| !route.mounted.is_gone());
     }
 }
 
-/// Captures as numbers, if each is one whose text can be told from it.
+/// Captures as numbers, if each is a number that is written like this in text: no sign, no leading zero.
 fn captured(spans: Spans, text: &str) -> Captured {
     let number = |text: &str| {
         let number = text.parse().ok()?;

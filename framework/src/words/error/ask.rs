@@ -184,7 +184,7 @@ impl<M> fmt::Debug for AskError<M> {
     }
 }
 
-/// Writes the causes too if it is asked for them, with `{:#}`.
+/// Writes the causes too for `{:#}`.
 fn fmt_failed<M>(error: &anyhow::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "the handler of `{}` failed", type_name::<M>())?;
     match f.alternate() {

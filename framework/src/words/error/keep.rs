@@ -12,8 +12,8 @@ use crate::words::ledger::Ledger;
 
 /// Why a subsystem was not mounted.
 ///
-/// It names the subsystem, with its parents' names before its own; of several that were to be mounted
-/// at once the first that is at fault, or what they share.
+/// It names the subsystem, with its parents' names before its own. If several were mounted at once, it names the first
+/// that is at fault, or what they share.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MountError {
@@ -108,7 +108,7 @@ pub enum MountError {
         /// The own name of the subsystem.
         subsystem: Box<str>,
     },
-    /// Replicas are to be chosen by a capture that no route has.
+    /// The options choose replicas by a capture that no route has.
     #[error(
         "`{subsystem}`: replicas are to be chosen by `{{{name}}}`, and no route has that capture"
     )]
@@ -118,7 +118,7 @@ pub enum MountError {
         /// The capture's name.
         name: Box<str>,
     },
-    /// Several are to be mounted at once below different parents.
+    /// Several subsystems can't be mounted at once below different parents.
     #[error("subsystems mounted at once must have the same parent, or none")]
     SeveralParents,
     /// The parent failed and is restarting, or has been meanwhile: the children of its old value end
@@ -184,7 +184,7 @@ fn fmt_bad_name(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 impl MountError {
-    /// Says of which subsystem it tells, where that was not known.
+    /// Fills in the subsystem's name, where it was not known.
     #[must_use]
     pub(crate) fn of(mut self, name: &str) -> Self {
         match &mut self {
@@ -220,7 +220,7 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
-/// A last hook, [`#[stopped]`](crate::routes), that failed: what it was to save may be lost.
+/// A last hook, [`#[stopped]`](crate::routes), that failed: what it should have saved may be lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HookFailure {
@@ -236,7 +236,7 @@ impl fmt::Display for HookFailure {
     }
 }
 
-/// Why a subsystem was not unmounted, or not well.
+/// Why a subsystem was not unmounted, or what failed while it was.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnmountError {

@@ -34,7 +34,7 @@ pub enum SendError {
     /// The subsystem has no route for the path.
     #[error("no route matches `{path}`; its subsystem is mounted")]
     NoRoute {
-        /// The path, or the pattern that a handle was to be resolved for.
+        /// The path, or the pattern of the handle.
         path: Box<str>,
     },
     /// The route takes other messages.
@@ -69,7 +69,7 @@ pub enum SendError {
         /// The receiver.
         subsystem: Arc<str>,
     },
-    /// A setting was to be given a value that it can't have; nothing was sent.
+    /// The value is not one that the setting can have. Nothing was sent.
     #[error("`{setting}` must be {must_be}")]
     BadSetting {
         /// The setting.
@@ -143,7 +143,7 @@ fn fmt_full(subsystem: &str, room: &Room, f: &mut fmt::Formatter<'_>) -> fmt::Re
 #[error("`{}` was not sent: {}", std::any::type_name::<M>(), self.reason())]
 pub struct Undelivered<M>(Box<Parts<M>>);
 
-/// Boxed: a sender whose message is accepted would else move the room for it about, 3 ns for a small one.
+/// Boxed: moving the unused room for it would cost a sender whose message is accepted 3 ns.
 struct Parts<M> {
     reason: SendError,
     message: SyncWrapper<M>,

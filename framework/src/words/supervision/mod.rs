@@ -1,8 +1,8 @@
 //! Supervision: what happens to a subsystem that failed. Policy is plain data, the decision a pure function.
 //!
-//! Every subsystem has a parent: the subsystem that mounted it, or the system. One that fails is made
-//! anew by its factory, perhaps after a pause, perhaps with its siblings; if that is needed too often its
-//! parent fails in its place, and at last the system stops. The words are those of Erlang's supervisors.
+//! Every subsystem has a parent: the subsystem that mounted it, or the system. After a failure the factory makes a new
+//! value, perhaps after a pause, perhaps for its siblings too. If restarts are needed too often, the parent fails in
+//! its place, and at last the system stops. The words are those of Erlang's supervisors.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -41,7 +41,7 @@ pub enum RestartScope {
     RestForOne,
 }
 
-/// How many restarts are borne within what time; one more, and the parent fails in its place.
+/// How many restarts are allowed within what time. With one more the parent fails in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intensity {
     /// How many.
@@ -120,7 +120,7 @@ impl Default for Backoff {
     }
 }
 
-/// How a subsystem that ended came to it.
+/// Why a subsystem failed or ended.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
