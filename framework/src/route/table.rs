@@ -8,9 +8,10 @@ use mycelia_core::{Pattern, Router};
 use super::pack::{Pack, Packer};
 use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
 use crate::route::extract::{Extract, Reply, States};
+use crate::route::handler::Handler;
 use crate::route::handler::hooks::Hooks;
-use crate::route::handler::{
-    AtOnce, Awaited, AwaitedReplyLater, Blocking, Handler, Method, ReplyLater,
+use crate::route::handler::method::{
+    AtOnce, Awaited, AwaitedReplyLater, Method, OffThread, ReplyLater,
 };
 use crate::words::error::MountError;
 use crate::words::events::EndReason;
@@ -108,7 +109,7 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + Send + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(Method::<Blocking, _, M, A, R>::new(handler));
+        let handler = Box::new(Method::<OffThread, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 

@@ -7,16 +7,15 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::method::{Method, OffThread};
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd};
-use super::{
-    AtHand, Blocking, Called, Handler, HandlerSlot, Method, Unpacked, end_contained, take_along,
-};
+use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, end_contained, take_along};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Away, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
 
-impl<S, F, M, A, R> Handler<S> for Method<Blocking, F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<OffThread, F, M, A, R>
 where
     S: Send + 'static,
     F: Fn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,

@@ -3,7 +3,8 @@
 use std::task::Context;
 
 use super::hooks::HookRun;
-use super::{AtHand, AwaitedReplyLater, Called, Handler, HandlerSlot, Method, ReplyLater, runner};
+use super::method::{AwaitedReplyLater, Method, ReplyLater};
+use super::{AtHand, Called, Handler, HandlerSlot, runner};
 use crate::base::user_code::Contained;
 use crate::envelope::Parcel;
 use crate::route::extract::{Delivery, Extract, Reply};

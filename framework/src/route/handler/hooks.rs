@@ -3,8 +3,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::method::{Awaited, Method};
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd, run};
-use super::{Awaited, Called, HandlerSlot, Method};
+use super::{Called, HandlerSlot};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Address, Captures as _, Delivery, Extract, Source};

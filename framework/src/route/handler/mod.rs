@@ -6,6 +6,7 @@
 //! a host has of all this.
 
 pub(crate) mod runner;
+pub(crate) mod method;
 pub(crate) mod blocking;
 pub(crate) mod deferred;
 pub(crate) mod hooks;
@@ -22,6 +23,7 @@ use crate::base::user_code::{Contained, contain, discard};
 use crate::envelope::{Envelope, Parcel};
 use crate::route::extract::{Deferrals, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
+use method::{AtOnce, Awaited, Method};
 use runner::{HandlerOutcome, Panic, Run, RunEnd, Runner};
 
 /// How the host calls one method of the user's.
@@ -251,36 +253,6 @@ where
     reply
         .and_then(|reply| contain(|| end::<M, P, R>(envelope, reply, kept)))
         .unwrap_or_else(HandlerOutcome::Panicked)
-}
-
-/// A user's method, with the types that it takes and returns. `Kind` says how it is called.
-pub(crate) struct Method<Kind, F, M, A, R> {
-    method: F,
-    types: PhantomData<fn(Kind, M, A) -> R>,
-}
-
-/// The kind of a method that answers at once.
-pub(crate) enum AtOnce {}
-
-/// The kind of a method that may wait.
-pub(crate) enum Awaited {}
-
-/// The kind of a method that blocks its thread.
-pub(crate) enum Blocking {}
-
-/// The kind of a method that returns at once, and whose reply comes later.
-pub(crate) enum ReplyLater {}
-
-/// The kind of a method that may wait, and whose reply comes later.
-pub(crate) enum AwaitedReplyLater {}
-
-impl<Kind, F, M, A, R> Method<Kind, F, M, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        Method {
-            method,
-            types: PhantomData,
-        }
-    }
 }
 
 impl<S, F, M, A, R> Handler<S> for Method<AtOnce, F, M, A, R>

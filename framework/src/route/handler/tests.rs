@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::hooks::HookCall;
-use super::{AtHand, AtOnce, Awaited, Blocking, Called, Handler, HandlerSlot, Method};
+use super::method::{AtOnce, Awaited, Method, OffThread};
+use super::{AtHand, Called, Handler, HandlerSlot};
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::envelope::token::Token;
 use crate::envelope::{Envelope, Parcel, Slab};
@@ -91,7 +92,7 @@ fn handlers() -> [Box<dyn Handler<u32>>; 3] {
     [
         Box::new(Method::<AtOnce, _, Add, (), u32>::new(add)),
         Box::new(Method::<Awaited, _, Add, (), u32>::new(add_later)),
-        Box::new(Method::<Blocking, _, Add, (), u32>::new(add)),
+        Box::new(Method::<OffThread, _, Add, (), u32>::new(add)),
     ]
 }
 

@@ -1,8 +1,8 @@
 //! Handles: a route resolved once, for senders that send there often.
 
+mod verbs;
 mod at;
 mod resolve;
-mod verbs;
 
 use std::sync::Arc;
 use std::time::Duration;
