@@ -8,8 +8,8 @@
 pub(crate) mod runner;
 pub(crate) mod method;
 pub(crate) mod blocking;
-pub(crate) mod deferred;
 pub(crate) mod hooks;
+pub(crate) mod deferred;
 #[cfg(test)]
 mod tests;
 
