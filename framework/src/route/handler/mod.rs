@@ -286,15 +286,18 @@ where
     }
 }
 
-/// What a method that does not run on the stack of its call takes along: the subsystem, the method, and its
-/// arguments. `None` if the subsystem or the parcel is not there.
+/// What a method that does not run on the stack of its call takes along: the subsystem, the method, and the
+/// arguments.
+type TakenAlong<S, F, M, A, R> = (Box<S>, F, UnpackedFor<M, A, R>);
+
+/// Takes these out of the slot and the envelope. `None` if the subsystem or the parcel is not there.
 #[inline(always)]
 fn take_along<S, F, M, A, R>(
     slot: &mut HandlerSlot<S>,
     method: &F,
     envelope: &mut Envelope<'_>,
     delivery: &Delivery<'_>,
-) -> Option<(Box<S>, F, UnpackedFor<M, A, R>)>
+) -> Option<TakenAlong<S, F, M, A, R>>
 where
     F: Clone,
     M: Message,
