@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use mycelia::observe::DeadReason;
 use mycelia::prelude::*;
-use mycelia::test::{Faults, Probe, Recorder, Replay, Simulation, check_seeds};
 use mycelia::time::Clock;
+use mycelia_test::{BuilderExt, Faults, Probe, Recorder, Replay, Simulation, check_seeds};
 use serde::{Deserialize, Serialize};
 
 // ANCHOR: subject

@@ -3,7 +3,7 @@
 //! A model of a system, once per seed: subsystems, children, clients, failures, restarts, overload,
 //! replicas, mounts and unmounts, timers, streams, asks given up, messages kept for later, systems that come
 //! and go beside it, and faults of user code wherever the framework calls some: all chosen by the seed, on
-//! one thread and in virtual time (see `mycelia::test::Simulation`). At the end of each, every message must be accounted for once, in the
+//! one thread and in virtual time (see `mycelia_test::Simulation`). At the end of each, every message must be accounted for once, in the
 //! order in which it was sent, and every envelope must be at home. `--seed N` runs one again and prints
 //! what was decided; `--plant` puts an error into the framework, to see that it is found. The exit code
 //! is 0 only if all seeds passed.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use clap::{Parser, ValueEnum};
-use mycelia::test::Plant;
+use mycelia_test::Plant;
 
 /// Runs a model of a system, once per seed, on a scheduler that does its worst.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mycelia::test::Plant;
+use mycelia_test::Plant;
 
 use crate::model::{self, Sum};
 

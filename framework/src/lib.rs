@@ -93,7 +93,8 @@
 //! | [`observe`] | snapshots, ledgers, latencies, events, dead letters |
 //! | [`time`] | the clock of a system |
 //! | [`limits`] | sizes |
-//! | `test` | the test kit, with the feature `test` |
+//!
+//! The test kit is a crate of its own, `mycelia-test`.
 //!
 //! Beside axum, whose `Path`, `Query` and `State` have the same names, import [`extract`] as a module:
 //! `use mycelia::extract;`, then `extract::Path(id): extract::Path<u64>`.
@@ -117,7 +118,8 @@ mod send;
 mod keepers;
 mod system;
 #[cfg(feature = "test")]
-pub mod test;
+#[doc(hidden)]
+pub mod __test;
 
 pub use directory::replicas::Replicas;
 pub use mycelia_macros::{

@@ -87,6 +87,19 @@ impl Adder {
         self.sum
     }
 
+    #[route("deferred/{n}")]
+    fn deferred(
+        &mut self,
+        Add(n): Add,
+        Path(by): Path<u64>,
+        reply: Reply<Add>,
+        State(handled): State<Handled>,
+    ) {
+        self.sum += n * by;
+        handled.0.fetch_add(1, Ordering::Relaxed);
+        reply.send(self.sum);
+    }
+
     #[route("later/{n}")]
     async fn later(
         &mut self,
@@ -215,6 +228,25 @@ fn a_warm_try_tell_and_a_warm_tell_blocking_allocate_nothing() {
         it.has_sent(4_000);
     });
     assert_eq!(allocations, 0);
+    on_no_executor(it.system.stop()).unwrap();
+}
+
+#[test]
+fn a_warm_ask_whose_reply_comes_later_allocates_what_any_ask_does() {
+    let (_alone, _watch) = (alone(), watchdog());
+    let it = on_no_executor(fixture(4096));
+    let allocations = |path: &'static str| {
+        it.allocations(async || {
+            for _ in 0..1_000 {
+                it.system.ask(path, Add(1)).await.unwrap();
+            }
+            it.has_sent(1_000);
+        })
+    };
+    assert_eq!(
+        allocations("adder-0://deferred/1"),
+        allocations("adder-0://now/1")
+    );
     on_no_executor(it.system.stop()).unwrap();
 }
 

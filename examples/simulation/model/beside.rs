@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mycelia::test::SimulationHandle;
+use mycelia_test::SimulationHandle;
 
 use super::book::Sum;
 use super::plan::Plan;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mycelia::WeakSystem;
 use mycelia::prelude::*;
 use mycelia::schedule::{Overflow, Priority};
-use mycelia::test::Rng;
+use mycelia_test::Rng;
 
 use super::book::Book;
 use super::faults::{BURNS, PANICS};
@@ -65,7 +65,7 @@ impl Client {
                     tokio::time::sleep(pause).await;
                 }
                 1 => tokio::task::yield_now().await,
-                2 => mycelia::test::spend(Duration::from_micros(self.rng.below(500).into())),
+                2 => mycelia_test::spend(Duration::from_micros(self.rng.below(500).into())),
                 3 if self.plan.tasks => self.book.tasks.cancel_one(),
                 3..7 => self.by_handle().await,
                 _ => self.by_path().await,

@@ -19,7 +19,7 @@ use mycelia::WeakSystem;
 use mycelia::error::{MountError, StopError, UnmountError};
 use mycelia::prelude::*;
 use mycelia::schedule::{Adaptive, LoadBased, RoundRobin, Slice, Weighted};
-use mycelia::test::{Outcome, Plant, Rng, Simulation, SimulationError, SimulationHandle};
+use mycelia_test::{Outcome, Plant, Rng, Simulation, SimulationError, SimulationHandle};
 use tokio::task::JoinHandle;
 
 use book::Book;

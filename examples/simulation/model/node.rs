@@ -214,7 +214,7 @@ impl Node {
         match item.work.deed {
             Deed::Panic => book.faults.panic(),
             Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
-            Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+            Deed::Work(us) => mycelia_test::spend(Duration::from_micros(us.into())),
             _ => {}
         }
         drop(item);
@@ -272,7 +272,7 @@ fn serve_quickly(
     match work.deed {
         Deed::Fail => return fail(work, doing, book),
         Deed::Panic | Deed::PanicLate(_) => book.faults.panic(),
-        Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+        Deed::Work(us) => mycelia_test::spend(Duration::from_micros(us.into())),
         _ => {}
     }
     let reply = Reply::new(book, work.number);
@@ -305,7 +305,7 @@ async fn serve(
     let next = |deed| Work::new(&book, me, deed);
     match work.deed {
         Deed::Quick => {}
-        Deed::Work(us) => mycelia::test::spend(Duration::from_micros(us.into())),
+        Deed::Work(us) => mycelia_test::spend(Duration::from_micros(us.into())),
         Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
         Deed::Fail => return fail(work, doing, &book),
         Deed::Panic => book.faults.panic(),

@@ -8,7 +8,7 @@ use mycelia::error::MountError;
 use mycelia::prelude::*;
 use mycelia::schedule::{MissedTick, Overflow};
 use mycelia::supervise::{Backoff, Restart, RestartScope};
-use mycelia::test::Rng;
+use mycelia_test::Rng;
 
 use super::book::Book;
 use super::client;

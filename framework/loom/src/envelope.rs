@@ -1,6 +1,8 @@
 //! Envelopes without contents: a head, and the slot that ships for the way of a reply.
 #![allow(unsafe_code)]
 
+#[path = "../../src/envelope/deferral.rs"]
+pub(crate) mod deferral;
 #[path = "../../src/envelope/reply.rs"]
 pub(crate) mod reply;
 #[path = "../../src/envelope/token.rs"]

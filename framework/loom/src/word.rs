@@ -49,6 +49,16 @@ impl AtomicU64 {
         self.value.fetch_add(value, order)
     }
 
+    pub(crate) fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.value.compare_exchange(current, new, success, failure)
+    }
+
     pub(crate) fn compare_exchange_weak(
         &self,
         current: u64,

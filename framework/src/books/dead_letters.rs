@@ -52,7 +52,7 @@ pub enum DeadReason {
     Panicked(Arc<str>),
     /// It was dropped for want of room.
     Dropped(Overflow),
-    /// It was dropped by a fault of the test kit, of the feature `test`.
+    /// It was dropped by a fault of the test kit, the crate `mycelia-test`.
     Injected,
     /// Its deadline passed before its handler began.
     Expired,

@@ -5,7 +5,7 @@
 //! The handler's reply is written into the same place. Promise: what is put in comes out once, as the
 //! type that it went in as, or is dropped once.
 //!
-//! This is one of the crate's two files with `unsafe`. The rules of ownership:
+//! The rules of ownership, on which the `unsafe` code here and in the files beside it rests:
 //! 1. A slot's `head` and `payload` are touched only through an [`Envelope`], that is with its token
 //!    in hand; the token can't be copied, so no two threads touch a slot at once, and the lists that
 //!    hand tokens over order one owner's accesses before the next one's (release and acquire).
@@ -13,8 +13,6 @@
 //!    describes (inline), or a live `Box` of it. Only `put`, `take` and `clear` change either.
 #![allow(unsafe_code)]
 
-#[cfg_attr(not(feature = "test"), path = "mark_off.rs")]
-pub(crate) mod mark;
 pub(crate) mod token;
 pub(crate) mod reply;
 pub(crate) mod deferral;
@@ -28,9 +26,9 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use crate::base::clock::Due;
 use crate::base::user_code::{contain, discard};
 use crate::envelope::token::Token;
+use crate::words::tap::Mark;
 use crate::words::trace::TraceId;
 use deferral::DeferredEnd;
-use mark::Mark;
 use reply::ReplySlot;
 pub(crate) use slab::Slab;
 
@@ -57,8 +55,8 @@ pub(crate) struct Head {
     pub(crate) route: u16,
     /// True if someone waits for a reply.
     pub(crate) is_ask: bool,
-    /// What faults it meets. In what would be padding.
-    pub(crate) fault: Mark,
+    /// What a tap has to say to it. In what would be padding.
+    pub(crate) mark: Mark,
     /// How it ended, if its reply came later.
     pub(crate) deferred: DeferredEnd,
 }

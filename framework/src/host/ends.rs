@@ -2,8 +2,8 @@
 
 use super::batch::TurnBatch;
 use super::hooks::NO_TIME;
-use super::injected::without_delay;
 use super::life::Closing;
+use super::marked::without_delay;
 use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;

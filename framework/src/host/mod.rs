@@ -12,8 +12,7 @@ mod stamp_run;
 mod ends;
 mod batch;
 mod hooks;
-#[cfg_attr(not(feature = "test"), path = "injected_off.rs")]
-mod injected;
+mod marked;
 mod life;
 mod obey;
 mod share;

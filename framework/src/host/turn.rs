@@ -10,8 +10,8 @@ use std::task::Context;
 use super::batch::TurnBatch;
 use super::deferred::Deferring;
 use super::ends::{expire, reject};
-use super::injected::{Delayed, Met};
 use super::life::{Closing, Life, Ready};
+use super::marked::{Delayed, Met};
 use super::{HostEnv, HostState};
 use crate::base::clock::{Due, Stamp};
 use crate::base::sim::{self, Point};
@@ -38,8 +38,7 @@ pub(super) enum Service {
     Hook(Hook),
     /// A blocking call whose message has ended: the subsystem's value is to come back from there.
     Returning,
-    /// A message that is held back by a fault.
-    #[allow(dead_code, reason = "the test kit makes it")]
+    /// A message that a tap holds back.
     Delayed(Delayed),
 }
 
@@ -246,7 +245,7 @@ impl<S: 'static> HostState<S> {
             delivery.due = head.due;
             delivery.trace = trace;
             delivery.started = started;
-            let envelope = match self.meet_fault(env, envelope, started, batch, at_hand) {
+            let envelope = match self.meet(env, envelope, started, batch, at_hand) {
                 Met::Nothing(envelope) => envelope,
                 Met::Dropped => continue,
                 Met::Delayed => return Ran::Waiting,

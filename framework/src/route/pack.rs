@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::base::user_code::discard;
-use crate::envelope::mark::Mark;
 use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
@@ -13,6 +12,7 @@ use crate::thread::Local;
 use crate::words::error::{CaptureError, Room};
 use crate::words::message::Message;
 use crate::words::priority::Priority;
+use crate::words::tap::Mark;
 
 /// How a route takes a message of type `M`.
 pub(crate) trait Pack<M>: Send + Sync {
@@ -50,8 +50,8 @@ pub(crate) struct Post<'p> {
     pub(crate) priority: Priority,
     /// How long the asker waits; `None` for a tell.
     pub(crate) ask: Option<&'p Patience>,
-    /// The faults that the test kit has drawn for the message.
-    pub(crate) fault: Mark,
+    /// What a tap writes on the envelope.
+    pub(crate) mark: Mark,
 }
 
 impl Post<'_> {
@@ -207,7 +207,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         head.trace = post.local.trace();
         head.due = Due::NEVER;
         head.is_ask = false;
-        head.fault = post.fault;
+        head.mark = post.mark;
         if let Some(patience) = post.ask {
             // A handler's ask ends no later than the message that it handles.
             let due = patience.due(now).min(post.local.due());

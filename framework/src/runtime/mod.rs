@@ -2,6 +2,4 @@
 
 pub(crate) mod deadlock;
 pub(crate) mod blocking;
-#[cfg_attr(not(feature = "test"), path = "taps_off.rs")]
-pub(crate) mod taps;
 pub(crate) mod shared;

@@ -22,11 +22,11 @@ use crate::route::extract::{Away, Deferrals, Delivery, SenderId, States, Surroun
 use crate::route::{Kinds, Patience, RouteMap};
 use crate::runtime::blocking::{Blocking, BlockingCall, BlockingHolder};
 use crate::runtime::deadlock::{For, Guard, WaitGraph};
-use crate::runtime::taps::{Faults, Taps};
 use crate::thread::Local;
 use crate::thread::stamps::Stamps;
 use crate::words::events::Events;
 use crate::words::stop_reason::StopReason;
+use crate::words::tap::TapSlot;
 use crate::words::trace::TraceId;
 
 /// The parts of a system that lie on a message's path.
@@ -46,8 +46,8 @@ pub(crate) struct Shared {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
-    #[allow(dead_code, reason = "the stand-in of the taps has nothing to be asked")]
-    pub(crate) taps: Taps,
+    /// What sees its messages.
+    pub(crate) tap: TapSlot,
     /// What the strategy in use calls itself.
     pub(crate) strategy: Mutex<&'static str>,
     /// Where hosts report.
@@ -82,8 +82,7 @@ pub(crate) struct Settings {
     /// Of all that happens by chance.
     pub(crate) seed: u64,
     pub(crate) states: States,
-    /// Other than none.
-    pub(crate) faults: Option<Faults>,
+    pub(crate) tap: TapSlot,
 }
 
 /// What is to be known of a message to make a dead letter of it.
@@ -137,7 +136,7 @@ impl Shared {
             waits: Arc::default(),
             dead_letters: DeadLetters::new(settings.keep_dead_letters),
             events: Events::new(),
-            taps: Taps::new(settings.faults, settings.seed),
+            tap: settings.tap.seeded(settings.seed),
             strategy: Mutex::new(""),
             reports: OnceCell::new(),
             chance: AtomicU64::new(settings.seed),

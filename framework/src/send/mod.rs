@@ -6,8 +6,7 @@
 
 pub(crate) mod path_cache;
 mod overflow;
-#[cfg_attr(not(feature = "test"), path = "taps_off.rs")]
-mod taps;
+pub(crate) mod tapped;
 mod timer;
 mod room;
 pub(crate) mod path;
@@ -34,6 +33,7 @@ use crate::thread::stamps::Stamps;
 use crate::words::error::{Room, SendError, Undelivered};
 use crate::words::message::{Message, may_nest};
 use crate::words::priority::Priority;
+use crate::words::tap::Mark;
 
 /// Where a message goes: a mailbox, and how a route there takes the message.
 pub(crate) struct Target<'t, M> {
@@ -213,7 +213,7 @@ impl<M: Message> Target<'_, M> {
         ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
-        if self.finds_full(shared, local, address) {
+        if self.finds_full(shared, local, address, message) {
             return Err(Refused::Full(Room::Mailbox));
         }
         self.post(shared, local, address, ask, message)
@@ -241,9 +241,12 @@ impl<M: Message> Target<'_, M> {
             table: self.table,
             priority: self.priority,
             ask,
-            fault: self.mark(shared, address),
+            mark: Mark::NONE,
         };
-        self.post_tapped(shared, message, address, &post)
+        match shared.tap.active() {
+            None => self.pack.post(message, address, &post),
+            Some(tap) => self.post_tapped(tap, shared, message, address, post),
+        }
     }
 
     /// Does what the mailbox's policy says with a message that was refused; see [`overflow`](Self::overflow). If

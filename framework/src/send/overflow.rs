@@ -64,7 +64,7 @@ impl<M: Message> Target<'_, M> {
         if !self.mailbox.turn_away() {
             return Err(FULL);
         }
-        self.tape_dropped(shared, local, message, address);
+        self.tap_dropped(shared, local, message, address);
         let (route, handler) = self.pack.numbers();
         let sent = shared.clock.now();
         let letter = Letter {

@@ -18,11 +18,11 @@ use crate::envelope::token::MAX_ENVELOPES;
 use crate::keepers::supervisor::strategy::{RoundRobin, Strategy};
 use crate::route::extract::States;
 use crate::runtime::shared::{BeforeStop, Settings};
-use crate::runtime::taps::Faults;
 use crate::thread::stamps::Stamps;
 use crate::words::error::StartError;
 use crate::words::message::{IntoReply, Nothing};
 use crate::words::supervision::RestartScope;
+use crate::words::tap::TapSlot;
 
 /// The settings of a system, before it is started.
 ///
@@ -60,7 +60,7 @@ pub struct Builder {
     restart_scope: RestartScope,
     states: States,
     before_stop: Vec<Contained<Begin>>,
-    pub(crate) faults: Option<Faults>,
+    pub(crate) tap: TapSlot,
 }
 
 /// Begins what runs before a stop.
@@ -83,7 +83,7 @@ impl Default for Builder {
             restart_scope: RestartScope::OneForOne,
             states: States::default(),
             before_stop: Vec::new(),
-            faults: None,
+            tap: TapSlot::new(),
         }
     }
 }
@@ -298,7 +298,7 @@ impl Builder {
                 blocking_threads: self.blocking_threads,
                 seed: RandomState::new().build_hasher().finish(),
                 states,
-                faults: self.faults,
+                tap: self.tap,
             },
             threads: self.threads,
             pool,

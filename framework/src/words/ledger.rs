@@ -93,7 +93,6 @@ pub(crate) enum Ending {
     Handled,
     Failed,
     /// By a fault of the test kit; what an overflow policy drops its sender counts.
-    #[allow(dead_code, reason = "the test kit makes it")]
     Dropped,
     Expired,
     Undeliverable,

@@ -4,6 +4,7 @@
 pub(crate) mod priority;
 pub(crate) mod message;
 pub(crate) mod trace;
+pub(crate) mod tap;
 pub(crate) mod overflow;
 pub(crate) mod slice;
 pub(crate) mod supervision;

@@ -7,7 +7,7 @@ use crate::common::{ON_PURPOSE, poll_once, quiet_panics, until, watchdog};
 use mycelia::Replicas;
 use mycelia::error::{StartError, UnmountError};
 use mycelia::prelude::*;
-use mycelia::test::Faults;
+use mycelia_test::{BuilderExt, Faults};
 
 #[derive(Message)]
 #[message(reply = u64)]

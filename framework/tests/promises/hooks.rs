@@ -10,7 +10,7 @@ use mycelia::extract::{Address, Delivery, Extractor};
 use mycelia::observe::EndReason;
 use mycelia::prelude::*;
 use mycelia::supervise::Restart;
-use mycelia::test::Faults;
+use mycelia_test::{BuilderExt, Faults};
 
 #[derive(Message)]
 #[message(reply = ())]

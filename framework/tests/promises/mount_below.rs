@@ -10,7 +10,7 @@ use mycelia::error::MountError;
 use mycelia::observe::Change;
 use mycelia::prelude::*;
 use mycelia::supervise::{Backoff, Restart, RestartScope};
-use mycelia::test::{Simulation, check_seeds};
+use mycelia_test::{Simulation, check_seeds};
 
 const MS: Duration = Duration::from_millis(1);
 const FOR_EVER: Duration = Duration::from_secs(3600);

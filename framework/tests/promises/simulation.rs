@@ -9,7 +9,7 @@ use mycelia::error::MountError;
 use mycelia::observe::Change;
 use mycelia::prelude::*;
 use mycelia::supervise::{Backoff, Failure, RestartScope};
-use mycelia::test::{Halt, Outcome, Plant, Simulation, SimulationError, check_seeds};
+use mycelia_test::{Halt, Outcome, Plant, Simulation, SimulationError, check_seeds};
 
 #[path = "../../../examples/simulation/model/mod.rs"]
 mod model;
@@ -194,7 +194,7 @@ fn time_spent_in_a_handler_passes_for_all() {
     let _watch = watchdog();
     let outcome = Simulation::new(1).run(|sim| async move {
         let before = (sim.now(), tokio::time::Instant::now());
-        mycelia::test::spend(3 * MS);
+        mycelia_test::spend(3 * MS);
         let clock = sim.now() - before.0;
         tokio::time::sleep(MS).await;
         (clock, before.1.elapsed())
@@ -205,7 +205,7 @@ fn time_spent_in_a_handler_passes_for_all() {
 }
 
 /// A system whose subsystems `a` and `b` are restarted together, and `b/c`.
-async fn family(sim: &mycelia::test::SimulationHandle) -> System {
+async fn family(sim: &mycelia_test::SimulationHandle) -> System {
     let builder = System::builder()
         .restart_scope(RestartScope::AllForOne)
         .stop_deadline(1000 * MS);

@@ -26,16 +26,19 @@ pub(crate) enum Scenario {
     TellPath,
     /// Asks by a resolved handle, one at a time
     AskHandle,
+    /// The same of a handler that takes its reply, and gives it at once
+    AskDeferred,
     /// Resolves a handle from the text of a pattern; sends nothing
     Resolve,
 }
 
 impl Scenario {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Scenario; 4] = [
+    pub(crate) const ALL: [Scenario; 5] = [
         Scenario::TellHandle,
         Scenario::TellPath,
         Scenario::AskHandle,
+        Scenario::AskDeferred,
         Scenario::Resolve,
     ];
 
@@ -45,6 +48,7 @@ impl Scenario {
             Scenario::TellHandle => "tell-handle",
             Scenario::TellPath => "tell-path",
             Scenario::AskHandle => "ask-handle",
+            Scenario::AskDeferred => "ask-deferred",
             Scenario::Resolve => "resolve",
         }
     }
@@ -126,6 +130,12 @@ impl Receiver {
         n + 1
     }
 
+    #[route("deferred")]
+    fn defer(&mut self, Ask(n): Ask, reply: Reply<Ask>) {
+        self.count(n);
+        reply.send(n + 1);
+    }
+
     #[route("handled")]
     fn handled(&mut self, _: Handled) -> u64 {
         self.handled
@@ -154,7 +164,8 @@ impl Sender {
         match scenario {
             Scenario::TellHandle => tell_handle(&system, messages).await?,
             Scenario::TellPath => tell_path(&system, messages).await?,
-            Scenario::AskHandle => ask_handle(&system, messages).await?,
+            Scenario::AskHandle => ask_handle(&system, "receiver://ask", messages).await?,
+            Scenario::AskDeferred => ask_handle(&system, "receiver://deferred", messages).await?,
             Scenario::Resolve => resolve(&system, messages)?,
         }
         let handled = system.ask("receiver://handled", Handled).await?;
@@ -184,8 +195,8 @@ async fn tell_path(system: &System, messages: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask_handle(system: &System, messages: u64) -> anyhow::Result<()> {
-    let ask = system.route::<Ask>("receiver://ask")?;
+async fn ask_handle(system: &System, pattern: &str, messages: u64) -> anyhow::Result<()> {
+    let ask = system.route::<Ask>(pattern)?;
     for n in 0..messages {
         let reply = ask.ask(Ask(n)).await?;
         ensure!(reply == n + 1, "{n} was answered with {reply}");

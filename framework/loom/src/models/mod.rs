@@ -4,6 +4,7 @@
 mod accounts;
 mod directory;
 mod batch;
+mod deferral;
 mod inbox;
 mod reply;
 mod reserve;

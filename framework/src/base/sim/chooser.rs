@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{Plant, Point};
 
 /// Who decides.
-pub(crate) trait Chooser {
+pub trait Chooser {
     /// Yes or no.
     fn coin(&self, at: Point) -> bool;
 
@@ -43,7 +43,7 @@ pub(super) type ThreadNumber = u32;
 
 /// The number of the simulated thread that runs here now.
 #[inline]
-pub(crate) fn thread() -> ThreadNumber {
+pub fn thread() -> ThreadNumber {
     THREAD.get()
 }
 
@@ -54,12 +54,12 @@ pub(crate) fn is_simulated() -> bool {
 }
 
 /// From now on simulated thread `number` runs; which did before.
-pub(crate) fn enter(number: u32) -> u32 {
+pub fn enter(number: u32) -> u32 {
     THREAD.replace(number)
 }
 
 /// Puts the decision on this thread into other hands; whose it was.
-pub(crate) fn decide(chooser: Option<Rc<dyn Chooser>>) -> Option<Rc<dyn Chooser>> {
+pub fn decide(chooser: Option<Rc<dyn Chooser>>) -> Option<Rc<dyn Chooser>> {
     CHOOSER.replace(chooser)
 }
 
@@ -96,14 +96,15 @@ pub(crate) fn at_most(at: Point, most: u32) -> u32 {
 }
 
 /// Work for a simulated thread.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Where a simulated thread takes its work from.
 #[derive(Clone)]
-pub(crate) struct Jobs(UnboundedSender<Job>);
+pub struct Jobs(UnboundedSender<Job>);
 
 impl Jobs {
-    pub(crate) fn new(jobs: UnboundedSender<Job>) -> Self {
+    /// What is sent on `jobs` is to be run there, one after the other.
+    pub fn new(jobs: UnboundedSender<Job>) -> Self {
         Jobs(jobs)
     }
 
@@ -114,7 +115,7 @@ impl Jobs {
 }
 
 /// Lets time pass on the simulation's clock.
-pub(crate) fn spend(time: Duration) {
+pub fn spend(time: Duration) {
     ask(|chooser| chooser.spend(time));
 }
 

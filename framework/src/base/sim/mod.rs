@@ -1,19 +1,23 @@
 //! What a simulation decides in the place of chance and of the operating system.
 //!
 //! Where threads could get between each other, or where it must not matter what the framework does
-//! first, the code asks here. A simulation (`mycelia::test::Simulation`) answers from its seed; without
+//! first, the code asks here. A simulation (`mycelia_test::Simulation`) answers from its seed; without
 //! one every answer is "no", and without the feature `test` there is no question in the machine code at
 //! all: `chooser_off.rs` stands in for `chooser.rs` then.
 
 #[cfg_attr(not(feature = "test"), path = "chooser_off.rs")]
-mod chooser;
+pub(crate) mod chooser;
 
 pub(crate) use chooser::*;
 
 /// Where the chooser is asked.
-#[allow(dead_code, reason = "a simulation asks at some of them")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a simulation asks at some of them"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Point {
+pub enum Point {
     /// A host's task comes later.
     Late,
     /// A round of turns ends.
@@ -58,7 +62,6 @@ pub(crate) enum Point {
 
 /// Errors that a simulation can put in, to show that it would find them.
 #[allow(dead_code, unreachable_pub, reason = "the test kit shows it")]
-#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
     /// Now and then a host that sleeps is not woken.

@@ -7,7 +7,7 @@
 //!
 //! The future owns the subsystem and awaits the method that has borrowed it: [`run`].
 //!
-//! The second of the crate's two files with `unsafe`. The rules: a [`RunningFuture`] has in its place a live value
+//! The rules of its `unsafe` code: a [`RunningFuture`] has in its place a live value
 //! of the type that its functions were made for, which never moves until it is dropped (it is pinned); in
 //! all other places nothing lives, and only those are given back, grown or freed.
 #![allow(unsafe_code)]

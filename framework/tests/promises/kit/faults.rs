@@ -9,8 +9,8 @@ use mycelia::error::{AskError, SendError, StopError};
 use mycelia::observe::{DeadReason, Stamps};
 use mycelia::prelude::*;
 use mycelia::schedule::Overflow;
-use mycelia::test::{BadPattern, Faults, Injected, Probe};
 use mycelia::{OrLater, later};
+use mycelia_test::{BadPattern, BuilderExt, Faults, Injected, Probe, SystemExt};
 
 use crate::common::{figures, poll_once, quiet, quiet_panics, until, watchdog};
 

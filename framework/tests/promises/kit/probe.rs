@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mycelia::error::{AskError, MountError};
 use mycelia::prelude::*;
-use mycelia::test::Probe;
+use mycelia_test::Probe;
 
 use super::failure;
 use crate::common::{ON_PURPOSE, quiet, quiet_panics, watchdog};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use mycelia::error::SendError;
 use mycelia::prelude::*;
 use mycelia::schedule::{Overflow, Priority};
-use mycelia::test::{Probe, RecordError, Recorder, Replay, ReplayError};
 use mycelia::time::Clock;
+use mycelia_test::{Probe, RecordError, Recorder, Replay, ReplayError, SystemExt};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{quiet, watchdog};

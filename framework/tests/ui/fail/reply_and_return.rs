@@ -1,0 +1,24 @@
+use mycelia::prelude::*;
+
+#[derive(Message)]
+#[message(reply = String)]
+struct Greet;
+
+#[derive(Subsystem)]
+struct Api;
+
+#[routes]
+impl Api {
+    #[route("greet")]
+    fn greet(&mut self, _: Greet, reply: Reply<Greet>) -> String {
+        reply.send("hello".into());
+        "hello".into()
+    }
+
+    #[route("block", blocking)]
+    fn block(&mut self, _: Greet, reply: Reply<Greet>) {
+        reply.send("hello".into());
+    }
+}
+
+fn main() {}
