@@ -126,6 +126,29 @@ impl<T> Drop for Contained<T> {
     }
 }
 
+/// A value of the user's beside a call of user code. If that panics, the value is dropped as it unwinds: a panic of
+/// its drop ends here, for two at once abort the process. Dropped otherwise it panics as it does.
+pub(crate) struct Beside<T>(pub(crate) Option<T>);
+
+impl<T> Beside<T> {
+    /// The value, to be called.
+    ///
+    /// # Panics
+    /// If it was taken.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Beside<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<T>() && self.0.is_some() && std::thread::panicking() {
+            discard(self.0.take());
+        }
+    }
+}
+
 /// Wakes a task of the user's; a panic of its waker ends here, for it is the executor's.
 pub(crate) fn wake(waker: Waker) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {

@@ -1,11 +1,12 @@
-//! The kinds of subsystems that a system knows, for who reads their histograms.
+//! The kinds of subsystems that a system knows, for readers of their histograms.
 
 use std::sync::{Arc, Weak};
 
 use super::RouteMap;
 use crate::base::sync::{Mutex, lock};
 
-/// The kinds of subsystems that a system knows. Those of Rust types stay; that of a bridged actor goes with it.
+/// The kinds of subsystems that a system knows. The kind of a Rust type stays; the kind of a bridged actor ends with
+/// the actor.
 #[derive(Default)]
 pub(crate) struct Kinds(Mutex<Vec<Weak<RouteMap>>>);
 
@@ -14,7 +15,7 @@ impl Kinds {
         let mut all = lock(&self.0);
         if all.len() == all.capacity() {
             all.retain(|kind| kind.strong_count() > 0);
-            // So that it is not looked through again soon.
+            // With room for as many more, so that this is rare.
             let count = all.len();
             all.reserve(count.max(4));
         }

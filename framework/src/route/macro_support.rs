@@ -1,5 +1,5 @@
-//! What the macros' code calls: the entry points `#[mycelia::main]` and `#[mycelia::test]`, and the
-//! questions that put the compiler's answer at the user's token.
+//! What the code written by the macros calls: the entry points of `#[mycelia::main]` and `#[mycelia::test]`, and traits
+//! that make rustc report a mistake at the user's token.
 
 use crate::route::extract::Extractor;
 use crate::words::message::{HandlerError, IntoReply, Message};
@@ -9,7 +9,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     actix_rt::System::new().block_on(future)
 }
 
-/// A message, by a name that rustc knows nothing of for any other type; so a mistake is reported once.
+/// A message. A trait of its own, so that rustc reports a type that is no message once.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",
     label = "not a message",
@@ -34,7 +34,7 @@ impl<M: Message> Payload for M {
     }
 }
 
-/// An extractor, by a name that rustc knows nothing of for any other type.
+/// An extractor. A trait of its own, so that rustc reports a type that is no extractor once.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",
     label = "a handler can't take this argument",
@@ -56,7 +56,7 @@ impl<E: Extractor> Argument for E {
     }
 }
 
-/// What a hook takes after `&mut self` that is told of a `Cause`.
+/// What a hook of a `Cause` takes after `&mut self`.
 #[diagnostic::on_unimplemented(
     message = "this hook is told `{Cause}`, not `{Self}`",
     label = "not what the hook is told",
@@ -73,12 +73,12 @@ impl<Cause> Told<Cause> for Cause {
     }
 }
 
-/// What a handler may return where the reply is `Q`. It is made one type, whatever the handler's own
-/// is, so that a wrong one is reported here alone.
+/// What a handler may return where the reply is `Q`. Every handler's type becomes one type here, so that rustc reports
+/// a wrong one here only.
 pub trait Answer<Q>: Sized {
-    /// What it becomes.
+    /// The type that it becomes.
     type Type;
-    /// Becomes it.
+    /// Converts the value.
     fn give(this: Self) -> Self::Type;
 }
 
@@ -111,7 +111,7 @@ impl<Q, L> IntoReply<Q> for Answered<Q, L> {
     note = "a hook returns nothing, or a `Result<(), E>` with any error that `anyhow` takes"
 )]
 pub trait HookReply: Sized {
-    /// Becomes what all hooks return.
+    /// Converts the value.
     fn give(this: Self) -> HookResult;
 }
 

@@ -1,10 +1,9 @@
 //! Routes: which handler takes which message on which path. `send → `**`route`**` → envelope`
 //!
-//! A [`RouteTable`] is filled once per type of subsystem and then split in two: the [`RouteMap`], which
-//! knows nothing of the subsystem's type and serves senders on any thread, and the handlers, which the
-//! host calls by number. What connects the two is the envelope: a [`Pack`] writes message and captures
-//! into it as one `Parcel` together with the handler's number; only that handler takes such a parcel
-//! out.
+//! A [`RouteTable`] is filled once per type of subsystem and then split in two. The [`RouteMap`] serves senders on any
+//! thread, and does not name the subsystem's type. The handlers are what the host calls, by number. The envelope
+//! connects the two: a [`Pack`] writes message and captures into it as one `Parcel`, beside the handler's number. Only
+//! that handler takes the parcel out.
 
 pub(crate) mod extract;
 pub(crate) mod handler;
@@ -30,7 +29,7 @@ pub use table::RouteTable;
 
 /// The routes of a subsystem as its senders see them.
 pub(crate) struct RouteMap {
-    /// Unique in the system; 0 is never used.
+    /// The number of the table, unique in the system; never 0.
     pub(crate) id: u32,
     /// The Rust type of the subsystems.
     pub(crate) type_name: &'static str,
@@ -38,7 +37,7 @@ pub(crate) struct RouteMap {
     pub(crate) routes: Vec<RouteEntry>,
     /// The types of the messages that the handlers take, by number.
     messages: Vec<&'static str>,
-    /// Latencies of all subsystems of this kind, by thread.
+    /// The latencies of all subsystems of this kind, one book for each thread.
     books: Box<[Book]>,
 }
 
@@ -56,16 +55,16 @@ pub(crate) struct RouteMessage {
     pack: Box<dyn Any + Send + Sync>,
 }
 
-/// What a kind of subsystem has to be called.
+/// The methods of a kind of subsystem that the host calls.
 pub(crate) struct Handlers<S> {
-    /// By number.
+    /// The handlers, by their numbers.
     pub(crate) handlers: Box<[Box<dyn Handler<S>>]>,
     pub(crate) hooks: Hooks<S>,
 }
 
 impl<S> Drop for Handlers<S> {
     fn drop(&mut self) {
-        // One by one: two that panic in one drop would abort the process.
+        // Each on its own: two panics in one drop would abort the process.
         std::mem::take(&mut self.handlers)
             .into_iter()
             .for_each(discard);
@@ -88,7 +87,7 @@ impl RouteMap {
         Some((*found.value, found.captures))
     }
 
-    /// What a message with these numbers on its envelope is: its route's pattern, and its type.
+    /// The pattern and the message type behind the numbers on an envelope.
     pub(crate) fn name(&self, route: u16, handler: u16) -> (Arc<str>, &'static str) {
         let pattern = self.routes.get(usize::from(route));
         let message = self.messages.get(usize::from(handler));
@@ -114,9 +113,9 @@ impl RouteMap {
         &self.books
     }
 
-    /// The route of a pattern; what its captures are called does not matter.
+    /// The route of a pattern. The names of its captures do not matter.
     pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&RouteEntry> {
-        // Written as at its handler, nearly always.
+        // Nearly always it is written as at its handler.
         let same_text = |route: &&RouteEntry| route.pattern.as_str() == pattern;
         if let Some(route) = self.routes.iter().find(same_text) {
             return Some(route);

@@ -9,17 +9,16 @@ use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
 use crate::route::extract::{Address, Extract};
 use crate::thread::Local;
-use crate::words::error::CaptureError;
+use crate::words::error::{CaptureError, Room};
 use crate::words::message::Message;
 use crate::words::priority::Priority;
 use crate::words::tap::Mark;
 
 /// How a route takes a message of type `M`.
 pub(crate) trait Pack<M>: Send + Sync {
-    /// Takes the message, packs it into an envelope and puts that into the mailbox. Refused, the message
-    /// is where it was.
+    /// Packs the message into an envelope and puts that into the mailbox. A refused message stays where it was.
     ///
-    /// The captures are parsed first: no envelope is held while their own parsers run.
+    /// The captures are parsed first, so that no envelope is held while user code parses them.
     fn post(
         &self,
         message: &mut Option<M>,
@@ -46,12 +45,12 @@ pub(crate) struct Post<'p> {
     pub(crate) shares_stamps: bool,
     pub(crate) tick: u32,
     pub(crate) mailbox: &'p Mailbox,
-    /// The table that the packer is of.
+    /// The number of the route table that the handler is in.
     pub(crate) table: u32,
     pub(crate) priority: Priority,
-    /// For an ask.
-    pub(crate) ask: Option<Patience>,
-    /// What a tap has to say to it.
+    /// How long the asker waits; `None` for a tell.
+    pub(crate) ask: Option<&'p Patience>,
+    /// What a tap writes on the envelope.
     pub(crate) mark: Mark,
 }
 
@@ -70,7 +69,7 @@ impl Post<'_> {
     fn shared_now(&self) -> Stamp {
         let stamp = &self.local.stamp;
         if self.ask.is_some() || self.mailbox.inbox.is_asleep() {
-            // It is under way at once: nothing else would tell when.
+            // It is handled at once, so it needs a reading of its own.
             return stamp.renew(self.clock.now(), self.tick);
         }
         stamp.next(self.clock, self.tick)
@@ -80,14 +79,14 @@ impl Post<'_> {
 /// How long an asker waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// `None` forever.
+    /// `None` for without end.
     pub(crate) deadline: Option<Duration>,
-    /// The same in raw units of the clock.
+    /// The deadline in raw units of the clock.
     ticks: u64,
-    /// No one keeps a timer for it: it is what every ask has by default, and so need not be exact, or the
-    /// clock is one that no timer goes by.
+    /// There is no timer for it. It is the default of every ask, which need not be exact; or the clock is a manual
+    /// one.
     pub(crate) is_rough: bool,
-    /// When it is over, once it is counted from a moment.
+    /// When it is over, if that is fixed; else `NEVER`.
     over: Due,
 }
 
@@ -101,7 +100,7 @@ impl Patience {
         }
     }
 
-    /// The same, counted from `now` on, unless it is counted from an earlier moment.
+    /// The same, counted from `now`, unless its end is fixed already.
     pub(crate) fn from(self, now: Stamp) -> Self {
         Patience {
             over: self.due(now),
@@ -109,7 +108,7 @@ impl Patience {
         }
     }
 
-    /// When it is over, of an ask that was begun now or earlier.
+    /// When it is over, for an ask that began at `now` or earlier.
     #[inline]
     pub(crate) fn due(self, now: Stamp) -> Due {
         match self.deadline {
@@ -120,8 +119,8 @@ impl Patience {
     }
 }
 
-/// A message in its mailbox: its envelope's number, and whether the receiver sleeps. One word, so that
-/// it is returned in a register.
+/// A message in its mailbox: its envelope's number, and whether the receiver sleeps. It is one word, so that a
+/// register returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Posted(u32);
 
@@ -149,14 +148,15 @@ impl Posted {
 pub(crate) enum Refused {
     /// A capture did not parse; the address keeps the error.
     Capture,
-    NoEnvelope,
-    /// It is full, or closed.
-    Mailbox,
+    /// There is no envelope, or the mailbox is full or closed.
+    Full(Room),
+    /// The mailbox is full, and its policy hands the message back.
+    Rejected,
     /// The system takes nothing from this sender.
     Stopped,
 }
 
-/// Packs for one handler, whose extractors `A` are.
+/// Packs messages for one handler, whose extractors are `A`.
 pub(super) struct Packer<A> {
     pub(super) number: u16,
     pub(super) route: u16,
@@ -180,13 +180,13 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         };
         let capacity = post.mailbox.capacity();
         if post.mailbox.is_full(capacity) {
-            // Known before an envelope is taken from those who could use it.
-            return Err(Refused::Mailbox);
+            // Checked before an envelope is taken from others that could use it.
+            return Err(Refused::Full(Room::Mailbox));
         }
         let pool = post.pool;
         let lane = &*post.local.lane;
         let Some(mut envelope) = pool.acquire(lane, post.mailbox) else {
-            return Err(Refused::NoEnvelope);
+            return Err(Refused::Full(Room::Pool));
         };
         if !Stored::<Parcel<M, A::Packed>>::INLINE {
             lane.boxed.add(1);
@@ -209,7 +209,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         head.is_ask = false;
         head.mark = post.mark;
         if let Some(patience) = post.ask {
-            // What follows from a message must not take longer than it has itself.
+            // A handler's ask ends no later than the message that it handles.
             let due = patience.due(now).min(post.local.due());
             head.due = due;
             head.is_ask = true;
@@ -227,12 +227,11 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
                 if let Some(parcel) = envelope.take::<Parcel<M, A::Packed>>() {
                     let (content, packed) = parcel.into_parts();
                     *message = Some(content);
-                    // It is packed again for the next try. What it does when it is dropped is no reason to
-                    // lose the envelope.
+                    // The next try packs it again. Its drop may panic, and the envelope must not be lost then.
                     discard(packed);
                 }
                 pool.release_one(lane, envelope);
-                Err(Refused::Mailbox)
+                Err(Refused::Full(Room::Mailbox))
             }
         }
     }

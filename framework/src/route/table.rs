@@ -8,10 +8,11 @@ use mycelia_core::{Pattern, Router};
 use super::pack::{Pack, Packer};
 use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
 use crate::route::extract::{Extract, Reply, States};
-use crate::route::handler::blocking::BlockingHandler;
-use crate::route::handler::deferred::{AsyncDeferredHandler, DeferredHandler};
-use crate::route::handler::hooks::{AsyncHook, Hooks};
-use crate::route::handler::{AsyncHandler, Handler, SyncHandler};
+use crate::route::handler::Handler;
+use crate::route::handler::hooks::Hooks;
+use crate::route::handler::method::{
+    AtOnce, Awaited, AwaitedReplyLater, Method, OffThread, ReplyLater,
+};
 use crate::words::error::MountError;
 use crate::words::events::EndReason;
 use crate::words::message::{GiveBack, IntoReply, MESSAGE_BYTES_MAX, Message, Nothing};
@@ -41,7 +42,7 @@ pub struct RouteTable<S> {
     error: Option<MountError>,
 }
 
-/// Whether the system has what a handler's extractors want.
+/// Checks that the system has what a handler's extractors want.
 type Check = fn(&States) -> Result<(), MountError>;
 
 impl<S: 'static> RouteTable<S> {
@@ -75,12 +76,12 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(SyncHandler::<_, M, A, R>::new(handler));
+        let handler = Box::new(Method::<AtOnce, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Enters a handler that may wait; `&mut` of the subsystem stays borrowed meanwhile, and the next
-    /// message is handled when it has ended.
+    /// Enters a handler that may wait. It borrows the subsystem meanwhile, so the next message is handled when it
+    /// has ended.
     pub fn on_async<M, A, R>(
         &mut self,
         pattern: &str,
@@ -91,13 +92,12 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(AsyncHandler::<_, M, A, R>::new(handler));
+        let handler = Box::new(Method::<Awaited, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Enters a handler that blocks its thread, with files, locks or long computations: it runs on one of
-    /// the [`blocking_threads`](crate::Builder::blocking_threads), and the next message is handled when
-    /// it has ended.
+    /// Enters a handler that blocks its thread, with files, locks or long computations. It runs on one of the
+    /// [`blocking_threads`](crate::Builder::blocking_threads). The next message is handled when it has ended.
     pub fn on_blocking<M, A, R>(
         &mut self,
         pattern: &str,
@@ -109,7 +109,7 @@ impl<S: 'static> RouteTable<S> {
         R: IntoReply<M::Reply> + Send + 'static,
         R::Later: GiveBack<M, A::Packed>,
     {
-        let handler = Box::new(BlockingHandler::<_, M, A, R>::new(handler));
+        let handler = Box::new(Method::<OffThread, _, M, A, R>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
@@ -122,12 +122,12 @@ impl<S: 'static> RouteTable<S> {
         M: Message,
         A: Extract,
     {
-        let handler = Box::new(DeferredHandler::<_, M, A>::new(handler));
+        let handler = Box::new(Method::<ReplyLater, _, M, A, ()>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Enters a handler that takes a [`Reply`] beside its message, and may wait: meanwhile `&mut` of the
-    /// subsystem stays borrowed.
+    /// Enters a handler that takes a [`Reply`] beside its message, and may wait. It borrows the subsystem
+    /// meanwhile.
     pub fn on_async_deferred<M, A>(
         &mut self,
         pattern: &str,
@@ -136,12 +136,12 @@ impl<S: 'static> RouteTable<S> {
         M: Message,
         A: Extract,
     {
-        let handler = Box::new(AsyncDeferredHandler::<_, M, A>::new(handler));
+        let handler = Box::new(Method::<AwaitedReplyLater, _, M, A, ()>::new(handler));
         self.enter::<M, A>(pattern, handler);
     }
 
-    /// Has a method called before the first message, on the value that the factory made. If it fails, so
-    /// does the mount, or the restart.
+    /// Enters the method that is called on the factory's value before the first message. If it fails, so does the
+    /// mount or the restart.
     pub fn started<A, R>(
         &mut self,
         hook: impl AsyncFn(&mut S, (), A) -> R + Clone + Send + Sync + 'static,
@@ -149,12 +149,12 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
         R: IntoReply<(), Later = Nothing> + 'static,
     {
-        self.hooks.started = Some(Box::new(AsyncHook::<_, (), A, R>::new(hook)));
+        self.hooks.started = Some(Box::new(Method::<Awaited, _, (), A, R>::new(hook)));
         self.checks.push(A::check);
     }
 
-    /// Has a method called on the new value that the factory made after a failure, before the one that
-    /// is called when it starts. If it fails, so does the restart.
+    /// Enters the method that is called on the factory's new value after a failure, before
+    /// [`started`](Self::started). If it fails, so does the restart.
     pub fn restarting<A, R>(
         &mut self,
         hook: impl AsyncFn(&mut S, Failure, A) -> R + Clone + Send + Sync + 'static,
@@ -162,12 +162,12 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
         R: IntoReply<(), Later = Nothing> + 'static,
     {
-        self.hooks.restarting = Some(Box::new(AsyncHook::<_, Failure, A, R>::new(hook)));
+        self.hooks.restarting = Some(Box::new(Method::<Awaited, _, Failure, A, R>::new(hook)));
         self.checks.push(A::check);
     }
 
-    /// Has a method called after the last message, unless the subsystem failed. That it fails is noted,
-    /// and changes nothing.
+    /// Enters the method that is called after the last message, unless the subsystem failed. Its own failure is
+    /// reported, and changes nothing.
     pub fn stopped<A, R>(
         &mut self,
         hook: impl AsyncFn(&mut S, EndReason, A) -> R + Clone + Send + Sync + 'static,
@@ -175,12 +175,12 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
         R: IntoReply<(), Later = Nothing> + 'static,
     {
-        self.hooks.stopped = Some(Box::new(AsyncHook::<_, EndReason, A, R>::new(hook)));
+        self.hooks.stopped = Some(Box::new(Method::<Awaited, _, EndReason, A, R>::new(hook)));
         self.checks.push(A::check);
     }
 
     fn enter<M: Message, A: Extract>(&mut self, pattern: &str, handler: Box<dyn Handler<S>>) {
-        // For messages of generic types, and those without the derive.
+        // The derive checks this too, but not for generic types.
         const {
             assert!(
                 size_of::<M>() <= MESSAGE_BYTES_MAX && size_of::<M::Reply>() <= MESSAGE_BYTES_MAX,

@@ -55,7 +55,7 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // Anyone who asks in a loop must let others run now and then, though every reply is there at once.
+        // A task that asks in a loop must let other tasks run, even if every reply is there at once.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
         if this.sending.attempt().question.claim.is_none() {
             ready!(Pin::new(&mut this.sending).poll(cx))?;
@@ -70,7 +70,7 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
         if let Some(token) = slot.poll(cx.waker(), &mut question.claim) {
             budget.made_progress();
             let mut envelope = Envelope::new(&shared.pool.slab, token);
-            // Not one result of both kinds: what is put together in one place is moved to the next.
+            // Reply and failure return separately: one value for both would be moved once more.
             let Some(reply) = envelope.take::<M::Reply>() else {
                 let (failure, times) = (envelope.take(), times_of(slot));
                 conclude(shared, question, envelope);
@@ -97,13 +97,13 @@ impl<M: Message, T: To<M>> Future for Asking<M, T> {
     }
 }
 
-/// When the ask in a slot was asked, and when it is due. To be read while the envelope is the asker's.
+/// When the ask in a slot was sent, and when it is due. Read only while the envelope is the asker's.
 #[inline]
 fn times_of(slot: &ReplySlot) -> (Stamp, Due) {
     (Stamp(slot.asked()), Due::from_raw(slot.due()))
 }
 
-/// Returns the envelope that the host has handed over.
+/// Returns the envelope of a reply to the pool, and ends the wait.
 #[inline]
 fn conclude(shared: &Shared, question: &mut Question, envelope: Envelope<'_>) {
     shared
@@ -112,7 +112,7 @@ fn conclude(shared: &Shared, question: &mut Question, envelope: Envelope<'_>) {
     question.end_wait(shared);
 }
 
-/// The asker goes away.
+/// The asker gives up: it ends the wait, and gives the envelope back if the reply has come.
 #[cold]
 fn abandon(shared: &Shared, question: &mut Question) {
     question.end_wait(shared);
@@ -122,12 +122,12 @@ fn abandon(shared: &Shared, question: &mut Question) {
     let pool = &shared.pool;
     sim::preempt(Point::Asker);
     match pool.slab.slot(claim.index()).reply.abandon(claim) {
-        // The reply had come; the envelope is ours to return.
+        // The reply has come, so the asker returns the envelope.
         Some(token) => {
             let envelope = Envelope::new(&pool.slab, token);
             pool.release_one(&Local::of(pool).lane, envelope);
         }
-        // Its host returns it, at once if the message has not begun.
+        // The host returns the envelope: at once if the message has not begun.
         None => {
             if let Some(asked) = shared.directory.by_mailbox(question.mailbox) {
                 asked.mailbox.note_expired();
@@ -153,7 +153,7 @@ fn explain<M: Message, T: To<M>>(
                     deadline: Some(deadline),
                     ..
                 } if patience.due(asked) == due => deadline,
-                // That of the handler which asks was shorter.
+                // The asking handler's own deadline was shorter.
                 _ => {
                     let clock = &to.shared().clock;
                     Duration::from_nanos(clock.between_ns(asked, due.stamp().unwrap_or(asked)))

@@ -1,8 +1,7 @@
 //! Sending: from a message in hand to an envelope in a mailbox. `**`send`** → route → envelope`
 //!
-//! An attempt at a [`Target`] has the message packed, stamped and pushed, or leaves it with the sender.
-//! The verbs differ in whether they want a reply, for which [`answer`] waits, and in what they do when
-//! there is no room: [`room`] waits.
+//! An attempt at a [`Target`] packs the message, stamps it and pushes it, or leaves it with the sender. The verbs
+//! differ in two ways. Some want a reply: [`answer`] waits for it. Some wait while there is no room: [`room`] does.
 #![allow(unsafe_code)]
 
 pub(crate) mod path_cache;
@@ -18,10 +17,9 @@ mod verbs;
 
 use std::sync::Arc;
 
-use overflow::Overflowed;
 pub(crate) use verbs::{
-    To, ask, ask_blocking, ask_for_ever, ask_within, tell, tell_blocking, tell_within, try_ask,
-    try_tell,
+    To, ask, ask_blocking, ask_within, ask_without_deadline, tell, tell_blocking, tell_within,
+    try_ask, try_tell,
 };
 
 use crate::envelope::reply::Claim;
@@ -37,24 +35,27 @@ use crate::words::message::{Message, may_nest};
 use crate::words::priority::Priority;
 use crate::words::tap::Mark;
 
-/// Where a message is to go: a mailbox, and how a route there takes it.
+/// Where a message goes: a mailbox, and how a route there takes the message.
 pub(crate) struct Target<'t, M> {
     pub(crate) mailbox: &'t Arc<Mailbox>,
     pub(crate) table: u32,
     pub(crate) map: &'t RouteMap,
     pub(crate) pack: &'t dyn Pack<M>,
     pub(crate) priority: Priority,
+    /// The sender waits where the mailbox's policy would hand the message back.
+    pub(crate) always_waits: bool,
 }
 
-/// What an asker brings along, and where the send leaves what it needs while it waits: a result that is
-/// moved from call to call costs more than the call.
+/// An ask as its sender keeps it. An attempt writes into it what the wait for the reply needs: to return that from
+/// call to call would cost more than the calls.
 pub(crate) struct Question {
+    /// How long the asker waits.
     patience: Patience,
-    /// The right to the reply, from when the message was accepted until it is answered.
+    /// The right to the reply. The asker has it from when the message is accepted until the reply is there.
     claim: Option<Claim>,
-    /// The subsystem that accepted it.
+    /// The subsystem that accepted the message.
     mailbox: MailboxId,
-    /// The wait that a handler entered.
+    /// If a handler asks: its wait for the reply, as the search for wait cycles knows it.
     wait: Option<Wait>,
 }
 
@@ -75,7 +76,7 @@ impl Question {
     }
 }
 
-/// A wait that ends with this value, unless it is kept: the sender's own code runs before its message is
+/// A wait that ends when this value is dropped, unless it is kept. The sender's own code runs before its message is
 /// accepted, and may panic.
 struct PendingWait<'s> {
     shared: &'s Shared,
@@ -98,7 +99,7 @@ impl Drop for PendingWait<'_> {
 
 /// Why an attempt did not succeed.
 pub(crate) enum Failed {
-    /// No room now; whose, and who waits for it.
+    /// There is no room now. Which room, and the mailbox that the message was for.
     Full(Room, Arc<Mailbox>),
     Refused(Box<SendError>),
 }
@@ -109,7 +110,7 @@ impl Failed {
         Failed::Refused(Box::new(reason))
     }
 
-    /// What a verb that does not wait says.
+    /// The error of a sender that does not wait, or waits no longer. The refusal is counted.
     #[cold]
     pub(crate) fn give_up<M>(self, shared: &Shared, message: Option<M>) -> Undelivered<M> {
         Local::of(&shared.pool).lane.refused.add(1);
@@ -128,98 +129,72 @@ impl Failed {
 }
 
 impl<M: Message> Target<'_, M> {
-    /// Packs a message and pushes it into the mailbox, or leaves it where it is. `route` gives the
-    /// route's text, for an error.
+    /// Packs a message and pushes it into the mailbox, or leaves it where it is. A sender that wants a reply
+    /// gives a question. `route` gives the route's text, for an error.
     #[inline(always)]
-    pub(crate) fn tell(
+    pub(crate) fn send(
         &self,
         shared: &Shared,
         address: &mut Address<'_>,
         message: &mut Option<M>,
+        question: Option<&mut Question>,
         route: impl FnOnce() -> Box<str>,
     ) -> Result<(), Failed> {
         let local = Local::of(&shared.pool);
-        match self.first_post(shared, &local, address, None, message) {
-            Ok(posted) => {
-                if posted.is_asleep() {
-                    self.mailbox.ring(&local);
-                }
-                Ok(())
-            }
-            Err(refused) => self.tell_refused(shared, &local, address, refused, message, route),
-        }
-    }
-
-    #[cold]
-    fn tell_refused(
-        &self,
-        shared: &Shared,
-        local: &Local,
-        address: &mut Address<'_>,
-        refused: Refused,
-        message: &mut Option<M>,
-        route: impl FnOnce() -> Box<str>,
-    ) -> Result<(), Failed> {
-        match self.overflow(shared, local, address, None, message, refused) {
-            Overflowed::Posted(posted) => {
-                if posted.is_asleep() {
-                    self.mailbox.ring(local);
-                }
-                Ok(())
-            }
-            Overflowed::Dropped => Ok(()),
-            Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
-            Overflowed::Failed(failed) => Err(failed),
-        }
-    }
-
-    /// The same for a message whose sender wants a reply.
-    #[inline(always)]
-    pub(crate) fn ask(
-        &self,
-        shared: &Shared,
-        address: &mut Address<'_>,
-        message: &mut Option<M>,
-        question: &mut Question,
-        route: impl FnOnce() -> Box<str>,
-    ) -> Result<(), Failed> {
-        let local = Local::of(&shared.pool);
-        let wait = match local.held_up() {
-            0 => None,
-            _ if local.is_in_sync_handler() => return Err(self.would_block()),
-            me => {
-                local.has_waited.set(true);
-                let what = match local.may_block() {
-                    false => For::Reply(self.mailbox.id),
-                    true => For::BlockingReply(self.mailbox.id),
-                };
-                Some(begin_wait(shared, me, what)?)
-            }
+        let wait = match question {
+            None => None,
+            Some(_) => self.begin_reply_wait(shared, &local)?,
         };
-        let wait = PendingWait { shared, wait };
-        let ask = Some(question.patience);
+        let ask = question.as_ref().map(|question| &question.patience);
         let posted = match self.first_post(shared, &local, address, ask, message) {
-            Ok(posted) => Ok(posted),
-            Err(refused) => match self.overflow(shared, &local, address, ask, message, refused) {
-                Overflowed::Posted(posted) => Ok(posted),
-                Overflowed::Failed(failed) => Err(failed),
-                Overflowed::Refused(refused) => Err(self.explain(address, refused, route)),
-                Overflowed::Dropped => unreachable!("an ask is handed back"),
-            },
+            Ok(posted) => posted,
+            Err(refused) => {
+                match self.refused(shared, address, ask, message, refused, route)? {
+                    Some(posted) => posted,
+                    // It was dropped, and counted. An ask never is.
+                    None => return Ok(()),
+                }
+            }
         };
-        let posted = posted?;
-        question.wait = wait.keep();
+        let Some(question) = question else {
+            if posted.is_asleep() {
+                self.mailbox.ring(&local);
+            }
+            return Ok(());
+        };
+        question.wait = wait.and_then(PendingWait::keep);
         question.mailbox = self.mailbox.id;
-        // SAFETY: it was posted as an ask, just now.
+        // SAFETY: the message was posted as an ask just now.
         question.claim = Some(unsafe { Claim::new(posted.index()) });
         if posted.is_asleep() {
-            // Turns that are lent one within the other share the stack.
+            // A lent turn runs on the stack of the asker, perhaps within another lent turn.
             match const { may_nest::<M>() } {
                 true => self.mailbox.lend(&local),
                 false => self.mailbox.ring(&local),
             }
         }
         Ok(())
+    }
+
+    /// Enters the wait of a handler for the reply. `None` for a sender outside of handlers.
+    #[inline(always)]
+    fn begin_reply_wait<'s>(
+        &self,
+        shared: &'s Shared,
+        local: &Local,
+    ) -> Result<Option<PendingWait<'s>>, Failed> {
+        let me = match local.held_up() {
+            0 => return Ok(None),
+            _ if local.is_in_sync_handler() => return Err(self.would_block()),
+            me => me,
+        };
+        local.has_waited.set(true);
+        let what = match local.may_block() {
+            false => For::Reply(self.mailbox.id),
+            true => For::BlockingReply(self.mailbox.id),
+        };
+        let wait = Some(begin_wait(shared, me, what)?);
+        Ok(Some(PendingWait { shared, wait }))
     }
 
     #[cold]
@@ -235,11 +210,11 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
         if self.finds_full(shared, local, address, message) {
-            return Err(Refused::Mailbox);
+            return Err(Refused::Full(Room::Mailbox));
         }
         self.post(shared, local, address, ask, message)
     }
@@ -250,7 +225,7 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
         if shared.is_closed_to(local.serving()) {
@@ -274,34 +249,50 @@ impl<M: Message> Target<'_, M> {
         }
     }
 
+    /// Does what the mailbox's policy says with a message that was refused; see [`overflow`](Self::overflow). If
+    /// the message stays with its sender, says why.
     #[cold]
+    #[inline(never)]
+    fn refused(
+        &self,
+        shared: &Shared,
+        address: &mut Address<'_>,
+        ask: Option<&Patience>,
+        message: &mut Option<M>,
+        refused: Refused,
+        route: impl FnOnce() -> Box<str>,
+    ) -> Result<Option<Posted>, Failed> {
+        let overflow = self.overflow(shared, address, ask, message, refused);
+        overflow.map_err(|refused| self.explain(address, refused, route))
+    }
+
     fn explain(
         &self,
         address: &mut Address<'_>,
         refused: Refused,
         route: impl FnOnce() -> Box<str>,
     ) -> Failed {
-        let mailbox = self.mailbox;
-        let room = match (refused, address.error.take()) {
-            (Refused::Stopped, _) => return Failed::refused(SendError::Stopped),
-            (_, Some(error)) => {
-                let error = Box::new(error);
-                let route = route();
-                return Failed::refused(SendError::BadCapture { route, error });
-            }
-            (Refused::NoEnvelope, _) => Room::Pool,
-            (Refused::Mailbox | Refused::Capture, _) => Room::Mailbox,
+        let subsystem = || self.mailbox.name.clone();
+        let error = match refused {
+            Refused::Stopped => SendError::Stopped,
+            Refused::Capture => SendError::BadCapture {
+                route: route(),
+                error: Box::new(address.error.take().expect("the address keeps it")),
+            },
+            Refused::Full(_) if self.mailbox.inbox.is_closed() => SendError::Closed {
+                subsystem: subsystem(),
+            },
+            Refused::Full(room) => return Failed::Full(room, self.mailbox.clone()),
+            Refused::Rejected => SendError::Full {
+                subsystem: subsystem(),
+                room: Room::Mailbox,
+            },
         };
-        if mailbox.inbox.is_closed() {
-            let subsystem = mailbox.name.clone();
-            Failed::refused(SendError::Closed { subsystem })
-        } else {
-            Failed::Full(room, mailbox.clone())
-        }
+        Failed::refused(error)
     }
 }
 
-/// Enters that the handler of `me` waits.
+/// Enters a wait of the handler that `me` runs. Refuses it if it would close a wait cycle.
 fn begin_wait(shared: &Shared, me: MailboxId, what: For) -> Result<Wait, Failed> {
     shared.waits.begin(me, what).map_err(|cycle| {
         let cycle = shared.directory.names_of(&cycle);

@@ -1,6 +1,6 @@
 //! Overflow: what a sender does when the mailbox is full and its policy is not to wait.
 
-use super::{Failed, Target};
+use super::Target;
 use crate::base::sim::{self, Point};
 use crate::base::user_code::{contain, discard};
 use crate::books::dead_letters::DeadReason;
@@ -12,61 +12,59 @@ use crate::route::handler::Unanswered;
 use crate::route::{Patience, Posted, Refused};
 use crate::runtime::shared::{Letter, Shared};
 use crate::thread::Local;
-use crate::words::error::{Room, SendError};
+use crate::words::error::Room;
 use crate::words::message::Message;
 use crate::words::overflow::Overflow;
 use crate::words::trace::TraceId;
 
-/// What came of a message for which there was no room.
-pub(super) enum Overflowed {
-    /// Room was made for it.
-    Posted(Posted),
-    /// It was dropped, and counted.
-    Dropped,
-    /// It stays with its sender, as it would without a policy.
-    Refused(Refused),
-    Failed(Failed),
-}
+/// The refusal that a policy decides about.
+const FULL: Refused = Refused::Full(Room::Mailbox);
 
 impl<M: Message> Target<'_, M> {
-    /// Does what the mailbox's policy says with a message that was refused.
-    #[cold]
+    /// Does what the mailbox's policy says with a message that was refused: posts it after making room, drops it
+    /// (`None`), or leaves it with its sender.
     pub(super) fn overflow(
         &self,
         shared: &Shared,
-        local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
         refused: Refused,
-    ) -> Overflowed {
+    ) -> Result<Option<Posted>, Refused> {
         let mailbox = self.mailbox;
-        if refused != Refused::Mailbox || mailbox.inbox.is_closed() {
-            return Overflowed::Refused(refused);
+        if refused != FULL || mailbox.inbox.is_closed() {
+            return Err(refused);
         }
+        let local = &Local::of(&shared.pool);
         match mailbox.overflow() {
-            Overflow::Wait => Overflowed::Refused(refused),
-            Overflow::DropNewest if ask.is_none() => {
-                if !mailbox.turn_away() {
-                    return Overflowed::Refused(refused);
-                }
-                self.tap_dropped(shared, local, message, address);
-                self.drop_newest(shared, local, message)
-            }
-            Overflow::Reject | Overflow::DropNewest => Overflowed::Failed(self.rejected()),
+            Overflow::Wait => Err(FULL),
             Overflow::DropOldest => self.drop_oldest(shared, local, address, ask, message),
+            Overflow::DropNewest if ask.is_none() => {
+                self.drop_newest(shared, local, address, message)
+            }
+            Overflow::Reject | Overflow::DropNewest => Err(self.rejected()),
         }
     }
 
-    fn rejected(&self) -> Failed {
-        Failed::refused(SendError::Full {
-            subsystem: self.mailbox.name.clone(),
-            room: Room::Mailbox,
-        })
+    fn rejected(&self) -> Refused {
+        match self.always_waits {
+            true => FULL,
+            false => Refused::Rejected,
+        }
     }
 
-    /// Ends a message that was turned away.
-    fn drop_newest(&self, shared: &Shared, local: &Local, message: &mut Option<M>) -> Overflowed {
+    /// Drops a message and counts it, if there is still no room for it.
+    fn drop_newest(
+        &self,
+        shared: &Shared,
+        local: &Local,
+        address: &Address<'_>,
+        message: &mut Option<M>,
+    ) -> Result<Option<Posted>, Refused> {
+        if !self.mailbox.turn_away() {
+            return Err(FULL);
+        }
+        self.tap_dropped(shared, local, message, address);
         let (route, handler) = self.pack.numbers();
         let sent = shared.clock.now();
         let letter = Letter {
@@ -82,7 +80,7 @@ impl<M: Message> Target<'_, M> {
         let reason = DeadReason::Dropped(self.mailbox.overflow());
         shared.bury(self.mailbox, self.map, letter, reason);
         discard(message.take());
-        Overflowed::Dropped
+        Ok(None)
     }
 
     fn drop_oldest(
@@ -90,37 +88,33 @@ impl<M: Message> Target<'_, M> {
         shared: &Shared,
         local: &Local,
         address: &mut Address<'_>,
-        ask: Option<Patience>,
+        ask: Option<&Patience>,
         message: &mut Option<M>,
-    ) -> Overflowed {
+    ) -> Result<Option<Posted>, Refused> {
         let mailbox = self.mailbox;
         loop {
             sim::preempt(Point::Evict);
             let Some(lanes) = mailbox.lanes() else {
-                return Overflowed::Refused(Refused::Mailbox);
+                return Err(FULL);
             };
             match lanes.evict(&mailbox.inbox, &shared.pool.links) {
                 Evicted::Message(token) => self.end_evicted(shared, local, token),
-                // The policy is new, and the host has not come by yet.
-                Evicted::NotYet => return Overflowed::Refused(Refused::Mailbox),
-                // All that waited have begun, and some have ended, since there was no room.
+                // The policy is new, and the host has not applied it yet.
+                Evicted::NotYet => return Err(FULL),
+                // Nothing waits, and since the refusal some messages have ended.
                 Evicted::Nothing if !mailbox.is_full(mailbox.capacity()) => {}
-                // All are in their handlers.
+                // All messages are in handlers.
                 Evicted::Nothing if ask.is_none() => {
-                    if !mailbox.turn_away() {
-                        return Overflowed::Refused(Refused::Mailbox);
-                    }
-                    self.tap_dropped(shared, local, message, address);
-                    return self.drop_newest(shared, local, message);
+                    return self.drop_newest(shared, local, address, message);
                 }
-                Evicted::Nothing => return Overflowed::Failed(self.rejected()),
+                Evicted::Nothing => return Err(self.rejected()),
             }
             address.rewind();
             match self.post(shared, local, address, ask, message) {
-                Ok(posted) => return Overflowed::Posted(posted),
+                Ok(posted) => return Ok(Some(posted)),
                 // Another sender was faster.
-                Err(Refused::Mailbox) if !mailbox.inbox.is_closed() => {}
-                Err(refused) => return Overflowed::Refused(refused),
+                Err(FULL) if !mailbox.inbox.is_closed() => {}
+                Err(refused) => return Err(refused),
             }
         }
     }
@@ -130,7 +124,7 @@ impl<M: Message> Target<'_, M> {
         let pool = &shared.pool;
         let mut envelope = Envelope::new(&pool.slab, token);
         let letter = Letter::of(&envelope);
-        // Its own drop may panic, which is no business of the sender that needed the room.
+        // The drop of the message may panic. That must not reach the sender that needed the room.
         let _ = contain(|| envelope.clear());
         sim::preempt(Point::Evict);
         if !envelope.head().is_ask {

@@ -1,4 +1,4 @@
-//! Addresses: what a user may give as a path, and how it finds its target. `send → `**`address`**` → route`
+//! Paths: what can be given as a path, and how a path finds its target. `send → `**`address`**` → route`
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::send::{Failed, Question, Target, To};
 use crate::words::error::SendError;
 use crate::words::message::Message;
 
-/// What can be sent to: any text, or any bytes, of the form `name://segment/segment?query`.
+/// A path to send to: text or bytes of the form `name://segment/segment?query`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a path",
     label = "not a path",
@@ -28,54 +28,30 @@ pub trait AsPath {
     /// What is wrong with it, and where.
     fn as_path(&self) -> Result<PathRef<'_>, PathError>;
 
-    /// The path's text, if it is there without looking at it: then the sender's thread can remember
-    /// where it leads.
+    /// The path's text, if it has one without parsing. With the text the sender's thread can remember where the
+    /// path leads.
     fn as_text(&self) -> Option<&str> {
         None
     }
 }
 
-impl AsPath for str {
-    #[inline]
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
+macro_rules! text_paths {
+    ($($text:ty)*) => {$(
+        impl AsPath for $text {
+            #[inline]
+            fn as_path(&self) -> Result<PathRef<'_>, PathError> {
+                PathRef::parse(self)
+            }
 
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
+            #[inline]
+            fn as_text(&self) -> Option<&str> {
+                Some(self)
+            }
+        }
+    )*};
 }
-impl AsPath for String {
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
+text_paths!(str String Cow<'_, str> Arc<str>);
 
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
-}
-impl AsPath for Cow<'_, str> {
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
-
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
-}
-impl AsPath for Arc<str> {
-    fn as_path(&self) -> Result<PathRef<'_>, PathError> {
-        PathRef::parse(self)
-    }
-
-    #[inline]
-    fn as_text(&self) -> Option<&str> {
-        Some(self)
-    }
-}
 impl AsPath for [u8] {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         PathRef::parse_bytes(self)
@@ -137,7 +113,7 @@ impl<T: fmt::Display> fmt::Display for Encoded<T> {
     }
 }
 
-/// Finds who is mounted under a path's name.
+/// Finds the subsystem that is mounted under a name.
 #[inline]
 pub(crate) fn mounted(
     shared: &Shared,
@@ -174,7 +150,7 @@ pub(crate) struct ToPath<'s, P> {
     pub(crate) path: P,
 }
 
-/// Where a path leads that is not remembered.
+/// Where a path leads that was parsed just now.
 struct Found<'p> {
     mounted: CachedMount,
     route: u16,
@@ -183,12 +159,41 @@ struct Found<'p> {
 }
 
 impl<P: AsPath> ToPath<'_, P> {
-    /// Resolves the path and calls `send` with what it leads to.
+    /// Parses the path, finds its subsystem and its route, and has them remembered.
+    #[inline(never)]
+    fn find(&self, cache: &PathCache) -> Result<Found<'_>, Failed> {
+        let path = match self.path.as_path() {
+            Ok(path) => path,
+            Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
+        };
+        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
+        let Some((route, captures)) = mounted.map.find(&path) else {
+            let path = path.to_string().into();
+            return Err(Failed::refused(SendError::NoRoute { path }));
+        };
+        cache.learn(&path, &mounted, route, captures.spans());
+        Ok(Found {
+            mounted,
+            route,
+            captures,
+            query: path.query(),
+        })
+    }
+}
+
+impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared
+    }
+
+    fn subsystem(&self) -> Arc<str> {
+        self.path
+            .as_path()
+            .map_or("?".into(), |path| path.name().into())
+    }
+
     #[inline(always)]
-    fn resolve<M: Message>(
-        &self,
-        send: impl FnOnce(&Target<'_, M>, &mut Address<'_>, &dyn Fn() -> Box<str>) -> Result<(), Failed>,
-    ) -> Result<(), Failed> {
+    fn send(&self, message: &mut Option<M>, question: Option<&mut Question>) -> Result<(), Failed> {
         let cache = PathCache::of(&self.shared.directory);
         let text = self.path.as_text();
         let cached = text.and_then(|text| Some((text, cache.route(text)?)));
@@ -227,51 +232,9 @@ impl<P: AsPath> ToPath<'_, P> {
             map: &mounted.map,
             pack: &**pack,
             priority: M::PRIORITY,
+            always_waits: false,
         };
-        send(&target, &mut address, &|| route_text(mounted, route))
-    }
-
-    /// Parses the path, finds who is mounted there, and has it remembered.
-    #[inline(never)]
-    fn find(&self, cache: &PathCache) -> Result<Found<'_>, Failed> {
-        let path = match self.path.as_path() {
-            Ok(path) => path,
-            Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
-        };
-        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
-        let Some((route, captures)) = mounted.map.find(&path) else {
-            let path = path.to_string().into();
-            return Err(Failed::refused(SendError::NoRoute { path }));
-        };
-        cache.learn(&path, &mounted, route, captures.spans());
-        Ok(Found {
-            mounted,
-            route,
-            captures,
-            query: path.query(),
-        })
-    }
-}
-
-impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
-    fn shared(&self) -> &Arc<Shared> {
-        self.shared
-    }
-
-    fn subsystem(&self) -> Arc<str> {
-        self.path
-            .as_path()
-            .map_or("?".into(), |path| path.name().into())
-    }
-
-    #[inline]
-    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.resolve(|target, address, route| target.tell(self.shared, address, message, route))
-    }
-
-    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
-        self.resolve(|target, address, route| {
-            target.ask(self.shared, address, message, question, route)
-        })
+        let route = || route_text(mounted, route);
+        target.send(self.shared, &mut address, message, question, route)
     }
 }

@@ -10,7 +10,7 @@ use super::{Failed, begin_wait};
 use crate::base::clock::Due;
 use crate::base::sim::{self, Point};
 use crate::base::sync::Parker;
-use crate::base::user_code::discard;
+use crate::base::user_code::{Beside, discard};
 use crate::envelope::pool::reserve::Seeking;
 use crate::envelope::pool::waiters::{Ticket, Waiters};
 use crate::mailbox::Mailbox;
@@ -18,51 +18,40 @@ use crate::runtime::deadlock::{For, Wait};
 use crate::runtime::shared::Shared;
 use crate::words::error::{Room, SendError, Undelivered};
 
-/// A way to send, tried once and, when there may be room, again. A refused message stays where it is.
+/// A way to send. It is tried once, and again when there may be room. A refused message stays where it is.
 pub(crate) trait Attempt<M> {
     fn shared(&self) -> &Arc<Shared>;
 
     fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed>;
 
-    /// When it gives up waiting for room; `None` if it does not wait at all. Asked after the first attempt
+    /// When the sender gives up waiting for room; `None` if it does not wait. Called after the first attempt
     /// that failed.
     fn due(&mut self) -> Option<Due>;
 }
 
-/// A message on its way: tries until there is room. Made by [`until_room`].
+/// The future of a send: it tries until there is room. [`until_room`] makes it.
 ///
-/// Written by hand, since the first try nearly always succeeds and an `async fn` would move the message
-/// and the result about between its states: 60 instructions per message.
+/// It is written by hand because the first try nearly always succeeds. An `async fn` would move the message and the
+/// result between its states, which costs 60 instructions per message.
 #[must_use = "nothing is sent before it is polled"]
 pub(crate) struct Sending<M, A> {
-    held: UnsentMessage<M>,
+    /// The message. An attempt calls user code, such as the parser of a capture, which may panic.
+    held: Beside<M>,
     attempt: A,
-    /// Boxed: few messages wait, and those that don't are spared its room and its drop.
+    /// The sender's place in the queue, while it waits. Boxed: few senders wait, and the others neither move nor
+    /// drop it.
     queued: Option<QueueSlot>,
-}
-
-/// A message in the hands of its sender. If what its sender brings along panics, a parser of a capture, say,
-/// the message is dropped as that unwinds: a panic of its drop ends here, for two at once abort the process.
-pub(super) struct UnsentMessage<M>(pub(super) Option<M>);
-
-impl<M> Drop for UnsentMessage<M> {
-    #[inline]
-    fn drop(&mut self) {
-        if std::mem::needs_drop::<M>() && self.0.is_some() && std::thread::panicking() {
-            discard(self.0.take());
-        }
-    }
 }
 
 // Nothing in it is ever pinned.
 impl<M, A> Unpin for Sending<M, A> {}
 
-/// Tries until there is room, or the attempt's deadline has passed. The first try is made when it is first
-/// polled; dropped while it waits, it has sent nothing.
+/// Tries until there is room, or the attempt's deadline has passed. The first poll makes the first try. A future
+/// that is dropped while it waits has sent nothing.
 #[inline]
 pub(crate) fn until_room<M, A: Attempt<M>>(message: M, attempt: A) -> Sending<M, A> {
     Sending {
-        held: UnsentMessage(Some(message)),
+        held: Beside(Some(message)),
         attempt,
         queued: None,
     }
@@ -104,7 +93,7 @@ impl<M, A: Attempt<M>> Sending<M, A> {
         })
     }
 
-    /// Goes on trying after an attempt that failed, until one does not fail for lack of room.
+    /// Tries again after an attempt that failed for lack of room, until one succeeds or fails for another reason.
     fn go_on(
         &mut self,
         mut failed: Option<Failed>,
@@ -129,12 +118,12 @@ impl<M, A: Attempt<M>> Sending<M, A> {
             let Some(queued) = self.queued.as_deref_mut().and_then(Option::as_mut) else {
                 unreachable!("it waits only after an attempt that failed");
             };
-            // Registered first, tried once more, then asleep: see `waiters`.
+            // It registers first, tries once more, and only then sleeps: see `waiters`.
             if queued.register(cx.waker()) {
                 sim::preempt(Point::Queued);
-                // Before the attempt, which may unwind. Afterwards as well: others may have missed the room
-                // that it found, and no one else tells them: a thief of envelopes wakes one, who may find the
-                // next in the thief's own lane. And if it is refused, the room is there, and not for it.
+                // Set before the attempt, which may unwind. It stays set if the attempt succeeds or is refused:
+                // there may be room for others, of which this sender alone was told. A thread that takes the
+                // envelopes of another lane wakes one sender only.
                 queued.owes_wake = queued.has_slept;
                 match attempt_again(&mut self.attempt, &mut self.held.0) {
                     Ok(()) => {
@@ -143,9 +132,9 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         }
                         return Poll::Ready(Ok(()));
                     }
-                    // Other room is lacking now: begin again with that. But of replicas one may lack a place
-                    // and the next one an envelope, each time in turn: then it waits for the envelope. Every
-                    // message that makes a place gives one back.
+                    // The other kind of room is lacking now: wait for that. With replicas the two could take turns
+                    // without end, since each attempt may go to another one. So a sender that has waited for
+                    // a place waits for an envelope from then on: each message that frees a place frees one too.
                     Err(Failed::Full(room, mailbox))
                         if room != queued.room
                             && !(room == Room::Mailbox && has_queued_at_a_mailbox) =>
@@ -153,8 +142,8 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         failed = Some(Failed::Full(room, mailbox));
                         continue;
                     }
-                    // No one will tell it there: the one that it waits for has ended, and another has come
-                    // in its place, or is next in turn.
+                    // The mailbox that it waits for is closed, so it would not be woken there. Wait for the one that
+                    // took its place.
                     Err(Failed::Full(room, mailbox))
                         if room == Room::Mailbox
                             && !Arc::ptr_eq(&mailbox, &queued.mailbox)
@@ -181,20 +170,20 @@ impl<M, A: Attempt<M>> Sending<M, A> {
     }
 }
 
-/// Kept out of line: one copy of an attempt is in its sender's own code already.
+/// Not inlined: the sender's code has one copy of an attempt already.
 #[inline(never)]
 fn attempt_again<M, A: Attempt<M>>(attempt: &mut A, message: &mut Option<M>) -> Result<(), Failed> {
     attempt.attempt(message)
 }
 
-/// The memory of a sender that waits.
+/// The memory for a sender that waits.
 type QueueSlot = Box<Option<Queued>>;
 
-/// Memory that a thread keeps for those who wait next.
+/// The most empty slots that a thread keeps.
 const SPARES: usize = 16;
 
 thread_local! {
-    /// Empty ones: to wait again allocates nothing.
+    /// Empty slots, so that the next wait allocates nothing.
     static SPARE: RefCell<Vec<QueueSlot>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -210,9 +199,9 @@ fn occupy(queued: Queued) -> QueueSlot {
 }
 
 fn vacate(mut place: QueueSlot) {
-    // What was there leaves its queue; its waker is the user's.
+    // The sender leaves its queue. That drops its waker, which is user code.
     discard(place.take());
-    // The thread may be ending; then the memory is freed.
+    // If the thread is ending, the memory is freed.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
         if spare.len() < SPARES {
@@ -221,22 +210,26 @@ fn vacate(mut place: QueueSlot) {
     });
 }
 
-/// A sender's place among those who wait for room.
+/// A sender that waits for room.
 struct Queued {
     shared: Arc<Shared>,
     room: Room,
+    /// The mailbox that its message is for.
     mailbox: Arc<Mailbox>,
+    /// Its place among those that wait for this room.
     place: Option<Ticket>,
-    /// Its place among those who wait for an envelope of the reserve.
+    /// Its place among those that wait for an envelope of the reserve.
     seeking: Option<Seeking>,
+    /// If a handler sends: its wait, as the search for wait cycles knows it.
     wait: Option<Wait>,
     /// When it gives up.
     due: Due,
     timer: Timer,
-    /// It has been in a queue before, and so goes to the front.
+    /// It has been in a queue before, so it goes to the front.
     again: bool,
+    /// It has returned `Pending`.
     has_slept: bool,
-    /// It was woken for room that may be there for others: when it leaves, it wakes the next one.
+    /// It was woken, and there may be room for others: when it leaves, it wakes the next one.
     owes_wake: bool,
 }
 
@@ -285,7 +278,7 @@ impl Queued {
         }
     }
 
-    /// Makes sure of a place in the queue; true if it is a new one, so that there may be room.
+    /// Makes sure that it has a place in the queue. True if the place is new: then there may be room already.
     fn register(&mut self, waker: &Waker) -> bool {
         let again = self.again;
         let seeks = (self.seeking.as_mut()).is_some_and(|seeking| seeking.register(waker, again));
@@ -349,12 +342,12 @@ impl Drop for Queued {
         if let Some(wait) = &self.wait {
             self.shared.waits.end(wait.id);
         }
-        // Woken, and perhaps without need of it: the wake-up is passed on.
+        // It was woken, and perhaps does not need the room: it passes the wake-up on.
         if self.owes_wake || matches!(left, Some(None)) {
             self.wake_next();
         }
-        // Its waker is the user's, and the wait and the timer have copies of it. It may be dropped because
-        // something unwinds: one by one, for two panics at once abort the process.
+        // Its waker is user code, and the wait and the timer have clones of it. This drop may be part of unwinding,
+        // and two panics at once abort the process: so each clone is dropped on its own.
         discard(left);
         discard(self.wait.take());
         discard(std::mem::take(&mut self.timer));
@@ -370,10 +363,10 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future on this thread, which sleeps while it waits.
+/// Runs a future on this thread. The thread sleeps while the future waits.
 pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
-    // Most need not wait; a waker is made only for those that must.
+    // Most futures need not wait: a waker is made only for those that must.
     let mut cx = Context::from_waker(Waker::noop());
     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
         return output;

@@ -9,14 +9,14 @@ use crate::base::user_code::shielded;
 use crate::runtime::shared::Shared;
 use crate::thread::Local;
 
-/// Wakes the sender's task when its deadline has passed. Made when it is first needed, and boxed: most senders
-/// need none, and a future without it is moved for half the price.
+/// Wakes the sender's task when its deadline has passed. The timer is made when it is first needed, and boxed: most
+/// senders need none, and moving a future without it costs half.
 #[derive(Default)]
 pub(super) struct Timer(Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>);
 
 impl Timer {
-    /// True if the deadline has passed. Else the task is polled again when it has: the timer wakes it, or, if
-    /// the deadline is a rough one, the supervisor does.
+    /// True if the deadline has passed. Otherwise the task is woken when it has passed: by the timer, or by the
+    /// supervisor if the deadline is a rough one.
     pub(super) fn is_over(&mut self, shared: &Shared, due: Due, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = due.stamp() else {
             return false;
@@ -33,8 +33,8 @@ impl Timer {
     }
 }
 
-/// A timer that goes off whatever the calling thread does: the keepers drive it, unless the caller is a
-/// handler that waits for nothing but this, so that its thread drives its own timers.
+/// A timer that fires even if the calling thread is busy: the keepers drive it. A handler that is polled by its own
+/// thread uses that thread's timers.
 fn sleep(
     shared: &Shared,
     duration: Duration,
@@ -44,6 +44,6 @@ fn sleep(
         return Box::pin(tokio::time::sleep(duration));
     }
     let _guard = shared.keepers.enter();
-    // The keepers wake the sender's task: what its waker does wrong must not end them.
+    // The keepers wake the sender's task. A panic of its waker must not end them.
     Box::pin(shielded(tokio::time::sleep(duration)))
 }

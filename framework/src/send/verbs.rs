@@ -1,33 +1,31 @@
-//! The verbs, for whatever names a receiver: a path, a handle, a handle with captures.
+//! The verbs: `tell` and `ask` in their variants, for everything that names a receiver.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Asking;
-use super::room::{Attempt, Sending, UnsentMessage, park_on, until_room};
+use super::room::{Attempt, Sending, park_on, until_room};
 use super::{Failed, Question};
 use crate::base::clock::Due;
+use crate::base::user_code::Beside;
 use crate::route::Patience;
 use crate::runtime::shared::Shared;
 use crate::thread::{Local, is_serving};
 use crate::words::error::{AskError, SendError, Undelivered};
 use crate::words::message::Message;
 
-/// What names a receiver of `M`: one attempt to send there, with and without a reply wanted.
+/// What names a receiver of `M`: a path, a handle, a handle with captures.
 pub(crate) trait To<M: Message> {
     fn shared(&self) -> &Arc<Shared>;
 
     /// The receiver's name.
     fn subsystem(&self) -> Arc<str>;
 
-    /// Sends, or leaves the message where it is.
-    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed>;
-
-    /// The same; a reply is wanted.
-    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed>;
+    /// Tries once to send, or leaves the message where it is. A sender that wants a reply gives a question.
+    fn send(&self, message: &mut Option<M>, question: Option<&mut Question>) -> Result<(), Failed>;
 }
 
-/// Tells, as an attempt.
+/// The attempts of a tell.
 pub(crate) struct Tell<T> {
     to: T,
     /// When its sender gives up waiting for room.
@@ -45,15 +43,15 @@ impl<M: Message, T: To<M>> Attempt<M> for Tell<T> {
 
     #[inline(always)]
     fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.to.tell(message)
+        self.to.send(message, None)
     }
 }
 
-/// Asks, as an attempt.
+/// The attempts of an ask.
 pub(crate) struct Ask<T> {
     pub(super) to: T,
     pub(super) question: Question,
-    /// It waits for room too, not only for the reply.
+    /// It waits for room too. Without it, it waits for the reply only.
     waits: bool,
 }
 
@@ -65,7 +63,7 @@ impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
     fn due(&mut self) -> Option<Due> {
         let shared = self.to.shared();
         let patience = &mut self.question.patience;
-        // One deadline for both waits: from now on it is known when that is.
+        // The waits for room and for the reply share one deadline, which is fixed now.
         let now = shared.clock.now();
         *patience = patience.from(now);
         let due = patience.due(now).min(Local::of(&shared.pool).due());
@@ -74,7 +72,7 @@ impl<M: Message, T: To<M>> Attempt<M> for Ask<T> {
 
     #[inline(always)]
     fn attempt(&mut self, message: &mut Option<M>) -> Result<(), Failed> {
-        self.to.ask(message, &mut self.question)
+        self.to.send(message, Some(&mut self.question))
     }
 }
 
@@ -96,8 +94,8 @@ pub(crate) fn tell_within<M: Message, T: To<M>>(
 
 #[inline]
 pub(crate) fn try_tell<M: Message, T: To<M>>(to: T, message: M) -> Result<(), Undelivered<M>> {
-    let mut held = UnsentMessage(Some(message));
-    match to.tell(&mut held.0) {
+    let mut held = Beside(Some(message));
+    match to.send(&mut held.0, None) {
         Ok(()) => Ok(()),
         Err(failed) => Err(failed.give_up(to.shared(), held.0.take())),
     }
@@ -111,13 +109,7 @@ pub(crate) fn tell_blocking<M: Message, T: To<M>>(to: T, message: M) -> Result<(
 }
 
 #[inline]
-pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
-    let patience = to.shared().patience;
-    asking(to, message, patience, true)
-}
-
-#[inline]
-fn asking<M: Message, T: To<M>>(
+fn ask_with<M: Message, T: To<M>>(
     to: T,
     message: M,
     patience: Patience,
@@ -132,9 +124,30 @@ fn asking<M: Message, T: To<M>>(
     Asking::new(until_room(message, ask))
 }
 
+#[inline]
+pub(crate) fn ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
+    let patience = to.shared().patience;
+    ask_with(to, message, patience, true)
+}
+
 pub(crate) fn try_ask<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
     let patience = to.shared().patience;
-    asking(to, message, patience, false)
+    ask_with(to, message, patience, false)
+}
+
+pub(crate) fn ask_within<M: Message, T: To<M>>(
+    to: T,
+    message: M,
+    deadline: Duration,
+) -> Asking<M, T> {
+    let clock = &to.shared().clock;
+    let patience = Patience::new(clock, Some(deadline), false).from(clock.now());
+    ask_with(to, message, patience, true)
+}
+
+pub(crate) fn ask_without_deadline<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
+    let patience = Patience::new(&to.shared().clock, None, false);
+    ask_with(to, message, patience, true)
 }
 
 pub(crate) fn ask_blocking<M: Message, T: To<M>>(
@@ -147,19 +160,4 @@ pub(crate) fn ask_blocking<M: Message, T: To<M>>(
         return Err(Undelivered::new(reason, message).into());
     }
     park_on(ask(to, message))
-}
-
-pub(crate) fn ask_for_ever<M: Message, T: To<M>>(to: T, message: M) -> Asking<M, T> {
-    let patience = Patience::new(&to.shared().clock, None, false);
-    asking(to, message, patience, true)
-}
-
-pub(crate) fn ask_within<M: Message, T: To<M>>(
-    to: T,
-    message: M,
-    deadline: Duration,
-) -> Asking<M, T> {
-    let clock = &to.shared().clock;
-    let patience = Patience::new(clock, Some(deadline), false).from(clock.now());
-    asking(to, message, patience, true)
 }

@@ -24,7 +24,7 @@ use crate::words::message::{IntoReply, Nothing};
 use crate::words::supervision::RestartScope;
 use crate::words::tap::TapSlot;
 
-/// The settings of a system to be started.
+/// The settings of a system, before it is started.
 ///
 /// # Examples
 /// ```
@@ -63,7 +63,7 @@ pub struct Builder {
     pub(crate) tap: TapSlot,
 }
 
-/// Begins what is to run before a stop.
+/// Begins what runs before a stop.
 type Begin = Box<dyn FnOnce(System) -> BoxFuture<'static, Result<(), Box<str>>> + Send>;
 
 impl Default for Builder {
@@ -155,8 +155,8 @@ impl Builder {
         self
     }
 
-    /// How long an [`ask`](System::ask) waits for its reply that does not say, within 2 % or 10 ms:
-    /// no one keeps a timer for it. `None`: forever. Default: 30 s.
+    /// How long an [`ask`](System::ask) without a deadline of its own waits for its reply. It is exact to 2 % or 10 ms,
+    /// since no timer is made for it. `None`: without end. Default: 30 s.
     pub fn ask_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.ask_deadline = deadline.into();
         self
@@ -168,7 +168,7 @@ impl Builder {
         self
     }
 
-    /// Most threads for handlers that block (`#[route("…", blocking)]`): 1 to 1024. They are started when
+    /// The most threads for handlers that block (`#[route("…", blocking)]`): 1 to 1024. They are started when
     /// first needed, and end when idle. Default: 16.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.blocking_threads = threads;
@@ -234,7 +234,7 @@ impl Builder {
         R: IntoReply<(), Later = Nothing> + 'static,
     {
         let begin: Begin = Box::new(|system| {
-            // It is contained beside its own panic; a panic of its drop alone is told.
+            // Contained while its own panic unwinds. A panic of its drop alone is reported.
             let mut run = Contained::new(Box::pin(run(system)));
             Box::pin(async move {
                 let reply = poll_fn(|cx| run.as_mut().poll(cx)).await;
@@ -261,23 +261,20 @@ impl Builder {
         self,
         start: impl FnOnce(Plan) -> F,
     ) -> Result<System, StartError> {
-        if !(1..=1024).contains(&self.threads) {
-            return Err(StartError::BadSetting {
-                setting: "threads",
-                must_be: "1 to 1024",
-            });
-        }
-        if !(1..=1024).contains(&self.blocking_threads) {
-            return Err(StartError::BadSetting {
-                setting: "blocking_threads",
-                must_be: "1 to 1024",
-            });
-        }
-        if !(1..=MAX_ENVELOPES).contains(&self.pool) {
-            return Err(StartError::BadSetting {
-                setting: "pool",
-                must_be: "1 to 16,777,207 envelopes",
-            });
+        let settings = [
+            ("threads", self.threads, 1024, "1 to 1024"),
+            ("blocking_threads", self.blocking_threads, 1024, "1 to 1024"),
+            (
+                "pool",
+                self.pool,
+                MAX_ENVELOPES,
+                "1 to 16,777,207 envelopes",
+            ),
+        ];
+        for (setting, value, most, must_be) in settings {
+            if !(1..=most).contains(&value) {
+                return Err(StartError::BadSetting { setting, must_be });
+            }
         }
         let pool = Arc::new(Pool::new(self.pool as u32));
         pool.warm_up(self.warm_up.unwrap_or(self.pool).min(self.pool) as u32);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::user_code::Contained;
 use crate::directory::Mounted;
 use crate::mailbox::orders::Control;
-use crate::route::extract::{self, Address, Delivery, Extractor, States};
+use crate::route::extract::{self, Address, Delivery, Extractor};
 use crate::route::subsystem::Routes;
 use crate::runtime::shared::Shared;
 use crate::system::{MountOptions, Mounting, OnceWeak, WeakSystem};
@@ -101,12 +101,11 @@ impl Context {
         factory: impl Fn() -> S + Send + 'static,
     ) -> Mounting<'_> {
         let factory = Contained::new(factory);
+        let options = options.parent(self.name());
         Mounting::new(async move {
             let system = self.system.upgrade().ok_or(MountError::Stopped)?;
+            let kind = system.kind::<S>(&options.name_of::<S>())?;
             let parent = Some(self.mounted.clone());
-            let kind = system.kind::<S>();
-            let kind =
-                kind.map_err(|error| error.of(&options.name_below::<S>(parent.as_deref())))?;
             system.mount_below(parent, options, &kind, factory).await
         })
     }
@@ -177,9 +176,5 @@ impl Extractor for Context {
             })
         });
         context.unwrap_or_else(|| extract::abandoned())
-    }
-
-    fn check(_: &States) -> Result<(), MountError> {
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! How a program ends whose system has stopped: what `main` gives back.
+//! How a program ends after its system has stopped: what `main` returns.
 
 use std::fmt;
 use std::process::{ExitCode, Termination};
@@ -6,13 +6,13 @@ use std::process::{ExitCode, Termination};
 use super::{StopError, StopReport};
 use crate::words::stop_reason::StopReason;
 
-/// The end of a program that ran a system: give it back from `main`, and the process's exit code tells
-/// how its system stopped. What went wrong is written to the standard error, as for any error of `main`.
+/// The end of a program that ran a system. Return it from `main`: then the process's exit code tells how the system
+/// stopped, and an error is written to the standard error.
 ///
 /// | code | the system |
 /// |---|---|
 /// | 0 | handled every message that it had accepted |
-/// | 1 | got no signals from the operating system, was to be stopped by a handler, or was stopped before; `main`'s own errors have this code too |
+/// | 1 | got no signals from the operating system, a handler tried to stop it, or was stopped before; `main`'s own errors have this code too |
 /// | 3 | had messages left when the deadline passed |
 /// | 4 | left threads behind whose handlers block them |
 /// | 5 | stopped by itself, because a subsystem failed too often |
@@ -30,7 +30,7 @@ use crate::words::stop_reason::StopReason;
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-#[must_use = "give it back from `main`, or look at its `result`"]
+#[must_use = "return it from `main`, or look at its `result`"]
 pub struct Exit(Result<StopReport, StopError>);
 
 impl Exit {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_stop_has_its_code_and_says_what_became_of_the_messages() {
+    fn every_way_to_stop_has_its_code_and_says_how_the_messages_ended() {
         let requested = || report(StopReason::Requested);
         let signal = |name| report(StopReason::Signal(name));
         let escalated = report(StopReason::Escalated {

@@ -1,9 +1,8 @@
 //! Plain actix actors among subsystems.
 //!
-//! An actor that exists already is reached by path through a bridge: a subsystem whose routes pass
-//! messages on to the actor's address and its answers back. One message is under way at a time, so that
-//! order is kept and the actor's mailbox never grows. The other way round an actor holds a
-//! [`System`] or a [`Route`](crate::Route) and sends like anyone else.
+//! A bridge makes an actor reachable by path. It is a subsystem whose routes pass messages on to the actor's address
+//! and its answers back. One message is under way at a time, so that order is kept and the actor's mailbox does not
+//! grow. For the other direction an actor holds a [`System`] or a [`Route`](crate::Route) and sends.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -28,7 +27,7 @@ impl<A: Actor> Subsystem for Bridge<A> {
     const NAME: &'static str = "actix";
 }
 
-/// The routes to an actix actor while they are being entered; given by [`System::mount_actor`].
+/// The routes to an actix actor while they are being entered. [`System::mount_actor`] gives them.
 pub struct ActorRoutes<'t, A: Actor> {
     table: &'t mut RouteTable<Bridge<A>>,
 }

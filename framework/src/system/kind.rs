@@ -25,7 +25,7 @@ impl<S: 'static> SubsystemKind<S> {
 
     /// Starts one host.
     pub(super) fn launch(&self, mut factory: Contained<impl Fn() -> S + Send + 'static>) -> Launch {
-        // The keepers drop a launch that they refuse, or whose thread has gone.
+        // The keepers drop a launch that they refuse, or whose thread has ended.
         let handlers = self.handlers.clone();
         Box::new(move |shared, mut placed, standing| {
             if let Some(one) = placed.pop() {
@@ -60,14 +60,15 @@ impl<S: 'static> SubsystemKind<S> {
 }
 
 impl System {
-    /// The shared parts of a type, made at its first mount.
-    pub(crate) fn kind<S: Routes>(&self) -> Result<Arc<SubsystemKind<S>>, MountError> {
+    /// The shared parts of a type, made at its first mount. `name` is the subsystem's, for an error.
+    pub(super) fn kind<S: Routes>(&self, name: &str) -> Result<Arc<SubsystemKind<S>>, MountError> {
         let kinds = &self.0.kinds;
         let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
         if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
             return Ok(kind);
         }
-        let kind = Arc::new(self.new_kind(S::routes)?);
+        let kind = self.new_kind(S::routes);
+        let kind = Arc::new(kind.map_err(|error| error.of(name))?);
         let any: Arc<dyn Any + Send + Sync> = kind.clone();
         kinds.insert(TypeId::of::<S>(), any);
         Ok(kind)

@@ -1,4 +1,4 @@
-//! The system: a value that owns threads, pool, registry and supervisor, and through which one sends.
+//! The system: the value that owns threads, pool, registry and supervisor, and that sends messages.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -6,7 +6,6 @@ pub(crate) mod context;
 pub(crate) mod interop;
 pub(crate) mod tasks;
 mod spawn;
-mod detached;
 mod exit;
 mod kind;
 mod mounting;
@@ -41,9 +40,9 @@ use crate::keepers::registry::Registry;
 use crate::keepers::supervisor::snapshot::Snapshot;
 use crate::keepers::supervisor::strategy::Strategy;
 use crate::keepers::supervisor::{Supervisor, Use};
-use crate::route::extract::{self, Delivery, Extractor, States};
+use crate::route::extract::{self, Delivery, Extractor};
 use crate::runtime::shared::{Phase, Shared};
-use crate::words::error::{CaptureError, MountError};
+use crate::words::error::CaptureError;
 use crate::words::events::Watch;
 use crate::words::stop_reason::StopReason;
 use threads::Keeper;
@@ -91,8 +90,8 @@ pub struct System(Arc<Core>);
 
 struct Core {
     shared: Arc<Shared>,
-    /// Contained: where the last hold on a system goes with a thread's local values, actix can't wake them, and
-    /// panics. They end with their thread all the same.
+    /// Contained, because actix panics if an address is dropped with a thread's local values. The actor ends with its
+    /// thread all the same.
     registry: Contained<Addr<Registry>>,
     supervisor: Contained<Addr<Supervisor>>,
     keeper: Keeper,
@@ -218,10 +217,6 @@ impl Extractor for System {
         let weak = delivery.state::<OnceWeak>();
         let system = weak.and_then(|weak| weak.get()?.upgrade());
         system.unwrap_or_else(|| extract::abandoned())
-    }
-
-    fn check(_: &States) -> Result<(), MountError> {
-        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::words::overflow::Overflow;
 
 impl System {
     /// Mounts a subsystem under its type's name, on the thread with the fewest subsystems. The
-    /// factory makes it, on that thread, now and again after each panic of a handler.
+    /// factory makes it, on that thread, now and after each panic of a handler.
     ///
     /// # Errors
     /// The name is taken, a route has a mistake, a handler wants state that the system does not have, or
@@ -61,9 +61,8 @@ impl System {
     /// subsystem gets `WaitCycle`: it can't be answered before.
     ///
     /// # Errors
-    /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, while that is being made
-    /// anew, from its failure on and through its pause, for the children of its old value end with that;
-    /// and `Stopped`, while it ends for good.
+    /// As [`mount`](Self::mount). Below a parent also `NoParent`; `Restarting`, from the parent's failure until its
+    /// restart, since the children of its old value end with that value; and `Stopped`, while the parent ends for good.
     ///
     /// # Cancel safety
     /// Dropped before its end, the subsystem may or may not be mounted.
@@ -75,9 +74,7 @@ impl System {
         // It may be refused here, or never awaited.
         let factory = Contained::new(factory);
         Mounting::new(async move {
-            let kind = self.kind::<S>();
-            let kind =
-                kind.map_err(|error| error.of(&options.full_name(&options.own_name::<S>())))?;
+            let kind = self.kind::<S>(&options.name_of::<S>())?;
             self.mount_kind(options, &kind, factory).await
         })
     }
@@ -99,7 +96,7 @@ impl System {
         kind: &SubsystemKind<S>,
         factory: Contained<impl Fn() -> S + Send + 'static>,
     ) -> Result<(), MountError> {
-        let name = options.name_below::<S>(parent.as_deref());
+        let name = options.name_of::<S>();
         options.check(&name)?;
         self.send_mount(Mount {
             caller: None,
@@ -164,7 +161,7 @@ impl System {
                 must_be: "at least 1",
             });
         }
-        self.for_seats(name, |mailbox| mailbox.set_capacity(capacity))
+        self.for_mailboxes(name, |mailbox| mailbox.set_capacity(capacity))
     }
 
     /// Changes what happens to messages for which a subsystem has no room: at once, also for senders that wait
@@ -173,11 +170,11 @@ impl System {
     /// # Errors
     /// No subsystem of that name is mounted.
     pub fn set_overflow(&self, name: &str, overflow: Overflow) -> Result<(), SendError> {
-        self.for_seats(name, |mailbox| mailbox.set_overflow(overflow))
+        self.for_mailboxes(name, |mailbox| mailbox.set_overflow(overflow))
     }
 
     /// Calls `f` with the mailbox of that name, or with those of its replicas.
-    fn for_seats(&self, name: &str, f: impl Fn(&Mailbox)) -> Result<(), SendError> {
+    fn for_mailboxes(&self, name: &str, f: impl Fn(&Mailbox)) -> Result<(), SendError> {
         let Some(mounted) = self.0.shared.directory.get(name) else {
             return Err(SendError::NoSubsystem { name: name.into() });
         };

@@ -42,8 +42,8 @@ impl System {
         let factory = Contained::new(factory);
         Mounting::new(async move {
             let parent = self.parent::<S>(&options)?;
-            let name = options.name_below::<S>(parent.as_deref());
-            let kind = self.kind::<S>().map_err(|error| error.of(&name))?;
+            let name = options.name_of::<S>();
+            let kind = self.kind::<S>(&name)?;
             options.check(&name)?;
             if !(1..=Replicas::MAX).contains(&replicas.count()) {
                 return Err(MountError::BadSetting {
@@ -105,15 +105,14 @@ impl System {
                 return Ok(());
             };
             let parent = self.parent::<S>(first)?;
-            let kind = self.kind::<S>();
-            let kind = kind.map_err(|error| error.of(&first.name_below::<S>(parent.as_deref())))?;
-            let wanted: Option<Box<str>> = first.parent_name().map(Into::into);
+            let kind = self.kind::<S>(&first.name_of::<S>())?;
+            let shared_parent = first.parent.clone();
             let mut ones = Vec::with_capacity(each.len());
             for options in each {
-                if options.parent_name() != wanted.as_deref() {
+                if options.parent != shared_parent {
                     return Err(MountError::SeveralParents);
                 }
-                let name = options.name_below::<S>(parent.as_deref());
+                let name = options.name_of::<S>();
                 options.check(&name)?;
                 ones.push(options.one(name));
             }

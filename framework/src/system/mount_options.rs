@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::directory::Mounted;
 use crate::directory::spawning::Spawning;
 use crate::keepers::registry::mounting::One;
 use crate::mailbox::Limits;
@@ -48,11 +47,11 @@ impl MountOptions {
         Self::default()
     }
 
-    /// The name in a system of what is mounted so, under its own name `name`.
-    pub(crate) fn full_name(&self, name: &str) -> Box<str> {
+    /// A subsystem's own name, after its parent's.
+    pub(crate) fn full_name(&self, own_name: &str) -> Box<str> {
         match &self.parent {
-            Some(parent) => format!("{parent}/{name}").into(),
-            None => name.into(),
+            Some(parent) => format!("{parent}/{own_name}").into(),
+            None => own_name.into(),
         }
     }
 
@@ -212,17 +211,9 @@ impl MountOptions {
         }
     }
 
-    pub(super) fn parent_name(&self) -> Option<&str> {
-        self.parent.as_deref()
-    }
-
-    /// The name, with its parent's before it.
-    pub(crate) fn name_below<S: Subsystem>(&self, parent: Option<&Mounted>) -> Arc<str> {
-        let own_name = self.own_name::<S>();
-        match parent {
-            Some(parent) => format!("{}/{own_name}", parent.mailbox.name).into(),
-            None => own_name,
-        }
+    /// The name in a system of an `S` that is mounted so.
+    pub(super) fn name_of<S: Subsystem>(&self) -> Arc<str> {
+        self.full_name(&self.own_name::<S>()).into()
     }
 
     pub(super) fn own_name<S: Subsystem>(&self) -> Arc<str> {

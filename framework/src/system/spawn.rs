@@ -90,7 +90,7 @@ impl Context {
         Ok(self.spawn(async move {
             let message = then(future.await);
             // Its subsystem has closed: no one is there for the result.
-            let _ = route.insisting().tell(message).await;
+            let _ = route.tell(message).await;
         }))
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
+use thiserror::Error;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::detached::Detached;
 use super::{Exit, System};
 use crate::base::clock;
 use crate::base::sync::Ordering;
@@ -38,13 +39,15 @@ pub struct StopReport {
 }
 
 /// A stop that could not end everything in time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Error, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum StopError {
     /// The deadline passed with messages left: they count as undeliverable, or as failed if their
     /// handler had begun. All threads have ended.
+    #[error("the stop's deadline passed after {}", left(.0))]
     DeadlineExceeded(StopReport),
     /// Handlers block their thread and can't be ended; their threads are left behind.
+    #[error("handlers of {} block their thread; it is left behind", .subsystems.join(", "))]
     Stuck {
         /// The subsystems whose handlers do not return.
         subsystems: Vec<Box<str>>,
@@ -52,62 +55,43 @@ pub enum StopError {
         ledger: Ledger,
     },
     /// The system had stopped by itself, because a subsystem failed too often. All threads have ended.
+    #[error("the system stopped by itself: {}", .0.reason)]
     Escalated(StopReport),
     /// A second signal, which is the report's reason, ended the stop with messages left: they count as
     /// undeliverable, or as failed if their handler had begun. All threads have ended.
+    #[error("{} ended the stop after {}", .0.reason, left(.0))]
     Interrupted(StopReport),
     /// The operating system gives no signals, for this reason: the system was not stopped.
+    #[error("the operating system gives no signals, the system was not stopped: {0}")]
     NoSignals(Box<str>),
     /// A handler of the system called it, which the stop would wait for. The stop has not begun: spawn a
     /// task that stops the system.
+    #[error(
+        "a handler of `{subsystem}` can't wait for the end of its own system, which was not stopped; spawn a task that stops it"
+    )]
     InHandler {
         /// The handler's subsystem.
         subsystem: Arc<str>,
     },
     /// The system was stopped before.
+    #[error("the system was stopped before")]
     AlreadyStopped,
 }
 
-impl std::fmt::Display for StopError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StopError::DeadlineExceeded(report) => write!(
-                f,
-                "the stop's deadline passed after {:?}: {} messages were undeliverable, {} failed",
-                report.took, report.ledger.undeliverable, report.ledger.failed
-            ),
-            StopError::Stuck { subsystems, .. } => write!(
-                f,
-                "handlers of {} block their thread; it is left behind",
-                subsystems.join(", ")
-            ),
-            StopError::Escalated(report) => {
-                write!(f, "the system stopped by itself: {}", report.reason)
-            }
-            StopError::Interrupted(report) => write!(
-                f,
-                "{} ended the stop after {:?}: {} messages were undeliverable, {} failed",
-                report.reason, report.took, report.ledger.undeliverable, report.ledger.failed
-            ),
-            StopError::NoSignals(reason) => write!(
-                f,
-                "the operating system gives no signals, the system was not stopped: {reason}"
-            ),
-            StopError::InHandler { subsystem } => write!(
-                f,
-                "a handler of `{subsystem}` can't wait for the end of its own system, which was not stopped; spawn a task that stops it"
-            ),
-            StopError::AlreadyStopped => write!(f, "the system was stopped before"),
-        }
-    }
+fn left(report: &StopReport) -> String {
+    let StopReport { took, ledger, .. } = report;
+    format!(
+        "{took:?}: {} messages were undeliverable, {} failed",
+        ledger.undeliverable, ledger.failed
+    )
 }
 
-impl std::error::Error for StopError {}
-
-/// How far a system is with its stop, for all who wait for it.
+/// How far a system is with its stop, for all callers that wait for it.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// Set by the first caller.
     begun: OnceCell<Begun>,
+    /// How it went; every caller gets a copy.
     ended: OnceCell<Exit>,
 }
 
@@ -176,16 +160,22 @@ impl System {
             deadline,
             before: self.snapshot().total,
         });
-        let ended = core.registry.send(EndAll {
+        let end = core.registry.send(EndAll {
             deadline: clock::after(begun.at, deadline),
         });
-        let ended = Detached::new(shared, ended).await.unwrap_or_default();
+        // The keepers wait for the answer, not the caller. If the caller is dropped, actix would skip the request,
+        // and a system that counts as stopping would never stop.
+        let (told, ended) = oneshot::channel();
+        shared.keepers.spawn(async move {
+            let _ = told.send(end.await.unwrap_or_default());
+        });
+        let ended = ended.await.unwrap_or_default();
         if ended.stuck.is_empty() {
             core.keeper.quit();
             // A few milliseconds at most: all subsystems have ended.
             core.keeper.ended().await;
         }
-        // Else the keepers stay: askers of the stuck handlers still have timers with them.
+        // Else the keepers stay: they drive the timers of those who asked the stuck handlers.
         let ended = core.stop.ended.get_or_init(|| self.exit(begun, ended));
         ended.clone().result()
     }

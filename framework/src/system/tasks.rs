@@ -1,10 +1,10 @@
 //! Tasks of a subsystem: timers and streams, which send it messages and end with it.
 //!
-//! They run on the subsystem's own thread: what they call is its code, and holds up no one else's timers. The
-//! time itself is kept on the keepers' thread, so that a busy thread is woken in time. What they send goes the
-//! way of all messages: it has an envelope, waits for room, is accounted for. They wait for room under a
-//! policy that rejects, too: nothing could be handed back to them. One that panics is a failure of its
-//! subsystem, see [`Failure::Task`](crate::supervise::Failure::Task).
+//! They run on the subsystem's own thread, since what they call is its code. The keepers' thread keeps the time, so
+//! that a busy thread is woken in time. Their messages go the way of all messages: each has an envelope, waits for
+//! room, and is accounted for. They wait for room under a policy that rejects, too, since nothing could be handed back
+//! to them. A task that panics is a failure of its subsystem; see
+//! [`Failure::Task`](crate::supervise::Failure::Task).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::base::clock;
 use crate::base::sync::Ordering;
 use crate::base::task_list::Cancel;
-use crate::base::user_code::{contain, discard};
+use crate::base::user_code::{Beside, contain};
 use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
 use crate::mailbox::orders::{Control, WakeOnDrop};
 use crate::runtime::shared::Shared;
-use crate::send::handle::Route;
+use crate::send::{self, handle::Route};
 use crate::system::context::Context;
 use crate::words::error::{AskError, SendError};
 use crate::words::message::Message;
 use crate::words::priority::Priority;
 
-/// A timer, a stream, or a future that a subsystem has spawned. It goes on when this value is dropped; it ends when it is
-/// cancelled, and when its subsystem ends or is restarted.
+/// A timer, a stream, or a future that a subsystem has spawned. It goes on when this value is dropped. It ends when it
+/// is cancelled, and when its subsystem ends or is restarted.
 #[derive(Debug, Clone)]
 pub struct Task(Arc<Cancel>);
 
@@ -54,21 +54,21 @@ impl Task {
     }
 }
 
-/// What a timer does that comes too late, because its subsystem was busy.
+/// What a timer does if it is late, because its subsystem was busy.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissedTick {
-    /// It leaves out what it missed: there is never more than one of its messages under way.
+    /// It skips the ticks that it missed. Never more than one of its messages is under way.
     #[default]
     Skip,
-    /// It makes up for all that it missed.
+    /// It makes up for the ticks that it missed.
     Burst,
 }
 
 impl Context {
-    /// Sends this subsystem a message after `delay`, to a path within it: `"tick"` is
-    /// `name://tick`. It is urgent ([`Priority::High`]), so that it comes in time though many wait. A delay
-    /// that no clock can show, as `Duration::MAX`, never ends.
+    /// Sends this subsystem a message after `delay`, to a path within it: `"tick"` is `name://tick`. The message is
+    /// urgent ([`Priority::High`]), so that it comes in time though many wait. A delay that no clock can show, such as
+    /// `Duration::MAX`, never ends.
     ///
     /// # Errors
     /// The subsystem has no such route, or it takes other messages.
@@ -108,8 +108,8 @@ impl Context {
         let message = sync_wrapper::SyncWrapper::new(message);
         Ok(self.run(|_| async move {
             wait_until(&shared, until).await;
-            // It is closed: there is no one to remind.
-            let _ = route.insisting().tell(message.into_inner()).await;
+            // If it is refused, the subsystem is closed.
+            let _ = route.tell(message.into_inner()).await;
         }))
     }
 
@@ -137,7 +137,7 @@ impl Context {
         let context = self.clone();
         let first = clock::after(Instant::now(), period);
         Ok(self.run(|task| async move {
-            let mut make = Beside::new(make);
+            let mut make = Beside(Some(make));
             let mut next = first;
             loop {
                 wait_until(&shared, next).await;
@@ -145,8 +145,8 @@ impl Context {
                     return;
                 }
                 let is_there = match missed {
-                    MissedTick::Burst => route.insisting().tell(make.call()()).await.is_ok(),
-                    MissedTick::Skip => context.tick(&route, make.call()()).await,
+                    MissedTick::Burst => route.tell(make.get_mut()()).await.is_ok(),
+                    MissedTick::Skip => context.tick(&route, make.get_mut()()).await,
                 };
                 if !is_there {
                     return;
@@ -156,10 +156,10 @@ impl Context {
         }))
     }
 
-    /// Sends a timer's message and waits until it is handled; false if there is no one to handle it. It
-    /// is asked for that, but no one listens: if it fails, it is a dead letter.
+    /// Sends a timer's message and waits until it is handled. False if the subsystem has ended. It asks, to know the
+    /// end, but nothing takes the answer: a failure becomes a dead letter.
     async fn tick<M: Message>(&self, route: &Route<M>, message: M) -> bool {
-        let reason = match route.insisting().ask_for_ever(message).await {
+        let reason = match send::ask_without_deadline(route, message).await {
             Ok(_) => return true,
             Err(AskError::Failed(error)) => DeadReason::Failed(format!("{error:#}").into()),
             Err(AskError::Panicked { message, .. }) => DeadReason::Panicked((*message).into()),
@@ -208,14 +208,14 @@ impl Context {
     ) -> Result<Task, SendError> {
         let route = self.own_route::<M>(path)?.with_priority(M::PRIORITY);
         Ok(self.run(|task| async move {
-            let mut stream = Beside::new(Box::pin(stream));
-            while let Some(message) = stream.call().next().await {
-                if route.insisting().tell(message).await.is_err() {
+            let mut stream = Beside(Some(Box::pin(stream)));
+            while let Some(message) = stream.get_mut().next().await {
+                if route.tell(message).await.is_err() {
                     return;
                 }
-                // Others on the thread have their turns though all goes on at once.
+                // Lets other tasks of the thread run, even if stream and mailbox are always ready.
                 consume_budget().await;
-                // It may have been cancelled in the middle of this poll.
+                // It may have been cancelled within this poll.
                 if task.is_cancelled() {
                     return;
                 }
@@ -252,28 +252,6 @@ impl Context {
     }
 }
 
-/// A value of the user's beside a call of it. If the call panics and so does the drop that follows, the second
-/// panic ends there: it would abort the process.
-struct Beside<T>(Option<T>);
-
-impl<T> Beside<T> {
-    fn new(value: T) -> Self {
-        Beside(Some(value))
-    }
-
-    fn call(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until it is dropped")
-    }
-}
-
-impl<T> Drop for Beside<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            discard(self.0.take());
-        }
-    }
-}
-
 /// When a timer that was due at `last` is due next; `None` for never.
 fn following(last: Instant, period: Duration, missed: MissedTick, now: Instant) -> Option<Instant> {
     let next = clock::after(last, period)?;
@@ -301,7 +279,7 @@ fn timer(shared: &Shared, until: Instant) -> Sleep {
 }
 
 pin_project_lite::pin_project! {
-    /// A task as its thread runs it: all that it calls is the user's.
+    /// A task as its thread runs it. What it calls is user code.
     struct Supervised<F> {
         // None once it is over.
         #[pin]
@@ -310,7 +288,7 @@ pin_project_lite::pin_project! {
         life: u32,
         mounted: Arc<Mounted>,
         cancel: Arc<Cancel>,
-        // Wakes it, by way of its host.
+        // Wakes the task by way of its host; see `Relay`.
         relay: Option<Waker>,
     }
 
@@ -321,8 +299,8 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// Wakes a task by way of its host, which looks for orders in each of its turns: the executor looks only once
-/// in many turns of a flooded subsystem for what other threads have woken, as they do when a time has come.
+/// Wakes a task by way of its host. A host looks for orders in each of its turns. The executor looks for wake-ups of
+/// other threads, such as those of timers, only once in many turns of a flooded subsystem.
 struct Relay {
     mounted: Arc<Mounted>,
     task: Waker,
@@ -340,7 +318,7 @@ impl Wake for Relay {
 }
 
 impl<F> Supervised<F> {
-    /// Ends it, for this panic if for one; what it still has may panic when it is dropped, too.
+    /// Ends the task, perhaps because of a panic. Dropping what it still has may panic too.
     fn end(self: Pin<&mut Self>, panic: Option<Box<str>>) {
         let mut this = self.project();
         if this.work.is_none() {

@@ -38,7 +38,7 @@ pub(crate) struct Threads {
 pub(crate) struct Keeper {
     pub(crate) quit: Mutex<Option<oneshot::Sender<()>>>,
     pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
-    /// Its own, and those of the subsystems.
+    /// The ids of the keepers' thread and of the subsystems' threads.
     pub(crate) all: Arc<Mutex<Vec<ThreadId>>>,
     /// Told when all threads of a simulated system have ended.
     pub(crate) ended: Mutex<Option<oneshot::Receiver<()>>>,
@@ -81,7 +81,7 @@ fn build_runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// What is to be started.
+/// The parts that a system is started from.
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) threads: usize,

@@ -15,10 +15,9 @@ use crate::words::error::UnmountError;
 use crate::words::ledger::Ledger;
 
 impl System {
-    /// Unmounts a subsystem, its children before it: refuses new messages at once, ends the accepted ones,
-    /// then drops it.
-    /// Returns its account. Handles to it say `Closed` until a subsystem is mounted under the name
-    /// again.
+    /// Unmounts a subsystem, its children before it. It refuses new messages at once, ends the accepted ones, and drops
+    /// the subsystem. Returns the subsystem's account. Handles to it fail with `Closed` until a subsystem is mounted
+    /// under the name again.
     ///
     /// It waits for as long as the subsystem's handlers take, without a bound:
     /// [`unmount_within`](Self::unmount_within) has one.

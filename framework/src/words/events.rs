@@ -10,20 +10,20 @@ use crate::base::broadcast::Broadcast;
 use crate::base::user_code::shielded;
 use crate::words::supervision::Failure;
 
-/// Most events that wait for a slow watcher.
+/// The most events that wait for a slow watcher.
 const STREAM: usize = 1024;
 
-/// Something that became of a subsystem.
+/// Something that happened to a subsystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
     /// The subsystem.
     pub subsystem: Arc<str>,
-    /// What.
+    /// What happened.
     pub change: Change,
 }
 
-/// What became of a subsystem.
+/// What happened to a subsystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
@@ -45,7 +45,7 @@ pub enum EndReason {
     Unmounted,
     /// It stopped itself.
     Stopped,
-    /// It failed, and is not to be restarted.
+    /// It failed, and its policy does not restart it.
     Failed(Failure),
     /// It failed too often; its parent, or the system, failed in its place.
     Escalated(Failure),
@@ -62,7 +62,7 @@ impl Events {
         Events(Broadcast::new(STREAM))
     }
 
-    /// Somebody may hear what is told.
+    /// True if something may be watching.
     pub(crate) fn are_watched(&self) -> bool {
         self.0.are_heard()
     }

@@ -1,9 +1,8 @@
 //! The ledger: the exact account of every message.
 //!
-//! Senders count what is accepted, in the word of the mailbox itself; the receiver counts how each
-//! message ended. The two are written by different hands, so that a message lost or handled twice
-//! shows: at any quiet moment `sent = handled + failed + dropped + expired + undeliverable` and
-//! nothing waits.
+//! Senders count the accepted messages, in the mailbox's own word. The receiver counts how each message ended. Since
+//! different code writes the two, a message that is lost or handled twice shows: at any quiet moment `sent = handled +
+//! failed + dropped + expired + undeliverable`, and nothing waits.
 
 use std::ops::AddAssign;
 
@@ -33,7 +32,7 @@ pub struct Ledger {
     pub undeliverable: u64,
     /// Messages accepted and not ended: in the mailbox or in a handler.
     pub waiting: u64,
-    /// Messages that the mailbox gave out other than as often as it took them in: always 0.
+    /// The difference between the messages that the mailbox took in and those that it gave out: always 0.
     pub mismatched: u64,
 }
 

@@ -60,16 +60,16 @@ pub(crate) const fn may_nest<M: Message>() -> bool {
     note = "return the type that the message names in `#[message(reply = …)]`, or a `Result` of it; a message without it is answered with `()`"
 )]
 pub trait IntoReply<R> {
-    /// What is given back of a message that is to be handled later.
+    /// The message that a handler gives back for later, if it can.
     #[doc(hidden)]
     type Later;
 
-    /// The reply, or why there is none; or the message, to be handled later.
+    /// The reply or the error; or the message, for later.
     #[doc(hidden)]
     fn into_reply(self) -> Result<Result<R, anyhow::Error>, Self::Later>;
 }
 
-/// What a handler's error may be: all that `anyhow` takes.
+/// What can be the error of a handler: all that `anyhow` takes.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the error of a handler",
@@ -81,7 +81,7 @@ pub trait HandlerError: Into<anyhow::Error> {}
 #[diagnostic::do_not_recommend]
 impl<E: Into<anyhow::Error>> HandlerError for E {}
 
-/// What never is.
+/// Uninhabited: for handlers that never put a message back.
 #[doc(hidden)]
 pub enum Nothing {}
 
@@ -89,7 +89,7 @@ pub enum Nothing {}
 #[doc(hidden)]
 pub struct Held<M>(M);
 
-/// Whatever a handler of `M` may give back, with `P` beside it: an `M`, or nothing.
+/// What a handler of `M` may give back, with `P` beside it: an `M`, or nothing.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a handler of `{M}` can only keep a `{M}` for later",

@@ -3,9 +3,8 @@
 /// What happens to a message for which a subsystem's mailbox has no room, that is when as many messages
 /// as its [`capacity`](crate::MountOptions::capacity) are accepted and not ended.
 ///
-/// Messages that are dropped are counted in the ledger and become [dead letters](crate::observe::DeadLetter); an
-/// asker is told. Whatever the policy, a message for which the *pool* has no envelope waits, or is
-/// refused.
+/// Dropped messages are counted in the ledger and become [dead letters](crate::observe::DeadLetter). An asker gets an
+/// error. A message for which the *pool* has no envelope waits or is refused, under every policy.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -13,7 +12,7 @@ pub enum Overflow {
     /// Its sender waits for room (`tell`, `ask`), or gets it back (`try_tell`).
     #[default]
     Wait = 0,
-    /// Its sender gets it back. A timer or a stream of the subsystem waits: it could do nothing with it.
+    /// Its sender gets it back. A timer or a stream of the subsystem waits instead.
     Reject = 1,
     /// It is dropped; an ask is handed back, as under [`Reject`](Self::Reject).
     DropNewest = 2,

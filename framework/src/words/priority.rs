@@ -52,7 +52,7 @@ impl Priority {
     }
 }
 
-/// Who has been passed over how often.
+/// How often each priority has been passed over.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Passed([u8; PRIORITIES]);
 
@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_passed_over_more_often_than_its_patience(
+        fn no_priority_is_passed_over_more_often_than_its_patience(
             arrivals in proptest::collection::vec((0..4_usize, 1..200_u32), 1..50),
         ) {
             let mut waiting = [0_u32; 4];

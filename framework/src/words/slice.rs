@@ -45,9 +45,9 @@ impl Slice {
         }
     }
 
-    /// The same slice with a time, from [`SHORTEST`](Self::SHORTEST) to [`LONGEST`](Self::LONGEST), that its turns take *on
-    /// average* while messages wait: what one takes longer, for no handler is interrupted, is taken off
-    /// those that follow. So the ratio of times is the ratio of shares, however long each handler takes.
+    /// The same slice with a time, from [`SHORTEST`](Self::SHORTEST) to [`LONGEST`](Self::LONGEST). Its turns take that
+    /// *on average* while messages wait: no handler is interrupted, and the time that a turn takes too long is taken
+    /// off those that follow. So the ratio of times is the ratio of shares, however long each handler takes.
     ///
     /// A subsystem passes on at most 1024 turns for one that took too long.
     #[must_use]

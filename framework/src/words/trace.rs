@@ -1,8 +1,7 @@
 //! Traces: which message led to which.
 //!
-//! A message that a handler sends carries on the trace of the message being handled; one sent from
-//! outside begins a trace. The number costs nothing at the sender: it is made of the first message's
-//! stamp and envelope when its handler begins.
+//! A message that a handler sends has the trace of the message being handled. A message from outside begins a trace.
+//! The number costs the sender nothing: it is made of the first message's stamp and envelope when its handler begins.
 
 /// What a message and all that followed from it have in common.
 ///

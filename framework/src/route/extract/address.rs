@@ -23,8 +23,9 @@ pub(crate) enum Source<'a> {
 pub struct Address<'a> {
     pub(crate) source: Source<'a>,
     query: Option<&'a str>,
+    /// The index of the next capture.
     next: usize,
-    /// What was wrong with a capture.
+    /// The error of the capture that did not parse.
     pub(crate) error: Option<CaptureError>,
 }
 
@@ -38,7 +39,7 @@ impl<'a> Address<'a> {
         }
     }
 
-    /// To be read once more.
+    /// Starts again with the first capture.
     pub(crate) fn rewind(&mut self) {
         self.next = 0;
     }
@@ -48,7 +49,7 @@ impl<'a> Address<'a> {
         self.query
     }
 
-    /// A number for the text of a capture, the same for the same text; `None` if there is no such capture.
+    /// A hash of a capture's text. `None` if there is no such capture.
     pub(crate) fn key(&self, index: usize) -> Option<u64> {
         match self.source {
             Source::Path(captures) if captures.has_escapes() => {
@@ -92,7 +93,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// The text of a number, without memory of its own.
+/// The text of a number, without a heap allocation.
 struct Digits {
     bytes: [u8; 24],
     len: usize,
@@ -110,7 +111,7 @@ impl Digits {
     }
 
     fn text(&self) -> &str {
-        // Digits, and a sign perhaps.
+        // It has digits and perhaps a sign.
         str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
@@ -125,7 +126,7 @@ impl Write for Digits {
     }
 }
 
-/// Spread over all 64 bits.
+/// A hash that is spread over all 64 bits.
 fn hash(text: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(text);
@@ -148,7 +149,7 @@ where
         })
 }
 
-/// A number as a `T`: directly if `T` is an integer, else by way of text.
+/// A capture as a `T`. A number becomes an integer directly, and any other type by way of its text.
 #[inline]
 fn number<T>(index: usize, n: Capture<'_>) -> Result<T, CaptureError>
 where
@@ -179,7 +180,7 @@ where
     parse(index, digits.text())
 }
 
-/// `value` as a `T`, if `T` is its very type; the optimiser removes the question.
+/// `value` as a `T`, if that is its type. The optimiser removes the check.
 fn same_type<A: 'static, T: 'static>(value: A) -> Option<T> {
     let mut slot = Some(value);
     (&mut slot as &mut dyn Any)

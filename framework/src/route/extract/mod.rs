@@ -1,8 +1,8 @@
 //! Extractors: what a handler takes besides its message, as plain arguments.
 //!
-//! An extractor works in two steps. At the sender it takes what it needs from the path and packs it
-//! beside the message: a capture that does not parse is the sender's error, and no text travels. At
-//! the receiver it is unpacked, and may look at the [`Delivery`].
+//! An extractor works in two steps. At the sender it takes what it needs from the path, and that travels beside the
+//! message. So a capture that does not parse is the sender's error, and no text travels. At the receiver it becomes the
+//! argument, and may look at the [`Delivery`].
 
 mod address;
 mod arguments;
@@ -65,6 +65,7 @@ pub trait Extractor: Sized + 'static {
 pub struct Delivery<'a> {
     /// The number of the subsystem that handles it.
     pub(crate) receiver: SenderId,
+    /// The number of the subsystem whose handler sent it; 0 for a sender outside.
     pub(crate) sender: SenderId,
     pub(crate) due: Due,
     pub(crate) trace: u64,
@@ -83,15 +84,16 @@ pub(crate) trait Surroundings {
     fn states(&self) -> &States;
     fn clock(&self) -> &Clock;
 
-    /// What the replies of a subsystem share, from the first that comes later.
+    /// What a subsystem's later replies share. It is made for the first of them.
     fn deferrals(&self, of: SenderId) -> Option<Arc<Deferrals>>;
 
-    /// Does work that blocks its thread on another one; nothing if there are no such threads any more.
+    /// Does work on a thread for blocking handlers. Its result is `None` if there are no such threads any more.
     fn block(&self, of: &Delivery<'_>, work: Work) -> Away;
 }
 
-/// Work that blocks its thread, and what it brings back.
+/// Work that blocks its thread.
 pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
+/// The result of such work, from its thread.
 pub(crate) type Away = Pin<Box<dyn Future<Output = Option<Box<dyn Any + Send>>>>>;
 
 impl Delivery<'_> {
@@ -152,11 +154,11 @@ impl fmt::Debug for States {
     }
 }
 
-/// What unwinds out of an extractor that takes what has gone already: its system, which was dropped. The
-/// message is undeliverable then, and no one has failed.
+/// What an extractor unwinds with if it needs its system, and the system was dropped. The message counts as
+/// undeliverable, and the subsystem has not failed.
 pub(crate) struct Abandoned;
 
-/// Ends the call of a handler whose system has been dropped, as it begins. No panic: no hook hears of it.
+/// Ends the call of a handler whose system was dropped. It does not run the panic hook.
 #[cold]
 pub(crate) fn abandoned() -> ! {
     std::panic::resume_unwind(Box::new(Abandoned))

@@ -1,34 +1,21 @@
 //! A method that blocks its thread, and therefore runs on another one.
 //!
-//! A call that blocks can't be ended from outside. Promise: a subsystem whose blocking call is cut off gets
-//! its next value only after that call has returned, see `Run::BLOCKS`.
+//! A call that blocks can't be ended from outside. Promise: if the host gives up a blocking call, the subsystem gets
+//! its next value only after that call has returned; see `Run::BLOCKS`.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::method::{Method, OffThread};
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd};
-use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, outcome_of, unpack};
+use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, end_contained, take_along};
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
 use crate::route::extract::{Away, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
 
-pub(crate) struct BlockingHandler<F, M, A, R> {
-    method: F,
-    types: PhantomData<fn(M, A) -> R>,
-}
-
-impl<F, M, A, R> BlockingHandler<F, M, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        BlockingHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, M, A, R> Handler<S> for BlockingHandler<F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<OffThread, F, M, A, R>
 where
     S: Send + 'static,
     F: Fn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
@@ -44,18 +31,14 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
+        let Some((envelope, _)) = at_hand else {
             return Called::WrongParcel;
         };
-        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
+        let taken = take_along::<S, F, M, A, R>(slot, &self.method, envelope, delivery);
+        let Some((state, method, unpacked)) = taken else {
             return Called::WrongParcel;
         };
-        let method = self.method.clone();
-        // Not before: the extractors may panic.
-        let Some(state) = slot.state.take() else {
-            return Called::WrongParcel;
-        };
-        // None of these may be dropped without care: the threads may be gone.
+        // If the threads are gone, all of these are dropped at once, and each drop may panic.
         let mut state = Contained::new(state);
         let Unpacked {
             mut message,
@@ -79,7 +62,7 @@ where
     }
 }
 
-/// What comes back from the other thread. If no one waits for it any more it is dropped there.
+/// What comes back from the other thread. It is dropped there if the host does not wait any more.
 struct Back<S, R> {
     state: Contained<Box<S>>,
     reply: Result<Contained<R>, Panic>,
@@ -123,9 +106,9 @@ where
             let outcome = match envelope {
                 Some(envelope) => {
                     let reply = reply.map(|mut reply| reply.take());
-                    outcome_of::<M, P, R>(envelope, reply, &mut this.kept)
+                    end_contained::<M, P, R>(envelope, reply, &mut this.kept)
                 }
-                // Its message has ended before: no one wants the reply.
+                // Its message has ended already: the reply is dropped.
                 None => HandlerOutcome::Handled,
             };
             (Some(state.take()), outcome)

@@ -1,44 +1,14 @@
 //! A method whose reply comes later: it takes a [`Reply`], and with it the envelope.
 
-use std::marker::PhantomData;
 use std::task::Context;
 
 use super::hooks::HookRun;
+use super::method::{AwaitedReplyLater, Method, ReplyLater};
 use super::{AtHand, Called, Handler, HandlerSlot, runner};
 use crate::base::user_code::Contained;
 use crate::envelope::Parcel;
 use crate::route::extract::{Delivery, Extract, Reply};
 use crate::words::message::Message;
-
-/// A method that returns at once.
-pub(crate) struct DeferredHandler<F, M, A> {
-    method: F,
-    types: PhantomData<fn(M, A)>,
-}
-
-impl<F, M, A> DeferredHandler<F, M, A> {
-    pub(crate) fn new(method: F) -> Self {
-        DeferredHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-/// A method that may wait before it passes its reply on.
-pub(crate) struct AsyncDeferredHandler<F, M, A> {
-    method: F,
-    types: PhantomData<fn(M, A)>,
-}
-
-impl<F, M, A> AsyncDeferredHandler<F, M, A> {
-    pub(crate) fn new(method: F) -> Self {
-        AsyncDeferredHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
 
 /// What such a method takes: its message with the right to answer it, and its other arguments. The envelope is no
 /// longer at hand then. `None` if the envelope holds something else.
@@ -69,7 +39,7 @@ fn unpack<S, M: Message, A: Extract>(
     Some((message.take(), reply, arguments))
 }
 
-impl<S, F, M, A> Handler<S> for DeferredHandler<F, M, A>
+impl<S, F, M, A> Handler<S> for Method<ReplyLater, F, M, A, ()>
 where
     F: Fn(&mut S, (M, Reply<M>), A) + Send + Sync,
     M: Message,
@@ -96,7 +66,7 @@ where
     }
 }
 
-impl<S, F, M, A> Handler<S> for AsyncDeferredHandler<F, M, A>
+impl<S, F, M, A> Handler<S> for Method<AwaitedReplyLater, F, M, A, ()>
 where
     S: 'static,
     F: AsyncFn(&mut S, (M, Reply<M>), A) + Clone + Send + Sync + 'static,

@@ -1,9 +1,9 @@
-//! Hooks: what a subsystem wants called when it starts, is restarted, or stops.
+//! Hooks: the methods of a subsystem that are called when it starts, is restarted, or stops.
 
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::method::{Awaited, Method};
 use super::runner::{HandlerOutcome, Panic, Run, RunEnd, run};
 use super::{Called, HandlerSlot};
 use crate::base::user_code::{Contained, contain};
@@ -42,7 +42,7 @@ impl<S> Default for Hooks<S> {
     }
 }
 
-/// How a hook is called, with what it is told of the cause.
+/// How the host calls a hook, with its cause.
 pub(crate) trait HookCall<S, C>: Send + Sync {
     fn call(
         &self,
@@ -53,21 +53,7 @@ pub(crate) trait HookCall<S, C>: Send + Sync {
     ) -> Called;
 }
 
-pub(crate) struct AsyncHook<F, C, A, R> {
-    method: F,
-    types: PhantomData<fn(C, A) -> R>,
-}
-
-impl<F, C, A, R> AsyncHook<F, C, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        AsyncHook {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, C, A, R> HookCall<S, C> for AsyncHook<F, C, A, R>
+impl<S, F, C, A, R> HookCall<S, C> for Method<Awaited, F, C, A, R>
 where
     S: 'static,
     F: AsyncFn(&mut S, C, A) -> R + Clone + Send + Sync + 'static,
@@ -84,11 +70,15 @@ where
     ) -> Called {
         let arguments = match arguments::<A>(delivery) {
             Ok(arguments) => arguments,
-            Err(error) => return slot.fail(format!("a hook has no captures: {error}")),
+            Err(error) => {
+                let text = format!("a hook has no captures: {error}");
+                return slot.note(HandlerOutcome::Failed(text));
+            }
         };
         let method = self.method.clone();
         let Some(state) = slot.state.take() else {
-            return slot.fail("the subsystem was not there".into());
+            let text = "the subsystem was not there".into();
+            return slot.note(HandlerOutcome::Failed(text));
         };
         let make = || HookRun {
             future: run(state, method, cause, arguments),
@@ -116,7 +106,7 @@ where
         _: Option<&mut Envelope<'_>>,
     ) -> Poll<RunEnd<S>> {
         self.project().future.poll(cx).map(|(state, ended)| {
-            // Caught here too: an error of the user's is put in words by the user's code.
+            // Contained: the `Display` of the error is user code.
             let ended = ended.and_then(|reply| contain(|| error_of::<R>(reply)));
             let outcome = match ended {
                 Ok(None) => HandlerOutcome::Handled,

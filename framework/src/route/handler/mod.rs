@@ -1,13 +1,15 @@
 //! Handlers: how the host calls a user's method. `mailbox → host → `**`handler`**
 //!
-//! A handler takes its parcel out of the envelope, calls the method, and writes the reply back into the
-//! same envelope if someone asked. An async method borrows the subsystem across `.await`; so both go into the
-//! host's one [`Runner`], whose memory is reused, in a future that gives the subsystem back at its end. What a host has of all this lies on its one [`HandlerSlot`].
+//! A handler takes its parcel out of the envelope, calls the method, and writes the reply of an ask back into the same
+//! envelope. An async method borrows the subsystem across `.await`. So both go into one future, which gives the
+//! subsystem back at its end; it runs in the host's [`Runner`], whose memory is reused. The [`HandlerSlot`] holds what
+//! a host has of all this.
 
 pub(crate) mod runner;
+pub(crate) mod method;
 pub(crate) mod blocking;
-pub(crate) mod deferred;
 pub(crate) mod hooks;
+pub(crate) mod deferred;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +23,13 @@ use crate::base::user_code::{Contained, contain, discard};
 use crate::envelope::{Envelope, Parcel};
 use crate::route::extract::{Deferrals, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
+use method::{AtOnce, Awaited, Method};
 use runner::{HandlerOutcome, Panic, Run, RunEnd, Runner};
 
-/// One route's way to the user's method.
+/// How the host calls one method of the user's.
 pub(crate) trait Handler<S>: Send + Sync {
-    /// Begins the message at hand. The subsystem lies in the slot; an async handler takes it
-    /// along into the runner, and if it does not come to its end at once it is to be polled there.
+    /// Begins to handle the message at hand. The subsystem lies in the slot. An async handler takes it into the
+    /// runner; while it is [`Called::Running`], the host polls it there.
     fn call(
         &self,
         slot: &mut HandlerSlot<S>,
@@ -36,23 +39,23 @@ pub(crate) trait Handler<S>: Send + Sync {
     ) -> Called;
 }
 
-/// The message at hand, and when its handler began. A handler whose reply comes later takes it; else it stays
-/// here, so that it is not lost when its handler panics.
+/// The message at hand, and when its handler began. A handler whose reply comes later takes it. Otherwise it stays
+/// here, so that a panic of its handler does not lose it.
 pub(crate) type AtHand<'w> = Option<(Envelope<'w>, Stamp)>;
 
-/// What the handlers of one host work with; what each of them needs stands first.
+/// What the handlers of one host work with. The fields that each of them needs stand first.
 #[repr(C)]
 pub(crate) struct HandlerSlot<S> {
-    /// The subsystem; an async handler has it while it runs.
+    /// The subsystem. None while an async handler runs, which has it.
     pub(crate) state: Option<Box<S>>,
     pub(crate) runner: Runner<S>,
-    /// What a handler that ended as [`Called::Failed`] said.
+    /// The error's text of a handler that ended as [`Called::Failed`].
     pub(crate) failure: String,
-    /// What one that ended as [`Called::Panicked`] left.
+    /// The panic's text of a handler that ended as [`Called::Panicked`].
     pub(crate) panic: Option<Panic>,
-    /// The envelope that the handler just called has taken.
+    /// The number of the envelope that the last handler has taken, to reply later.
     pub(crate) deferred: Option<u32>,
-    /// Made with the first of those.
+    /// What the subsystem's later replies share. Made for the first of them.
     pub(crate) deferrals: Option<Arc<Deferrals>>,
 }
 
@@ -68,21 +71,27 @@ impl<S> HandlerSlot<S> {
         }
     }
 
-    /// Leaves what a handler says that fails.
-    fn fail(&mut self, text: String) -> Called {
-        self.failure = text;
-        Called::Failed
-    }
-
-    /// Does something with the slot; if that panics, what is left of it lies there too.
-    pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
-        match contain(|| f(&mut *self)) {
-            Ok(called) => called,
-            Err(panic) => {
-                self.panic = Some(panic);
+    /// Notes how a handler ended. The text of an error or a panic stays in the slot.
+    #[inline(always)]
+    fn note(&mut self, outcome: HandlerOutcome) -> Called {
+        match outcome {
+            HandlerOutcome::Handled => Called::Handled,
+            HandlerOutcome::Later => Called::Later,
+            HandlerOutcome::Failed(text) => {
+                self.failure = text;
+                Called::Failed
+            }
+            HandlerOutcome::Panicked(text) => {
+                self.panic = Some(text);
                 Called::Panicked
             }
         }
+    }
+
+    /// Calls a handler or a hook with the slot. A panic of that call is the handler's.
+    pub(crate) fn catch(&mut self, f: impl FnOnce(&mut Self) -> Called) -> Called {
+        let called = contain(|| f(&mut *self));
+        called.unwrap_or_else(|text| self.note(HandlerOutcome::Panicked(text)))
     }
 
     /// Begins a handler in the runner.
@@ -113,30 +122,22 @@ impl<S> HandlerSlot<S> {
             return Called::Running;
         };
         self.state = state;
-        match outcome {
-            HandlerOutcome::Handled => Called::Handled,
-            HandlerOutcome::Later => Called::Later,
-            HandlerOutcome::Failed(text) => self.fail(text),
-            HandlerOutcome::Panicked(panic) => {
-                self.panic = Some(panic);
-                Called::Panicked
-            }
-        }
+        self.note(outcome)
     }
 }
 
-/// What became of a call.
+/// How a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Called {
-    /// The handler has ended well.
+    /// The handler returned a reply.
     Handled,
     /// It returned an error, whose text lies in the slot.
     Failed,
-    /// It panicked, and what it left lies in the slot; the subsystem is there, but broken.
+    /// It panicked, with a text that lies in the slot. The subsystem is there, but broken.
     Panicked,
-    /// It gave the message back, which lies in the envelope again.
+    /// It gave the message back for later. The message lies in the envelope again.
     Later,
-    /// It runs in the runner.
+    /// It has not ended: it is in the runner.
     Running,
     /// The envelope does not hold what this handler takes.
     WrongParcel,
@@ -150,24 +151,15 @@ pub(crate) enum Unanswered {
     Expired,
     Dropped,
     Unhandled,
-    /// Its handler took its reply, and dropped it.
+    /// The handler took the reply, and dropped it.
     NoReply,
-}
-
-/// How a method has ended.
-enum End<L> {
-    Handled,
-    /// With an error of this text.
-    Failed(String),
-    /// It gave the message back.
-    Later(L),
 }
 
 /// A message and its handler's arguments, as they come out of an envelope.
 struct Unpacked<M, A, K> {
     message: Contained<M>,
     arguments: Contained<A>,
-    /// What the message is given back with if it is for later.
+    /// A copy of what travels beside the message, with which it is put back if it is for later.
     kept: Contained<K>,
 }
 
@@ -181,7 +173,7 @@ type UnpackedFor<M, A, R> = Unpacked<
 /// Takes a parcel out of an envelope and unpacks it; `None` if the envelope holds something else.
 ///
 /// # Panics
-/// Where the user's extractors do; the parcel is gone then.
+/// If an extractor of the user's does. The parcel is dropped then.
 #[inline(always)]
 fn unpack<M, A, R>(
     envelope: &mut Envelope<'_>,
@@ -205,9 +197,20 @@ where
     })
 }
 
-/// Writes the reply, or the error, for anyone who asked.
+/// Ends a message with what its method returned. For an asker it writes the reply or the error into the envelope.
+/// A message that is for later goes back there.
 #[inline]
-fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R) -> End<R::Later> {
+fn end<M, P, R>(
+    envelope: &mut Envelope<'_>,
+    reply: R,
+    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
+) -> HandlerOutcome
+where
+    M: Message,
+    P: Send + 'static,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, P>,
+{
     let is_ask = envelope.head().is_ask;
     match reply.into_reply() {
         Ok(Ok(reply)) => {
@@ -216,7 +219,7 @@ fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R
             } else {
                 discard(reply);
             }
-            End::Handled
+            HandlerOutcome::Handled
         }
         Ok(Err(error)) => {
             let mut error = Contained::new(error);
@@ -224,39 +227,35 @@ fn end<M: Message, R: IntoReply<M::Reply>>(envelope: &mut Envelope<'_>, reply: R
             if is_ask {
                 envelope.put(Unanswered::Failed(error.take()));
             }
-            End::Failed(text)
+            HandlerOutcome::Failed(text)
         }
-        Err(later) => End::Later(later),
+        Err(later) => {
+            let (message, packed) = later.give_back(kept.take());
+            envelope.put(Parcel::new(message, packed));
+            HandlerOutcome::Later
+        }
     }
 }
 
-/// Puts a message back that is to be handled later.
-fn put_back<M, P, L>(envelope: &mut Envelope<'_>, later: L, kept: L::Kept)
+/// The same for a method that ended elsewhere than on the stack of its call, perhaps with a panic. User code
+/// is contained here: it must not unwind through the subsystem.
+fn end_contained<M, P, R>(
+    envelope: &mut Envelope<'_>,
+    reply: Result<R, Panic>,
+    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
+) -> HandlerOutcome
 where
     M: Message,
     P: Send + 'static,
-    L: GiveBack<M, P>,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, P>,
 {
-    let (message, packed) = later.give_back(kept);
-    envelope.put(Parcel::new(message, packed));
+    reply
+        .and_then(|reply| contain(|| end::<M, P, R>(envelope, reply, kept)))
+        .unwrap_or_else(HandlerOutcome::Panicked)
 }
 
-/// A method that answers at once.
-pub(crate) struct SyncHandler<F, M, A, R> {
-    method: F,
-    types: PhantomData<fn(M, A) -> R>,
-}
-
-impl<F, M, A, R> SyncHandler<F, M, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        SyncHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, M, A, R> Handler<S> for SyncHandler<F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<AtOnce, F, M, A, R>
 where
     F: Fn(&mut S, M, A) -> R + Send + Sync,
     M: Message,
@@ -279,37 +278,41 @@ where
             return Called::WrongParcel;
         };
         let (message, arguments) = (unpacked.message.take(), unpacked.arguments.take());
-        // If it panics, the host resets this.
+        // If the method panics, the host resets this.
         delivery.in_sync_handler.set(true);
         let reply = (self.method)(state, message, arguments);
         delivery.in_sync_handler.set(false);
-        match end::<M, R>(envelope, reply) {
-            End::Handled => Called::Handled,
-            End::Failed(text) => slot.fail(text),
-            End::Later(later) => {
-                put_back(envelope, later, unpacked.kept.take());
-                Called::Later
-            }
-        }
+        slot.note(end::<M, A::Packed, R>(envelope, reply, &mut unpacked.kept))
     }
 }
 
-/// A method that may wait.
-pub(crate) struct AsyncHandler<F, M, A, R> {
-    method: F,
-    types: PhantomData<fn(M, A) -> R>,
+/// What a method that does not run on the stack of its call takes along: the subsystem, the method, and the
+/// arguments.
+type TakenAlong<S, F, M, A, R> = (Box<S>, F, UnpackedFor<M, A, R>);
+
+/// Takes these out of the slot and the envelope. `None` if the subsystem or the parcel is not there.
+#[inline(always)]
+fn take_along<S, F, M, A, R>(
+    slot: &mut HandlerSlot<S>,
+    method: &F,
+    envelope: &mut Envelope<'_>,
+    delivery: &Delivery<'_>,
+) -> Option<TakenAlong<S, F, M, A, R>>
+where
+    F: Clone,
+    M: Message,
+    A: Extract,
+    R: IntoReply<M::Reply>,
+    R::Later: GiveBack<M, A::Packed>,
+{
+    slot.state.as_ref()?;
+    let unpacked = unpack::<M, A, R>(envelope, delivery)?;
+    let method = method.clone();
+    // Last: the extractors and the clone may panic.
+    Some((slot.state.take()?, method, unpacked))
 }
 
-impl<F, M, A, R> AsyncHandler<F, M, A, R> {
-    pub(crate) fn new(method: F) -> Self {
-        AsyncHandler {
-            method,
-            types: PhantomData,
-        }
-    }
-}
-
-impl<S, F, M, A, R> Handler<S> for AsyncHandler<F, M, A, R>
+impl<S, F, M, A, R> Handler<S> for Method<Awaited, F, M, A, R>
 where
     S: 'static,
     F: AsyncFn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
@@ -325,15 +328,11 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
+        let Some((envelope, _)) = at_hand else {
             return Called::WrongParcel;
         };
-        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
-            return Called::WrongParcel;
-        };
-        let method = self.method.clone();
-        // Not before: the extractors may panic.
-        let Some(state) = slot.state.take() else {
+        let taken = take_along::<S, F, M, A, R>(slot, &self.method, envelope, delivery);
+        let Some((state, method, unpacked)) = taken else {
             return Called::WrongParcel;
         };
         let Unpacked {
@@ -354,7 +353,7 @@ pin_project_lite::pin_project! {
     struct AsyncRun<F, M, P, R, K> {
         #[pin]
         future: F,
-        // What the message is given back with.
+        // See `Unpacked`.
         kept: Contained<K>,
         types: PhantomData<fn(M, P) -> R>,
     }
@@ -376,32 +375,8 @@ where
         let this = self.project();
         this.future.poll(cx).map(|(state, reply)| {
             let envelope = envelope.expect("a message is polled with its envelope");
-            let outcome = outcome_of::<M, P, R>(envelope, reply, this.kept);
+            let outcome = end_contained::<M, P, R>(envelope, reply, this.kept);
             (Some(state), outcome)
         })
-    }
-}
-
-/// Ends a message whose method has come to its end elsewhere than on the stack of its call. What of that is
-/// the user's code is contained here: it must not unwind through the subsystem.
-fn outcome_of<M, P, R>(
-    envelope: &mut Envelope<'_>,
-    reply: Result<R, Panic>,
-    kept: &mut Contained<<R::Later as GiveBack<M, P>>::Kept>,
-) -> HandlerOutcome
-where
-    M: Message,
-    P: Send + 'static,
-    R: IntoReply<M::Reply>,
-    R::Later: GiveBack<M, P>,
-{
-    match reply.and_then(|reply| contain(|| end::<M, R>(envelope, reply))) {
-        Ok(End::Handled) => HandlerOutcome::Handled,
-        Ok(End::Failed(text)) => HandlerOutcome::Failed(text),
-        Ok(End::Later(later)) => {
-            put_back(envelope, later, kept.take());
-            HandlerOutcome::Later
-        }
-        Err(panic) => HandlerOutcome::Panicked(panic),
     }
 }

@@ -1,11 +1,11 @@
 //! The runner: the place where a subsystem's one async handler runs.
 //!
-//! Every async call makes a future of its own type and size. Boxing each would cost an allocation per
-//! message; so the thread keeps pieces of memory, grown to the largest future so far, and each future is
-//! built in one of them. Nearly all come to their end at once: then all subsystems of a thread use the same
-//! piece in turn, which is in the processor's cache, and none has one of its own.
+//! Every async call makes a future of its own type and size. Boxing each would cost an allocation per message. So the
+//! thread keeps pieces of memory, grown to the largest future so far, and each future is built in one of them. Nearly
+//! all futures end at their first poll. Then all subsystems of a thread use the same piece in turn, which is in the
+//! processor's cache.
 //!
-//! What is built there owns the subsystem and awaits the method that has borrowed it: [`run`].
+//! The future owns the subsystem and awaits the method that has borrowed it: [`run`].
 //!
 //! The rules of its `unsafe` code: a [`RunningFuture`] has in its place a live value
 //! of the type that its functions were made for, which never moves until it is dropped (it is pinned); in
@@ -36,17 +36,17 @@ pub(crate) enum HandlerOutcome {
     Panicked(Panic),
 }
 
-/// What is left of a handler that has ended: the subsystem, and how it ended. None if the subsystem was lost
-/// with the thread that had it.
+/// The subsystem of a handler that has ended, and how it ended. None if the subsystem was lost with the thread that
+/// had it.
 pub(crate) type RunEnd<S> = (Option<Box<S>>, HandlerOutcome);
 
 /// A handler under way.
 pub(crate) trait Run<S> {
-    /// It runs on another thread, and goes on there when it is dropped.
+    /// It runs on another thread, and goes on there after it is dropped.
     const BLOCKS: bool = false;
 
-    /// Goes on; at the end gives the subsystem back, the reply lying in `envelope`. A hook has none, nor has
-    /// a handler that blocks once its message has ended.
+    /// Goes on. At its end it gives the subsystem back, and the reply lies in `envelope`. There is no envelope for a
+    /// hook, nor for a blocking handler whose message has ended already.
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -54,8 +54,8 @@ pub(crate) trait Run<S> {
     ) -> Poll<RunEnd<S>>;
 }
 
-/// Runs a method, and gives the subsystem back with its result. The subsystem is the future's own while it runs; if
-/// that is dropped before, both are, the method's future first.
+/// Runs a method, and gives the subsystem back with the result. The future owns the subsystem while it runs. If the
+/// future is dropped, the method's future is dropped first, then the subsystem.
 pub(crate) async fn run<S, M, A, R, F>(
     state: Box<S>,
     method: F,
@@ -79,7 +79,7 @@ where
     (state.take(), reply)
 }
 
-/// A future whose panics are caught; also that of its drop, at its end.
+/// A future whose panics are caught: those of its polls, and that of its drop at its end.
 struct Caught<'f, F> {
     future: Pin<&'f mut Option<F>>,
 }
@@ -98,7 +98,7 @@ impl<F: Future> Future for Caught<'_, F> {
             Ok(Poll::Ready(reply)) => Ok(reply),
             Err(panic) => Err(panic),
         };
-        // The borrower goes before the subsystem is given back, whatever its own drop does.
+        // The method's future borrows the subsystem, so it is dropped before the subsystem is given back.
         Poll::Ready(match (contain(|| self.future.set(None)), reply) {
             (Ok(()), reply) => reply,
             (Err(panic), Err(_)) => Err(panic),
@@ -113,14 +113,15 @@ impl<F: Future> Future for Caught<'_, F> {
 type PollFn<S> =
     unsafe fn(NonNull<u8>, &mut Context<'_>, Option<&mut Envelope<'_>>) -> Poll<RunEnd<S>>;
 
-/// What is to be known of a type of handlers under way.
+/// How a type of handlers under way is polled and dropped.
 struct RunType<S> {
     poll: PollFn<S>,
     drop: unsafe fn(NonNull<u8>),
+    /// [`Run::BLOCKS`].
     blocks: bool,
 }
 
-/// Where a subsystem's async handler runs; nothing at all while none is under way.
+/// Where a subsystem's async handler runs. None while no handler is under way.
 pub(crate) struct Runner<S>(Option<RunningFuture<S>>);
 
 /// A handler under way: a live value of the type that `of` describes lies in its place.
@@ -134,18 +135,18 @@ struct FutureMemory {
     memory: NonNull<u8>,
     /// Of `memory`; size 0 while nothing is allocated.
     layout: Layout,
-    /// Futures may be bound to this thread.
+    /// Keeps it on this thread: a future in it may be bound to the thread.
     local: PhantomData<*mut ()>,
 }
 
-/// Places that a thread keeps for the handlers that begin next, besides the one that it uses all the time.
+/// The most empty places that a thread keeps, besides the one in `SPARE`.
 const SPARES: usize = 64;
 
-/// As boxes, for a box is what a runner holds: to unpack it here would be to make it again.
+/// Boxes, because a runner holds a box, which is used again.
 type Places = Vec<Box<FutureMemory>>;
 
 thread_local! {
-    /// Nothing lives in them.
+    /// The empty place that is used next. Nothing lives in it, nor in those of `MORE`.
     static SPARE: Cell<Option<Box<FutureMemory>>> = const { Cell::new(None) };
     static MORE: RefCell<Places> = const { RefCell::new(Vec::new()) };
 }
@@ -176,9 +177,9 @@ impl<S> Runner<S> {
         Runner(None)
     }
 
-    /// Places a handler and polls it for the first time; one that was under way is dropped. It is made there, not made
-    /// somewhere and then moved, which takes 6 ns. Most end here: the compiler knows their type, and nothing is called
-    /// by a pointer.
+    /// Makes a handler in the runner and polls it for the first time. One that was under way is dropped. It is made in
+    /// its place, since moving it there would take 6 ns. Most handlers end here, where the compiler knows their type,
+    /// and nothing is called by a pointer.
     #[inline(always)]
     pub(crate) fn start<R: Run<S> + 'static>(
         &mut self,
@@ -211,7 +212,7 @@ impl<S> Runner<S> {
         polled
     }
 
-    /// True if a handler is under way that goes on elsewhere if it is dropped.
+    /// True if a handler is under way that goes on after it is dropped.
     pub(crate) fn blocks(&self) -> bool {
         self.0.as_ref().is_some_and(|running| running.of.blocks)
     }
@@ -251,7 +252,7 @@ impl<S> Drop for Runner<S> {
 }
 
 impl FutureMemory {
-    /// One of the thread's, or a new one.
+    /// An empty place of the thread's, or a new one.
     #[inline]
     fn take() -> Box<Self> {
         match SPARE.try_with(Cell::take) {
@@ -272,10 +273,10 @@ impl FutureMemory {
         })
     }
 
-    /// Lets the next handler of the thread have it. Nothing must live there.
+    /// Gives the place to the thread's next handler. Nothing must live there.
     #[inline]
     fn give_back(self: Box<Self>) {
-        // If the thread is ending it is freed.
+        // If the thread is ending, the memory is freed.
         if let Ok(Some(other)) = SPARE.try_with(|spare| spare.replace(Some(self))) {
             other.keep();
         }
@@ -300,8 +301,8 @@ impl FutureMemory {
 
     #[cold]
     fn grow(&mut self, wanted: Layout) {
-        // Before what is there is forgotten: it grows in size and in alignment and shrinks in neither, so
-        // that futures which take turns do not make it again and again.
+        // Computed before the old layout is forgotten. Size and alignment never shrink, so that futures that take
+        // turns do not allocate again and again.
         let layout = enlarged(self.layout, wanted);
         self.free();
         // SAFETY: the size is not zero.
@@ -319,7 +320,7 @@ impl FutureMemory {
     }
 }
 
-/// A layout for what either of two is for, rounded up.
+/// A layout that is enough for both, rounded up.
 fn enlarged(known: Layout, wanted: Layout) -> Layout {
     let align = wanted.align().max(known.align()).max(16);
     let size = wanted.size().max(known.size()).max(64);

@@ -1,13 +1,13 @@
-//! What handlers and hooks do with what no host gives them: another's parcel, a subsystem that is away,
-//! threads that are gone.
+//! Handlers and hooks in cases that a host does not make: another handler's parcel, no subsystem in the slot, no
+//! threads for blocking handlers.
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use super::blocking::BlockingHandler;
-use super::hooks::{AsyncHook, HookCall};
-use super::{AsyncHandler, AtHand, Called, Handler, HandlerSlot, SyncHandler};
+use super::hooks::HookCall;
+use super::method::{AtOnce, Awaited, Method, OffThread};
+use super::{AtHand, Called, Handler, HandlerSlot};
 use crate::base::clock::{Clock, Due, Stamp};
 use crate::envelope::token::Token;
 use crate::envelope::{Envelope, Parcel, Slab};
@@ -33,7 +33,7 @@ async fn begin(sum: &mut u32, (): (), (): ()) {
     *sum = 0;
 }
 
-/// A system that has no threads for what blocks.
+/// A system without threads for blocking handlers.
 struct Bare {
     states: States,
     clock: Clock,
@@ -90,9 +90,9 @@ fn envelope<'a, 'w>(at_hand: &'a mut AtHand<'w>) -> &'a mut Envelope<'w> {
 
 fn handlers() -> [Box<dyn Handler<u32>>; 3] {
     [
-        Box::new(SyncHandler::<_, Add, (), u32>::new(add)),
-        Box::new(AsyncHandler::<_, Add, (), u32>::new(add_later)),
-        Box::new(BlockingHandler::<_, Add, (), u32>::new(add)),
+        Box::new(Method::<AtOnce, _, Add, (), u32>::new(add)),
+        Box::new(Method::<Awaited, _, Add, (), u32>::new(add_later)),
+        Box::new(Method::<OffThread, _, Add, (), u32>::new(add)),
     ]
 }
 
@@ -131,7 +131,7 @@ fn a_handler_whose_subsystem_is_away_leaves_the_message_where_it_is() {
 
 #[test]
 fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
-    let hook = AsyncHook::<_, (), (), ()>::new(begin);
+    let hook = Method::<Awaited, _, (), (), ()>::new(begin);
     with_host(|_, delivery, cx| {
         let mut slot = HandlerSlot::new(Box::new(7));
         slot.state = None;

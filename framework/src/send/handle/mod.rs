@@ -1,13 +1,14 @@
 //! Handles: a route resolved once, for senders that send there often.
 
+mod verbs;
 mod at;
-mod patient;
 mod resolve;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use at::At;
+use verbs::handle_verbs;
 
 use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
@@ -23,10 +24,10 @@ use crate::words::trace::TraceId;
 
 /// A route of a mounted subsystem, resolved for messages of type `M`.
 ///
-/// It is made by [`System::route`](crate::System::route) from a pattern (`api://users/{id}`), whose
-/// captures are then given with each message ([`at`](Self::at)), or from a path (`api://users/7`), whose
-/// captures it keeps. It stays good when its subsystem is restarted, and when it is mounted again after
-/// an unmount; in between it says `Closed`. Cloning copies two pointers.
+/// [`System::route`](crate::System::route) makes it, from a pattern or from a path. With a pattern
+/// (`api://users/{id}`) each message brings its captures ([`at`](Self::at)). With a path (`api://users/7`) the handle
+/// keeps the captures. It stays good when its subsystem is restarted, and when it is mounted again after an unmount. In
+/// between its sends fail with `Closed`. Cloning copies two pointers.
 ///
 /// # Examples
 /// ```
@@ -42,22 +43,26 @@ pub struct Route<M: Message> {
     shared: Arc<Shared>,
     inner: Arc<Resolved<M>>,
     priority: Priority,
+    /// For timers and streams: no one can take their message back, so it waits where the mailbox's policy
+    /// would hand it back.
+    always_waits: bool,
 }
 
 struct Resolved<M> {
     mailbox: Arc<Mailbox>,
+    /// The number of the route table that it was resolved in.
     table: u32,
     map: Arc<RouteMap>,
     pack: Arc<dyn Pack<M>>,
-    /// If the name is that of several: each message goes to one of them.
+    /// If replicas share the name: each message goes to one of them.
     several: Option<Arc<Mounted>>,
-    /// How many the pattern has.
+    /// How many captures the pattern has.
     captures: usize,
     /// The route's pattern as it stands in its subsystem, without the name.
     pattern: Box<str>,
     /// The captures of the path that it was made from, if it has any.
     fixed: Option<Box<[Box<str>]>>,
-    /// And its query.
+    /// The query of that path, if it has one.
     query: Option<Box<str>>,
 }
 
@@ -66,7 +71,7 @@ impl<M: Message> Clone for Route<M> {
         Route {
             shared: self.shared.clone(),
             inner: self.inner.clone(),
-            priority: self.priority,
+            ..*self
         }
     }
 }
@@ -78,7 +83,7 @@ impl<M: Message> std::fmt::Debug for Route<M> {
 }
 
 impl<M: Message> Route<M> {
-    /// Makes a dead letter of a message that went here and whose sender does not care.
+    /// Makes a dead letter of a message that was sent here and failed, and whose sender takes no error.
     pub(crate) fn bury(&self, reason: DeadReason) {
         let (route, handler) = self.inner.pack.numbers();
         let sent = self.shared.clock.now();
@@ -102,7 +107,7 @@ impl<M: Message> Route<M> {
         At::new(self, captures)
     }
 
-    /// The same route, by which messages are sent with that priority, whatever is theirs.
+    /// The same route, with a priority for every message that is sent by it.
     ///
     /// # Examples
     /// ```
@@ -122,23 +127,7 @@ impl<M: Message> Route<M> {
         }
     }
 
-    #[inline(always)]
-    fn target<'t>(&'t self, mailbox: &'t Arc<Mailbox>) -> Target<'t, M> {
-        Target {
-            mailbox,
-            table: self.inner.table & !FOR_SEVERAL,
-            map: &self.inner.map,
-            pack: &*self.inner.pack,
-            priority: self.priority,
-        }
-    }
-
-    #[inline(always)]
-    fn address<'a>(&'a self, captures: &'a [Capture<'a>]) -> Address<'a> {
-        Address::new(Source::Values(captures), self.inner.query.as_deref())
-    }
-
-    /// True if a message with that many captures can go on from here.
+    /// True if a message with that many captures can be sent by this handle as it is.
     #[inline(always)]
     fn is_good_for(&self, captures: usize) -> bool {
         let Resolved {
@@ -150,37 +139,72 @@ impl<M: Message> Route<M> {
     }
 
     #[inline(always)]
-    fn tell_with(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
-        if !self.is_good_for(captures.len()) {
-            return self.tell_renewed(captures, message);
-        }
-        self.tell_here(captures, message)
-    }
-
-    #[cold]
-    fn tell_renewed(
+    fn send_with(
         &self,
         captures: &[Capture<'_>],
         message: &mut Option<M>,
+        question: Option<&mut Question>,
     ) -> Result<(), Failed> {
-        self.renewed(captures.len())?.tell_here(captures, message)
+        if !self.is_good_for(captures.len()) {
+            return self.send_renewed(captures, message, question);
+        }
+        self.send_here(captures, message, question)
+    }
+
+    #[cold]
+    fn send_renewed(
+        &self,
+        captures: &[Capture<'_>],
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let renewed = self.renewed(captures.len())?;
+        renewed.send_here(captures, message, question)
     }
 
     #[inline(always)]
-    fn tell_here(&self, captures: &[Capture<'_>], message: &mut Option<M>) -> Result<(), Failed> {
-        let mut address = self.address(captures);
+    fn send_here(
+        &self,
+        captures: &[Capture<'_>],
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let mut address = Address::new(Source::Values(captures), self.inner.query.as_deref());
         if self.inner.several.is_some() {
-            return self.tell_one(&mut address, message);
+            return self.send_to_one(&mut address, message, question);
         }
-        self.target(&self.inner.mailbox)
-            .tell(&self.shared, &mut address, message, || self.text())
+        self.send_to(&self.inner.mailbox, &mut address, message, question)
     }
 
-    /// Sends to one of those who share the name.
+    /// Sends to one of the replicas that share the name.
     #[inline(never)]
-    fn tell_one(&self, address: &mut Address<'_>, message: &mut Option<M>) -> Result<(), Failed> {
-        self.target(self.choose(address))
-            .tell(&self.shared, address, message, || self.text())
+    fn send_to_one(
+        &self,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        self.send_to(self.choose(address), address, message, question)
+    }
+
+    #[inline(always)]
+    fn send_to(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let target = Target {
+            mailbox,
+            table: self.inner.table & !FOR_SEVERAL,
+            map: &self.inner.map,
+            pack: &*self.inner.pack,
+            priority: self.priority,
+            always_waits: self.always_waits,
+        };
+        let route = || self.text();
+        target.send(&self.shared, address, message, question, route)
     }
 
     fn choose(&self, address: &Address<'_>) -> &Arc<Mailbox> {
@@ -191,125 +215,10 @@ impl<M: Message> Route<M> {
             None => &self.inner.mailbox,
         }
     }
+}
 
-    #[inline]
-    fn ask_with(
-        &self,
-        captures: &[Capture<'_>],
-        message: &mut Option<M>,
-        question: &mut Question,
-    ) -> Result<(), Failed> {
-        if !self.is_good_for(captures.len()) {
-            return self.ask_renewed(captures, message, question);
-        }
-        self.ask_here(captures, message, question)
-    }
-
-    #[cold]
-    fn ask_renewed(
-        &self,
-        captures: &[Capture<'_>],
-        message: &mut Option<M>,
-        question: &mut Question,
-    ) -> Result<(), Failed> {
-        self.renewed(captures.len())?
-            .ask_here(captures, message, question)
-    }
-
-    #[inline(always)]
-    fn ask_here(
-        &self,
-        captures: &[Capture<'_>],
-        message: &mut Option<M>,
-        question: &mut Question,
-    ) -> Result<(), Failed> {
-        let mut address = self.address(captures);
-        let mailbox = match &self.inner.several {
-            None => &self.inner.mailbox,
-            Some(_) => self.choose(&address),
-        };
-        let route = || self.text();
-        self.target(mailbox)
-            .ask(&self.shared, &mut address, message, question, route)
-    }
-
-    /// Sends a message; waits while there is no room.
-    ///
-    /// # Errors
-    /// As [`System::tell`](crate::System::tell).
-    ///
-    /// # Cancel safety
-    /// Dropped while it waits, it has sent nothing; the message is dropped with it.
-    #[inline]
-    pub fn tell(&self, message: M) -> impl Future<Output = Result<(), Undelivered<M>>> {
-        send::tell(self, message)
-    }
-
-    /// Sends a message if there is room now.
-    ///
-    /// # Errors
-    /// As [`System::try_tell`](crate::System::try_tell).
-    #[inline]
-    pub fn try_tell(&self, message: M) -> Result<(), Undelivered<M>> {
-        send::try_tell(self, message)
-    }
-
-    /// Sends a message from a thread without an executor.
-    ///
-    /// # Errors
-    /// As [`System::tell_blocking`](crate::System::tell_blocking).
-    pub fn tell_blocking(&self, message: M) -> Result<(), Undelivered<M>> {
-        send::tell_blocking(self, message)
-    }
-
-    /// Sends a message and waits for the reply.
-    ///
-    /// # Errors
-    /// As [`System::ask`](crate::System::ask).
-    #[inline]
-    pub fn ask(&self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask(self, message)
-    }
-
-    /// Sends a message and waits for the reply until `deadline` has passed.
-    ///
-    /// # Errors
-    /// As [`System::ask_within`](crate::System::ask_within).
-    pub fn ask_within(
-        &self,
-        message: M,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::ask_within(self, message, deadline)
-    }
-
-    /// Sends a message if there is room now, and waits for the reply.
-    ///
-    /// # Errors
-    /// As [`System::try_ask`](crate::System::try_ask).
-    pub fn try_ask(&self, message: M) -> impl Future<Output = Result<M::Reply, AskError<M>>> {
-        send::try_ask(self, message)
-    }
-
-    /// Sends a message and waits for the reply on a thread without an executor.
-    ///
-    /// # Errors
-    /// As [`System::ask_blocking`](crate::System::ask_blocking).
-    pub fn ask_blocking(&self, message: M) -> Result<M::Reply, AskError<M>> {
-        send::ask_blocking(self, message)
-    }
-
-    /// Sends a message; waits while there is no room, until `deadline` has passed since this call.
-    ///
-    /// # Errors
-    /// As [`System::tell_within`](crate::System::tell_within).
-    pub fn tell_within(
-        &self,
-        message: M,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<(), Undelivered<M>>> {
-        send::tell_within(self, message, deadline)
-    }
+impl<M: Message> Route<M> {
+    handle_verbs!(self: &self);
 }
 
 /// A handle names its receiver, with the captures that it has itself.
@@ -323,17 +232,12 @@ impl<M: Message> To<M> for &Route<M> {
     }
 
     #[inline(always)]
-    fn tell(&self, message: &mut Option<M>) -> Result<(), Failed> {
+    fn send(&self, message: &mut Option<M>, question: Option<&mut Question>) -> Result<(), Failed> {
         match &self.inner.fixed {
-            None => self.tell_with(&[], message),
-            Some(texts) => with_texts(texts, |captures| self.tell_with(captures, message)),
-        }
-    }
-
-    fn ask(&self, message: &mut Option<M>, question: &mut Question) -> Result<(), Failed> {
-        match &self.inner.fixed {
-            None => self.ask_with(&[], message, question),
-            Some(texts) => with_texts(texts, |captures| self.ask_with(captures, message, question)),
+            None => self.send_with(&[], message, question),
+            Some(texts) => with_texts(texts, |captures| {
+                self.send_with(captures, message, question)
+            }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a handle is made, and made again when its subsystem was mounted again.
+//! How a handle is resolved, and resolved again after its subsystem was mounted again.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl<M: Message> Route<M> {
     /// Resolves a pattern or a path.
     pub(crate) fn resolve(shared: &Arc<Shared>, text: &str) -> Result<Self, SendError> {
         let cache = PathCache::of(&shared.directory);
-        // A name has no colon, and one byte is found in a third of the time of three.
+        // A name has no colon, and finding one byte takes a third of the time of finding three.
         let split = text.split_once(':');
         let split = split.and_then(|(name, rest)| Some((name, rest.strip_prefix("//")?)));
         let Some((name, rest)) = split else {
@@ -40,7 +40,8 @@ impl<M: Message> Route<M> {
         }
     }
 
-    /// Resolves a path within a subsystem, which need not be found by its name yet.
+    /// Resolves a path within a subsystem for its own timers and streams. The subsystem need not be found by its
+    /// name yet.
     pub(crate) fn resolve_within(
         shared: &Arc<Shared>,
         mounted: &Arc<Mounted>,
@@ -48,7 +49,11 @@ impl<M: Message> Route<M> {
     ) -> Result<Self, SendError> {
         let text = format!("{}://{path}", mounted.mailbox.name);
         let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
-        Self::of_path(shared, mounted, &path)
+        let route = Self::of_path(shared, mounted, &path)?;
+        Ok(Route {
+            always_waits: true,
+            ..route
+        })
     }
 
     fn of_pattern(
@@ -76,8 +81,8 @@ impl<M: Message> Route<M> {
         let route = &mounted.map.routes[usize::from(route)];
         let pack = pack_of::<M>(mounted, route)?;
         let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
-        // What it keeps is parsed for every message; one that never parses is told now. The parsers are
-        // the user's own, and nothing is held while they run.
+        // Every message will parse these captures, so one that does not parse is an error now. The parsers are user
+        // code: no lock is held while they run.
         let checked = with_texts(&texts, |captures| {
             let source = Source::Values(captures);
             pack.check(&mut Address::new(source, path.query()))
@@ -115,10 +120,11 @@ impl<M: Message> Route<M> {
                 query,
             }),
             priority: M::PRIORITY,
+            always_waits: false,
         }
     }
 
-    /// The subsystem was mounted again with other routes: resolves for this message.
+    /// Resolves for one message, after the subsystem was mounted again.
     #[cold]
     pub(super) fn renewed(&self, captures: usize) -> Result<Self, Failed> {
         let Resolved {
@@ -140,6 +146,7 @@ impl<M: Message> Route<M> {
         let mut renewed =
             Self::of_pattern(&self.shared, &mounted, pattern).map_err(Failed::refused)?;
         renewed.priority = self.priority;
+        renewed.always_waits = self.always_waits;
         if let (Some(query), Some(inner)) = (&self.inner.query, Arc::get_mut(&mut renewed.inner)) {
             inner.query = Some(query.clone());
         }
@@ -147,7 +154,7 @@ impl<M: Message> Route<M> {
     }
 }
 
-/// The number that a mailbox's table must have for a handle made of this.
+/// The number of the table for which a handle is good.
 fn table_of(mounted: &Mounted) -> u32 {
     match mounted.group() {
         None => mounted.map.id,

@@ -1,14 +1,13 @@
 //! What a thread remembers of the directory: names, and whole paths. `address → `**`path_cache`**` → directory`
 //!
-//! A path that was sent to before costs one look here, and neither parsing nor routing; one that was not
-//! costs some 5 ns more for the look. What is remembered is good until its subsystem is unmounted, which
-//! the subsystem's entry says itself. Memory per thread and system: the names of what is mounted, and at
-//! most [`PATHS`](paths::PATHS) paths; what was unmounted is forgotten after some
-//! [`SWEEP`] mounts and unmounts.
+//! A path that was sent to before costs one look-up here, and neither parsing nor routing. For another path the
+//! look-up adds some 5 ns. An entry is good until its subsystem is unmounted, which the subsystem's own entry says.
+//! Memory per thread and system: the names of mounted subsystems, and at most [`PATHS`](paths::PATHS) paths. The
+//! entries of unmounted subsystems are dropped after some [`SWEEP`] mounts and unmounts.
 
 mod paths;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -24,38 +23,24 @@ use crate::directory::{Directory, Mounted};
 /// Changes of the directory between two sweeps.
 const SWEEP: u64 = 64;
 
-/// A subsystem as a thread remembers it: counted by the thread alone, so that a send touches no count
-/// that other threads write.
+/// A subsystem as a thread remembers it. The thread counts its own references, so that a send touches no count that
+/// other threads write.
 pub(crate) type CachedMount = Rc<Arc<Mounted>>;
 
 /// What one thread remembers of one directory.
 pub(crate) struct PathCache {
     directory: Weak<Directory>,
-    /// Tells the directory apart: the `Weak` keeps the place from being used again.
+    /// The directory's address. While the `Weak` lives, no other directory has it.
     address: usize,
-    /// The directory's at the last sweep.
+    /// The directory's epoch at the last sweep.
     epoch: Cell<u64>,
+    /// Subsystems by name.
     names: RefCell<HashMap<Box<str>, CachedMount, FxBuildHasher>>,
-    /// Borrowed while a message is sent, and with it perhaps by code of the user's that sends itself: an
-    /// asker lends its turn.
     paths: RefCell<Paths>,
-    /// What was sent meanwhile by paths that are to be learnt.
-    late: RefCell<Vec<Late>>,
 }
-
-/// A path that is to be learnt when the others are not borrowed.
-struct Late {
-    text: Box<str>,
-    mounted: CachedMount,
-    route: u16,
-    spans: Spans,
-}
-
-/// Most of these at a time.
-const LATE: usize = 16;
 
 thread_local! {
-    /// This thread's memory of each directory that it has met; nearly always one.
+    /// One cache for each directory that this thread has used; nearly always one.
     pub(crate) static CACHES: RefCell<Vec<Rc<PathCache>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -67,11 +52,10 @@ impl PathCache {
             epoch: Cell::new(directory.epoch()),
             names: RefCell::default(),
             paths: RefCell::default(),
-            late: RefCell::default(),
         })
     }
 
-    /// What this thread remembers of a directory.
+    /// This thread's cache of a directory.
     #[inline]
     pub(crate) fn of(directory: &Arc<Directory>) -> Rc<Self> {
         let address = Arc::as_ptr(directory) as usize;
@@ -99,7 +83,7 @@ impl PathCache {
         let known = CACHES.try_with(|caches| {
             let mut caches = caches.borrow_mut();
             if let Some(at) = caches.iter().position(|m| m.address == address) {
-                // The system used last stands first.
+                // The cache that was used last stands first.
                 caches.swap(0, at);
                 return caches[0].clone();
             }
@@ -108,33 +92,28 @@ impl PathCache {
             caches.insert(0, cache.clone());
             cache
         });
-        // The thread is ending: nothing will be remembered.
+        // The thread is ending: nothing is remembered.
         known.unwrap_or_else(|_| PathCache::new(directory))
     }
 
     /// Forgets what was unmounted.
     #[cold]
     fn sweep(&self, epoch: u64) {
-        let Ok(mut paths) = self.paths.try_borrow_mut() else {
-            return;
-        };
         self.epoch.set(epoch);
-        paths.sweep();
+        self.paths.borrow_mut().sweep();
         self.names
             .borrow_mut()
             .retain(|_, mounted| !mounted.is_gone());
     }
 
-    /// Where a path leads, if it was sent to before.
+    /// Where a path leads, if it was sent to before. Nothing is borrowed while a message is sent there: an asker
+    /// lends its turn, and the handler may send by path too.
     #[inline]
-    pub(crate) fn route(&self, text: &str) -> Option<Ref<'_, CachedRoute>> {
-        if !self.late.borrow().is_empty() {
-            self.learn_late();
-        }
-        Ref::filter_map(self.paths.borrow(), |paths| paths.find(text)).ok()
+    pub(crate) fn route(&self, text: &str) -> Option<Rc<CachedRoute>> {
+        self.paths.borrow().find(text).cloned()
     }
 
-    /// Remembers where a path leads, perhaps.
+    /// Remembers where a path leads, if there is room.
     pub(crate) fn learn(
         &self,
         path: &PathRef<'_>,
@@ -142,36 +121,10 @@ impl PathCache {
         route: u16,
         spans: Spans,
     ) {
-        match self.paths.try_borrow_mut() {
-            Ok(mut paths) => paths.learn(path, mounted, route, spans),
-            Err(_) if self.late.borrow().len() < LATE => {
-                self.late.borrow_mut().push(Late {
-                    text: path.as_str().into(),
-                    mounted: mounted.clone(),
-                    route,
-                    spans,
-                });
-            }
-            Err(_) => {}
-        }
+        self.paths.borrow_mut().learn(path, mounted, route, spans);
     }
 
-    #[cold]
-    fn learn_late(&self) {
-        let Ok(mut paths) = self.paths.try_borrow_mut() else {
-            return;
-        };
-        for late in self.late.take() {
-            if let Ok(path) = PathRef::parse(&late.text)
-                && !late.mounted.is_gone()
-                && paths.find(&late.text).is_none()
-            {
-                paths.learn(&path, &late.mounted, late.route, late.spans);
-            }
-        }
-    }
-
-    /// Who is mounted under a name.
+    /// The subsystem that is mounted under a name.
     #[inline]
     pub(crate) fn mounted(&self, directory: &Directory, name: &str) -> Option<CachedMount> {
         if let Some(mounted) = self.names.borrow().get(name)
@@ -215,21 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_by_path_while_another_message_is_being_sent_is_learnt_after_it() {
+    fn a_path_is_learnt_and_forgotten_while_a_message_is_being_sent_by_another() {
         let cache = PathCache::of(&Arc::new(Directory::new()));
         let desk = known("desk");
         let learn = |text| {
             let path = PathRef::parse(text).unwrap();
             cache.learn(&path, &desk, 3, Spans::default());
         };
-        let route = |text| cache.route(text).map(|cached| cached.route);
         learn("desk://a");
-        let sending = cache.route("desk://a");
-        assert!(sending.is_some());
+        let sending = cache.route("desk://a").unwrap();
         learn("desk://b");
-        learn("desk://b");
-        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), None));
-        drop(sending);
-        assert_eq!((route("desk://a"), route("desk://b")), (Some(3), Some(3)));
+        assert_eq!(cache.route("desk://b").map(|cached| cached.route), Some(3));
+        cache.sweep(1);
+        assert_eq!(sending.route, 3);
     }
 }

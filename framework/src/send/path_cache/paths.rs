@@ -1,6 +1,7 @@
 //! The paths that a thread remembers: a bounded map from a path's text to where it leads.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mycelia_core::{PathRef, Spans};
@@ -9,11 +10,11 @@ use rustc_hash::FxBuildHasher;
 use crate::directory::Mounted;
 use crate::route::extract::Capture;
 
-/// Most paths that a thread remembers.
+/// The most paths that a thread remembers.
 pub(super) const PATHS: usize = 2048;
 
-/// So many paths find no room before all are forgotten: senders that go through more paths than there is room for
-/// must not pay for each that it is learnt.
+/// How many paths find no room before all are forgotten. A sender that uses more paths than there is room for must not
+/// pay for learning each.
 const RELUCTANCE: usize = 16 * PATHS;
 
 /// Where a path leads.
@@ -23,19 +24,21 @@ pub(crate) struct CachedRoute {
     pub(crate) route: u16,
     /// Where the query begins in the text.
     query: Option<u16>,
+    /// The captures in the path.
     pub(crate) captured: Captured,
 }
 
 /// The captures of a path that is remembered.
 pub(crate) enum Captured {
+    /// Where they stand in the path.
     Texts(Spans),
-    /// All are numbers: a handler that wants numbers need not parse them again.
+    /// All are numbers, which are parsed already.
     Number(Capture<'static>),
     Numbers(Box<[Capture<'static>]>),
 }
 
 impl CachedRoute {
-    /// The path's query, in a text that equals it.
+    /// The query in `text`, which equals the path.
     #[inline]
     pub(crate) fn query<'t>(&self, text: &'t str) -> Option<&'t str> {
         text.get(usize::from(self.query?)..)
@@ -45,20 +48,20 @@ impl CachedRoute {
 /// The paths that a thread remembers.
 #[derive(Default)]
 pub(super) struct Paths {
-    routes: HashMap<Box<str>, CachedRoute, FxBuildHasher>,
-    /// How many paths found no room since all were forgotten.
+    routes: HashMap<Box<str>, Rc<CachedRoute>, FxBuildHasher>,
+    /// How many paths have found no room since all were forgotten.
     refused: usize,
 }
 
 impl Paths {
     /// Where a path leads, if it was learnt.
     #[inline]
-    pub(super) fn find(&self, text: &str) -> Option<&CachedRoute> {
+    pub(super) fn find(&self, text: &str) -> Option<&Rc<CachedRoute>> {
         let route = self.routes.get(text)?;
         (!route.mounted.is_gone()).then_some(route)
     }
 
-    /// Learns where a path leads, unless it finds no room.
+    /// Learns where a path leads, if there is room.
     pub(super) fn learn(
         &mut self,
         path: &PathRef<'_>,
@@ -81,16 +84,16 @@ impl Paths {
             query: path.query().map(|query| (text.len() - query.len()) as u16),
             captured: captured(spans, text),
         };
-        self.routes.insert(text.into(), cached);
+        self.routes.insert(text.into(), Rc::new(cached));
     }
 
-    /// Forgets what leads to who was unmounted.
+    /// Forgets the paths to unmounted subsystems.
     pub(super) fn sweep(&mut self) {
         self.routes.retain(|_, route| !route.mounted.is_gone());
     }
 }
 
-/// Captures as numbers, if each is one whose text can be told from it.
+/// Captures as numbers, if each is a number that is written like this in text: no sign, no leading zero.
 fn captured(spans: Spans, text: &str) -> Captured {
     let number = |text: &str| {
         let number = text.parse().ok()?;

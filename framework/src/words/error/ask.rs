@@ -1,8 +1,11 @@
 //! Why an ask has no reply.
 
+use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use thiserror::Error;
 
 use super::Undelivered;
 
@@ -10,13 +13,17 @@ use super::Undelivered;
 ///
 /// The handler's own error is the [`source`](std::error::Error::source), and is not in the text: `{error:#}`
 /// writes the text with all its causes. [`failure`](Self::failure) finds an error of a given type there.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum AskError<M> {
     /// The message was not accepted; it is handed back.
+    #[error("{0}")]
     Undelivered(Undelivered<M>),
     /// The handler returned an error; here it is.
-    Failed(anyhow::Error),
+    #[error(fmt = fmt_failed::<M>)]
+    Failed(#[source] anyhow::Error),
     /// The handler panicked; its subsystem has been restarted.
+    #[error("the handler of `{}` in `{subsystem}` panicked: {message}", type_name::<M>())]
     Panicked {
         /// The receiver.
         subsystem: Arc<str>,
@@ -25,6 +32,7 @@ pub enum AskError<M> {
     },
     /// No reply came in time. The message may be in its handler all the same; if it had not begun, it
     /// will not be handled.
+    #[error("`{subsystem}` did not answer `{}` within {deadline:?}; if its handler had begun, it may still go on", type_name::<M>())]
     DeadlineExceeded {
         /// The receiver.
         subsystem: Arc<str>,
@@ -33,6 +41,7 @@ pub enum AskError<M> {
     },
     /// The message was accepted, and waiting for the reply would never have ended: a blocking handler asked,
     /// and the reply waits for the thread that it holds. The message may be handled all the same.
+    #[error("`{subsystem}` could never have answered `{}`: {cycle}; use more threads for blocking handlers, or break the cycle", type_name::<M>())]
     WaitCycle {
         /// The receiver.
         subsystem: Arc<str>,
@@ -40,18 +49,21 @@ pub enum AskError<M> {
         cycle: Box<str>,
     },
     /// The message was accepted, and then dropped to make room for a newer one; it was not handled.
+    #[error("`{subsystem}` dropped `{}` to make room for newer messages; ask again later", type_name::<M>())]
     Dropped {
         /// The receiver.
         subsystem: Arc<str>,
     },
     /// The handler took its [`Reply`](crate::extract::Reply) to answer later, and that was dropped without an
     /// answer.
+    #[error("`{subsystem}` took `{}` to answer it later, and dropped its reply without an answer", type_name::<M>())]
     NoReply {
         /// The receiver.
         subsystem: Arc<str>,
     },
     /// The message was accepted, and then its subsystem stopped, or came to take other messages,
     /// before a handler had ended.
+    #[error("`{subsystem}` stopped, or came to take other messages, before it answered `{}`", type_name::<M>())]
     Unhandled {
         /// The receiver.
         subsystem: Arc<str>,
@@ -172,51 +184,11 @@ impl<M> fmt::Debug for AskError<M> {
     }
 }
 
-impl<M> fmt::Display for AskError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = std::any::type_name::<M>();
-        match self {
-            AskError::Undelivered(undelivered) => undelivered.fmt(f),
-            AskError::Failed(error) if f.alternate() => {
-                write!(f, "the handler of `{name}` failed: {error:#}")
-            }
-            AskError::Failed(_) => write!(f, "the handler of `{name}` failed"),
-            AskError::Panicked { subsystem, message } => write!(
-                f,
-                "the handler of `{name}` in `{subsystem}` panicked: {message}"
-            ),
-            AskError::DeadlineExceeded {
-                subsystem,
-                deadline,
-            } => write!(
-                f,
-                "`{subsystem}` did not answer `{name}` within {deadline:?}; if its handler had begun, it may still go on"
-            ),
-            AskError::WaitCycle { subsystem, cycle } => write!(
-                f,
-                "`{subsystem}` could never have answered `{name}`: {cycle}; use more threads for blocking handlers, or break the cycle"
-            ),
-            AskError::Dropped { subsystem } => write!(
-                f,
-                "`{subsystem}` dropped `{name}` to make room for newer messages; ask again later"
-            ),
-            AskError::NoReply { subsystem } => write!(
-                f,
-                "`{subsystem}` took `{name}` to answer it later, and dropped its reply without an answer"
-            ),
-            AskError::Unhandled { subsystem } => write!(
-                f,
-                "`{subsystem}` stopped, or came to take other messages, before it answered `{name}`"
-            ),
-        }
-    }
-}
-
-impl<M> std::error::Error for AskError<M> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            AskError::Failed(error) => Some(error.as_ref()),
-            _ => None,
-        }
+/// Writes the causes too for `{:#}`.
+fn fmt_failed<M>(error: &anyhow::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "the handler of `{}` failed", type_name::<M>())?;
+    match f.alternate() {
+        true => write!(f, ": {error:#}"),
+        false => Ok(()),
     }
 }

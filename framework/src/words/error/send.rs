@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mycelia_core::PathError;
 use sync_wrapper::SyncWrapper;
+use thiserror::Error;
 
 /// Which room was lacking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,22 +19,26 @@ pub enum Room {
 }
 
 /// Why a message was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The text is not a path.
+    #[error("bad path: {0}")]
     BadPath(PathError),
     /// No subsystem of that name is mounted.
+    #[error("no subsystem `{name}` is mounted; mount it, or correct the part before `://`")]
     NoSubsystem {
         /// The name, the part before `://`.
         name: Box<str>,
     },
     /// The subsystem has no route for the path.
+    #[error("no route matches `{path}`; its subsystem is mounted")]
     NoRoute {
-        /// The path, or the pattern that a handle was to be resolved for.
+        /// The path, or the pattern of the handle.
         path: Box<str>,
     },
     /// The route takes other messages.
+    #[error("`{route}` does not take a `{sent}`; it takes `{}`", .takes.join("`, `"))]
     WrongMessage {
         /// The route's pattern, with its subsystem.
         route: Box<str>,
@@ -43,6 +48,7 @@ pub enum SendError {
         takes: Box<[&'static str]>,
     },
     /// A capture of the path is not of the type that the handler wants.
+    #[error("`{route}`: {error}")]
     BadCapture {
         /// The route's pattern, with its subsystem.
         route: Box<str>,
@@ -50,6 +56,7 @@ pub enum SendError {
         error: Box<CaptureError>,
     },
     /// There is no room now.
+    #[error(fmt = fmt_full)]
     Full {
         /// The receiver.
         subsystem: Arc<str>,
@@ -57,11 +64,13 @@ pub enum SendError {
         room: Room,
     },
     /// The subsystem was unmounted, or has stopped for good.
+    #[error("`{subsystem}` is closed: it was unmounted or has stopped")]
     Closed {
         /// The receiver.
         subsystem: Arc<str>,
     },
-    /// A setting was to be given a value that it can't have; nothing was sent.
+    /// The value is not one that the setting can have. Nothing was sent.
+    #[error("`{setting}` must be {must_be}")]
     BadSetting {
         /// The setting.
         setting: &'static str,
@@ -69,14 +78,21 @@ pub enum SendError {
         must_be: &'static str,
     },
     /// The system has stopped, or is stopping.
+    #[error("the system has stopped or is stopping")]
     Stopped,
     /// A handler that is not `async`, or blocks its thread, can't wait for a reply there: the one asked may live
     /// on the same thread.
+    #[error(
+        "a handler that is not `async` can't wait for a reply of `{subsystem}`; make it `async` and await the ask, or mark its route `blocking`"
+    )]
     WouldBlock {
         /// The receiver.
         subsystem: Arc<str>,
     },
     /// Waiting would never have ended: everyone who could make room, or reply, waits for the sender.
+    #[error(
+        "waiting would never end: {cycle}; break the cycle, or where envelopes are lacking enlarge the pool or use `try_tell`"
+    )]
     WaitCycle {
         /// Who waits for whom, as `a -> b -> a`.
         cycle: Box<str>,
@@ -95,63 +111,18 @@ impl SendError {
     }
 }
 
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SendError::BadPath(error) => write!(f, "bad path: {error}"),
-            SendError::NoSubsystem { name } => write!(
-                f,
-                "no subsystem `{name}` is mounted; mount it, or correct the part before `://`"
-            ),
-            SendError::NoRoute { path } => {
-                write!(f, "no route matches `{path}`; its subsystem is mounted")
-            }
-            SendError::WrongMessage { route, sent, takes } => {
-                write!(f, "`{route}` does not take a `{sent}`; it takes ")?;
-                for (i, name) in takes.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { ", " };
-                    write!(f, "{comma}`{name}`")?;
-                }
-                Ok(())
-            }
-            SendError::BadCapture { route, error } => write!(f, "`{route}`: {error}"),
-            SendError::Full {
-                subsystem,
-                room: Room::Pool,
-            } => write!(
-                f,
-                "no envelope is free for `{subsystem}`, all that it may have are in flight; try later, use `tell`, which waits, or enlarge the pool"
-            ),
-            SendError::Full {
-                subsystem,
-                room: Room::Mailbox,
-            } => write!(
-                f,
-                "the mailbox of `{subsystem}` is full; try later, or use `tell`, which waits"
-            ),
-            SendError::Closed { subsystem } => {
-                write!(
-                    f,
-                    "`{subsystem}` is closed: it was unmounted or has stopped"
-                )
-            }
-            SendError::BadSetting { setting, must_be } => {
-                write!(f, "`{setting}` must be {must_be}")
-            }
-            SendError::Stopped => write!(f, "the system has stopped or is stopping"),
-            SendError::WouldBlock { subsystem } => write!(
-                f,
-                "a handler that is not `async` can't wait for a reply of `{subsystem}`; make it `async` and await the ask, or mark its route `blocking`"
-            ),
-            SendError::WaitCycle { cycle } => write!(
-                f,
-                "waiting would never end: {cycle}; break the cycle, or where envelopes are lacking enlarge the pool or use `try_tell`"
-            ),
-        }
+fn fmt_full(subsystem: &str, room: &Room, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match room {
+        Room::Pool => write!(
+            f,
+            "no envelope is free for `{subsystem}`, all that it may have are in flight; try later, use `tell`, which waits, or enlarge the pool"
+        ),
+        Room::Mailbox => write!(
+            f,
+            "the mailbox of `{subsystem}` is full; try later, or use `tell`, which waits"
+        ),
     }
 }
-
-impl std::error::Error for SendError {}
 
 /// A message that was not accepted, and why.
 ///
@@ -168,9 +139,11 @@ impl std::error::Error for SendError {}
 /// }
 /// # }
 /// ```
+#[derive(Error)]
+#[error("`{}` was not sent: {}", std::any::type_name::<M>(), self.reason())]
 pub struct Undelivered<M>(Box<Parts<M>>);
 
-/// Boxed: a sender whose message is accepted would else move the room for it about, 3 ns for a small one.
+/// Boxed: moving the unused room for it would cost a sender whose message is accepted 3 ns.
 struct Parts<M> {
     reason: SendError,
     message: SyncWrapper<M>,
@@ -213,24 +186,12 @@ impl<M> fmt::Debug for Undelivered<M> {
     }
 }
 
-impl<M> fmt::Display for Undelivered<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` was not sent: {}",
-            std::any::type_name::<M>(),
-            self.reason()
-        )
-    }
-}
-
-impl<M> std::error::Error for Undelivered<M> {}
-
 /// A capture that does not parse.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CaptureError {
     /// The text is not of the wanted type.
+    #[error("capture {index}, `{text}`, is not a `{wanted}`: {error}")]
     Unparsable {
         /// Which capture, counted from 0.
         index: usize,
@@ -242,11 +203,13 @@ pub enum CaptureError {
         error: Box<str>,
     },
     /// The path, or the caller of `at`, gave fewer captures than the handler takes.
+    #[error("capture {index} is missing; give it with `at`")]
     Missing {
         /// Which capture, counted from 0.
         index: usize,
     },
     /// The caller of `at` gave more captures than the pattern has.
+    #[error("{given} captures were given where the pattern has {pattern}")]
     TooMany {
         /// How many the pattern has.
         pattern: usize,
@@ -254,25 +217,3 @@ pub enum CaptureError {
         given: usize,
     },
 }
-
-impl fmt::Display for CaptureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CaptureError::Unparsable {
-                index,
-                text,
-                wanted,
-                error,
-            } => write!(f, "capture {index}, `{text}`, is not a `{wanted}`: {error}"),
-            CaptureError::Missing { index } => {
-                write!(f, "capture {index} is missing; give it with `at`")
-            }
-            CaptureError::TooMany { pattern, given } => write!(
-                f,
-                "{given} captures were given where the pattern has {pattern}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for CaptureError {}

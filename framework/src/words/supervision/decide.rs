@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_cap_and_begin_anew_after_calm() {
+    fn pauses_double_up_to_the_cap_and_begin_again_after_calm() {
         let mut bench = Bench::new(Policy {
             backoff: Backoff::new(10 * MS, 65 * MS),
             ..Policy::default()

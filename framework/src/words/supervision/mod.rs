@@ -1,16 +1,17 @@
 //! Supervision: what happens to a subsystem that failed. Policy is plain data, the decision a pure function.
 //!
-//! Every subsystem has a parent: the subsystem that mounted it, or the system. One that fails is made
-//! anew by its factory, perhaps after a pause, perhaps with its siblings; if that is needed too often its
-//! parent fails in its place, and at last the system stops. The words are those of Erlang's supervisors.
+//! Every subsystem has a parent: the subsystem that mounted it, or the system. After a failure the factory makes a new
+//! value, perhaps after a pause, perhaps for its siblings too. If restarts are needed too often, the parent fails in
+//! its place, and at last the system stops. The words are those of Erlang's supervisors.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod decide;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use thiserror::Error;
 
 pub(crate) use decide::{History, Policy, RestartDecision};
 
@@ -40,7 +41,7 @@ pub enum RestartScope {
     RestForOne,
 }
 
-/// How many restarts are borne within what time; one more, and the parent fails in its place.
+/// How many restarts are allowed within what time. With one more the parent fails in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intensity {
     /// How many.
@@ -119,20 +120,25 @@ impl Default for Backoff {
     }
 }
 
-/// How a subsystem that ended came to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a subsystem failed or ended.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
     /// A handler panicked, with this text.
+    #[error("a handler panicked: {0}")]
     Panic(Arc<str>),
     /// A handler returned an error, with this text, and the subsystem is mounted with
     /// [`restart_on_error`](crate::MountOptions::restart_on_error).
+    #[error("a handler failed: {0}")]
     Error(Arc<str>),
     /// One of its timers or streams panicked, with this text.
+    #[error("a timer or a stream panicked: {0}")]
     Task(Arc<str>),
     /// Its factory panicked, or a hook of its start failed, with this text.
+    #[error("it could not be started: {0}")]
     Start(Arc<str>),
     /// A child failed too often.
+    #[error("its child `{name}` failed too often, last: {failure}")]
     Child {
         /// The child.
         name: Arc<str>,
@@ -140,29 +146,13 @@ pub enum Failure {
         failure: Arc<Failure>,
     },
     /// It stopped itself, and is mounted to be there always.
+    #[error("it stopped itself")]
     Stopped,
     /// Its value panicked when it was dropped, with this text. It ends, or is restarted, as it would have been.
+    #[error("it panicked when it was dropped: {0}")]
     Drop(Arc<str>),
     /// Its last hook, [`#[stopped]`](crate::routes), failed or panicked with this text, or did not come to its
     /// end. It ends, or is restarted, as it would have been.
+    #[error("it failed when it was stopped: {0}")]
     LastHook(Arc<str>),
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Panic(text) => write!(f, "a handler panicked: {text}"),
-            Failure::Error(text) => write!(f, "a handler failed: {text}"),
-            Failure::Task(text) => write!(f, "a timer or a stream panicked: {text}"),
-            Failure::Start(text) => write!(f, "it could not be started: {text}"),
-            Failure::Child { name, failure } => {
-                write!(f, "its child `{name}` failed too often, last: {failure}")
-            }
-            Failure::Drop(text) => write!(f, "it panicked when it was dropped: {text}"),
-            Failure::LastHook(text) => write!(f, "it failed when it was stopped: {text}"),
-            Failure::Stopped => write!(f, "it stopped itself"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
