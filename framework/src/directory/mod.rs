@@ -9,11 +9,11 @@ pub(crate) mod life;
 #[cfg(not(loom))]
 pub(crate) mod replicas;
 #[cfg(not(loom))]
+pub(crate) mod spawning;
+#[cfg(not(loom))]
 mod mounted;
 #[cfg(not(loom))]
 mod below;
-#[cfg(not(loom))]
-pub(crate) mod spawning;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

@@ -310,6 +310,18 @@ impl<'s> Envelope<'s> {
     }
 }
 
+/// What an asker finds in its envelope in place of a reply.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    Failed(anyhow::Error),
+    Panicked(Box<str>),
+    Expired,
+    Dropped,
+    Unhandled,
+    /// The handler took the reply, and dropped it.
+    NoReply,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

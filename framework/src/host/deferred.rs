@@ -12,10 +12,11 @@ use crate::base::sync::thread;
 use crate::base::user_code::{contain, discard};
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
+use crate::envelope::Unanswered;
 use crate::envelope::deferral::DeferredEnd;
 use crate::envelope::token::Chain;
 use crate::mailbox::orders::Order;
-use crate::route::handler::{Called, Unanswered};
+use crate::route::handler::Called;
 use crate::words::ledger::Ending;
 use crate::words::supervision::Failure;
 

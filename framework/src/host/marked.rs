@@ -9,9 +9,9 @@ use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
+use crate::envelope::Unanswered;
 use crate::envelope::token::{Chain, Links, Token};
 use crate::route::handler::AtHand;
-use crate::route::handler::Unanswered;
 use crate::words::ledger::Ending;
 use crate::words::tap::{Hold, Mark, Planned};
 

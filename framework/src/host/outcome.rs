@@ -7,7 +7,8 @@ use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
-use crate::route::handler::{Called, Unanswered};
+use crate::envelope::Unanswered;
+use crate::route::handler::Called;
 use crate::words::ledger::Ending;
 use crate::words::supervision::Failure;
 

@@ -227,9 +227,9 @@ impl Local {
 
 impl Local {
     /// While the result lives, what this thread sends has that deadline and that trace.
-    pub(crate) fn carry(&self, due: Due, trace: u64) -> Carried<'_> {
+    pub(crate) fn carry(&self, due: Due, trace: u64) -> Carrying<'_> {
         let before = (self.due.replace(due), self.trace.replace(trace));
-        Carried {
+        Carrying {
             local: self,
             before,
         }
@@ -237,12 +237,12 @@ impl Local {
 }
 
 /// See [`Local::carry`].
-pub(crate) struct Carried<'l> {
+pub(crate) struct Carrying<'l> {
     local: &'l Local,
     before: (Due, u64),
 }
 
-impl Drop for Carried<'_> {
+impl Drop for Carrying<'_> {
     fn drop(&mut self) {
         self.local.take_up(self.before.0, self.before.1);
     }

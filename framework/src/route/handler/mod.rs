@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 use crate::base::clock::Stamp;
 use crate::base::user_code::{Contained, contain, discard};
-use crate::envelope::{Envelope, Parcel};
+use crate::envelope::{Envelope, Parcel, Unanswered};
 use crate::route::extract::{Deferrals, Delivery, Extract};
 use crate::words::message::{GiveBack, IntoReply, Message};
 use method::{AtOnce, Awaited, Method};
@@ -141,18 +141,6 @@ pub(crate) enum Called {
     Running,
     /// The envelope does not hold what this handler takes.
     WrongParcel,
-}
-
-/// What an asker finds in its envelope in place of a reply.
-#[derive(Debug)]
-pub(crate) enum Unanswered {
-    Failed(anyhow::Error),
-    Panicked(Box<str>),
-    Expired,
-    Dropped,
-    Unhandled,
-    /// The handler took the reply, and dropped it.
-    NoReply,
 }
 
 /// A message and its handler's arguments, as they come out of an envelope.
