@@ -7,8 +7,8 @@
 //!
 //! | point | called on | a panic there |
 //! |---|---|---|
-//! | handler, async handler | the subsystem's thread | fails its message; the subsystem fails under its policy |
-//! | blocking handler | a blocking thread | the same |
+//! | handler, async handler | the subsystem's thread | fails its message; the subsystem fails under its policy (caught in `host/turn.rs`, `route/handler/runner.rs`) |
+//! | blocking handler | a blocking thread | the same (`route/handler/blocking.rs`) |
 //! | hook: started, restarting, stopped | the subsystem's thread | fails the start; after the last message it is told in the event, the report and the unmount |
 //! | factory | the subsystem's thread | fails the mount or the restart |
 //! | drop of a subsystem's value | the subsystem's thread | is the subsystem's last failure |

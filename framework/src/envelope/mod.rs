@@ -261,7 +261,7 @@ impl<'s> Envelope<'s> {
     /// Puts a value into an empty envelope.
     #[inline]
     pub(crate) fn fill<T: Send + 'static>(&mut self, value: T) {
-        // A value that lay there would never be dropped, no more.
+        // An old value here would leak, nothing worse.
         debug_assert!(!self.is_loaded());
         let place = self.place();
         if Stored::<T>::INLINE {

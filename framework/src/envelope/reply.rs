@@ -11,6 +11,7 @@
 
 use std::task::Waker;
 
+use crate::base::deferred::DeferredWakes;
 use crate::base::sim::{self, Point};
 use crate::base::sync::{AtomicU8, AtomicU64, Ordering};
 use crate::base::user_code::discard;
@@ -120,6 +121,18 @@ impl ReplySlot {
             // token this was.
             _ => Err(unsafe { Token::mint(index) }),
         }
+    }
+
+    /// The same, and wakes the asker.
+    ///
+    /// # Errors
+    /// The asker has gone; the host keeps the envelope.
+    #[inline]
+    pub(crate) fn reply_and_wake(&self, token: Token, wakes: &DeferredWakes) -> Result<(), Token> {
+        if let Some(asker) = self.reply(token)? {
+            wakes.wake(asker);
+        }
+        Ok(())
     }
 
     /// The asker goes away. The envelope's token, if the host had replied before: it is the asker's to return.

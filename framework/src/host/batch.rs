@@ -18,7 +18,7 @@ use crate::words::ledger::{Ending, Tally};
 /// Longest that envelopes may be free, in nanoseconds of handling, before a waiting sender is woken.
 const PATIENCE_NS: u64 = 100_000;
 
-/// Samples batch before they are entered.
+/// Samples gathered before they are entered.
 const GATHER: usize = 64;
 
 /// What a turn gathers.
@@ -56,8 +56,8 @@ impl<'l> TurnBatch<'l> {
         }
     }
 
-    /// A message begins after [`until`](Self::until): the turn's first, whose time begins; or true,
-    /// its time is over.
+    /// To be called when a message begins after [`until`](Self::until). The first starts the turn's time and
+    /// returns false; a later one returns true: the time is over.
     #[cold]
     pub(super) fn begin(&mut self, started: Stamp, turn_limit: u64) -> bool {
         if self.first.0 != 0 {
@@ -114,7 +114,7 @@ impl<'l> TurnBatch<'l> {
     }
 
     /// How many samples there are.
-    pub(super) fn batch(&self) -> usize {
+    pub(super) fn sample_count(&self) -> usize {
         self.samples.len() + usize::from(self.has_one)
     }
 
@@ -125,7 +125,7 @@ impl<'l> TurnBatch<'l> {
         one.chain(&mut self.samples).skip(from)
     }
 
-    /// Sees to it that as many samples can be batch without any being entered before.
+    /// Sees to it that as many samples can be gathered without any being entered before.
     pub(super) fn keep_room<S>(&mut self, env: &HostEnv<S>, samples: usize) {
         if self.samples.len() + samples > self.samples.capacity() && !self.samples.is_empty() {
             self.enter(env);
@@ -190,11 +190,10 @@ impl<'l> TurnBatch<'l> {
         let slot = envelope.reply_slot();
         let token = envelope.into_token();
         sim::preempt(Point::Reply);
-        match slot.reply(token) {
-            Ok(None) => {}
-            Ok(Some(asker)) => env.shared.pool.deferred.wake(asker),
+        let pool = &env.shared.pool;
+        if let Err(token) = slot.reply_and_wake(token, &pool.deferred) {
             // The asker has gone.
-            Err(token) => self.free(env, Envelope::new(&env.shared.pool.slab, token)),
+            self.free(env, Envelope::new(&pool.slab, token));
         }
     }
 
@@ -203,7 +202,7 @@ impl<'l> TurnBatch<'l> {
         self.samples.clear();
     }
 
-    /// Enters what was batch: first the samples, then the endings, then the envelopes. A message
+    /// Enters what was gathered: first the samples, then the endings, then the envelopes. A message
     /// that counts as ended is recorded; a free envelope's message counts as ended.
     fn enter<S>(&mut self, env: &HostEnv<S>) {
         self.end_alike(env);
@@ -235,7 +234,7 @@ impl<'l> TurnBatch<'l> {
         }
     }
 
-    /// Ends a turn: enters what was batch, and wakes senders that wait for envelopes.
+    /// Ends a turn: enters what was gathered, and wakes senders that wait for envelopes.
     ///
     /// While any host of the thread goes on working, a quarter of the pool may come together first, or
     /// what [`PATIENCE_NS`] of handling sets free: a sender that is woken should find room for more

@@ -62,7 +62,7 @@ impl TurnBatch<'_> {
         self.keep_room(env, SHARE as usize);
         self.alike.began = began;
         self.alike.count = 0;
-        self.alike.from = self.batch();
+        self.alike.from = self.sample_count();
         began
     }
 

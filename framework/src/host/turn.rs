@@ -1,8 +1,8 @@
 //! A turn: the slice of messages that a subsystem handles before others on its thread come round.
 //!
-//! Steps of one message: take it from the backlog, read the clock, call its handler with panics
-//! caught, read the clock, note how it ended, return the envelope. The last three go through
-//! [`TurnBatch`].
+//! Steps of one message: take it from the backlog, read the clock, call its handler, read the clock, note how
+//! it ended, return the envelope. The last three go through [`TurnBatch`]. A panic of a handler that is not
+//! `async` is caught here, in `serve`, by one guard around many messages.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
@@ -188,7 +188,7 @@ impl<S: 'static> HostState<S> {
     /// Handles messages one after the other, until the slice is used up or one has to wait.
     ///
     /// # Panics
-    /// Where a handler does; its message is at hand then.
+    /// If a handler panics; `at_hand` then holds its message.
     fn run<'w>(
         &mut self,
         env: &'w HostEnv<S>,

@@ -100,8 +100,8 @@ impl Inbox {
         }
     }
 
-    /// Takes all there is. The receiver counts as awake from now on, or as asleep if it says so: then
-    /// anyone who adds next wakes it, though it may be at work yet.
+    /// Takes all there is, and marks the receiver awake, or asleep if `asleep`: then the next push wakes it, even
+    /// if it is still working.
     pub(crate) fn take(&self, links: &Links, asleep: bool) -> Option<Taken> {
         let mark = if asleep { ASLEEP } else { AWAKE };
         let mut seen = self.0.load(Ordering::Relaxed);

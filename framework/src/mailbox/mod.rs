@@ -63,8 +63,9 @@ pub(crate) struct Mailbox {
     /// The table that messages must be packed for.
     table: AtomicU32,
     pub(crate) id: MailboxId,
-    /// The thread that its host lives on, as [`Local::id`] has it, and its number there; 0 for none.
+    /// The host's number on its thread's agenda. Written by the host when it moves in.
     number: AtomicU32,
+    /// The host's thread, as [`Local::id`] has it; 0 for none. Written by the host when it moves in and out.
     home: AtomicUsize,
     /// Wakes the host; left by it before it first sleeps. It stays: a host is one task for life, so
     /// that there is nothing to renew at every sleep as an `AtomicWaker` would have it.

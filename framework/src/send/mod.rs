@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod path_cache;
+pub(crate) mod resolve;
 mod overflow;
 pub(crate) mod tapped;
 mod timer;
@@ -213,7 +214,7 @@ impl<M: Message> Target<'_, M> {
         ask: Option<&Patience>,
         message: &mut Option<M>,
     ) -> Result<Posted, Refused> {
-        if self.finds_full(shared, local, address, message) {
+        if self.is_to_find_full(shared, local, address, message) {
             return Err(Refused::Full(Room::Mailbox));
         }
         self.post(shared, local, address, ask, message)

@@ -134,11 +134,9 @@ impl<M: Message> Target<'_, M> {
         }
         envelope.put(Unanswered::Dropped);
         let slot = envelope.reply_slot();
-        match slot.reply(envelope.into_token()) {
-            Ok(None) => {}
-            Ok(Some(asker)) => pool.deferred.wake(asker),
+        if let Err(token) = slot.reply_and_wake(envelope.into_token(), &pool.deferred) {
             // The asker has gone.
-            Err(token) => pool.release_one(&local.lane, Envelope::new(&pool.slab, token)),
+            pool.release_one(&local.lane, Envelope::new(&pool.slab, token));
         }
     }
 }

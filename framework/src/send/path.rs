@@ -1,4 +1,4 @@
-//! Paths: what can be given as a path, and how a path finds its target. `send → `**`address`**` → route`
+//! Paths: what can be given as a path, and how a path finds its target. `send → `**`path`**` → route`
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,9 @@ use mycelia_core::{PathError, PathRef};
 
 use crate::directory::Mounted;
 use crate::route::extract::{Address, Source};
-use crate::route::{Pack, RouteEntry};
 use crate::runtime::shared::Shared;
 use crate::send::path_cache::{CachedMount, Captured, PathCache};
+use crate::send::resolve::{mounted, pack_of, route_of, route_text};
 use crate::send::{Failed, Question, Target, To};
 use crate::words::error::SendError;
 use crate::words::message::Message;
@@ -113,37 +113,6 @@ impl<T: fmt::Display> fmt::Display for Encoded<T> {
     }
 }
 
-/// Finds the subsystem that is mounted under a name.
-#[inline]
-pub(crate) fn mounted(
-    shared: &Shared,
-    cache: &PathCache,
-    name: &str,
-) -> Result<CachedMount, SendError> {
-    let known = cache.mounted(&shared.directory, name);
-    known.ok_or_else(|| match shared.is_closed_to(shared.current()) {
-        true => SendError::Stopped,
-        false => SendError::NoSubsystem { name: name.into() },
-    })
-}
-
-/// How a route takes an `M`.
-#[inline]
-pub(crate) fn pack_of<'r, M: Message>(
-    mounted: &Mounted,
-    route: &'r RouteEntry,
-) -> Result<&'r Arc<dyn Pack<M>>, SendError> {
-    route.pack::<M>().ok_or_else(|| SendError::WrongMessage {
-        route: route_text(mounted, route),
-        sent: std::any::type_name::<M>(),
-        takes: route.takes(),
-    })
-}
-
-pub(crate) fn route_text(mounted: &Mounted, route: &RouteEntry) -> Box<str> {
-    format!("{}://{}", mounted.mailbox.name, route.pattern).into()
-}
-
 /// A path as text names its receiver.
 pub(crate) struct ToPath<'s, P> {
     pub(crate) shared: &'s Arc<Shared>,
@@ -167,10 +136,7 @@ impl<P: AsPath> ToPath<'_, P> {
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
         };
         let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
-        let Some((route, captures)) = mounted.map.find(&path) else {
-            let path = path.to_string().into();
-            return Err(Failed::refused(SendError::NoRoute { path }));
-        };
+        let (route, captures) = route_of(&mounted, &path).map_err(Failed::refused)?;
         cache.learn(&path, &mounted, route, captures.spans());
         Ok(Found {
             mounted,

@@ -42,7 +42,7 @@ impl<M: Message> Target<'_, M> {
 
     /// True if this attempt is to find the mailbox full, though it is not.
     #[inline(always)]
-    pub(super) fn finds_full(
+    pub(super) fn is_to_find_full(
         &self,
         shared: &Shared,
         local: &Local,

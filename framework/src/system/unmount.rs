@@ -1,4 +1,5 @@
-//! Unmounting: accepted messages first, and no longer than wanted.
+//! Unmounting: accepted messages first, and no longer than wanted. The caller waits here; the registry ends the
+//! subsystem, and waits for its host in `keepers/registry/ending.rs`.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -175,8 +175,8 @@ impl Agenda {
     }
 }
 
-/// Turns that are being given. What is noted is seen to, and the agenda as it was before, also when one of
-/// them unwinds.
+/// Guard of a round, or of a lent turn. When it is dropped, by a panic too, it restores the depth; a round also wakes
+/// the hosts that are still noted.
 struct Round<'a> {
     agenda: &'a Agenda,
     /// How many turns were lent before.

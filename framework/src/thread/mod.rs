@@ -188,7 +188,7 @@ impl Local {
         self.in_sync_handler.get()
     }
 
-    /// The same on a thread that may be blocked.
+    /// As [`serve`](Self::serve), for a handler that may block its thread.
     pub(crate) fn serve_blocking(&self, mailbox: u32) -> Serving<'_> {
         let serving = self.serve(mailbox);
         self.may_block.set(true);

@@ -1,7 +1,7 @@
 //! The pool: a fixed number of envelopes, recycled. `send → `**`pool`**` → envelope`
 //!
 //! Promise: there are never more than `capacity` envelopes; one goes back only when its owner, the
-//! holder of its token, returns it. `acquire` never waits and says when none is free; [`Room`] waits.
+//! holder of its token, returns it. `acquire` never waits: it returns `None` if none is free. Waiting is in `send/room.rs`.
 //! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]); the last ones
 //! are kept for subsystems that hold few (see [`reserve`]).
 #![allow(unsafe_code)]
@@ -105,13 +105,13 @@ impl Pool {
 
     /// Takes a free envelope for a message to `holder`; `None` if all that it may have are in flight.
     #[inline]
-    pub(crate) fn acquire(&self, hold: &Lane, holder: &impl Holder) -> Option<Envelope<'_>> {
-        let token = match hold.stack.pop(&self.links) {
+    pub(crate) fn acquire(&self, lane: &Lane, holder: &impl Holder) -> Option<Envelope<'_>> {
+        let token = match lane.stack.pop(&self.links) {
             Some(token) => token,
-            None => self.fetch(hold, holder)?,
+            None => self.fetch(lane, holder)?,
         };
         self.custody.take(&token);
-        hold.acquired.add(1);
+        lane.acquired.add(1);
         Some(Envelope::new(&self.slab, token))
     }
 

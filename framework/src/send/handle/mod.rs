@@ -2,7 +2,7 @@
 
 mod verbs;
 mod at;
-mod resolve;
+mod make;
 
 use std::sync::Arc;
 use std::time::Duration;

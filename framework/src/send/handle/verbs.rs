@@ -1,7 +1,7 @@
 //! The verbs of a handle, written once: [`Route`](super::Route) and [`At`](super::At) both have them.
 
-/// Writes the verbs into an `impl` block whose messages are `M`s. `$receiver` is how a method takes itself, and
-/// `$this` names it: a macro's own `self` would be another one.
+/// Writes the verbs into an `impl` block whose messages are `M`s. `$receiver` is `self` or `&self`; `$this` is
+/// the caller's `self`, passed in because a macro's own `self` would be another one.
 macro_rules! handle_verbs {
     ($this:ident: $($receiver:tt)+) => {
         /// Sends a message; waits while there is no room.

@@ -1,4 +1,4 @@
-//! What a thread remembers of the directory: names, and whole paths. `address → `**`path_cache`**` → directory`
+//! What a thread remembers of the directory: names, and whole paths. `path → `**`path_cache`**` → directory`
 //!
 //! A path that was sent to before costs one look-up here, and neither parsing nor routing. For another path the
 //! look-up adds some 5 ns. An entry is good until its subsystem is unmounted, which the subsystem's own entry says.

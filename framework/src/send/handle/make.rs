@@ -1,4 +1,4 @@
-//! How a handle is resolved, and resolved again after its subsystem was mounted again.
+//! How a handle is made, and made again after its subsystem was mounted again.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::route::Pack;
 use crate::route::extract::{Address, Source};
 use crate::runtime::shared::Shared;
 use crate::send::Failed;
-use crate::send::path::{mounted, pack_of};
 use crate::send::path_cache::PathCache;
+use crate::send::resolve::{mounted, pack_of, route_of, route_text};
 use crate::words::error::{CaptureError, SendError};
 use crate::words::message::Message;
 
@@ -74,10 +74,7 @@ impl<M: Message> Route<M> {
         mounted: &Arc<Mounted>,
         path: &PathRef<'_>,
     ) -> Result<Self, SendError> {
-        let Some((route, captures)) = mounted.map.find(path) else {
-            let path = path.to_string().into();
-            return Err(SendError::NoRoute { path });
-        };
+        let (route, captures) = route_of(mounted, path)?;
         let route = &mounted.map.routes[usize::from(route)];
         let pack = pack_of::<M>(mounted, route)?;
         let texts: Box<[Box<str>]> = captures.iter().map(|text| text.into()).collect();
@@ -88,7 +85,7 @@ impl<M: Message> Route<M> {
             pack.check(&mut Address::new(source, path.query()))
         });
         if let Err(error) = checked {
-            let route = format!("{}://{}", mounted.mailbox.name, route.pattern).into();
+            let route = route_text(mounted, route);
             let error = Box::new(error);
             return Err(SendError::BadCapture { route, error });
         }
