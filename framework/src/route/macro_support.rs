@@ -38,7 +38,7 @@ impl<M: Message> Payload for M {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",
     label = "a handler can't take this argument",
-    note = "after the message a handler takes `Path<T>`, `Query`, `Sender`, `Deadline`, `State<T>`, `Context` or `System`, in any order; `T` of `Path<T>` needs `FromStr`"
+    note = "after the message a handler takes `Path<T>`, `Query`, `Sender`, `Deadline`, `State<T>`, `Context`, `System` or `Reply<M>` of its message, in any order; `T` of `Path<T>` needs `FromStr`"
 )]
 pub trait Argument: Sized {
     /// The type itself.

@@ -34,7 +34,7 @@ pub use reply::Reply;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",
     label = "a handler can't take this argument",
-    note = "after the message a handler takes `Path<T>`, `Query`, `Sender`, `Deadline`, `State<T>`, `Context` or `System`, in any order; `T` of `Path<T>` needs `FromStr`"
+    note = "after the message a handler takes `Path<T>`, `Query`, `Sender`, `Deadline`, `State<T>`, `Context`, `System` or `Reply<M>` of its message, in any order; `T` of `Path<T>` needs `FromStr`"
 )]
 pub trait Extractor: Sized + 'static {
     /// How many captures of the path it takes.
