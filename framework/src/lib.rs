@@ -181,7 +181,9 @@ pub mod schedule {
 /// What a system says of itself: snapshots, ledgers, latencies, events, dead letters.
 pub mod observe {
     pub use crate::books::dead_letters::{DeadLetter, DeadLetterStream, DeadReason};
-    pub use crate::books::latency::{Latency, LatencySummary, RouteLatency};
+    pub use crate::books::latency::{
+        Bucket, Buckets, Latency, LatencySummary, RouteBuckets, RouteLatency,
+    };
     pub use crate::envelope::pool::PoolStats;
     pub use crate::keepers::supervisor::snapshot::{
         KindRouteSnapshot, KindSnapshot, RouteSnapshot, Snapshot, SubsystemSnapshot,

@@ -291,7 +291,7 @@ impl Mounted {
     /// What has been recorded on a route in its own histograms.
     pub(crate) fn read_latency(&self, route: u16) -> Option<RouteLatency> {
         let own = self.own_book.as_deref().map(|own| (own, route));
-        latency::read(own.into_iter())
+        latency::read(own.into_iter()).map(|(latency, _)| latency)
     }
 
     pub(crate) fn wait_goal(&self) -> Option<Duration> {

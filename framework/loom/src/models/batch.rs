@@ -77,7 +77,7 @@ impl World {
         let mounted = &self.env.mounted;
         let recorded = latency::read(std::iter::once((&mounted.book, 0)));
         (
-            recorded.map_or(0, |read| read.count),
+            recorded.map_or(0, |(latency, _)| latency.count),
             mounted.totals.read().0.count,
         )
     }

@@ -12,6 +12,7 @@
 //! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A route has none until its
 //! first message.
 
+mod buckets;
 mod counts;
 mod summary;
 
@@ -19,6 +20,8 @@ use crate::base::clock::{Clock, Stamp};
 use crate::base::sync::OnceBox;
 use hdrhistogram::Histogram;
 
+#[cfg_attr(loom, expect(unused_imports, reason = "they are for the snapshot"))]
+pub use buckets::{Bucket, Buckets, RouteBuckets};
 use counts::{Counts, Interval, least};
 #[cfg_attr(loom, expect(unused_imports, reason = "it is for the snapshot"))]
 pub use summary::LatencySummary;
@@ -93,20 +96,29 @@ impl Book {
 }
 
 /// What has been recorded on a route, which has a number in each of the books.
-pub(crate) fn read<'b>(places: impl Iterator<Item = (&'b Book, u16)>) -> Option<RouteLatency> {
+pub(crate) fn read<'b>(
+    places: impl Iterator<Item = (&'b Book, u16)>,
+) -> Option<(RouteLatency, RouteBuckets)> {
     let all: Vec<&Counts> = places
         .filter_map(|(book, route)| book.0.get(usize::from(route))?.get())
         .collect();
     if all.is_empty() {
         return None;
     }
-    let total = histogram(&all, Interval::Total);
-    Some(RouteLatency {
+    let intervals = [Interval::Wait, Interval::Service, Interval::Total];
+    let [wait, service, total] = intervals.map(|interval| histogram(&all, interval));
+    let latency = RouteLatency {
         count: total.len(),
-        wait: Latency::of(&histogram(&all, Interval::Wait)),
-        service: Latency::of(&histogram(&all, Interval::Service)),
+        wait: Latency::of(&wait),
+        service: Latency::of(&service),
         total: Latency::of(&total),
-    })
+    };
+    let buckets = RouteBuckets {
+        wait: Buckets::of(&wait),
+        service: Buckets::of(&service),
+        total: Buckets::of(&total),
+    };
+    Some((latency, buckets))
 }
 
 /// What was counted of an interval.
@@ -304,7 +316,7 @@ mod tests {
         }
         let places = |route| [(&one, route), (&other, route)].into_iter();
         assert_eq!(read(places(0)), None);
-        let read = read(places(1)).unwrap();
+        let read = read(places(1)).unwrap().0;
         assert_eq!(read.count, 100);
         let within = |value: u64, of: u64| value.abs_diff(of) as f64 <= of as f64 * 0.008;
         assert!(within(read.wait.p99_ns, 10_000), "{read:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::sim::{self, Point};
 use crate::base::sync::{Ordering, lock};
 use crate::books::dead_letters::DeadLetter;
-use crate::books::latency::{self, LatencySummary, RouteLatency};
+use crate::books::latency::{self, LatencySummary, RouteBuckets, RouteLatency};
 use crate::directory::Mounted;
 use crate::envelope::pool::PoolStats;
 use crate::route::RouteMap;
@@ -59,6 +59,8 @@ pub struct KindRouteSnapshot {
     pub pattern: Arc<str>,
     /// Latencies; `None` before its first message.
     pub latency: Option<RouteLatency>,
+    /// The same as cumulative buckets, for metrics systems.
+    pub buckets: Option<RouteBuckets>,
 }
 
 /// What a subsystem is doing.
@@ -67,6 +69,8 @@ pub struct KindRouteSnapshot {
 pub struct SubsystemSnapshot {
     /// Its name.
     pub name: Arc<str>,
+    /// Its Rust type, as [`std::any::type_name`] tells it: the [kind](Snapshot::kinds) that it is of.
+    pub type_name: &'static str,
     /// The system's thread on which it lives.
     pub thread: usize,
     /// True if it takes no messages any more: it has failed for good and is
@@ -195,8 +199,12 @@ impl KindSnapshot {
             }
         }
         let routes = routes.into_iter().map(|(pattern, places)| {
-            let (pattern, latency) = (pattern.clone(), latency::read(places.into_iter()));
-            KindRouteSnapshot { pattern, latency }
+            let (latency, buckets) = latency::read(places.into_iter()).unzip();
+            KindRouteSnapshot {
+                pattern: pattern.clone(),
+                latency,
+                buckets,
+            }
         });
         KindSnapshot {
             type_name: maps.first().map_or("", |map| map.type_name),
@@ -223,6 +231,7 @@ impl SubsystemSnapshot {
         sim::preempt(Point::Keeper);
         SubsystemSnapshot {
             name: mounted.mailbox.name.clone(),
+            type_name: mounted.map.type_name,
             thread: mounted.thread,
             is_closed: mounted.mailbox.inbox.is_closed(),
             // After the latencies: a message that counts as ended here may be newer than those.
