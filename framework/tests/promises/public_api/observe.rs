@@ -3,9 +3,9 @@
 use super::{Add, Counter};
 use crate::common::watchdog;
 use mycelia::observe::{
-    Change, DeadLetter, DeadLetterStream, DeadReason, EndReason, Event, KindRouteSnapshot,
-    KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, RouteLatency, RouteSnapshot,
-    Snapshot, Stamps, StopReason, SubsystemSnapshot, TraceId, Watch,
+    Bucket, Buckets, Change, DeadLetter, DeadLetterStream, DeadReason, EndReason, Event,
+    KindRouteSnapshot, KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, RouteBuckets,
+    RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, SubsystemSnapshot, TraceId, Watch,
 };
 use mycelia::prelude::{MountOptions, System};
 
@@ -36,6 +36,10 @@ async fn a_system_says_what_it_does() -> anyhow::Result<()> {
     let kind: &KindSnapshot = snapshot.kind::<Counter>().expect("one was mounted");
     let of_kind: &KindRouteSnapshot = &kind.routes[0];
     assert_eq!(&*of_kind.pattern, "sum");
+    let buckets: &RouteBuckets = of_kind.buckets.as_ref().expect("it has had a message");
+    let total: &Buckets = &buckets.total;
+    let last: Option<&Bucket> = total.buckets.last();
+    assert!(last.is_some_and(|bucket| bucket.count <= total.count));
 
     let none: Option<DeadLetter> = letters.try_next();
     let died = |letter: DeadLetter| -> (DeadReason, TraceId) { (letter.reason, letter.trace) };
