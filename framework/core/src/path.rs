@@ -38,7 +38,7 @@ pub enum PathError {
     },
     /// A part of the name is longer than [`MAX_NAME_LEN`] bytes.
     LongName {
-        /// Where the part starts.
+        /// The position where the part starts.
         at: usize,
     },
     /// All parts of the name together are longer than [`MAX_FULL_NAME_LEN`] bytes.

@@ -9,7 +9,7 @@
 //! shows that the models can fail: it breaks the shipped files, one after the other, and expects a model to
 //! notice.
 //!
-//! loom does not try: some orders of one thread's loads and another's stores, unless it is told to (see `word`);
+//! loom does not try: some orders of one thread's loads and another's stores, unless that is enabled (see `word`);
 //! spurious failures of `compare_exchange_weak` (every such loop retries anyway); and the wrapping of a count
 //! after 2^40 steps.
 // The models do not use all of the shipped files' items.

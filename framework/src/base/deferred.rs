@@ -82,7 +82,7 @@ impl DeferredWakes {
         self.ring();
     }
 
-    /// Has the keepers wake waiters for that many free envelopes.
+    /// Leaves the wake of waiters for that many free envelopes to the keepers.
     #[cold]
     pub(crate) fn defer_freed(&self, envelopes: usize) {
         self.freed.fetch_add(envelopes, Ordering::AcqRel);

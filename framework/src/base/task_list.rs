@@ -13,6 +13,7 @@ use crate::base::waker_slot::WakerSlot;
 /// Cancels a task. Shared by the task, the subsystem's list and the handles of the task.
 #[derive(Debug, Default)]
 pub(crate) struct Cancel {
+    /// 1 once the task is cancelled. Written by `cancel`, read by the task when it is polled.
     is_cancelled: AtomicU8,
     /// The task's waker. Left by the task when it is polled; taken by `cancel`, which wakes it, or by `retire`.
     task: WakerSlot,

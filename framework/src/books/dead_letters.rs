@@ -34,7 +34,7 @@ pub struct DeadLetter {
     pub message: &'static str,
     /// How it ended.
     pub reason: DeadReason,
-    /// The subsystem that sent it; `None` from outside.
+    /// The subsystem that sent it; `None` if it came from outside.
     pub sender: Option<Arc<str>>,
     /// The trace that the message belonged to.
     pub trace: TraceId,

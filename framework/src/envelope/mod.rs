@@ -6,9 +6,9 @@
 //! dropped once.
 //!
 //! The rules of ownership, on which the `unsafe` code here and in the files beside it rests:
-//! 1. A slot's `head` and `payload` are touched only through an [`Envelope`], that is with its token
-//!    in hand; the token can't be copied, so no two threads touch a slot at once, and the lists that
-//!    hand tokens over order one owner's accesses before the next one's (release and acquire).
+//! 1. A slot's `head` and `payload` are touched only through an [`Envelope`], which has the slot's token.
+//!    The token can't be copied, so no two threads touch a slot at once. The lists that hand tokens over
+//!    order one owner's accesses before the next one's (release and acquire).
 //! 2. `head.payload` is `Some(t)` if and only if `payload` holds a live value of the type that `t`
 //!    describes (inline), or a live `Box` of it. Only `put`, `take` and `clear` change either.
 #![allow(unsafe_code)]
@@ -233,7 +233,7 @@ impl<'s> Envelope<'s> {
 
     #[inline]
     pub(crate) fn head_mut(&mut self) -> &mut Head {
-        // SAFETY: rule 1, and `&mut self` keeps everyone else out.
+        // SAFETY: rule 1, and `&mut self` keeps all other accesses out.
         unsafe { &mut *self.slot.head.get() }
     }
 

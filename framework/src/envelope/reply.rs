@@ -148,7 +148,7 @@ impl ReplySlot {
         let replied = self.state.swap(ABANDONED, Ordering::AcqRel) == REPLIED;
         // Last: the waker is user code and may panic.
         discard(waker);
-        // SAFETY: the host has replied, and so given its token up.
+        // SAFETY: the host has replied, so it has surrendered its token.
         replied.then(|| unsafe { claim.into_token() })
     }
 
@@ -168,7 +168,7 @@ impl ReplySlot {
             // alive. If its drop panics, the asker still has its claim.
             drop(self.asker.take());
         }
-        // SAFETY: the host has replied, and so given its token up.
+        // SAFETY: the host has replied, so it has surrendered its token.
         claim.take().map(|claim| unsafe { claim.into_token() })
     }
 }

@@ -74,7 +74,7 @@ pub(crate) struct Swept {
     pub(crate) off: u64,
 }
 
-/// What a sender found that wants to drop the oldest message.
+/// What a sender found when it tried to drop the oldest message.
 #[derive(Debug)]
 pub(crate) enum Evicted {
     /// The oldest message, which counts as dropped. The caller must end it and then push another message, which
@@ -144,7 +144,7 @@ impl Lanes {
         }
     }
 
-    /// How many messages the lanes besides the main one have accepted.
+    /// How many messages the lanes other than the main one have accepted.
     pub(super) fn tickets(&self) -> u64 {
         self.inboxes.iter().map(Inbox::ticket).sum()
     }

@@ -41,12 +41,12 @@ pub(crate) type MailboxId = HolderId;
 /// A bit in a table's number: the name belongs to several subsystems.
 pub(crate) const FOR_SEVERAL: u32 = 1 << 31;
 
-/// How much a mailbox takes.
+/// The limits of a mailbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    /// The most messages that may be unfinished at once; `u32::MAX` if only the pool limits them.
     pub(crate) capacity: u32,
-    /// What happens to one more.
+    /// What happens to a message beyond that.
     pub(crate) overflow: Overflow,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Limits {
 #[repr(C)]
 pub(crate) struct Mailbox {
     pub(crate) inbox: Inbox,
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    /// The most messages that may be unfinished at once; `u32::MAX` if only the pool limits them.
     capacity: AtomicU32,
     /// The number of the route table that messages must be packed for. Written when the mailbox opens, read by
     /// senders.
@@ -197,7 +197,7 @@ impl Mailbox {
         self.table.load(Ordering::Acquire)
     }
 
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    /// The most messages that may be unfinished at once; `u32::MAX` if only the pool limits them.
     #[inline]
     pub(crate) fn capacity(&self) -> u32 {
         self.capacity.load(Ordering::Relaxed)

@@ -18,7 +18,7 @@ pub(crate) enum Order {
     Serve,
     /// Refuse new messages, end the accepted ones, then stop.
     Drain,
-    /// Stop now; what still waits is undeliverable.
+    /// Stop now; messages that still wait are undeliverable.
     Abort,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Control {
         /// Sent, or dropped, when the host has ended its last message.
         ended: Option<oneshot::Sender<()>>,
     },
-    /// Drop the subsystem's value and wait for `Revive`; what waits in the mailbox stays.
+    /// Drop the subsystem's value and wait for `Revive`. Messages in the mailbox stay.
     Halt(oneshot::Sender<()>),
     /// Restart the subsystem. `done` is sent, or dropped, when it has started or has failed again.
     Revive {

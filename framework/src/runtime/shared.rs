@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) strategy: Mutex<&'static str>,
     /// The registry's address, to which hosts report.
     pub(crate) reports: OnceCell<WeakRecipient<Report>>,
+    /// The state of the random numbers.
     chance: AtomicU64,
     /// How long a stop waits for accepted messages, unless the caller sets a deadline.
     pub(crate) stop_deadline: Duration,
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     before_stop: Mutex<Option<Vec<BeforeStop>>>,
     /// The keepers' executor. It drives the timers of askers on other executors.
     pub(crate) keepers: Executor,
+    /// The system's [`Phase`], which only goes up. Written when a stop begins and ends, read by every send.
     phase: AtomicU8,
 }
 
@@ -114,7 +116,7 @@ impl Letter {
 #[repr(u8)]
 pub(crate) enum Phase {
     Open = 0,
-    /// Only its own handlers may still send.
+    /// The system stops: only its own handlers may still send.
     Draining = 1,
     Stopped = 2,
     /// The last `System` value was dropped: messages that still wait are not handled.
@@ -319,7 +321,7 @@ impl Shared {
         Local::of(&self.pool).is_in_sync_handler()
     }
 
-    /// Has the keepers make deferred wakes for as long as the system lives.
+    /// Makes the keepers run deferred wakes for as long as the system lives.
     pub(crate) fn keep_deferred_wakes(&self) {
         let notified = Arc::new(Notify::new());
         let bell = notified.clone();

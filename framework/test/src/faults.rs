@@ -159,7 +159,7 @@ impl Faults {
     /// 0 to 1. The effects are those of any panic; the message counts as failed.
     ///
     /// # Errors
-    /// The pattern or the chance is none.
+    /// If the pattern or the chance is invalid.
     pub fn panic(&self, pattern: &str, chance: f64) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Panic, chance)
     }
@@ -168,7 +168,7 @@ impl Faults {
     /// handles nothing meanwhile; its thread serves others. The delay counts as wait, not as service.
     ///
     /// # Errors
-    /// The pattern is none.
+    /// If the pattern is invalid.
     pub fn delay(&self, pattern: &str, by: Duration) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Delay(by), 1.0)
     }
@@ -179,7 +179,7 @@ impl Faults {
     /// letters](mycelia::observe::DeadReason::Injected).
     ///
     /// # Errors
-    /// The pattern or the chance is none.
+    /// If the pattern or the chance is invalid.
     pub fn drop(&self, pattern: &str, chance: f64) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Drop, chance)
     }
@@ -189,7 +189,7 @@ impl Faults {
     /// `tell` and `ask` wait, and try again every millisecond.
     ///
     /// # Errors
-    /// The pattern or the chance is none.
+    /// If the pattern or the chance is invalid.
     pub fn full(&self, pattern: &str, chance: f64) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Full, chance)
     }

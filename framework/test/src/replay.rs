@@ -216,7 +216,7 @@ impl Replay {
     /// Sends only messages to matching paths. Several calls add up.
     ///
     /// # Errors
-    /// The pattern is none.
+    /// If the pattern is invalid.
     pub fn only(mut self, pattern: &str) -> Result<Self, BadPattern> {
         self.only.push(PathPattern::parse(pattern)?);
         Ok(self)

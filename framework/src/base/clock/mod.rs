@@ -41,7 +41,7 @@ pub struct ClockHand {
     turning: Arc<Mutex<()>>,
 }
 
-/// An instant of one clock, as its raw value; only differences mean something.
+/// An instant of one clock, as its raw value; only differences have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub(crate) u64);
 

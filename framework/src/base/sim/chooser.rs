@@ -10,10 +10,10 @@ use super::{Plant, Point};
 
 /// Makes the decisions of a simulation.
 pub trait Chooser {
-    /// Yes or no.
+    /// Decides yes or no.
     fn coin(&self, at: Point) -> bool;
 
-    /// A number below `bound`, which is not 0.
+    /// Chooses a number below `bound`, which is not 0.
     fn below(&self, at: Point, bound: u32) -> u32;
 
     /// May let another simulated thread run before the caller goes on.
@@ -123,7 +123,7 @@ pub fn spend(time: Duration) {
 /// operating system, which must block by itself.
 ///
 /// # Panics
-/// If none of them has anything to do.
+/// If no other thread has anything to do.
 pub(crate) fn waits_for_others() -> bool {
     if !is_simulated() {
         return false;

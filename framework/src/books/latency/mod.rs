@@ -27,7 +27,7 @@ use counts::{Counts, Interval, least};
 pub use summary::LatencySummary;
 pub(crate) use summary::{Batch, Totals};
 
-/// One message's stamps.
+/// The stamps of one message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) route: u16,

@@ -10,7 +10,7 @@ const SPARES: usize = 16;
 
 /// A subsystem as the pool sees it: the receiver of the messages in envelopes.
 pub(crate) trait Holder: std::fmt::Debug + Send + Sync {
-    /// Unique in the system.
+    /// Its number, unique in the system.
     fn id(&self) -> HolderId;
 
     /// How many envelopes it holds: its messages that are accepted and have not ended.

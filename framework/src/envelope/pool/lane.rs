@@ -13,9 +13,13 @@ use crate::base::sync::{AtomicU64, Ordering};
 #[repr(align(128))]
 pub(crate) struct Lane {
     pub(crate) stack: Stack,
+    /// How many envelopes the thread has taken.
     pub(crate) acquired: Count,
+    /// How many envelopes the thread has returned.
     pub(crate) released: Count,
+    /// How many messages it has sent that were too large to lie inside.
     pub(crate) boxed: Count,
+    /// How many of its sends were refused.
     pub(crate) refused: Count,
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Pool {
     pub(crate) slab: Slab,
     pub(crate) links: Links,
     lanes: DashMap<ThreadKey, Arc<Lane>>,
-    /// The same lanes, to go through: iterating over a `DashMap` locks and allocates once per shard.
+    /// The same lanes as a list, to iterate over: iterating over a `DashMap` locks and allocates once per shard.
     roster: RwLock<Vec<Arc<Lane>>>,
     /// The free list of threads whose thread-locals are destroyed. Envelopes of ended threads come here too.
     common: Lane,
@@ -50,13 +50,16 @@ pub(crate) struct Pool {
     retired: Retired,
     /// How many envelopes were created, without those of the reserve.
     created: AtomicU32,
+    /// How many envelopes were created before their first use.
     warmed: AtomicU32,
+    /// The most envelopes that were seen in flight.
     high_water: AtomicU32,
     pub(crate) room: Waiters,
     pub(crate) deferred: Arc<DeferredWakes>,
     custody: Custody,
 }
 
+/// The counts of lanes whose threads have ended.
 #[derive(Default)]
 struct Retired {
     acquired: AtomicU64,
@@ -307,7 +310,7 @@ impl Pool {
         self.roster().iter().map(|lane| of(lane)).sum()
     }
 
-    /// Envelopes that are not free now.
+    /// How many envelopes are not free now.
     pub(crate) fn in_flight(&self) -> u32 {
         // The returned ones are read first, so the difference is never too small.
         let released =

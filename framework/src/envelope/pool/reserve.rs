@@ -55,12 +55,14 @@ pub(crate) struct Reserve {
     /// How many envelopes are free, and how many are missing. The sum is `size`, less those that are just being
     /// put back. Written by every thread that takes or returns one.
     counts: AtomicU64,
+    /// The envelopes that are free and created.
     stack: Stack,
     /// How many were ever created. The others are free as well; they are created when they are taken.
     created: AtomicU32,
     /// How many senders wait whose subsystem held few envelopes when they began to wait. While this is 0, a
     /// returned envelope wakes no sender here.
     modest: AtomicUsize,
+    /// The senders that wait, by subsystem.
     queues: Mutex<Queues>,
     deferred: Arc<DeferredWakes>,
 }
@@ -313,7 +315,7 @@ impl Reserve {
         if missed || self.modest.load(Ordering::Relaxed) > 0 {
             self.wake();
         }
-        // The waker is the user's.
+        // The waker is user code.
         discard(left);
     }
 }

@@ -10,9 +10,9 @@ pub struct PoolStats {
     pub created: u64,
     /// Envelopes created by the warm-up, before the first message.
     pub warmed: u64,
-    /// Times an existing envelope was taken.
+    /// How often an existing envelope was taken.
     pub reused: u64,
-    /// Times an envelope came back.
+    /// How often an envelope came back.
     pub released: u64,
     /// Envelopes that are free now, including those kept for subsystems that hold few; see
     /// [`Builder::pool`](crate::Builder::pool).
@@ -22,7 +22,7 @@ pub struct PoolStats {
     /// The highest number seen in flight. Exact if the pool ran out; otherwise it is sampled when a thread
     /// fetches envelopes, a subsystem empties its mailbox, or a snapshot is taken.
     pub high_water: u64,
-    /// Messages that were too large to lie inside.
+    /// Messages that were boxed, because they were too large to lie inside the envelope.
     pub boxed: u64,
     /// Sends that were refused. Their messages were handed back.
     pub refused: u64,

@@ -16,6 +16,7 @@ use crate::base::sync::{AtomicUsize, Mutex, Ordering, fence, fence_after_swap, l
 
 #[derive(Debug)]
 pub(crate) struct Waiters {
+    /// How many waiters are queued. Written under the queue's lock, read without it by threads that make room.
     count: AtomicUsize,
     queue: Mutex<Queue>,
 }

@@ -21,8 +21,11 @@ use crate::mailbox::MailboxId;
 pub(super) struct Verdict {
     /// Grows with the time at which the wait began.
     age: u64,
+    /// 1 once the wait was found hopeless. Written by the supervisor, read by the handler when it is polled.
     hopeless: AtomicU8,
+    /// The handler's waker. Left by the handler when it is polled, taken by the supervisor to wake it.
     waiter: WakerSlot,
+    /// The text that says who waits for whom. Written by the supervisor, read by the handler.
     cycle: Mutex<Option<Box<str>>>,
 }
 

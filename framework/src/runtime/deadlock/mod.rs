@@ -131,7 +131,7 @@ pub(crate) struct WaitId {
 /// A wait that was begun.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    /// Its number, by which it is ended.
+    /// Its number, by which [`WaitGraph::end`] ends it.
     pub(crate) id: WaitId,
     /// `None` if it was known at the start whether the wait can end.
     verdict: Option<Arc<Verdict>>,
@@ -227,7 +227,7 @@ impl WaitGraph {
         }
     }
 
-    /// Begins a wait that ends when the result is dropped.
+    /// Begins a wait that ends when the guard is dropped.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
@@ -265,7 +265,7 @@ impl WaitGraph {
     fn enter(&self, who: MailboxId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
         let shard = self.shard(who);
         let mut nodes = lock(&shard.nodes);
-        // 2^64 of them take centuries.
+        // It never overflows: 2^64 waits take centuries.
         let serial = NonZeroU64::MIN.saturating_add(nodes.last_serial);
         nodes.last_serial = serial.get();
         let id = WaitId { serial, who };

@@ -224,7 +224,7 @@ proptest! {
         holders in prop::collection::vec(1_u32..10, 1..3),
     ) {
         let waits = WaitGraph::default();
-        // 0 stands for a thread, 11 for an envelope.
+        // 0 means a thread, 11 an envelope.
         let mut known = Vec::new();
         for (who, to) in edges {
             let what = match to {
