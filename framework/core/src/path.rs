@@ -257,9 +257,7 @@ impl<'a> PathRef<'a> {
         &self.text[self.rest_start()..self.rest_end()]
     }
 
-    /// Returns the raw text after the first `?`, if there is one.
-    ///
-    /// It is not decoded and its escapes are not checked.
+    /// Returns the raw text after the first `?`, if there is one. Its escapes are not checked.
     pub fn query(&self) -> Option<&'a str> {
         self.text.get(self.rest_end() + 1..)
     }
@@ -383,7 +381,6 @@ fn scan_name(bytes: &[u8]) -> Result<usize, PathError> {
     Ok(at)
 }
 
-/// The error of the part of a name that starts and ends there.
 #[cold]
 fn part_error(part: usize, end: usize) -> PathError {
     if end == part {

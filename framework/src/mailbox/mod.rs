@@ -83,8 +83,8 @@ pub(crate) struct Mailbox {
     pub(crate) name: Arc<str>,
     /// Takes the wakes that can't be made on the current thread.
     deferred: Arc<DeferredWakes>,
-    /// How many messages may have expired since the host last swept. Raised by askers that give up and by the
-    /// supervisor, reset by the host; see [`note_expired`](Self::note_expired).
+    /// How many messages may have expired since the host last swept. Raised by askers that give up, reset
+    /// by the host; see [`note_expired`](Self::note_expired).
     expired: AtomicU32,
     /// Messages whose reply was given after their handler had returned. Added by the threads that answer, taken
     /// by the host.

@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
     pub(crate) stamps: Stamps,
-    /// Counts the supervisor's intervals. Written by the supervisor, read by senders that share stamps.
+    /// Counts the supervisor's intervals. Written by the supervisor, read by senders and hosts that share stamps.
     tick: AtomicU32,
     /// The deadline of asks that set none.
     pub(crate) patience: Patience,
@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     before_stop: Mutex<Option<Vec<BeforeStop>>>,
     /// The keepers' executor. It drives the timers of askers on other executors.
     pub(crate) keepers: Executor,
-    /// The system's [`Phase`], which only goes up. Written when a stop begins and ends, read by every send.
+    /// The system's [`Phase`], which only goes up. Written by a stop and by the drop of the system, read by every send.
     phase: AtomicU8,
 }
 
