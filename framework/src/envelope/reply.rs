@@ -99,8 +99,8 @@ impl ReplySlot {
         self.state.load(Ordering::Relaxed) == ABANDONED
     }
 
-    /// Takes the asker's waker if it sleeps, so that it can check its deadline. The envelope may serve another
-    /// ask by now; that asker is then woken without need, which is harmless.
+    /// Takes the asker's waker if it sleeps, so that the asker can check its deadline. The envelope may serve
+    /// another ask by now; that asker is then woken without need, which is harmless.
     pub(crate) fn remind(&self) -> Option<Waker> {
         match self.state.load(Ordering::Relaxed) {
             WAITING => self.asker.take(),

@@ -76,7 +76,7 @@ pub(crate) struct Mailbox {
     waker: Mutex<Option<Waker>>,
     /// What happens to a message beyond the capacity, as an [`Overflow`].
     overflow: AtomicU8,
-    /// The senders that wait for room; not made while the mailbox is bounded by the pool only.
+    /// The queue of senders that wait for room. It is not made while only the pool bounds the mailbox.
     room: OnceCell<Box<Waiters>>,
     /// How many messages their own senders have dropped because there was no room.
     turned_away: AtomicU64,
@@ -89,9 +89,9 @@ pub(crate) struct Mailbox {
     /// Messages whose reply was given after their handler had returned. Added by the threads that answer, taken
     /// by the host.
     pub(crate) returned: Returned,
-    /// Not made while all messages have the same priority and none is dropped for a newer one. The host reads
-    /// this for every message. It lies apart from the inbox, or each read would wait for senders on other
-    /// threads.
+    /// The other lanes. They are not made while all messages have normal priority and none is dropped for a newer
+    /// one. The host reads this field for every message, so it lies apart from the inbox: otherwise each read would
+    /// wait for senders on other threads.
     lanes: OnceCell<Box<Lanes>>,
     pub(crate) endings: Endings,
 }
