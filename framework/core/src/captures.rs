@@ -1,7 +1,7 @@
-//! `Captures`: what a pattern cut out of a path, as up to eight spans of its text.
+//! `Captures`: the parts of a path that a pattern captures, as up to eight spans of its text.
 //!
-//! Spans instead of slices keep it at 56 bytes, cheap to return and to copy, and let
-//! anyone who keeps the text keep the [`Spans`] beside it.
+//! Spans instead of slices keep it at 56 bytes, cheap to return and to copy. A caller that keeps the text can
+//! keep the [`Spans`] beside it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::text;
 
 /// The captured parts of a path, in the order of the pattern's captures.
 ///
-/// Holds no heap memory. A `{*rest}` capture is one part: the remaining
-/// segments as they stand in the path, joined by their `/`.
+/// Holds no heap memory. A `{*rest}` capture is one part: the remaining segments as written in the path, joined
+/// by their `/`.
 ///
 /// # Examples
 /// ```
@@ -35,18 +35,18 @@ pub struct Captures<'p> {
     spans: Spans,
 }
 
-/// Where the captures stand in the text of their path.
+/// The byte ranges of the captures in the text of their path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spans {
-    // Start and end; both fit, as a path has at most 1024 bytes.
+    // Start and end. Both fit: a path has at most 1024 bytes.
     spans: [(u16, u16); MAX_CAPTURES],
     len: u8,
     has_escapes: bool,
 }
 
 impl Spans {
-    /// The captures at these places of a text that equals the path they were found in; of another
-    /// text, those that it has.
+    /// Returns the captures of a text that equals the path in which these spans were found. Of another text,
+    /// returns the spans that lie within it.
     ///
     /// # Examples
     /// ```
@@ -80,13 +80,13 @@ impl<'p> Captures<'p> {
         }
     }
 
-    /// Returns where they stand.
+    /// Returns the spans of the captures.
     #[inline]
     pub fn spans(&self) -> Spans {
         self.spans
     }
 
-    /// Returns whether `%` may stand in them for what they mean.
+    /// Returns whether the captures may contain percent escapes.
     #[inline]
     pub fn has_escapes(&self) -> bool {
         self.spans.has_escapes
@@ -100,7 +100,7 @@ impl<'p> Captures<'p> {
         *len += 1;
     }
 
-    /// Takes back the spans after the first `len`.
+    /// Removes the spans after the first `len`.
     #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.spans.len = len as u8;
@@ -134,13 +134,13 @@ impl<'p> Captures<'p> {
         Some(usize::from(start)..usize::from(end))
     }
 
-    /// Returns a capture as it stands in the path.
+    /// Returns a capture as written in the path, escapes included.
     #[inline]
     pub fn raw(&self, index: usize) -> Option<&'p str> {
         self.text.get(self.span(index)?)
     }
 
-    /// Returns a capture decoded; allocates only if it holds escapes.
+    /// Returns a capture, decoded. Allocates only if it has escapes.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Cow<'p, str>> {
         let raw = self.raw(index)?;

@@ -1,21 +1,19 @@
-//! The grammar of mycelia: what a path is, what a pattern is, and which
-//! pattern a path meets.
+//! The grammar of mycelia: paths, patterns, and which pattern matches a path.
 //!
-//! The macros read patterns at compile time and the runtime reads paths at run
-//! time; both use this crate, so they cannot disagree. It depends on nothing
-//! and holds no unsafe code.
+//! The macros read patterns at compile time, and the runtime reads paths at run time. Both use this crate, so
+//! they cannot disagree. It has no dependencies and no unsafe code.
 //!
 //! # Layout
 //! - `text`: the alphabet, the limits and the percent escapes
 //! - `path`: [`PathRef`], a borrowed `name://seg/seg?query`
 //! - `pattern`: [`Pattern`], an owned `users/{id}/{*rest}`
-//! - `captures`: [`Captures`], what a pattern cut out of a path
+//! - `captures`: [`Captures`], the parts of a path that a pattern captures
 //! - `literals`: the literal children of a node of the router
 //! - `router`: [`Router`], the trie that finds the pattern of a path
 
 #![forbid(unsafe_code)]
 
-// In the order in which they import each other, kept apart from rustfmt's sorting.
+// In the order in which they import each other; `reorder_modules` is off for it.
 mod text;
 
 mod path;

@@ -1,8 +1,7 @@
 //! `Literals`: the literal children of one node of the router.
 //!
-//! Up to eight are compared one after the other, which beats hashing; more move
-//! to a hash map. Its keys come from patterns, never from senders, so a hash
-//! without a secret (FNV-1a, draft-eastlake-fnv) is safe.
+//! Up to eight are compared one after the other, which is faster than hashing; more are moved to a hash map. Its
+//! keys come from patterns, never from senders, so a hash without a secret (FNV-1a, draft-eastlake-fnv) is safe.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,8 +1,7 @@
 //! `PathRef`: a parsed, borrowed path `name://segment/segment?query`.
 //!
-//! The first stop of every message sent by path (**path** → route → envelope).
-//! Its promise: one pass over the bytes, no allocation, no panic on any input,
-//! and whatever has parsed once needs no further check. Parsing
+//! The first stop of every message sent by path (**path** → route → envelope). Its promise: one pass over the
+//! bytes, no allocation, no panic on any input, and a parsed path needs no further check. Parsing
 //! `api://users/42` takes about 10 ns.
 
 use std::error::Error;
@@ -10,18 +9,18 @@ use std::fmt;
 
 use crate::text::{self, MAX_PATH_LEN, MAX_SEGMENTS};
 
-/// The most bytes the own name of a subsystem may have.
+/// The most bytes in the name of a subsystem, without the names of its parents.
 pub const MAX_NAME_LEN: usize = 64;
 
-/// The most bytes the name of a subsystem may have with the names of its parents before it.
+/// The most bytes in the full name of a subsystem, with the names of its parents before it.
 pub const MAX_FULL_NAME_LEN: usize = 512;
 
 const SEPARATOR: &[u8] = b"://";
 
-/// Why a text is no path.
+/// Why a text is not a path.
 ///
-/// Nothing was sent, and the same text fails again the same way. Positions are
-/// in bytes from the start of the text.
+/// Nothing was sent. The same text fails in the same way again. Positions are in bytes from the start of the
+/// text.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathError {
@@ -30,16 +29,16 @@ pub enum PathError {
         /// The length in bytes.
         len: usize,
     },
-    /// The text holds no `://`.
+    /// The text has no `://`.
     NoScheme,
-    /// The name is empty, or holds a byte that no name may hold.
+    /// The name is empty, or has a byte that names can't contain.
     BadName {
-        /// Where the name stops being one.
+        /// The position of the first byte that can't be part of the name.
         at: usize,
     },
     /// A part of the name is longer than [`MAX_NAME_LEN`] bytes.
     LongName {
-        /// Where the part starts.
+        /// The position where the part starts.
         at: usize,
     },
     /// All parts of the name together are longer than [`MAX_FULL_NAME_LEN`] bytes.
@@ -47,21 +46,21 @@ pub enum PathError {
         /// The length in bytes.
         len: usize,
     },
-    /// Two `/` follow each other, or one stands first or last.
+    /// Two `/` follow each other, or a `/` is first or last.
     EmptySegment {
-        /// Where the segment should be.
+        /// The position where a segment is missing.
         at: usize,
     },
     /// A `%` is not followed by two hex digits.
     BadEscape {
-        /// Where the `%` stands.
+        /// The position of the `%`.
         at: usize,
     },
     /// The text, or a segment once decoded, is not UTF-8.
     NotUtf8,
-    /// A control character, `{`, `}` or `#` stands in the text.
+    /// The text has a control character, `{`, `}` or `#`.
     BadByte {
-        /// Where it stands.
+        /// The position of that character.
         at: usize,
     },
     /// There are more than [`MAX_SEGMENTS`] segments.
@@ -147,7 +146,7 @@ impl<'a> PathRef<'a> {
     /// Parses a text in one pass, without allocating.
     ///
     /// # Errors
-    /// The first breach of the grammar, as a [`PathError`].
+    /// Returns the first violation of the grammar, as a [`PathError`].
     ///
     /// # Examples
     /// ```
@@ -203,7 +202,7 @@ impl<'a> PathRef<'a> {
         if segment_count > MAX_SEGMENTS {
             return Err(PathError::TooManySegments);
         }
-        // Escapes of ASCII keep UTF-8 valid, so only wide ones are looked at again.
+        // Escapes of ASCII keep UTF-8 valid, so only the others need this check.
         if has_wide_escapes && !text::decodes_to_utf8(&text[start..at]) {
             return Err(PathError::NotUtf8);
         }
@@ -258,9 +257,7 @@ impl<'a> PathRef<'a> {
         &self.text[self.rest_start()..self.rest_end()]
     }
 
-    /// Returns the raw text after the first `?`, if there is one.
-    ///
-    /// It is not decoded and its escapes are not checked.
+    /// Returns the raw text after the first `?`, if there is one. Its escapes are not checked.
     pub fn query(&self) -> Option<&'a str> {
         self.text.get(self.rest_end() + 1..)
     }
@@ -287,7 +284,7 @@ impl<'a> PathRef<'a> {
         usize::from(self.segment_count)
     }
 
-    /// Whether a segment holds a percent escape and so needs decoding.
+    /// Whether a segment has a percent escape and needs decoding.
     #[inline]
     pub fn has_escapes(&self) -> bool {
         self.has_escapes
@@ -332,15 +329,15 @@ impl<'a> Iterator for Segments<'a> {
 
 impl std::iter::FusedIterator for Segments<'_> {}
 
-/// Checks a text that shall be the name of a subsystem.
+/// Checks whether a text can be the name of a subsystem.
 ///
-/// A name has parts of 1 to [`MAX_NAME_LEN`] bytes, the own name and before it
-/// those of the parents: ASCII letters, digits, `_`, `.` and `-`, with a single
-/// `/` between the parts. The whole has at most [`MAX_FULL_NAME_LEN`] bytes.
+/// A name is made of parts of 1 to [`MAX_NAME_LEN`] bytes: the names of the parents, then its own. A part has
+/// ASCII letters, digits, `_`, `.` and `-`; a single `/` separates two parts. The whole has at most
+/// [`MAX_FULL_NAME_LEN`] bytes.
 ///
 /// # Errors
-/// [`PathError::BadName`] with the byte at which the text stops being a name;
-/// [`PathError::LongName`] or [`PathError::LongFullName`] if it is too long.
+/// [`PathError::BadName`] with the first byte that can't be part of the name; [`PathError::LongName`] or
+/// [`PathError::LongFullName`] if it is too long.
 ///
 /// # Examples
 /// ```
@@ -384,7 +381,6 @@ fn scan_name(bytes: &[u8]) -> Result<usize, PathError> {
     Ok(at)
 }
 
-/// What is wrong with the part of a name that starts and ends there.
 #[cold]
 fn part_error(part: usize, end: usize) -> PathError {
     if end == part {

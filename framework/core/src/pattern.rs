@@ -1,8 +1,8 @@
-//! `Pattern`: the owned shape of a route, `users/{id}/posts/{*rest}`.
+//! `Pattern`: the parsed pattern of a route, `users/{id}/posts/{*rest}`.
 //!
-//! Read by the macros at compile time and by the runtime when a subsystem is
-//! mounted, so it may allocate; every error knows its byte, because the macros
-//! show it at the user's token. The syntax is that of axum and matchit.
+//! The macros parse patterns at compile time, and the runtime does when a subsystem is mounted, so parsing may
+//! allocate. Every error has its byte position, because the macros report it at the user's token. The syntax is
+//! that of axum and matchit.
 
 use std::error::Error;
 use std::fmt;
@@ -11,13 +11,12 @@ use std::str::FromStr;
 
 use crate::text::{self, MAX_PATH_LEN, MAX_SEGMENTS};
 
-/// The most captures a pattern may have, `{*rest}` included.
+/// The most captures in a pattern, `{*rest}` included.
 pub const MAX_CAPTURES: usize = 8;
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 ///
-/// Positions are in bytes from the start of the text; [`at`](Self::at) returns
-/// that of any error.
+/// Positions are in bytes from the start of the text; [`at`](Self::at) returns the position of any error.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
@@ -27,23 +26,23 @@ pub const MAX_CAPTURES: usize = 8;
 pub enum PatternError {
     /// The text is longer than [`MAX_PATH_LEN`] bytes.
     TooLong { len: usize },
-    /// The text holds `://`: a pattern starts after it.
+    /// The text has `://`: a pattern starts after it.
     HasScheme { at: usize },
-    /// The text holds `?`: a pattern ends before it.
+    /// The text has `?`: a pattern ends before it.
     HasQuery { at: usize },
-    /// Two `/` follow each other, or one stands first or last.
+    /// Two `/` follow each other, or a `/` is first or last.
     EmptySegment { at: usize },
     /// A `%` is not followed by two hex digits.
     BadEscape { at: usize },
     /// The literal segment at this place is not UTF-8 once decoded.
     NotUtf8 { at: usize },
-    /// A control character or `#` stands in a literal.
+    /// A literal has a control character or `#`.
     BadByte { at: usize },
-    /// A brace stands beside other text in one segment.
+    /// A brace is in a segment with other text.
     PartialCapture { at: usize },
     /// A `{` has no `}` in its segment.
     UnclosedCapture { at: usize },
-    /// The name of a capture is no identifier.
+    /// The name of a capture is not an identifier.
     BadCaptureName { at: usize },
     /// Two captures have the same name.
     DuplicateCapture { at: usize },
@@ -56,7 +55,7 @@ pub enum PatternError {
 }
 
 impl PatternError {
-    /// Returns the byte at which the text goes wrong.
+    /// Returns the position of the error in the text.
     ///
     /// # Examples
     /// ```
@@ -166,7 +165,7 @@ impl Error for PatternError {}
 /// One segment of a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
-    /// `users`: matches the segment that decodes to this text. Holds it decoded.
+    /// `users`: matches a segment that decodes to this text. Holds the decoded text.
     Literal(String),
     /// `{id}`: matches any one segment. Holds its name.
     Capture(String),
@@ -184,10 +183,10 @@ impl Segment {
     }
 }
 
-/// The shape of the paths that one route takes.
+/// The pattern of the paths that one route accepts.
 ///
-/// The empty pattern is the root. Two patterns are equal when their segments
-/// are, however their literals were escaped.
+/// The empty pattern matches the root. Two patterns are equal if their segments are, however their literals are
+/// escaped.
 ///
 /// # Examples
 /// ```
@@ -209,7 +208,7 @@ impl Pattern {
     /// Parses the text of a pattern.
     ///
     /// # Errors
-    /// A breach of the grammar with its position, as a [`PatternError`].
+    /// Returns a violation of the grammar with its position, as a [`PatternError`].
     ///
     /// # Examples
     /// ```

@@ -1,11 +1,9 @@
-//! `Router`: finds the pattern that a path meets (path → **route** → envelope).
+//! `Router`: finds the pattern that matches a path (path → **route** → envelope).
 //!
-//! A trie with one level per segment. At every segment a literal beats a
-//! capture and a capture beats a rest; a branch that fails further on is left
-//! for the next one. A node has one parent and one depth, so a search comes to
-//! each node at most once: its cost is bounded by the size of the router, never
-//! exponential in the path. A find takes about 15 ns and allocates nothing
-//! unless the path holds escapes.
+//! A trie with one level per segment. At every segment a literal takes precedence over a capture, and a capture
+//! over a rest. If a branch fails further on, the search tries the next one. A node has one parent and one depth,
+//! so a search visits each node at most once: its cost is bounded by the size of the router and never exponential
+//! in the path. A search takes about 15 ns and allocates only if the path has escapes.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -49,7 +47,7 @@ pub struct Match<'r, 'p, T> {
     pub value: &'r T,
     /// The number that [`Router::insert`] gave the pattern.
     pub index: usize,
-    /// The pattern that the path meets.
+    /// The pattern that matches the path.
     pub pattern: &'r Pattern,
     /// The parts of the path that the pattern captures.
     pub captures: Captures<'p>,
@@ -78,7 +76,7 @@ pub struct Router<T> {
     nodes: Vec<Node>,
 }
 
-/// The numbers are indices into `nodes` and `routes`.
+/// A node of the trie. Its numbers are indices into `nodes` and `routes`.
 #[derive(Debug, Clone)]
 struct Node {
     literals: Literals,
@@ -139,7 +137,7 @@ impl<T> Router<T> {
         } else {
             &mut node.end_route
         };
-        // A taken slot means that no node was added on the way.
+        // If the slot is taken, no node was added on the way.
         if let Some(existing) = *slot {
             return Err(Ambiguous {
                 existing: self.routes[existing].0.to_string(),
@@ -171,10 +169,10 @@ impl<T> Router<T> {
         added
     }
 
-    /// Finds the pattern that the path meets; the name and the query play no part.
+    /// Finds the pattern that matches the path. The name and the query are ignored.
     ///
-    /// At every segment from the left a literal beats a capture, and a capture
-    /// beats a rest. Literals are compared with the decoded segment.
+    /// At every segment from the left, a literal takes precedence over a capture, and a capture over a rest.
+    /// Literals are compared with the decoded segment.
     ///
     /// # Examples
     /// ```
@@ -192,7 +190,7 @@ impl<T> Router<T> {
     #[inline]
     pub fn find<'r, 'p>(&'r self, path: &PathRef<'p>) -> Option<Match<'r, 'p, T>> {
         let mut captures = Captures::none_of(path);
-        // Past the end means no segment is left; the root has none from the start.
+        // A start past the end means that no segment is left; the root has none from the start.
         let start = path.rest_start() + usize::from(path.segment_count() == 0);
         let index = search(&self.nodes, ROOT, path, start, &mut captures)?;
         let (pattern, value) = &self.routes[index];
@@ -250,11 +248,10 @@ impl<T> Default for Router<T> {
     }
 }
 
-/// Searches below a node for the segment that starts at `at`; returns the route.
+/// Searches below a node for the segment that starts at `at`. Returns the route.
 ///
-/// Descends in a loop and calls itself only where another branch remains to be
-/// tried, at most once per segment of a pattern. Not generic, so it is compiled
-/// once. On failure `captures` is as it was.
+/// Descends in a loop. It calls itself only where another branch remains to try, at most once per segment of a
+/// pattern. It is not generic, so it is compiled once. On failure `captures` is unchanged.
 fn search<'p>(
     nodes: &[Node],
     mut node: usize,
@@ -280,7 +277,7 @@ fn search<'p>(
                 .position(|&byte| byte == b'/')
                 .unwrap_or(bytes.len());
 
-        // 1. the literal: descend for good if nothing else could match here
+        // 1. the literal: if nothing else can match here, descend without coming back
         let below = here.literals.get(&literal_at(path, at, stop));
         if let Some(below) = below {
             if here.capture.is_none() && here.rest_route.is_none() {
@@ -291,7 +288,7 @@ fn search<'p>(
                 return found;
             }
         }
-        // 2. the capture, likewise
+        // 2. the capture, in the same way
         if let Some(below) = here.capture {
             captures.push(at, stop);
             if here.rest_route.is_none() {

@@ -1,21 +1,21 @@
-//! The text that paths and patterns share: limits, alphabet, percent escapes.
+//! What paths and patterns share: limits, alphabet, percent escapes.
 //!
-//! Every byte above 0x7f is ordinary: text is UTF-8 before it comes here. The
-//! escapes are those of RFC 3986 §2.1, without `+` for a space.
+//! Every byte above 0x7f is an ordinary one: the text is known to be UTF-8. The escapes are those of RFC 3986
+//! §2.1, without `+` for a space.
 
 use std::borrow::Cow;
 
-/// The most bytes a path or a pattern may have.
+/// The most bytes in a path or a pattern.
 pub const MAX_PATH_LEN: usize = 1024;
 
-/// The most segments a path or a pattern may have.
+/// The most segments in a path or a pattern.
 pub const MAX_SEGMENTS: usize = 32;
 
 const IN_NAME: u8 = 1;
 const PLAIN: u8 = 2;
 const FORBIDDEN: u8 = 4;
 
-/// What each byte may be; one load per byte on the hot path.
+/// The classes of each byte. A lookup is one load on the hot path.
 static CLASS: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {
@@ -37,25 +37,25 @@ const fn classes() -> [u8; 256] {
     table
 }
 
-/// Whether the byte may stand in a part of a subsystem's name.
+/// Whether the byte is allowed in a part of a subsystem's name.
 #[inline]
 pub(crate) fn is_in_name(byte: u8) -> bool {
     CLASS[usize::from(byte)] & IN_NAME != 0
 }
 
-/// Whether the byte means itself in a segment.
+/// Whether the byte needs no escape in a segment.
 #[inline]
 pub(crate) fn is_plain(byte: u8) -> bool {
     CLASS[usize::from(byte)] & PLAIN != 0
 }
 
-/// Whether the byte may stand nowhere in a path: control characters, `{`, `}`, `#`.
+/// Whether the byte is allowed nowhere in a path: control characters, `{`, `}`, `#`.
 #[inline]
 pub(crate) fn is_forbidden(byte: u8) -> bool {
     CLASS[usize::from(byte)] & FORBIDDEN != 0
 }
 
-/// Reads the escape `%XX` at the position, if a whole one stands there.
+/// Reads the escape `%XX` at the position, if there is a whole one.
 #[inline]
 pub(crate) fn escape_at(bytes: &[u8], at: usize) -> Option<u8> {
     let [b'%', high, low] = *bytes.get(at..at + 3)? else {
@@ -86,8 +86,7 @@ fn decoded_bytes(raw: &str) -> impl Iterator<Item = u8> {
 
 /// Whether the text of at most [`MAX_PATH_LEN`] bytes is UTF-8 once decoded.
 ///
-/// It may hold several segments: `/` is ASCII, so the whole is UTF-8 exactly
-/// when each segment is.
+/// The text may have several segments: `/` is ASCII, so the whole is UTF-8 if and only if each segment is.
 #[cold]
 pub(crate) fn decodes_to_utf8(raw: &str) -> bool {
     debug_assert!(raw.len() <= MAX_PATH_LEN);
@@ -102,10 +101,9 @@ pub(crate) fn decodes_to_utf8(raw: &str) -> bool {
 
 /// Decodes the percent escapes of one segment.
 ///
-/// Text without `%` comes back borrowed. `+` is literal, and an escaped `/`
-/// becomes a `/` without splitting the segment. A segment of a parsed path
-/// always decodes exactly; in other text a malformed escape stays as written,
-/// and bytes that are not UTF-8 become U+FFFD.
+/// Text without `%` is returned borrowed. `+` is literal, and an escaped `/` becomes a `/` without splitting the
+/// segment. A segment of a parsed path always decodes exactly. In other text, a malformed escape stays as
+/// written, and bytes that are not UTF-8 become U+FFFD.
 ///
 /// # Examples
 /// ```
@@ -126,11 +124,10 @@ pub fn decode(raw: &str) -> Cow<'_, str> {
     })
 }
 
-/// Escapes any text so that it stands in a path as one segment.
+/// Escapes any text so that it can be one segment of a path.
 ///
-/// [`decode`] undoes it. Text without `/`, `?`, `#`, `%`, `{`, `}` and control
-/// characters comes back borrowed. The empty text stays empty, which no segment
-/// may be.
+/// [`decode`] reverses it. Text without `/`, `?`, `#`, `%`, `{`, `}` and control characters is returned borrowed.
+/// The empty text stays empty, and an empty segment is not allowed in a path.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! Envelopes without contents: a head, and the slot that ships for the way of a reply.
+//! Envelopes without contents: a head, and the shipped slot for the reply.
 #![allow(unsafe_code)]
 
 #[path = "../../src/envelope/deferral.rs"]
@@ -20,13 +20,13 @@ pub(crate) mod pool {
 use reply::{Claim, ReplySlot};
 use token::Token;
 
-/// The token of envelope `index`. A model makes each once, or where the shipped code does.
+/// Makes the token of envelope `index`. A model makes each token once, or where the shipped code does.
 pub(crate) fn mint(index: u32) -> Token {
-    // SAFETY: that there is one at a time is what the models examine.
+    // SAFETY: the models examine whether there is only one at a time.
     unsafe { Token::mint(index) }
 }
 
-/// The asker's claim on envelope `index`.
+/// Makes the asker's claim on envelope `index`.
 pub(crate) fn claim(index: u32) -> Claim {
     // SAFETY: as above.
     unsafe { Claim::new(index) }
@@ -38,7 +38,7 @@ pub(crate) struct Head {
     pub(crate) is_ask: bool,
 }
 
-/// All ask, or none.
+/// The envelopes of a model. Either all are asks or none is.
 pub(crate) struct Slab(Box<[(Head, ReplySlot)]>);
 
 impl Slab {

@@ -1,6 +1,6 @@
-//! What a sender that waits is refused with; the shipped errors say more, to users.
+//! The errors of a sender that waits. The shipped errors say more, to users.
 
-/// Which room was lacking.
+/// The kind of room that was missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
     Pool,

@@ -1,21 +1,21 @@
-//! Models of mycelia's lock-free files: the very sources that ship, compiled against loom.
+//! Models of mycelia's lock-free files: the shipped sources, compiled against loom.
 //!
-//! loom runs a model again and again, each time with another interleaving of its threads and another
-//! admissible outcome of its relaxed loads, and reports any run in which a thread reads what it must
-//! not see yet, an assertion fails, or all threads sleep forever. The files under test are taken by
-//! path from `framework/src`; only their `crate::base::sync`, the thread that a sender or a host runs on, what a sender
-//! that waits asks of its system, and what surrounds the books of a host's turn, are others; and the `DashMap` under the directory, of which is kept what it
-//! promises, that each operation is one step.
-//! Run with `cargo test -p mycelia-loom`. That the models can fail is shown by `.ci/break-models`, which
-//! breaks the shipped files one way after the other and wants a model to notice.
+//! loom runs a model many times, each time with another interleaving of its threads and another allowed outcome
+//! of its relaxed loads. It reports any run in which a thread reads what it must not see yet, an assertion fails,
+//! or all threads sleep forever. The files under test are taken by path from `framework/src`. Replaced are only
+//! their `crate::base::sync`, the thread that a sender or a host runs on, the system as a waiting sender uses it,
+//! and what surrounds the books of a host's turn. The `DashMap` under the directory is replaced by a map that
+//! keeps its promise that each operation is atomic. Run with `cargo test -p mycelia-loom`. `.ci/break-models`
+//! shows that the models can fail: it breaks the shipped files, one after the other, and expects a model to
+//! notice.
 //!
-//! What loom does not try: many an order of one thread's loads and another's stores, unless it is told to
-//! (see `word`); failures of `compare_exchange_weak` for no reason (every such loop goes
-//! round anyway), and a count's wrapping after 2^40 steps.
-// The shipped files offer more than the models use, and to others than this crate.
+//! loom does not try: some orders of one thread's loads and another's stores, unless that is enabled (see `word`);
+//! spurious failures of `compare_exchange_weak` (every such loop retries anyway); and the wrapping of a count
+//! after 2^40 steps.
+// The models do not use all of the shipped files' items.
 #![allow(dead_code, unreachable_pub)]
 
-// The rooms of the shipped crate, as far as the models go.
+// The modules of the shipped crate that the models need.
 #[path = "../../src/base"]
 mod base {
     pub(crate) mod clock;
@@ -61,7 +61,7 @@ mod runtime {
 mod host;
 mod send;
 
-// What the models have in place of the standard library's and dashmap's parts.
+// Replacements for parts of the standard library and of dashmap.
 mod map;
 mod mounted;
 mod once;

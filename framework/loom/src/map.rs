@@ -1,4 +1,4 @@
-//! What the directory asks of `DashMap`: each operation is one step, and orders like a lock.
+//! The part of `DashMap` that the directory uses. Each operation is atomic and orders like a lock.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,8 +10,7 @@ use crate::base::sync::lock;
 
 pub(crate) struct Map<K, V>(Mutex<HashMap<K, V>>);
 
-/// A value that was found. The real one holds its shard until it is dropped, which the directory does at
-/// once.
+/// A value that was found. The real one locks its shard until it is dropped, which the directory does at once.
 pub(crate) struct Found<V>(V);
 
 impl<V> Deref for Found<V> {
@@ -53,7 +52,7 @@ impl<K: Hash + Eq, V: Clone> Map<K, V> {
         map.remove_entry(key)
     }
 
-    /// What there is now. The real one goes from shard to shard.
+    /// Iterates over a copy of the values. The real one goes from shard to shard.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Found<V>> {
         let all: Vec<V> = lock(&self.0).values().cloned().collect();
         all.into_iter().map(Found)

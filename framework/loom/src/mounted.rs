@@ -1,4 +1,4 @@
-//! A subsystem while it is mounted, as far as the directory goes.
+//! A mounted subsystem, with the parts that the directory uses.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! `once_cell`'s two cells on loom's atomics, with the orderings that it documents: who finds the value
-//! there sees all that was done to it before; who does not find it has seen nothing.
+//! `once_cell`'s two cells on loom's atomics, with the orderings that it documents: a thread that finds the value
+//! sees all that was done to it before. A thread that does not find it is ordered after nothing.
 //!
-//! The cells give out a plain reference, good for as long as the cell lives: the value is written once,
-//! before it is published, and never moved. loom reports a race if that is ever untrue.
+//! The cells return a plain reference, valid as long as the cell lives: the value is written once, before it is
+//! published, and never moved. loom reports a race if that is ever untrue.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -14,7 +14,7 @@ use loom::sync::atomic::{AtomicPtr, AtomicU8};
 
 use crate::base::sync::lock;
 
-/// `once_cell::sync::OnceCell`: one initialises, the others wait for it.
+/// `once_cell::sync::OnceCell`: one thread initialises it, the others wait.
 pub(crate) struct OnceCell<T> {
     is_there: AtomicU8,
     init: Mutex<()>,
@@ -38,15 +38,15 @@ impl<T> OnceCell<T> {
             return None;
         }
         self.value.with(|value| {
-            // SAFETY: it is there, so no one writes it any more.
+            // SAFETY: the value is there, so no thread writes it any more.
             unsafe { (*value).as_ref() }
         })
     }
 
-    /// Puts the value there.
+    /// Sets the value.
     ///
     /// # Errors
-    /// There is one; `value` comes back.
+    /// Returns `value` if there is one already.
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         let mut value = Some(value);
         self.get_or_init(|| value.take().expect("used once"));
@@ -61,7 +61,7 @@ impl<T> OnceCell<T> {
         if self.is_there.load(Acquire) == 0 {
             let made = init();
             self.value.with_mut(|value| {
-                // SAFETY: it is not there yet, and the lock keeps other writers out.
+                // SAFETY: the value is not there yet, and the lock keeps other writers out.
                 unsafe { *value = Some(made) }
             });
             self.is_there.store(1, Release);
@@ -83,7 +83,7 @@ impl<T> fmt::Debug for OnceCell<T> {
     }
 }
 
-/// `once_cell::race::OnceBox`: all who find it empty make a value, and the first one's stays.
+/// `once_cell::race::OnceBox`: all threads that find it empty make a value, and the first one stays.
 pub(crate) struct OnceBox<T>(AtomicPtr<T>);
 
 impl<T> OnceBox<T> {
@@ -106,12 +106,12 @@ impl<T> OnceBox<T> {
             .0
             .compare_exchange(std::ptr::null_mut(), made, AcqRel, Acquire)
         {
-            // SAFETY: it is the cell's from now on.
+            // SAFETY: the cell owns it from now on.
             Ok(_) => unsafe { &*made },
             Err(theirs) => {
-                // SAFETY: no one else has seen it.
+                // SAFETY: no other thread has seen it.
                 drop(unsafe { Box::from_raw(made) });
-                // SAFETY: not null, and the cell's.
+                // SAFETY: not null, and owned by the cell.
                 unsafe { &*theirs }
             }
         }
@@ -127,12 +127,12 @@ impl<T> Default for OnceBox<T> {
 impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // A model that has failed already shall say so, not fail again.
+            // If the model has failed already, report only that.
             return;
         }
         self.0.with_mut(|place| {
             if !place.is_null() {
-                // SAFETY: the cell owned it, and goes.
+                // SAFETY: the cell owned it, and is being dropped.
                 drop(unsafe { Box::from_raw(*place) });
             }
         });

@@ -1,4 +1,4 @@
-//! How those who send wait for room: the file that ships, and what its neighbours tell it.
+//! How senders wait for room: the shipped file, with replacements for the modules that it uses.
 
 #[path = "../../src/send/room.rs"]
 pub(crate) mod room;
@@ -29,7 +29,7 @@ use crate::words::error::{Room, SendError, Undelivered};
 
 /// Why an attempt did not succeed.
 pub(crate) enum Failed {
-    /// No room now; whose, and who waits for it.
+    /// There is no room now: which kind, and in which mailbox.
     Full(Room, Arc<Mailbox>),
     Refused(Box<SendError>),
 }
@@ -39,7 +39,7 @@ impl Failed {
         Failed::Refused(Box::new(reason))
     }
 
-    /// Anyone who waits for room gives up for other reasons only.
+    /// A sender that waits for room gives up only for another reason.
     pub(crate) fn give_up<M>(self, _shared: &Shared, message: Option<M>) -> Undelivered<M> {
         let Failed::Refused(reason) = self else {
             unreachable!("it waits for room");

@@ -1,4 +1,4 @@
-//! What a sender that waits for room asks of its system: who waits for an envelope, and which handlers wait.
+//! The part of a system that a waiting sender uses: the queue for envelopes, and the wait graph.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) waits: Arc<WaitGraph>,
     pub(crate) directory: Directory,
-    /// Whose handler sends; 0 for no one's.
+    /// The subsystem whose handler sends; 0 for a sender outside of subsystems.
     me: MailboxId,
 }
 
-/// The models keep the envelopes.
+/// The waiters of a pool. The models keep the envelopes.
 pub(crate) struct Pool {
     pub(crate) room: Arc<Waiters>,
     pub(crate) deferred: Arc<DeferredWakes>,
     pub(crate) reserve: Reserve,
 }
 
-/// Knows no names.
+/// A directory without names.
 pub(crate) struct Directory;
 
 impl Shared {
-    /// Of a system whose pool has no reserve.
+    /// Makes a system whose pool has no reserve.
     pub(crate) fn new() -> Arc<Self> {
         Self::with(0)
     }
 
-    /// Of a system whose pool has the reserve of that capacity.
+    /// Makes a system whose pool has the reserve of a pool of that capacity.
     pub(crate) fn with(capacity: u32) -> Arc<Self> {
         Arc::new(Shared {
             pool: Arc::new(Pool {
@@ -46,7 +46,7 @@ impl Shared {
         })
     }
 
-    /// The same system, as the handler of `me` sees it.
+    /// Returns the same system, as the handler of `me` sees it.
     pub(crate) fn of(&self, me: MailboxId) -> Arc<Self> {
         Arc::new(Shared {
             pool: self.pool.clone(),
@@ -62,7 +62,7 @@ impl Shared {
 
     pub(crate) fn note_wait(&self) {}
 
-    /// No handler of the models is one that can't wait.
+    /// Every handler of the models can wait.
     pub(crate) fn must_not_wait(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! What `framework/src/base/sync.rs` offers, made of loom's parts.
+//! Replaces `framework/src/base/sync.rs` with loom's types.
 
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence};
 pub(crate) use loom::sync::{
@@ -11,7 +11,7 @@ pub(crate) use crate::map::Map;
 pub(crate) use crate::once::{OnceBox, OnceCell};
 pub(crate) use crate::word::AtomicU64;
 
-/// The shipped one spares itself the fence where the processor has one in every swap; loom has not.
+/// The shipped function omits the fence where every swap of the processor is one; loom has no such swaps.
 pub(crate) fn fence_after_swap() {
     fence(Ordering::SeqCst);
 }

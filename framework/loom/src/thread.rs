@@ -1,5 +1,5 @@
-//! What a mailbox and a host ask of the thread that they run on: what it keeps of the system, and who lives
-//! there. In the models of the mailbox no one does, and hosts are woken by their tasks.
+//! The part of a thread that a mailbox and a host use. In the models of the mailbox no host lives on it, and
+//! hosts are woken through their tasks.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -30,7 +30,7 @@ impl Deref for Own {
     }
 }
 
-/// Of no one.
+/// The agenda of a thread without hosts.
 pub(crate) struct Agenda;
 
 impl Local {
@@ -46,7 +46,7 @@ impl Local {
         }
     }
 
-    /// The thread of a host.
+    /// Makes the thread of a host.
     pub(crate) fn with(lane: Arc<Lane>) -> Self {
         Local {
             lane: Own(Some(lane)),
@@ -54,7 +54,7 @@ impl Local {
         }
     }
 
-    /// Who answers later is no host here.
+    /// A thread that answers later is never a host here.
     pub(crate) fn is_in_turn_of(&self, _mailbox: u32) -> bool {
         false
     }

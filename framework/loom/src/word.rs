@@ -1,21 +1,21 @@
-//! loom's `AtomicU64`, whose loads can be made to count.
+//! loom's `AtomicU64`, with loads that can count as accesses of their own.
 //!
-//! Of all accesses to an atomic loom remembers the last one only, to find out which orders are worth a try.
-//! Where one thread loads and another loads and then stores, as a counter with one writer and a loop around
-//! `compare_exchange` do, the last access before the store is the writer's own load, and what the other's
-//! load does to the store is never tried. With [`heed_loads`] every load is an access of its own to a second
-//! atomic, which orders nothing but makes loom try it. Many more runs: for small models.
+//! loom remembers only the last access to an atomic when it decides which orders to try. Where one thread loads,
+//! and another loads and then stores (a counter with one writer, a loop around `compare_exchange`), the last
+//! access before the store is the writer's own load. So loom never tries the first thread's load on the other
+//! side of the store. With [`heed_loads`] every load is also an access to a second atomic, which orders nothing
+//! but makes loom try it. That takes many more runs, so it is for small models.
 
 use std::cell::Cell;
 
 use loom::sync::atomic::{AtomicU8, Ordering};
 
 thread_local! {
-    /// All threads of a model are one to the system.
+    /// loom runs all threads of a model on one thread of the operating system.
     static HEEDS_LOADS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether loads count in the models that this thread tries from now on.
+/// Sets whether loads count in the models that this thread runs from now on.
 pub(crate) fn heed_loads(heed: bool) {
     HEEDS_LOADS.set(heed);
 }

@@ -1,8 +1,8 @@
-//! `crate = path`: where the code that the macros write finds `mycelia`.
+//! `crate = path`: the path by which generated code refers to `mycelia`.
 //!
-//! A program that renames the dependency, or gets it from another crate, says so at every macro, as
-//! it does for serde's. The path keeps the user's tokens, so that `$crate::…` means the crate of the
-//! `macro_rules!` that it was written in.
+//! A program that renames the dependency, or gets it through another crate, gives this path to every macro, as
+//! with serde's macros. The path keeps the user's tokens, so `$crate::…` means the crate of the `macro_rules!` in
+//! which it was written.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -10,7 +10,7 @@ use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::{Error, LitStr, Path, Result};
 
-/// The path of `mycelia`; without `crate = …` it is `::mycelia`.
+/// The path of `mycelia`; `::mycelia` without `crate = …`.
 #[derive(Default)]
 pub(crate) struct CratePath(Option<Path>);
 
@@ -32,7 +32,7 @@ impl CratePath {
         path
     }
 
-    /// Reads the value of `crate`, at which a list of options has arrived.
+    /// Reads the value of `crate`, when the parser of options has reached that key.
     pub(crate) fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         if self.0.is_some() {
             let text = "`crate` is given twice: remove one";
@@ -51,8 +51,8 @@ impl CratePath {
         Ok(())
     }
 
-    /// Whether `prefix::name` is one of ours by its prefix: `mycelia::…` at whatever depth, the whole
-    /// path given as `crate`, or its last segment.
+    /// Whether the prefix of `prefix::name` means our crate: `mycelia::…` at any depth, the whole path given as
+    /// `crate`, or its last segment.
     pub(crate) fn is_prefix_of(&self, path: &Path) -> bool {
         let prefix: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
         let Some((_, prefix)) = prefix.split_last() else {

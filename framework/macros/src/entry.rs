@@ -1,7 +1,7 @@
-//! `#[mycelia::main]` and `#[mycelia::test]`: an `async fn` under a sync one of the same signature.
+//! `#[mycelia::main]` and `#[mycelia::test]`: put an `async fn` inside a sync one with the same signature.
 //!
-//! The body stays an `async fn` rather than becoming an async block: rustc then checks it against
-//! the written return type, and reports a mismatch where it would without the attribute.
+//! The body stays an `async fn` instead of an async block. So rustc checks it against the written return type and
+//! reports a mismatch in the same place as without the attribute.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -46,7 +46,7 @@ pub(crate) fn expand(entry: Entry, args: TokenStream, item: TokenStream) -> Toke
     } = &function;
     let (name, output) = (&sig.ident, &sig.output);
     if !errors.is_empty() {
-        // The name stays, so that the mistake is the only error.
+        // The function is still generated, so that the mistake is the only error.
         return quote! {
             #(#attrs)* #vis fn #name() #output { ::core::unimplemented!() }
             #errors

@@ -1,15 +1,14 @@
 //! Derives and attributes of `mycelia`.
 //!
-//! They are re-exported by `mycelia` and documented here; the code they write names everything by
-//! `::mycelia::...`, its hidden support by `::mycelia::__private`. They write no logic of their
-//! own: a message's type, a subsystem's name and a table of handlers, nothing else. A mistake is
-//! reported at the token that has to change, and says how.
+//! They are re-exported by `mycelia` and documented here. Generated code refers to `::mycelia::...`, and to
+//! hidden support in `::mycelia::__private`. It has no logic of its own: only a message's type, a subsystem's
+//! name and a table of handlers. A mistake is reported at the token that must change, with a way to correct it.
 //!
 //! # Another name for the crate
 //!
-//! Where `mycelia` has another name, or comes through another crate, each macro is told its path:
+//! If `mycelia` has another name, or comes through another crate, pass its path to each macro:
 //! `#[message(crate = my::actors)]`, `#[subsystem(crate = my::actors)]`, `#[routes(crate = my::actors)]`,
-//! `#[my::actors::main(crate = my::actors)]`, and `test` likewise. In a `macro_rules!` of a library it is
+//! `#[my::actors::main(crate = my::actors)]`, and likewise for `test`. In a `macro_rules!` of a library it is
 //! `crate = $crate::…`.
 //!
 //! # Layout
@@ -17,7 +16,7 @@
 //! - `message`, `subsystem`: the two derives.
 //! - `routes`: the attribute on an `impl` block; its handlers are read by `routes::handler`.
 //! - `entry`: `main` and `test`.
-//! - `crate_path`: what is given as `crate = …`.
+//! - `crate_path`: the option `crate = …`.
 
 mod crate_path;
 mod entry;
@@ -31,12 +30,12 @@ use proc_macro::TokenStream;
 ///
 /// Options, all in one `#[message(…)]` or in several:
 ///
-/// - `reply = Type`: the type of the reply; without it the reply is `()`.
-/// - `priority = high`: `control`, `high`, `normal` or `low`; without it `normal`.
-/// - `crate = path`: where `mycelia` is found, if not at `::mycelia`.
+/// - `reply = Type`: the type of the reply. The default is `()`.
+/// - `priority = high`: `control`, `high`, `normal` or `low`. The default is `normal`.
+/// - `crate = path`: the path of `mycelia`. The default is `::mycelia`.
 ///
-/// A message crosses threads, so every type parameter is bounded by `Send + 'static`. A message or a
-/// reply of more than 16 KiB is an error: put what is large into a `Box` or a `Vec`.
+/// A message crosses threads, so every type parameter gets the bound `Send + 'static`. A message or a reply of
+/// more than 16 KiB is an error: put large data into a `Box` or a `Vec`.
 ///
 /// # Examples
 /// ```
@@ -55,10 +54,9 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 
 /// Makes a type a subsystem and names it.
 ///
-/// The name is the scheme of the subsystem's paths: `api` in `api://users/42`. It has 1 to 64
-/// characters out of `A-Z a-z 0-9 _ . -`. Without `#[subsystem(name = "...")]` it is the type's
-/// name in kebab-case: `HttpGateway` becomes `http-gateway`. `crate = path` says where `mycelia` is
-/// found, if not at `::mycelia`.
+/// The name is the scheme of the subsystem's paths: `api` in `api://users/42`. It has 1 to 64 characters out of
+/// `A-Z a-z 0-9 _ . -`. Without `#[subsystem(name = "...")]` it is the type's name in kebab-case: `HttpGateway`
+/// becomes `http-gateway`. `crate = path` sets the path of `mycelia`, by default `::mycelia`.
 ///
 /// # Examples
 /// ```
@@ -77,25 +75,25 @@ pub fn derive_subsystem(input: TokenStream) -> TokenStream {
 
 /// Makes the methods marked `#[route("pattern")]` the handlers of a subsystem.
 ///
-/// Goes on an inherent `impl` block, one per type. A handler is a method, sync or `async`:
+/// Goes on an inherent `impl` block, one per type. A handler is a sync or `async` method:
 ///
 /// - it takes `&mut self` (or `&self`), then a message, then up to eight extractors in any order;
-/// - message and extractors are owned values, their patterns may be anything;
-/// - it returns the message's reply, a `Result` of it, or nothing where the reply is `()`;
-/// - repeating `#[route]` gives it several patterns;
-/// - `#[route("...", blocking)]` on a sync method runs it on a thread that may be blocked;
-/// - `#[cfg]` on it applies to its routes as well, and `#[cfg_attr(…, route("…"))]` makes it a handler
-///   where the condition holds; extractors may have a `#[cfg]` too.
+/// - message and extractors are owned values; their parameters may be any patterns;
+/// - it returns the message's reply, a `Result` of it, or nothing if the reply is `()`;
+/// - several `#[route]` attributes give it several patterns;
+/// - `#[route("...", blocking)]` on a sync method runs it on a thread where it may block;
+/// - a `#[cfg]` on it applies to its routes as well, and `#[cfg_attr(…, route("…"))]` makes it a handler
+///   if the condition holds; extractors may have a `#[cfg]` too.
 ///
-/// Methods without `#[route]` stay what they are. Two handlers may share a pattern if their
-/// messages differ. Patterns, duplicates and the number of captures are checked at compile time.
+/// Methods without `#[route]` are unchanged. Two handlers may share a pattern if their messages differ. Patterns,
+/// duplicates and the number of captures are checked at compile time.
 ///
-/// A handler takes all captures of its patterns or none. If it takes none, the pattern only says which
-/// paths are meant, and the names of its captures start with `_`, as in `"users/{_id}"`: any other name
-/// gives a warning, as an unused variable does. The pattern `""` is the path without segments, `api://`.
+/// A handler takes all captures of its patterns or none. If it takes none, the captures only describe the paths,
+/// and their names must start with `_`, as in `"users/{_id}"`; any other name causes a warning, like an unused
+/// variable. The pattern `""` is the path without segments, `api://`.
 ///
-/// A subsystem has one such block; other `impl` blocks of it have no attribute. `#[routes(crate = path)]`
-/// says where `mycelia` is found, if not at `::mycelia`.
+/// A subsystem has one such block; its other `impl` blocks have no attribute. `#[routes(crate = path)]` sets the
+/// path of `mycelia`, by default `::mycelia`.
 ///
 /// # Examples
 /// ```
@@ -122,19 +120,19 @@ pub fn routes(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Marks a handler inside an `impl` block under [`macro@routes`].
 ///
-/// `#[routes]` reads and removes it, so that it need not be imported; on its own it is an error, and so
-/// it is in a trait or an `impl` of one. It takes a pattern, and `blocking` after it for a method that
-/// blocks its thread: `#[route("users/{id}", blocking)]`.
+/// `#[routes]` reads and removes it, so it need not be imported. Without `#[routes]`, or in a trait or an `impl`
+/// of a trait, it is an error. It takes a pattern, and after it `blocking` for a method that blocks its thread:
+/// `#[route("users/{id}", blocking)]`.
 #[proc_macro_attribute]
 pub fn route(_args: TokenStream, item: TokenStream) -> TokenStream {
     routes::expand_stray("route", item.into()).into()
 }
 
-/// Marks the method that is called before the first message, inside an `impl` block under
-/// [`macro@routes`]: on the value that the factory made, after a mount and after every restart.
+/// Marks the method that is called before the first message. It is called on the value that the factory made,
+/// after a mount and after every restart. It must be in an `impl` block under [`macro@routes`].
 ///
-/// It takes `&mut self`, then up to eight extractors, and returns nothing or a `Result`; an error fails
-/// the mount, or the restart.
+/// It takes `&mut self`, then up to eight extractors, and returns nothing or a `Result`. An error fails the mount
+/// or the restart.
 ///
 /// # Examples
 /// ```
@@ -160,8 +158,8 @@ pub fn started(_args: TokenStream, item: TokenStream) -> TokenStream {
     routes::expand_stray("started", item.into()).into()
 }
 
-/// Marks the method that is called on the new value after a failure, before the one under
-/// [`macro@started`]. It takes `&mut self`, the `Failure`, then up to eight extractors.
+/// Marks the method that is called on the new value after a failure, before the method under [`macro@started`].
+/// It takes `&mut self`, the `Failure`, then up to eight extractors.
 ///
 /// # Examples
 /// ```
@@ -188,9 +186,9 @@ pub fn restarting(_args: TokenStream, item: TokenStream) -> TokenStream {
     routes::expand_stray("restarting", item.into()).into()
 }
 
-/// Marks the method that is called after the last message, unless the subsystem failed. It takes
-/// `&mut self`, the `EndReason`, then up to eight extractors. It may still send: those who were mounted
-/// before are there.
+/// Marks the method that is called after the last message, unless the subsystem failed. It takes `&mut self`, the
+/// `EndReason`, then up to eight extractors. It may still send: subsystems that were mounted before this one are
+/// still there.
 ///
 /// # Examples
 /// ```
@@ -219,7 +217,7 @@ pub fn stopped(_args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Runs an `async fn main` in an actix system of the calling thread.
 ///
-/// `#[mycelia::main(crate = path)]` says where `mycelia` is found, if not at `::mycelia`.
+/// `#[mycelia::main(crate = path)]` sets the path of `mycelia`, by default `::mycelia`.
 ///
 /// # Examples
 /// ```
@@ -237,10 +235,10 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(entry::Entry::Main, args.into(), item.into()).into()
 }
 
-/// Makes an `async fn` a test that runs in an actix system of its thread.
+/// Makes an `async fn` a test that runs in an actix system of the calling thread.
 ///
-/// Other attributes of tests, `#[should_panic]` and `#[ignore]`, work as usual.
-/// `#[mycelia::test(crate = path)]` says where `mycelia` is found, if not at `::mycelia`.
+/// The other attributes of tests, `#[should_panic]` and `#[ignore]`, work as usual.
+/// `#[mycelia::test(crate = path)]` sets the path of `mycelia`, by default `::mycelia`.
 ///
 /// # Examples
 /// ```

@@ -40,8 +40,8 @@ fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// Refuses a message, or a reply, that is too large to be moved about on the stack. Those of a
-/// generic type are known only where they are handled: the table of routes looks at them.
+/// Refuses a message or a reply that is too large to be moved on the stack. The sizes of generic types are known
+/// only where they are handled, so the table of routes checks those.
 fn sizes(krate: &CratePath, input: &DeriveInput, reply: &Type) -> TokenStream {
     if input.generics.params.iter().next().is_some() {
         return TokenStream::new();
@@ -68,7 +68,7 @@ fn sizes(krate: &CratePath, input: &DeriveInput, reply: &Type) -> TokenStream {
 struct Options {
     krate: CratePath,
     reply: Option<Type>,
-    /// The name of the variant, if it is not the default.
+    /// The variant of the priority, if it is not the default.
     priority: Option<Ident>,
 }
 
@@ -117,10 +117,11 @@ fn options(input: &DeriveInput) -> Result<Options> {
     })
 }
 
-/// The variant of a priority's name. Any expression is taken, so that a mistake is told where it is.
+/// Returns the variant of a priority's name. It takes any expression, so that a mistake is reported at the
+/// expression.
 fn priority_named(word: &Expr) -> Result<Ident> {
     let name = match word {
-        // What a `macro_rules!` has as `$priority:expr` comes in a group.
+        // A `$priority:expr` of a `macro_rules!` comes in a group.
         Expr::Group(group) => return priority_named(&group.expr),
         Expr::Path(path) => path.path.get_ident().map(Ident::to_string),
         _ => None,
@@ -140,7 +141,7 @@ fn priority_named(word: &Expr) -> Result<Ident> {
     Ok(Ident::new(variant, word.span()))
 }
 
-/// Refuses a type with lifetimes: nothing that travels or stays mounted borrows.
+/// Refuses a type with lifetimes: neither messages nor subsystems can borrow.
 pub(crate) fn owned(generics: &Generics, what: &str) -> Result<()> {
     match generics.lifetimes().next() {
         Some(lifetime) => Err(Error::new_spanned(
@@ -155,7 +156,7 @@ pub(crate) fn owned(generics: &Generics, what: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Compares the impl, which comes first.
+    /// Compares only the impl, which comes first.
     fn check(input: TokenStream, expected: TokenStream) {
         let (written, expected) = (expand(input).to_string(), expected.to_string());
         assert_eq!(written.split(" const _").next().unwrap(), expected);

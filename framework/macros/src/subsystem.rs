@@ -1,4 +1,4 @@
-//! `#[derive(Subsystem)]`: the name, checked here because it becomes the scheme of paths.
+//! `#[derive(Subsystem)]`: the name of the subsystem, checked here because it becomes the scheme of paths.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,7 +8,7 @@ use syn::{DeriveInput, Error, LitStr, Result, parse_quote};
 use crate::crate_path::CratePath;
 use crate::message::owned;
 
-/// Longest name, in bytes.
+/// The longest name, in bytes.
 const NAME_MAX: usize = 64;
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -19,7 +19,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     owned(&input.generics, "a subsystem")?;
-    // The impl is written even without a name, so that the mistake is the only error.
+    // The impl is generated even without a name, so that the mistake is the only error.
     let mut krate = CratePath::default();
     let (name, error) = match name(&input, &mut krate) {
         Ok(name) => (name, None),
@@ -39,7 +39,7 @@ fn derive(mut input: DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// Reads `#[subsystem(name = "api", crate = path)]`; without a name takes that of the type.
+/// Reads `#[subsystem(name = "api", crate = path)]`. Without a name it uses the name of the type.
 fn name(input: &DeriveInput, krate: &mut CratePath) -> Result<String> {
     let mut name: Option<LitStr> = None;
     for attr in input
@@ -88,7 +88,7 @@ fn name(input: &DeriveInput, krate: &mut CratePath) -> Result<String> {
     }
 }
 
-/// What is wrong with a name, if anything is.
+/// Returns what is wrong with a name, if anything is.
 fn fault(name: &str) -> Option<String> {
     const ALLOWED: &str = "use letters, digits, `_`, `.` and `-`";
     if name.is_empty() {
@@ -110,7 +110,7 @@ fn fault(name: &str) -> Option<String> {
     })
 }
 
-/// `HttpGateway` to `http-gateway`, `HTTPServer2` to `http-server2`.
+/// Converts `HttpGateway` to `http-gateway`, and `HTTPServer2` to `http-server2`.
 fn kebab(ident: &str) -> String {
     let chars: Vec<char> = ident.chars().collect();
     let mut name = String::with_capacity(ident.len() + 4);

@@ -1,20 +1,20 @@
-//! Broadcast: what is told to all who listen, and nothing when no one does.
+//! A broadcast channel that can be closed. It does nothing while it has no receiver.
 
 use tokio::sync::broadcast::{Receiver, Sender};
 
 use crate::base::sync::{Mutex, lock};
 
-/// Tells values to any number of listeners, until it is closed.
+/// Sends values to any number of receivers, until it is closed.
 #[derive(Debug)]
 pub(crate) struct Broadcast<T>(Mutex<Option<Sender<T>>>);
 
 impl<T: Clone> Broadcast<T> {
-    /// For each listener at most `capacity` values wait.
+    /// A receiver buffers at most `capacity` values; the oldest are dropped beyond that.
     pub(crate) fn new(capacity: usize) -> Self {
         Broadcast(Mutex::new(Some(Sender::new(capacity))))
     }
 
-    /// True if somebody listens.
+    /// True if there is a receiver.
     pub(crate) fn are_heard(&self) -> bool {
         let sender = lock(&self.0);
         sender
@@ -22,26 +22,26 @@ impl<T: Clone> Broadcast<T> {
             .is_some_and(|sender| sender.receiver_count() > 0)
     }
 
-    /// Tells a value.
+    /// Sends a value to every receiver.
     pub(crate) fn tell(&self, value: T) {
-        // Not under the lock: it wakes those who listen.
+        // Not under the lock: sending wakes the receivers.
         let sender = lock(&self.0).clone();
         if let Some(sender) = sender {
-            // No one may be left to hear it: no matter.
+            // The last receiver may have gone: that is no error.
             let _ = sender.send(value);
         }
     }
 
-    /// Listens from now on.
+    /// Returns a receiver of the values sent from now on.
     pub(crate) fn listen(&self) -> Receiver<T> {
         match &*lock(&self.0) {
             Some(sender) => sender.subscribe(),
-            // It is closed, and so is this.
+            // Closed: this receiver is closed too.
             None => Sender::new(1).subscribe(),
         }
     }
 
-    /// Nothing more is told: those who listen learn that, after what waits for them.
+    /// Closes the channel. Receivers still get the values that they have buffered.
     pub(crate) fn close(&self) {
         let sender = lock(&self.0).take();
         drop(sender);

@@ -1,8 +1,8 @@
-//! Wakes that can't be made where they are due: the keepers make them.
+//! Wakes that can't be made on the current thread: the keepers' thread makes them.
 //!
-//! A thread that ends can't wake every task, for the task's executor may have kept something in the thread's
-//! local memory that is gone already. And what a thread's local destructors do must not call user code, which
-//! a waker is. Promise: a task that is due to be woken is woken, here or on the keepers' thread.
+//! A thread that is ending can't wake every task: the task's executor may need a thread-local that is destroyed
+//! already. And a destructor of a thread-local must not call user code, which a waker is. Promise: a task that is
+//! due to be woken is woken, on the current thread or on the keepers' thread.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,8 +13,9 @@ use crate::base::user_code::{self, discard, discard_payload};
 
 thread_local! {
     static HAS_WOKEN: Cell<bool> = const { Cell::new(false) };
-    /// Is gone when the thread is about to end. It is first touched after the thread's first wake, and so goes
-    /// before what that wake's executor keeps there: no wake is tried that would not find it any more.
+    /// Destroyed when the thread is about to end. It is first touched after the thread's first wake, so it is
+    /// destroyed before the thread-locals that this wake's executor has made. Once it is gone, no wake is tried
+    /// here.
     static LIFE: Sentinel = const { Sentinel };
 }
 
@@ -28,9 +29,10 @@ impl Drop for Sentinel {
 #[derive(Default)]
 pub(crate) struct DeferredWakes {
     wakers: Mutex<Vec<Waker>>,
-    /// Envelopes that came free while no waiter could be woken for them.
+    /// Envelopes that came free on threads that could wake no waiter. Added to by those threads, taken by the
+    /// keepers.
     freed: AtomicUsize,
-    /// Has the keepers look here.
+    /// Wakes the keepers, so that they call [`make`](Self::make). Set once, when the keepers start.
     bell: OnceCell<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -41,7 +43,7 @@ impl std::fmt::Debug for DeferredWakes {
 }
 
 impl DeferredWakes {
-    /// Sets what has the keepers look here. It may be called in a thread-local's destructor.
+    /// Sets the function that wakes the keepers. It may be called in a thread-local's destructor.
     pub(crate) fn set_bell(&self, bell: impl Fn() + Send + Sync + 'static) {
         let _ = self.bell.set(Box::new(bell));
     }
@@ -52,7 +54,7 @@ impl DeferredWakes {
         }
     }
 
-    /// Wakes a task. If its waker panics here, the keepers wake it.
+    /// Wakes a task. If the waker panics, the keepers try once more.
     pub(crate) fn wake(&self, waker: Waker) {
         match self.try_wake(&waker) {
             true => discard(waker),
@@ -60,7 +62,8 @@ impl DeferredWakes {
         }
     }
 
-    /// Wakes a task; false if its waker panicked. Then it is to be given to [`defer`](Self::defer).
+    /// Wakes a task. Returns false if its waker panicked or this thread is ending; the caller must then
+    /// [`defer`](Self::defer) it.
     pub(crate) fn try_wake(&self, waker: &Waker) -> bool {
         if HAS_WOKEN.get() && LIFE.try_with(|_| ()).is_err() {
             return false;
@@ -72,26 +75,26 @@ impl DeferredWakes {
         woken.map_err(discard_payload).is_ok()
     }
 
-    /// Has the keepers wake a task.
+    /// Leaves the wake of a task to the keepers.
     #[cold]
     pub(crate) fn defer(&self, waker: Waker) {
         lock(&self.wakers).push(waker);
         self.ring();
     }
 
-    /// Has the keepers wake those who wait for so many envelopes.
+    /// Leaves the wake of waiters for that many free envelopes to the keepers.
     #[cold]
     pub(crate) fn defer_freed(&self, envelopes: usize) {
         self.freed.fetch_add(envelopes, Ordering::AcqRel);
         self.ring();
     }
 
-    /// Makes the deferred wakes, on the keepers' thread. Returns how many waiters for an envelope are to be
-    /// woken besides.
+    /// Makes the deferred wakes; called on the keepers' thread. Returns how many waiters for an envelope the
+    /// caller must wake besides.
     pub(crate) fn make(&self) -> usize {
         let wakers = std::mem::take(&mut *lock(&self.wakers));
         for waker in wakers {
-            // A second panic is the end of it.
+            // If the waker panics a second time, the wake is given up.
             user_code::wake(waker);
         }
         self.freed.swap(0, Ordering::AcqRel)

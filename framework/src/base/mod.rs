@@ -1,4 +1,4 @@
-//! What stands underneath: atomics and locks, time, guards around user code. No file here knows a message.
+//! The lowest layer: atomics and locks, time, guards around user code. No file here knows of messages.
 
 pub(crate) mod sync;
 pub(crate) mod user_code;

@@ -1,8 +1,7 @@
-//! The atomics under every lock-free file, in one place.
+//! The atomics and locks of every file that threads share, in one place.
 //!
-//! Files that threads share without a lock take their atomics from here and nowhere else, so that the
-//! crate `mycelia-loom` can compile those very files against loom's versions and try every
-//! interleaving of them. There `cfg(loom)` is set.
+//! Lock-free files take their atomics only from here. So the crate `mycelia-loom` can compile the same files
+//! against loom's versions, with `cfg(loom)` set, and try every interleaving.
 
 pub(crate) use std::sync::atomic::{
     AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
@@ -18,9 +17,9 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
 
-/// A full fence, for a thread whose last write that matters was a read-modify-write: on x86-64 such an
-/// instruction is one already, and a second costs 4 ns more. (The compiler knows of no such fence; that
-/// much is between us and the processor's manual.)
+/// A full fence, for a thread whose last relevant write was a read-modify-write. On x86-64 such an instruction is
+/// a full fence already, and a second one costs 4 ns. (The compiler's memory model has no such fence; this relies
+/// on the processor's manual.)
 #[inline]
 pub(crate) fn fence_after_swap() {
     if cfg!(all(target_arch = "x86_64", not(mycelia_thread_sanitizer))) {
@@ -30,8 +29,8 @@ pub(crate) fn fence_after_swap() {
     }
 }
 
-/// Where a thread sleeps until another wakes it. Not `std::thread::park`: in the drop of a thread's local values
-/// that sleeps elsewhere than where it is woken.
+/// Blocks a thread until another wakes it. Not `std::thread::park`: in a thread-local's destructor its handle is
+/// not the one that others unpark.
 #[derive(Debug, Default)]
 pub(crate) struct Parker {
     is_woken: Mutex<bool>,
@@ -39,7 +38,8 @@ pub(crate) struct Parker {
 }
 
 impl Parker {
-    /// Sleeps until woken; not at all if that has happened since the last sleep.
+    /// Sleeps until [`unpark`](Self::unpark) is called. Returns at once if that has happened since the last
+    /// sleep.
     pub(crate) fn park(&self) {
         let mut is_woken = lock(&self.is_woken);
         while !*is_woken {
@@ -54,11 +54,11 @@ impl Parker {
     }
 }
 
-/// A map that threads share: each of its operations is one step.
+/// A map that threads share. Each operation is atomic.
 pub(crate) type Map<K, V> = dashmap::DashMap<K, V, rustc_hash::FxBuildHasher>;
 
-/// Locks, and goes on with the data if a thread panicked while holding the lock: every critical
-/// section of this crate leaves its data whole at each step.
+/// Locks a mutex, also a poisoned one: every critical section of this crate leaves its data consistent at each
+/// step.
 #[cfg(not(mycelia_thread_sanitizer))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
@@ -79,7 +79,7 @@ fn wait<'m, T>(condvar: &Condvar, mut guard: MutexGuard<'m, T>) -> MutexGuard<'m
     guard
 }
 
-/// The same by a lock that the sanitizer sees through: the standard library's comes compiled without it.
+/// The same with parking_lot, which the sanitizer can see into: the standard library comes compiled without it.
 #[cfg(mycelia_thread_sanitizer)]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()

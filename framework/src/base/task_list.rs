@@ -1,5 +1,5 @@
-//! The tasks of a subsystem while they run: what ends one, and the list by which all are ended. Promise: a
-//! task that is over leaves nothing behind, neither here nor in the values by which it can be cancelled.
+//! The running tasks of a subsystem, and how they are cancelled. Promise: a task that has ended leaves nothing
+//! behind, neither in the list nor in the handles that can cancel it.
 
 use std::sync::Arc;
 use std::task::Context;
@@ -10,11 +10,12 @@ use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
 use crate::base::user_code::wake;
 use crate::base::waker_slot::WakerSlot;
 
-/// What ends a task; all who can hold a part of it.
+/// Cancels a task. Shared by the task, the subsystem's list and the handles of the task.
 #[derive(Debug, Default)]
 pub(crate) struct Cancel {
+    /// 1 once the task is cancelled. Written by `cancel`, read by the task when it is polled.
     is_cancelled: AtomicU8,
-    /// Wakes the task, while it runs.
+    /// The task's waker. Left by the task when it is polled; taken by `cancel`, which wakes it, or by `retire`.
     task: WakerSlot,
 }
 
@@ -30,7 +31,7 @@ impl Cancel {
         self.is_cancelled.load(Ordering::Acquire) != 0
     }
 
-    /// True if it is cancelled; otherwise the task is woken when it is.
+    /// Returns true if the task is cancelled. Otherwise `cancel` will wake it.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> bool {
         if self.is_cancelled() {
             return true;
@@ -39,7 +40,7 @@ impl Cancel {
         self.is_cancelled()
     }
 
-    /// The task is over. Its waker would keep its memory.
+    /// Called when the task has ended. Its waker would keep its memory alive.
     pub(crate) fn retire(&self) {
         drop(self.task.take());
     }
@@ -55,11 +56,11 @@ struct RunningTask {
     tasks: FxHashMap<u64, Arc<Cancel>>,
 }
 
-/// Most tasks that room is kept for while few run.
+/// The map keeps capacity for this many tasks, however few run.
 const ROOM: usize = 64;
 
 impl TaskList {
-    /// Adds a task; its number.
+    /// Adds a task and returns its number.
     pub(crate) fn enter(&self, task: Arc<Cancel>) -> u64 {
         let mut running = lock(&self.0);
         let number = running.next;
@@ -68,7 +69,7 @@ impl TaskList {
         number
     }
 
-    /// A task is over.
+    /// Removes a task that has ended.
     pub(crate) fn leave(&self, number: u64) {
         let mut running = lock(&self.0);
         running.tasks.remove(&number);
@@ -78,7 +79,7 @@ impl TaskList {
         }
     }
 
-    /// Ends all tasks.
+    /// Cancels all tasks.
     pub(crate) fn cancel_all(&self) {
         let all = std::mem::take(&mut lock(&self.0).tasks);
         for task in all.into_values() {
@@ -86,7 +87,7 @@ impl TaskList {
         }
     }
 
-    /// How many run.
+    /// How many tasks run.
     #[cfg(test)]
     fn len(&self) -> usize {
         lock(&self.0).tasks.len()
@@ -108,7 +109,7 @@ mod tests {
         list.cancel_all();
         assert!(second.is_cancelled() && !first.is_cancelled());
         assert_eq!((list.len(), Arc::strong_count(&second)), (0, 1));
-        // It may end after all were cancelled.
+        // A task may end after all were cancelled.
         list.leave(number + 1);
     }
 

@@ -1,4 +1,4 @@
-//! Thread handles: the threads of a system, as the keepers see them when they launch something there.
+//! Thread handles: how the keepers run code on the threads of a system.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -15,7 +15,7 @@ pub(crate) enum ThreadHandle {
 }
 
 impl ThreadHandle {
-    /// Runs `launch` on that thread; dropped if it has ended.
+    /// Runs `launch` on that thread. If the thread has ended, `launch` is dropped.
     pub(crate) fn run(&self, launch: impl FnOnce() + Send + 'static) {
         match self {
             ThreadHandle::Arbiter(arbiter) => drop(arbiter.spawn_fn(launch)),
@@ -24,10 +24,10 @@ impl ThreadHandle {
     }
 }
 
-/// The keepers' executor: drives their timers, and those of askers on other executors.
+/// The keepers' executor. It drives their timers, and the timers of askers on other executors.
 pub(crate) struct Executor {
     runtime: tokio::runtime::Handle,
-    /// The keepers' thread, if a simulation runs it.
+    /// The keepers' simulated thread; `None` outside of simulations.
     simulated: Option<Jobs>,
 }
 
@@ -36,12 +36,13 @@ impl Executor {
         Executor { runtime, simulated }
     }
 
-    /// While the result lives, what needs an executor on the calling thread finds this one.
+    /// Enters the executor's context: until the guard is dropped, timers made on the calling thread use this
+    /// executor.
     pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
         self.runtime.enter()
     }
 
-    /// Runs something beside the keepers.
+    /// Runs a future beside the keepers.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         match &self.simulated {
             None => drop(self.runtime.spawn(work)),

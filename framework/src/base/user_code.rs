@@ -1,23 +1,23 @@
 //! User code: every point where the framework calls code that is not its own.
 //!
-//! Such code may panic, panic again while it unwinds, call back into the framework, forget a future, or
-//! block. Four rules hold at every point. The framework's own state is right before the call. No lock and no
-//! borrow is held that the call could meet again. A thread-local's destructor makes no such call. And what the
-//! call does wrong is the failure of the one to whom the code belongs, and of no one else.
+//! Such code may panic, panic again while it unwinds, call back into the framework, forget a future, or block.
+//! Four rules hold at every point. The framework's own state is consistent before the call. The framework holds
+//! no lock and no borrow that the call could need. The destructor of a thread-local makes no such call. And a
+//! panic in user code fails only the message, subsystem or caller that the code belongs to.
 //!
 //! | point | called on | a panic there |
 //! |---|---|---|
 //! | handler, async handler | the subsystem's thread | fails its message; the subsystem fails under its policy (caught in `host/turn.rs`, `route/handler/runner.rs`) |
 //! | blocking handler | a blocking thread | the same (`route/handler/blocking.rs`) |
-//! | hook: started, restarting, stopped | the subsystem's thread | fails the start; after the last message it is told in the event, the report and the unmount |
+//! | hook: started, restarting, stopped | the subsystem's thread | fails the start; after the last message it is in the event, the report and the result of the unmount |
 //! | factory | the subsystem's thread | fails the mount or the restart |
-//! | drop of a subsystem's value | the subsystem's thread | is the subsystem's last failure |
+//! | drop of a subsystem's value | the subsystem's thread | counts as the subsystem's last failure |
 //! | drop of a handler's future | the subsystem's thread | the same |
-//! | drop of a message that no handler took | the thread that ends it | is contained: the message has its end |
-//! | drop of a reply that no asker took | the thread that gives its envelope back | is contained |
-//! | drop of a panic's payload | the thread that caught it | is contained |
+//! | drop of a message that no handler took | the thread that ends it | is contained: the message has ended already |
+//! | drop of a reply that no asker took | the thread that returns its envelope | is contained |
+//! | drop of a panic's payload | the thread that caught the panic | is contained |
 //! | `Display` and `From` of a handler's error | the subsystem's thread | fails the message, as a panic |
-//! | `FromStr` of a capture | the thread that sends, or that resolves a path to a handle | unwinds to there; nothing was sent |
+//! | `FromStr` of a capture | the thread that sends, or that resolves a path to a handle | unwinds to the caller; nothing was sent |
 //! | `AsPath`, `Captures` of the sender's own types | the sender's thread | unwinds to the sender; nothing was sent |
 //! | waker of a sender or an asker: wake | the thread that makes room, or that answers | is contained |
 //! | waker: clone and drop | the sender's thread | unwinds to the sender |
@@ -26,9 +26,9 @@
 //! | call, unpacking, drop of an extractor's value | the subsystem's thread | fails the message, as a panic |
 //! | `Routes::routes`, `Extractor::check`; clone of a factory of replicas | the mounter's thread | unwinds to the mounter; nothing was mounted |
 //! | strategy | the keepers' thread | round-robin takes the strategy's place |
-//! | what runs before a stop: call, poll, drop | a subsystem's thread | stands in the stop's report |
-//! | waker of one who mounts, unmounts, stops or watches: wake, drop | the keepers' or the subsystem's thread | is contained: see [`shielded`] |
-//! | drop of a factory, a handler's closure, a strategy or a shared state | the thread that lets go of it last | is contained: see [`Contained`] |
+//! | `before_stop` future: call, poll, drop | a subsystem's thread | is in the stop's report |
+//! | waker of a task that mounts, unmounts, stops or watches: wake, drop | the keepers' or the subsystem's thread | is contained: see [`shielded`] |
+//! | drop of a factory, a handler's closure, a strategy or a shared state | the thread that drops it last | is contained: see [`Contained`] |
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -38,7 +38,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-/// What a panic left.
+/// The payload of a caught panic.
 pub(crate) type PanicPayload = Box<dyn Any + Send>;
 
 /// Calls user code. If it panics, returns the panic's text.
@@ -47,7 +47,7 @@ pub(crate) fn contain<T>(call: impl FnOnce() -> T) -> Result<T, Box<str>> {
     catch_unwind(AssertUnwindSafe(call)).map_err(text_of)
 }
 
-/// Drops a value of the user's; a panic ends here.
+/// Drops a value of a user's type and contains a panic of its drop.
 #[inline]
 pub(crate) fn discard<T>(value: T) {
     if !std::mem::needs_drop::<T>() {
@@ -58,8 +58,8 @@ pub(crate) fn discard<T>(value: T) {
     }
 }
 
-/// A value of the user's in the hands of the framework. If it is dropped there, because something beside it
-/// unwinds or because no one takes it, a panic of its drop ends here: two panics at once abort the process.
+/// A value of a user's type that the framework holds. A panic of its drop is contained. If it could escape while
+/// another panic unwinds, it would abort the process.
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {
@@ -77,7 +77,7 @@ impl<T> Contained<T> {
         self.0.as_ref().expect("a contained value is not taken yet")
     }
 
-    /// The value, to be changed.
+    /// The value, mutably.
     ///
     /// # Panics
     /// If it was taken.
@@ -126,12 +126,13 @@ impl<T> Drop for Contained<T> {
     }
 }
 
-/// A value of the user's beside a call of user code. If that panics, the value is dropped as it unwinds: a panic of
-/// its drop ends here, for two at once abort the process. Dropped otherwise it panics as it does.
+/// A value of a user's type that lives across a call of user code. If the call panics, the value is dropped while
+/// that panic unwinds, and a panic of its drop is contained: a second one would abort the process. In any other
+/// case a panic of its drop passes through.
 pub(crate) struct Beside<T>(pub(crate) Option<T>);
 
 impl<T> Beside<T> {
-    /// The value, to be called.
+    /// The value, mutably.
     ///
     /// # Panics
     /// If it was taken.
@@ -149,15 +150,15 @@ impl<T> Drop for Beside<T> {
     }
 }
 
-/// Wakes a task of the user's; a panic of its waker ends here, for it is the executor's.
+/// Wakes a task of the user's. A panic of its waker is contained.
 pub(crate) fn wake(waker: Waker) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
         discard_payload(payload);
     }
 }
 
-/// The waker of a task of the user's, in a shape that the framework's threads may wake, clone and drop: what
-/// it does wrong ends there.
+/// The waker of a user's task, wrapped so that the framework's threads may wake, clone and drop it: panics are
+/// contained.
 struct Shield(Contained<Waker>);
 
 impl Wake for Shield {
@@ -170,8 +171,8 @@ impl Wake for Shield {
     }
 }
 
-/// Waits for a future of the framework's own that the keepers, or hosts, wake: its task's waker reaches them
-/// in a [`Shield`] only. The waker is cloned here, on the task's own thread.
+/// Awaits a future of the framework's own that the keepers or hosts wake. They get the task's waker only in a
+/// [`Shield`]. The waker is cloned here, on the task's own thread.
 pub(crate) async fn shielded<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut shield: Option<(Arc<Shield>, Waker)> = None;
@@ -202,7 +203,7 @@ pub(crate) fn text_of(payload: PanicPayload) -> Box<str> {
     text
 }
 
-/// Drops what a panic left, which may panic itself; what that leaves is forgotten.
+/// Drops the payload of a panic. If that panics in turn, the second payload is leaked.
 #[cold]
 pub(crate) fn discard_payload(payload: PanicPayload) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
@@ -275,7 +276,7 @@ mod tests {
         let mut cx = Context::from_waker(&waker);
         assert!(waits.as_mut().poll(&mut cx).is_pending());
         std::mem::forget(waker);
-        // On the thread of anyone who wakes it; and the last hold on the waker goes below.
+        // This could be any thread. The last reference to the waker is dropped below.
         let shield: Option<Waker> = left.borrow().clone();
         shield.expect("it waits").wake();
         let mut cx = Context::from_waker(Waker::noop());

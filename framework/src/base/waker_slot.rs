@@ -1,7 +1,7 @@
-//! A place for one waker, which one side leaves and the other takes.
+//! A slot for one waker: one thread leaves it, another takes it.
 //!
-//! A waker is user code: its clone and its drop may panic, or call back. So neither runs while the place is
-//! locked or half changed.
+//! A waker is user code: its clone and its drop may panic or call back. So neither runs while the slot is locked
+//! or half changed.
 
 use std::task::Waker;
 
@@ -16,7 +16,7 @@ impl WakerSlot {
         WakerSlot(Mutex::new(None))
     }
 
-    /// Leaves a copy of `waker`, in place of what was there.
+    /// Leaves a clone of `waker` and drops the one before.
     pub(crate) fn set(&self, waker: &Waker) {
         let is_there = |held: &Waker| held.will_wake(waker);
         if lock(&self.0).as_ref().is_some_and(is_there) {
@@ -27,7 +27,7 @@ impl WakerSlot {
         drop(before);
     }
 
-    /// Takes what is there.
+    /// Takes the waker out, if there is one.
     pub(crate) fn take(&self) -> Option<Waker> {
         lock(&self.0).take()
     }

@@ -1,8 +1,8 @@
-//! Dead letters: messages that were accepted and not handled, for anyone who wants to know which.
+//! Dead letters: messages that were accepted but not handled.
 //!
-//! Every accepted message that ended in another way than handled becomes one, unless its asker is told
-//! so. They are counted, the last ones are kept for snapshots, and all go to a stream that can be
-//! subscribed to; a subscriber that is too slow misses some, and learns how many.
+//! Every accepted message that ends unhandled becomes a dead letter, unless its asker receives the reason as an
+//! error. The system counts them, keeps the last ones for snapshots, and sends all to a stream. A subscriber that
+//! is too slow misses some and learns how many.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -19,7 +19,7 @@ use crate::base::user_code::shielded;
 use crate::words::overflow::Overflow;
 use crate::words::trace::TraceId;
 
-/// Most dead letters that wait for a slow subscriber.
+/// How many dead letters the stream buffers for a slow subscriber.
 const STREAM: usize = 1024;
 
 /// A message that was accepted and not handled.
@@ -34,15 +34,15 @@ pub struct DeadLetter {
     pub message: &'static str,
     /// How it ended.
     pub reason: DeadReason,
-    /// The subsystem that sent it; `None` from outside.
+    /// The subsystem that sent it; `None` if it came from outside.
     pub sender: Option<Arc<str>>,
-    /// What it belonged to.
+    /// The trace that the message belonged to.
     pub trace: TraceId,
-    /// How long before its end it was sent.
+    /// Time from its sending to its end.
     pub age: Duration,
 }
 
-/// How a message ended that was not handled.
+/// Why a message was not handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeadReason {
@@ -50,15 +50,15 @@ pub enum DeadReason {
     Failed(Arc<str>),
     /// Its handler panicked, with this text.
     Panicked(Arc<str>),
-    /// It was dropped for want of room.
+    /// It was dropped because the mailbox was full.
     Dropped(Overflow),
     /// It was dropped by a fault of the test kit, the crate `mycelia-test`.
     Injected,
     /// Its deadline passed before its handler began.
     Expired,
-    /// Its subsystem stopped, or came to take other messages; or its handler was cut off by a stop.
+    /// Its subsystem stopped, or was mounted again with other routes; or a stop cut its handler off.
     Undeliverable,
-    /// Its handler took its [`Reply`](crate::extract::Reply), and that was dropped without an answer.
+    /// Its handler took the [`Reply`](crate::extract::Reply) and dropped it without an answer.
     NoReply,
 }
 
@@ -130,7 +130,7 @@ impl DeadLetters {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The last ones, the latest last.
+    /// The dead letters that were kept, oldest first.
     pub(crate) fn last(&self) -> Vec<DeadLetter> {
         lock(&self.last).iter().cloned().collect()
     }
@@ -142,13 +142,13 @@ impl DeadLetters {
         }
     }
 
-    /// The system is gone.
+    /// Closes the stream, because the system has ended.
     pub(crate) fn close(&self) {
         self.stream.close();
     }
 }
 
-/// The dead letters of a system from some moment on; made by
+/// A stream of a system's dead letters from its creation on; made by
 /// [`System::dead_letters`](crate::System::dead_letters).
 #[derive(Debug)]
 pub struct DeadLetterStream {
@@ -157,10 +157,10 @@ pub struct DeadLetterStream {
 }
 
 impl DeadLetterStream {
-    /// The next dead letter; `None` when the system is gone.
+    /// Waits for the next dead letter; `None` when the system has ended.
     ///
     /// # Cancel safety
-    /// Dropped before its end, it has taken nothing.
+    /// If the future is dropped, no dead letter is lost.
     pub async fn next(&mut self) -> Option<DeadLetter> {
         loop {
             match shielded(self.stream.recv()).await {
@@ -173,7 +173,7 @@ impl DeadLetterStream {
         }
     }
 
-    /// The next dead letter, if there is one now.
+    /// Returns the next dead letter if there is one now.
     pub fn try_next(&mut self) -> Option<DeadLetter> {
         loop {
             match self.stream.try_recv() {
@@ -186,8 +186,7 @@ impl DeadLetterStream {
         }
     }
 
-    /// How many came faster than they were taken, and are lost to this subscriber: 1,024 wait for it at
-    /// most.
+    /// How many dead letters this subscriber has missed because it was too slow. The stream buffers 1,024.
     pub fn missed(&self) -> u64 {
         self.missed
     }

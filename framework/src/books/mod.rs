@@ -1,4 +1,4 @@
-//! What is written down of messages: how long they took, and which could not be delivered.
+//! Records about messages: how long they took, and which could not be delivered.
 
 pub(crate) mod dead_letters;
 pub(crate) mod latency;

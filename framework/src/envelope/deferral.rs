@@ -1,8 +1,9 @@
-//! Messages whose reply comes later: who may end one. `handler → `**`deferral`**` → mailbox → host`
+//! Messages whose reply comes later, and the right to end them. `handler → `**`deferral`**` → mailbox → host`
 //!
-//! A handler that takes a [`Reply`](crate::extract::Reply) gives the envelope's token up to this cell. It is
-//! claimed once: by the one who answers, or by the host, at its end. The one swap that finds the right in place
-//! takes it, and the token with it; so a reply that is kept beyond its subsystem's end claims nothing.
+//! A handler that takes a [`Reply`](crate::extract::Reply) stores the envelope's token in this cell. The token is
+//! claimed once: by the thread that answers, or by the host when it ends. A claim is one compare-and-swap on the
+//! right; the thread whose swap finds the right gets the token. A `Reply` that is kept after its subsystem has
+//! ended finds another right or none, and claims nothing.
 #![allow(unsafe_code)]
 
 use crate::base::clock::Stamp;
@@ -14,7 +15,7 @@ use crate::envelope::token::Token;
 pub(crate) struct DeferralRight(u64);
 
 impl DeferralRight {
-    /// That of the mount with this number, which no other mount of the system has.
+    /// The right of the mount with this number, which no other mount of the system has.
     pub(crate) fn of_mount(number: u64) -> Self {
         DeferralRight(number.saturating_add(1))
     }
@@ -23,20 +24,20 @@ impl DeferralRight {
 /// How a deferred message ended.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeferredEnd {
-    /// The reply lies in the envelope, if someone asked.
+    /// The message was answered. If it was an ask, the reply is in the envelope.
     #[default]
     Answered,
-    /// The error does, whether someone asked or not.
+    /// The handler's error is in the envelope, for a tell as well.
     Failed,
-    /// Nothing does: its reply was dropped.
+    /// Its `Reply` was dropped. The envelope is empty.
     Dropped,
 }
 
-/// See the module. One for each envelope.
+/// See the module. There is one for each envelope.
 #[derive(Debug)]
 pub(crate) struct Deferral {
-    /// The right by which the token can be claimed; 0 while it can't. Written by the token's holder, then by
-    /// the one who claims it.
+    /// The right with which the token can be claimed; 0 while there is none to claim. Written by the token's
+    /// holder when it stores the token, then by the thread that claims it.
     right: AtomicU64,
     /// When the message's handler began. Written with the right.
     started: AtomicU64,
@@ -50,15 +51,15 @@ impl Deferral {
         }
     }
 
-    /// Gives up the token of this cell's envelope.
+    /// Stores the token of this cell's envelope, to be claimed with `right`.
     pub(crate) fn open(&self, token: Token, right: DeferralRight, started: Stamp) {
         self.started.store(started.0, Ordering::Relaxed);
         let _index = token.surrender();
-        // Release: the one who claims it sees what was written into the envelope.
+        // Release: the thread that claims the token sees what was written into the envelope.
         self.right.store(right.0, Ordering::Release);
     }
 
-    /// When its message's handler began. To be read by the token's holder.
+    /// When the message's handler began. Only the token's holder may read it.
     pub(crate) fn started(&self) -> Stamp {
         Stamp(self.started.load(Ordering::Relaxed))
     }
@@ -68,15 +69,14 @@ impl Deferral {
         self.right.load(Ordering::Relaxed) == right.0
     }
 
-    /// The envelope's token, unless it was claimed before.
+    /// Returns the envelope's token, unless it was claimed before.
     ///
     /// # Safety
     /// `index` is the number of the envelope whose cell this is.
     pub(crate) unsafe fn claim(&self, index: u32, right: DeferralRight) -> Option<Token> {
         let claimed =
             (self.right).compare_exchange(right.0, 0, Ordering::Acquire, Ordering::Relaxed);
-        // SAFETY: the holder of this envelope's one token has given it up to this cell, and this swap alone took
-        // it out.
+        // SAFETY: the holder of this envelope's only token stored it here, and only this swap took it out.
         claimed.ok().map(|_| unsafe { Token::mint(index) })
     }
 }

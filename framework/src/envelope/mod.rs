@@ -1,14 +1,14 @@
 //! Envelopes: the recycled carriers of messages. `send → `**`envelope`**` → mailbox`
 //!
-//! An envelope is a slot of the pool's slab plus the [`Token`] that gives the sole right to it. The
-//! message and its captures lie inline up to [`INLINE_BYTES`]; a larger message is boxed, and counted.
-//! The handler's reply is written into the same place. Promise: what is put in comes out once, as the
-//! type that it went in as, or is dropped once.
+//! An envelope is a slot of the pool's slab plus the [`Token`] that gives exclusive access to it. The message and
+//! its captures lie inline up to [`INLINE_BYTES`]; a larger message is boxed, and counted. The handler's reply is
+//! written into the same slot. Promise: a value that is put in is taken out once, with its original type, or
+//! dropped once.
 //!
 //! The rules of ownership, on which the `unsafe` code here and in the files beside it rests:
-//! 1. A slot's `head` and `payload` are touched only through an [`Envelope`], that is with its token
-//!    in hand; the token can't be copied, so no two threads touch a slot at once, and the lists that
-//!    hand tokens over order one owner's accesses before the next one's (release and acquire).
+//! 1. A slot's `head` and `payload` are touched only through an [`Envelope`], which has the slot's token.
+//!    The token can't be copied, so no two threads touch a slot at once. The lists that hand tokens over
+//!    order one owner's accesses before the next one's (release and acquire).
 //! 2. `head.payload` is `Some(t)` if and only if `payload` holds a live value of the type that `t`
 //!    describes (inline), or a live `Box` of it. Only `put`, `take` and `clear` change either.
 #![allow(unsafe_code)]
@@ -32,39 +32,40 @@ use deferral::DeferredEnd;
 use reply::ReplySlot;
 pub(crate) use slab::Slab;
 
-/// Messages, with their captures, up to this many bytes lie inside the envelope; replies too.
+/// Messages with their captures, and replies, lie inside the envelope up to this many bytes.
 pub const INLINE_BYTES: usize = 160;
-/// Nor may their alignment be larger than this to lie inside.
+/// The largest alignment of a value that lies inside the envelope.
 pub const INLINE_ALIGN: usize = 16;
 
 /// What an envelope says about its message.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
-    /// When it was sent, as the clock's raw value.
+    /// When the message was sent, as the clock's raw value.
     pub(crate) sent: u64,
     pub(crate) due: Due,
-    /// The trace that it belongs to; 0 if it begins one.
+    /// The trace that the message belongs to; 0 if it begins one.
     pub(crate) trace: u64,
     payload: Option<&'static PayloadType>,
     /// The table that `handler` is an index into.
     pub(crate) table: u32,
-    /// The subsystem that sent it; 0 for none.
+    /// The subsystem that sent the message; 0 if it came from outside.
     pub(crate) sender: u32,
     pub(crate) handler: u16,
-    /// The route's place in the table, for its latency.
+    /// The route's index in the table, under which its latency is recorded.
     pub(crate) route: u16,
-    /// True if someone waits for a reply.
+    /// True if the message is an ask.
     pub(crate) is_ask: bool,
-    /// What a tap has to say to it. In what would be padding.
+    /// A tap's mark on the message. It takes no room: it lies where padding would be.
     pub(crate) mark: Mark,
-    /// How it ended, if its reply came later.
+    /// How the message ended, if its reply came after its handler had returned. Written by the thread that
+    /// answers, read by the host.
     pub(crate) deferred: DeferredEnd,
 }
 
 #[repr(C, align(16))]
 struct Inline([MaybeUninit<u8>; INLINE_BYTES]);
 
-/// What travels in an envelope: the message, and what its handler's extractors packed at the sender.
+/// The content of an envelope: the message, and what its handler's extractors packed at the sender.
 pub(crate) struct Parcel<M, P> {
     message: Apart<M>,
     packed: P,
@@ -85,8 +86,9 @@ impl<M, P> Parcel<M, P> {
     }
 }
 
-/// A value of the user's beside others in one place of the framework's. A panic of its drop ends there: where
-/// two of them panic, the second would abort the process. It takes no more room than the value.
+/// A value of a user's type, stored together with other user values. A panic of its drop is contained: if the
+/// drop of a second value panicked while the first panic unwinds, the process would abort. It is as large as the
+/// value.
 #[doc(hidden)]
 pub struct Apart<T>(ManuallyDrop<T>);
 
@@ -99,7 +101,7 @@ impl<T> Apart<T> {
     #[inline(always)]
     pub(crate) fn into_inner(self) -> T {
         let mut this = ManuallyDrop::new(self);
-        // SAFETY: it is taken once: `this` is never dropped, nor used again.
+        // SAFETY: the value is taken once: `this` is never dropped, nor used again.
         unsafe { ManuallyDrop::take(&mut this.0) }
     }
 }
@@ -114,14 +116,13 @@ impl<T> Drop for Apart<T> {
     #[inline]
     fn drop(&mut self) {
         if std::mem::needs_drop::<T>() {
-            // SAFETY: the value is dropped with what holds it, once.
+            // SAFETY: the value is dropped once, together with its holder.
             discard(unsafe { ManuallyDrop::take(&mut self.0) });
         }
     }
 }
 
-/// One place of the slab: 256 bytes, four cache lines, the first of which holds all that a small
-/// message needs.
+/// A slot of the slab: 256 bytes, four cache lines. The first line holds all that a small message needs.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     head: UnsafeCell<Head>,
@@ -131,10 +132,10 @@ pub(crate) struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 256);
 
-// SAFETY: `head` and `payload` are touched only by the holder of the slot's token (rule 1); what is
-// put in is `Send`, so it may be taken out or dropped on another thread. `reply` is `Sync` itself.
+// SAFETY: only the holder of the slot's token touches `head` and `payload` (rule 1). The values in it are `Send`,
+// so another thread may take or drop them. `reply` is `Sync` itself.
 unsafe impl Sync for Slot {}
-// SAFETY: as above; a slab is dropped by one thread after all others have let go of it.
+// SAFETY: as above; a slab is dropped by one thread after all others have dropped their references to it.
 unsafe impl Send for Slot {}
 
 impl Slot {
@@ -151,14 +152,13 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let head = self.head.get_mut();
         if let Some(payload) = head.payload.take() {
-            // A panic would skip the slots beside it, or abort where one unwinds already.
-            // SAFETY: rule 2: the value is live; `&mut self` is the sole access.
+            // Contained: a panic would leak the other slots' values, or abort if another panic unwinds.
             let _ = contain(|| unsafe { (payload.drop)(self.payload.get().cast()) });
         }
     }
 }
 
-/// Everything that must be known of a type to store it without naming it.
+/// What must be known about a type to store a value of it without naming it.
 struct PayloadType {
     id: TypeId,
     name: fn() -> &'static str,
@@ -172,7 +172,7 @@ impl std::fmt::Debug for PayloadType {
     }
 }
 
-/// Says of a type whether it lies inside.
+/// Tells whether values of a type lie inside the envelope.
 pub(crate) struct Stored<T>(std::marker::PhantomData<T>);
 
 impl<T: Send + 'static> Stored<T> {
@@ -191,13 +191,13 @@ impl<T: Send + 'static> Stored<T> {
 }
 
 /// # Safety
-/// `place` holds a live, aligned `T`, which is dead afterwards.
+/// `place` holds a live, aligned `T`. It must not be used afterwards.
 unsafe fn drop_inline<T>(place: *mut u8) {
     // SAFETY: the caller's promise.
     unsafe { place.cast::<T>().drop_in_place() }
 }
 
-/// An envelope in hand: the token with its slot.
+/// An envelope with its token: exclusive access to the slot.
 #[must_use = "an envelope must be sent on or returned to the pool"]
 pub(crate) struct Envelope<'s> {
     slot: &'s Slot,
@@ -227,13 +227,13 @@ impl<'s> Envelope<'s> {
 
     #[inline]
     pub(crate) fn head(&self) -> &Head {
-        // SAFETY: rule 1: the token in hand gives sole access; `&self` keeps writers out.
+        // SAFETY: rule 1: the token gives exclusive access; `&self` keeps writers out.
         unsafe { &*self.slot.head.get() }
     }
 
     #[inline]
     pub(crate) fn head_mut(&mut self) -> &mut Head {
-        // SAFETY: rule 1, and `&mut self` keeps everyone else out.
+        // SAFETY: rule 1, and `&mut self` keeps all other accesses out.
         unsafe { &mut *self.slot.head.get() }
     }
 
@@ -251,7 +251,7 @@ impl<'s> Envelope<'s> {
         self.slot.payload.get().cast()
     }
 
-    /// Puts a value in; what was in before is dropped.
+    /// Puts a value in and drops the one before.
     #[inline]
     pub(crate) fn put<T: Send + 'static>(&mut self, value: T) {
         self.clear();
@@ -274,18 +274,18 @@ impl<'s> Envelope<'s> {
         self.head_mut().payload = Some(Stored::<T>::TYPE);
     }
 
-    /// Takes the value out, if one of type `T` is in.
+    /// Takes the value out, if it has type `T`.
     #[inline]
     pub(crate) fn take<T: Send + 'static>(&mut self) -> Option<T> {
         let payload = self.head().payload?;
-        // The same description, nearly always; a type may have several.
+        // Nearly always the same address. One type may have several descriptions, so the ids are compared too.
         if !std::ptr::eq(payload, Stored::<T>::TYPE) && payload.id != TypeId::of::<T>() {
             return None;
         }
         self.head_mut().payload = None;
         let place = self.place();
         Some(if Stored::<T>::INLINE {
-            // SAFETY: rule 2: a live `T` lies here, and it counts as gone from now on.
+            // SAFETY: rule 2: a live `T` lies here. `head.payload` is `None` from now on.
             unsafe { place.cast::<T>().read() }
         } else {
             // SAFETY: as above, boxed.
@@ -293,24 +293,24 @@ impl<'s> Envelope<'s> {
         })
     }
 
-    /// True if something is in.
+    /// True if the envelope holds a value.
     #[inline]
     pub(crate) fn is_loaded(&self) -> bool {
         self.head().payload.is_some()
     }
 
-    /// Drops what is in.
+    /// Drops the value, if there is one.
     #[inline]
     pub(crate) fn clear(&mut self) {
         if let Some(payload) = self.head_mut().payload.take() {
             let place = self.place();
-            // SAFETY: rule 2: a live value of that type lies here, and it counts as gone from now on.
+            // SAFETY: rule 2: a live value of that type lies here. `head.payload` is `None` from now on.
             unsafe { (payload.drop)(place) }
         }
     }
 }
 
-/// What an asker finds in its envelope in place of a reply.
+/// Why there is no reply. The host puts it into the envelope, and the asker takes it out.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     Failed(anyhow::Error),
@@ -318,7 +318,7 @@ pub(crate) enum Unanswered {
     Expired,
     Dropped,
     Unhandled,
-    /// The handler took the reply, and dropped it.
+    /// The handler took the `Reply` and dropped it.
     NoReply,
 }
 
@@ -329,7 +329,7 @@ mod tests {
 
     fn envelope(slab: &Slab) -> Envelope<'_> {
         slab.create(0);
-        // SAFETY: each test has one envelope, and makes it once.
+        // SAFETY: each test has one envelope and makes its token once.
         Envelope::new(slab, unsafe { Token::mint(0) })
     }
 

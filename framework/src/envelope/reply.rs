@@ -1,12 +1,12 @@
-//! The way of a reply: who of the two, host and asker, ends up with the envelope.
+//! The handover of a reply: decides whether host or asker ends up with the envelope.
 //!
-//! An ask leaves its envelope with the host; the handler's reply is written into the same envelope,
-//! which then passes to the asker. An asker may go away at any time. One swap by each side decides:
-//! anyone who comes second owns the envelope and returns it to the pool.
+//! An ask leaves its envelope with the host. The handler's reply is written into the same envelope, which then
+//! passes to the asker. An asker may go away at any time. Each side makes one swap, and the side that swaps
+//! second owns the envelope and returns it to the pool.
 //!
-//! The host's right is its [`Token`], the asker's is a [`Claim`]. Neither can be copied, and each way out of
-//! here uses one of them up. So an asker that unwinds, or is dropped, at any point still has its claim or has
-//! it no more: it can't take the envelope twice.
+//! The host's right to the envelope is its [`Token`], the asker's is a [`Claim`]. Neither can be copied, and each
+//! function that gives one side the envelope consumes a right. So an asker that is dropped or unwinds at any
+//! point either still has its claim or has used it: it can't take the envelope twice.
 #![allow(unsafe_code)]
 
 use std::task::Waker;
@@ -18,15 +18,14 @@ use crate::base::user_code::discard;
 use crate::base::waker_slot::WakerSlot;
 use crate::envelope::token::Token;
 
-/// The host works on it, and no one waits yet.
+/// The host has the envelope, and the asker does not sleep.
 const PENDING: u8 = 0;
-/// The asker has left its waker.
+/// The asker has left its waker and sleeps.
 const WAITING: u8 = 1;
 const REPLIED: u8 = 2;
 const ABANDONED: u8 = 3;
 
-/// An asker's right to the reply, and with it to the envelope. One that is forgotten costs the pool an
-/// envelope.
+/// An asker's right to the reply, and with it to the envelope.
 #[derive(Debug)]
 #[must_use = "a claim that is dropped is an envelope lost to the pool"]
 pub(crate) struct Claim(u32);
@@ -47,19 +46,23 @@ impl Claim {
     /// Turns the claim into the envelope's token.
     ///
     /// # Safety
-    /// The host has given its token up to the asker.
+    /// The host has surrendered its token to the asker.
     unsafe fn into_token(self) -> Token {
-        // SAFETY: the host's token is gone, and the one claim with it.
+        // SAFETY: the host's token is gone, and this consumes the only claim.
         unsafe { Token::mint(self.0) }
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct ReplySlot {
+    /// One of the four states above. Swapped by the host when it has replied, and by the asker.
     state: AtomicU8,
+    /// The asker's waker. Left by the asker before it sleeps, taken by the host when it replies.
     asker: WakerSlot,
-    /// When it was asked, and when the asker gives up, as a `Due` has it.
+    /// When the message was sent, as the clock's raw value. Written by the envelope's owner before the ask is
+    /// sent.
     asked: AtomicU64,
+    /// When the asker gives up, as the raw value of a `Due`. Written with `asked`, read by the supervisor.
     due: AtomicU64,
 }
 
@@ -73,31 +76,31 @@ impl ReplySlot {
         }
     }
 
-    /// Made ready for the next ask by the envelope's owner.
+    /// Prepares the slot for the next ask. Called by the envelope's owner.
     pub(crate) fn reset(&self, asked: u64, due: u64) {
         self.asked.store(asked, Ordering::Relaxed);
         self.due.store(due, Ordering::Relaxed);
         self.state.store(PENDING, Ordering::Relaxed);
     }
 
-    /// When it was asked.
+    /// When the message was sent, as the clock's raw value.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// When the asker gives up.
+    /// When the asker gives up, as the raw value of a `Due`.
     pub(crate) fn due(&self) -> u64 {
         self.due.load(Ordering::Relaxed)
     }
 
-    /// True if the asker has gone away: no one wants the reply.
+    /// True if the asker has gone away, so that the reply is not needed.
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.state.load(Ordering::Relaxed) == ABANDONED
     }
 
-    /// The asker's waker if it waits, to have it look at the time. An envelope that carries something else by
-    /// now loses nothing: an asker may be woken for nothing.
+    /// Takes the asker's waker if it sleeps, so that the asker can check its deadline. The envelope may serve
+    /// another ask by now; that asker is then woken without need, which is harmless.
     pub(crate) fn remind(&self) -> Option<Waker> {
         match self.state.load(Ordering::Relaxed) {
             WAITING => self.asker.take(),
@@ -105,7 +108,8 @@ impl ReplySlot {
         }
     }
 
-    /// The host has written the reply, and gives the envelope to the asker, whose waker it must wake.
+    /// Called by the host after it has written the reply: gives the envelope to the asker. The host must wake the
+    /// waker that is returned.
     ///
     /// # Errors
     /// The asker has gone; the host keeps the envelope.
@@ -114,16 +118,16 @@ impl ReplySlot {
         let index = token.surrender();
         match self.state.swap(REPLIED, Ordering::AcqRel) {
             PENDING => Ok(None),
-            // The asker may have read the reply already and the envelope may carry another ask by now; then
-            // this wakes that ask for nothing, which is harmless.
+            // The asker may have read the reply already, and the envelope may carry another ask by now. Then this
+            // wakes that asker without need, which is harmless.
             WAITING => Ok(self.asker.take()),
-            // SAFETY: the asker's swap came first and saw no reply: it has left the envelope to the host, whose
+            // SAFETY: the asker's swap came first and saw no reply. It has left the envelope to the host, whose
             // token this was.
             _ => Err(unsafe { Token::mint(index) }),
         }
     }
 
-    /// The same, and wakes the asker.
+    /// As [`reply`](Self::reply), and wakes the asker.
     ///
     /// # Errors
     /// The asker has gone; the host keeps the envelope.
@@ -135,21 +139,21 @@ impl ReplySlot {
         Ok(())
     }
 
-    /// The asker goes away. The envelope's token, if the host had replied before: it is the asker's to return.
-    /// Else the host will see it and return the envelope.
+    /// The asker goes away. If the host had replied before, returns the envelope's token: the asker must return
+    /// the envelope. Otherwise the host returns it when it replies.
     pub(crate) fn abandon(&self, claim: Claim) -> Option<Token> {
-        // The waker could keep the asker's task alive. It must be taken first: after the swap the envelope
-        // may serve another ask, whose waker is not ours to take.
+        // A waker that stays here could keep the asker's task alive. It must be taken before the swap: after it,
+        // the envelope may serve another ask, which needs its own waker.
         let waker = self.asker.take();
         let replied = self.state.swap(ABANDONED, Ordering::AcqRel) == REPLIED;
-        // Last: it is the user's, and may panic.
+        // Last: the waker is user code and may panic.
         discard(waker);
-        // SAFETY: the host has replied, and so given its token up.
+        // SAFETY: the host has replied, so it has surrendered its token.
         replied.then(|| unsafe { claim.into_token() })
     }
 
-    /// The envelope's token, if the reply is there: it takes the claim's place. Otherwise `waker` will be
-    /// woken.
+    /// If the reply is there, takes the claim and returns the envelope's token. Otherwise the host will wake
+    /// `waker`.
     pub(crate) fn poll(&self, waker: &Waker, claim: &mut Option<Claim>) -> Option<Token> {
         if self.state.load(Ordering::Acquire) != REPLIED {
             self.asker.set(waker);
@@ -160,11 +164,11 @@ impl ReplySlot {
             if waits != Err(REPLIED) {
                 return None;
             }
-            // The host may not wake, or have woken before; left here, the waker would keep the asker's
-            // task alive. If its drop panics, the asker still has its claim.
+            // The reply came meanwhile, so no one needs the waker; left here, it would keep the asker's task
+            // alive. If its drop panics, the asker still has its claim.
             drop(self.asker.take());
         }
-        // SAFETY: the host has replied, and so given its token up.
+        // SAFETY: the host has replied, so it has surrendered its token.
         claim.take().map(|claim| unsafe { claim.into_token() })
     }
 }

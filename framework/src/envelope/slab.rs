@@ -1,4 +1,4 @@
-//! The slab: the memory of a pool's envelopes, in chunks, each made with its first envelope.
+//! The slab: the memory of a pool's envelopes.
 #![allow(unsafe_code)]
 
 use super::deferral::{Deferral, DeferralRight};
@@ -11,7 +11,7 @@ pub(crate) struct Slab(Box<[OnceBox<Chunk>]>);
 const CHUNK_BITS: u32 = 6;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
-/// Slots, and apart from them what those of messages need whose reply comes later.
+/// The slots, and apart from them the cells that only messages with a later reply need.
 struct Chunk {
     slots: [Slot; CHUNK],
     deferrals: [Deferral; CHUNK],
@@ -35,7 +35,7 @@ impl Slab {
         )
     }
 
-    /// Makes sure that the memory of envelope `index` is there.
+    /// Allocates the memory of envelope `index`, if it is not there yet.
     pub(crate) fn create(&self, index: u32) {
         self.0[index as usize >> CHUNK_BITS].get_or_init(Chunk::boxed);
     }
@@ -60,19 +60,19 @@ impl Slab {
             .expect("a token exists only for a created envelope")
     }
 
-    /// Where the right to end the message in envelope `index` lies while its reply is still to come.
+    /// The cell of envelope `index` that holds its token while its reply is still to come.
     pub(crate) fn deferral(&self, index: u32) -> &Deferral {
         &self.chunk(index).deferrals[index as usize & (CHUNK - 1)]
     }
 
-    /// The envelope of a message whose reply is still to come, if it can be claimed with this right.
+    /// Claims the envelope of a message whose reply is still to come, if it is stored under this right.
     pub(crate) fn claim(&self, index: u32, right: DeferralRight) -> Option<Envelope<'_>> {
-        // SAFETY: it is this envelope's cell.
+        // SAFETY: this cell belongs to envelope `index`.
         let token = unsafe { self.deferral(index).claim(index, right) }?;
         Some(Envelope::new(self, token))
     }
 
-    /// Calls `f` with each envelope whose message's reply is still to come under this right, which is claimed.
+    /// Claims every envelope whose reply is still to come under this right, and calls `f` with each.
     pub(crate) fn claim_all(&self, right: DeferralRight, mut f: impl FnMut(Envelope<'_>)) {
         for (at, chunk) in self.0.iter().enumerate() {
             let deferrals = chunk.get().map_or(&[][..], |chunk| &chunk.deferrals);

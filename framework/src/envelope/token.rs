@@ -1,13 +1,13 @@
-//! Tokens: who owns which envelope.
+//! Tokens: the ownership of envelopes.
 //!
-//! Envelopes lie in one slab and are named by a number. A [`Token`] is the sole right to touch the
-//! envelope of that number: it can be neither copied nor cloned. It is made once, when its envelope is
-//! created, and from then on it only changes hands: the free lists and the mailboxes take a token in
-//! and give one out for it. Their lists are threaded through [`Links`], one number per envelope, kept
-//! apart from the envelopes so that walking a list of thousands touches a few cache lines only.
+//! Envelopes lie in one slab and are named by a number. A [`Token`] is the exclusive right to touch the envelope
+//! of that number: it can be neither copied nor cloned. It is made once, when its envelope is created. From then
+//! on it only changes hands: the free lists and the mailboxes take tokens in and give them out again. Their lists
+//! are threaded through [`Links`], one number per envelope. The links lie apart from the envelopes, so that
+//! walking a list of thousands touches only a few cache lines.
 //!
-//! `unsafe` code rests on there being one token of each envelope. So what makes a token is `unsafe` too,
-//! wherever it stands: here, in the lists, at the reply, and where the pool creates an envelope.
+//! `unsafe` code relies on every envelope having one token. So every function that makes a token is `unsafe` too:
+//! here, in the lists, in the reply slot, and where the pool creates an envelope.
 #![allow(unsafe_code)]
 
 use crate::base::sync::{AtomicU32, Ordering};
@@ -20,14 +20,14 @@ pub(crate) const NIL: u32 = INDEX_MASK as u32;
 /// The largest pool: about 16 million envelopes.
 pub(crate) const MAX_ENVELOPES: usize = (NIL - 8) as usize;
 
-/// The sole right to touch one envelope.
+/// The exclusive right to touch one envelope.
 #[derive(Debug)]
 #[must_use = "a token that is dropped is an envelope lost to the pool"]
 pub(crate) struct Token(u32);
 
 impl Token {
-    /// Makes the token of envelope `index`: where the pool creates the envelope, where a list gives out what it
-    /// took in, and where the reply passes from host to asker.
+    /// Makes the token of envelope `index`. Called where the pool creates the envelope, where a list gives out a
+    /// token that it took in, and where the reply passes from host to asker.
     ///
     /// # Safety
     /// No other token of that envelope exists.
@@ -40,13 +40,13 @@ impl Token {
         self.0
     }
 
-    /// Gives the right up to a list, which will mint it again.
+    /// Gives the token up to a list, which will mint it again.
     pub(crate) fn surrender(self) -> u32 {
         self.0
     }
 }
 
-/// The successor of each envelope in the list that it is in.
+/// For each envelope, the next one in the list that it is in.
 #[derive(Debug)]
 pub(crate) struct Links(Box<[AtomicU32]>);
 
@@ -64,8 +64,8 @@ impl Links {
     }
 }
 
-/// A list whose tokens one owner holds, first to last: no atomics needed. Its length says where it
-/// ends; the link of its last token means nothing.
+/// A list of tokens with one owner, so it needs no atomics. Its length says where it ends; the link of its last
+/// token is not used.
 #[derive(Debug)]
 pub(crate) struct Chain {
     first: u32,
@@ -82,10 +82,10 @@ impl Chain {
         }
     }
 
-    /// The list that starts with `first` and ends with `last`.
+    /// Makes the list that starts with `first` and ends with `last`.
     ///
     /// # Safety
-    /// The tokens of all that are linked from `first` on, `len` of them, were surrendered, and are in no other
+    /// The tokens of the `len` envelopes that are linked from `first` on were surrendered, and are in no other
     /// list.
     pub(crate) unsafe fn from_parts(first: u32, last: u32, len: u32) -> Self {
         Chain { first, last, len }
@@ -128,11 +128,11 @@ impl Chain {
         let index = self.first;
         self.first = links.next(index);
         self.len -= 1;
-        // SAFETY: the chain took this token in, and gives it out once.
+        // SAFETY: the token was surrendered to this chain, which gives it out once.
         Some(unsafe { Token::mint(index) })
     }
 
-    /// Adds all tokens of `other` behind the own ones.
+    /// Appends all tokens of `other`.
     pub(crate) fn append(&mut self, links: &Links, other: Chain) {
         if self.len == 0 {
             *self = other;
@@ -143,7 +143,7 @@ impl Chain {
         }
     }
 
-    /// Moves the tokens of which `is_chosen` says so to the end of `chosen`; the others keep their order.
+    /// Moves the tokens for which `is_chosen` returns true to the end of `chosen`. Both keep their order.
     pub(crate) fn split_off(
         &mut self,
         links: &Links,
@@ -158,7 +158,7 @@ impl Chain {
         }
     }
 
-    /// Gives up all tokens: the numbers of the first and the last.
+    /// Gives up all tokens. Returns the numbers of the first and the last.
     pub(crate) fn surrender(self) -> Option<(u32, u32)> {
         (self.len > 0).then_some((self.first, self.last))
     }
@@ -171,7 +171,7 @@ mod tests {
     fn chain(links: &Links, indices: impl IntoIterator<Item = u32>) -> Chain {
         let mut chain = Chain::new();
         for index in indices {
-            // SAFETY: each number is one token's, in this chain only.
+            // SAFETY: each number is used for one token, in this chain only.
             chain.push_back(links, unsafe { Token::mint(index) });
         }
         chain

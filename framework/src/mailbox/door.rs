@@ -1,9 +1,9 @@
-//! The door of a subsystem: its actix mailbox, where orders go in. `registry → `**`door`**` → orders → host`
+//! The door of a subsystem: its actix mailbox, which receives orders. `registry → `**`door`**` → orders → host`
 //!
-//! Most subsystems get one order in their life, to end. An actix mailbox takes six allocations and 300
-//! bytes, a third of what starts a subsystem: so it is made with its first order, by anyone who gives that,
-//! and lies here until the host comes for it. Promise: an order is given to the host, or dropped, and with
-//! it what it holds, when there will be no host or it has gone.
+//! Most subsystems get one order in their life, to end. An actix mailbox takes six allocations and 300 bytes, a
+//! third of the cost of starting a subsystem. So it is made with the first order, by the thread that gives it,
+//! and is kept here until the host takes it. Promise: an order reaches the host. If there is no host any more, or
+//! never will be, the order is dropped with all that it holds.
 
 use std::any::Any;
 
@@ -12,25 +12,26 @@ use actix::WeakRecipient;
 use super::orders::Control;
 use crate::base::sync::{AtomicU8, Mutex, Ordering, lock};
 
-/// Where a host takes its orders from; of a type that it alone knows.
+/// The receiving end of a host's actix mailbox, in a type that only the host knows.
 pub(crate) type Orders = Box<dyn Any + Send>;
 
-/// Makes a host's actix mailbox, with orders in it.
+/// Makes a host's actix mailbox that holds these orders.
 pub(crate) type Make = fn(&mut dyn Iterator<Item = Control>) -> (WeakRecipient<Control>, Orders);
 
 /// See the module.
 pub(crate) struct Door {
     state: Mutex<DoorState>,
-    /// 1 once orders have come: spares the host the lock while none have.
+    /// 1 once the mailbox exists. Written under the lock by the thread that makes it; read by the host in every
+    /// turn, which so avoids the lock until then.
     is_called: AtomicU8,
 }
 
 enum DoorState {
-    /// The host is not there yet; these wait for it.
+    /// The host has not started yet. These orders wait for it.
     Awaited(Vec<Control>),
-    /// It is, and no order has come.
+    /// The host has started, and no order has come.
     Quiet(Make),
-    /// One has; the host takes its end at its next turn.
+    /// An order has come. The host takes the receiving end at its next turn.
     Called(WeakRecipient<Control>, Option<Orders>),
     /// There will be no host, or it has gone.
     Shut,
@@ -44,7 +45,7 @@ impl Door {
         }
     }
 
-    /// The host is there.
+    /// The host has started.
     pub(crate) fn open(&self, make: Make) {
         let mut state = lock(&self.state);
         let before = std::mem::replace(&mut *state, DoorState::Quiet(make));
@@ -58,11 +59,12 @@ impl Door {
     /// There will be no host, or it has gone.
     pub(crate) fn shut(&self) {
         let before = std::mem::replace(&mut *lock(&self.state), DoorState::Shut);
-        // Outside of the lock: orders that were not taken end here, and who gave them hears of it.
+        // Outside of the lock: dropping an order that was not taken notifies its sender.
         drop(before);
     }
 
-    /// Gives an order. True if the host's task must be woken for it: it has no mailbox yet that would.
+    /// Gives an order. Returns true if the caller must wake the host's task: it does not know of its actix
+    /// mailbox yet.
     pub(crate) fn give(&self, control: Control) -> bool {
         let mut state = lock(&self.state);
         let host = match &mut *state {
@@ -91,8 +93,8 @@ impl Door {
         self.is_called.store(1, Ordering::Release);
     }
 
-    /// Where the host takes its orders from, once, if any have come. The host has left its waker before:
-    /// who gives the first order after this look finds that.
+    /// Returns the receiving end, once, after the first order has come. The host must leave its waker before it
+    /// calls this, so that a thread that gives the first order later finds the waker.
     pub(crate) fn orders(&self) -> Option<Orders> {
         if self.is_called.load(Ordering::Acquire) == 0 {
             return None;

@@ -1,13 +1,13 @@
-//! The list in front of a subsystem: many senders, one receiver, one word.
+//! The list of messages for a subsystem: many senders, one receiver, one word.
 //!
-//! The word holds the number of the newest envelope and a *ticket*: how many were ever accepted. One
-//! compare-and-swap therefore links the envelope, gives it its place in the order, counts it as sent,
-//! checks the room, and tells whether the receiver sleeps and must be woken. The receiver takes the
-//! whole list at once and turns it round: what was sent first is handled first. Since it takes all or
-//! nothing, a successor can't be outdated and no tag is needed.
+//! The word holds the number of the newest envelope and a *ticket*: how many messages were ever accepted. So one
+//! compare-and-swap links the envelope, fixes its place in the order, counts it as sent, checks the room, and
+//! tells whether the receiver sleeps and must be woken. The receiver takes the whole list at once and reverses
+//! it: what was sent first is handled first. Since it takes all or nothing, a successor can't be outdated, and no
+//! tag is needed.
 //!
-//! Three marks stand in the place of a number when the list is empty: the receiver is awake (it will
-//! look again by itself), asleep (who adds next must wake it), or the list is closed.
+//! When the list is empty, one of three marks takes the place of the number: the receiver is awake (it will look
+//! again by itself), it is asleep (the next sender must wake it), or the list is closed.
 #![allow(unsafe_code)]
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ const AWAKE: u32 = NIL;
 const ASLEEP: u32 = NIL - 1;
 const CLOSED: u32 = NIL - 2;
 
-/// Tickets wrap round after 2^40 messages; anyone who counts them takes differences.
+/// Tickets wrap round after 2^40 messages, so only differences of them are used.
 const TICKET_MASK: u64 = (1 << (64 - INDEX_BITS)) - 1;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     Closed,
 }
 
-/// What came out of the inbox: in the order in which it went in.
+/// Messages that were taken out of the inbox, in the order in which they went in.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) chain: Chain,
@@ -47,13 +47,13 @@ fn newest_of(word: u64) -> u32 {
 }
 
 impl Inbox {
-    /// A closed inbox.
+    /// Makes a closed inbox.
     pub(crate) fn new() -> Self {
         Inbox(AtomicU64::new(word(0, CLOSED)))
     }
 
-    /// Adds a token, if fewer than `capacity` messages are unfinished; `finished` counts the messages
-    /// that have left the subsystem. Returns true if the receiver sleeps and the caller must wake it.
+    /// Adds a token, if fewer than `capacity` messages are unfinished; `finished` returns how many messages have
+    /// left the subsystem. Returns true if the receiver sleeps and the caller must wake it.
     #[inline(always)]
     pub(crate) fn push(
         &self,
@@ -62,7 +62,8 @@ impl Inbox {
         capacity: u32,
         finished: impl Fn() -> u64,
     ) -> Result<bool, (Token, Refusal)> {
-        // Acquire, here and below: who sees a ticket sees what had ended before it was given.
+        // Acquire, here and below: a sender that sees a ticket also sees which messages had ended before it was
+        // given.
         let mut seen = self.0.load(Ordering::Acquire);
         loop {
             let newest = newest_of(seen);
@@ -85,8 +86,8 @@ impl Inbox {
             let older = if newest >= CLOSED { NIL } else { newest };
             links.set_next(token.index(), older);
             let new = word((ticket + 1) & TICKET_MASK, token.index());
-            // Release: the envelope's content comes before its taking. Acquire: if we are to wake the
-            // receiver, we must see the waker that it left before it went to sleep.
+            // Release: the receiver sees the envelope's content. Acquire: a sender that must wake the receiver
+            // sees the waker that it left before it went to sleep.
             match self
                 .0
                 .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Acquire)
@@ -100,7 +101,7 @@ impl Inbox {
         }
     }
 
-    /// Takes all there is, and marks the receiver awake, or asleep if `asleep`: then the next push wakes it, even
+    /// Takes all messages, and marks the receiver awake, or asleep if `asleep`: then the next push wakes it, even
     /// if it is still working.
     pub(crate) fn take(&self, links: &Links, asleep: bool) -> Option<Taken> {
         let mark = if asleep { ASLEEP } else { AWAKE };
@@ -108,7 +109,7 @@ impl Inbox {
         loop {
             match newest_of(seen) {
                 AWAKE | CLOSED => return None,
-                // Nothing there, and nothing to say.
+                // Empty, and marked already.
                 ASLEEP if asleep => return None,
                 _ => {}
             }
@@ -125,12 +126,11 @@ impl Inbox {
         }
     }
 
-    /// Takes all there is for the receiver, which need not know: whether it counts as awake or as asleep
-    /// stays as it is while there is nothing. The caller must [`push`](Self::push) afterwards: if the
-    /// receiver went to sleep meanwhile, that wakes it.
+    /// Takes all messages in the receiver's place, without its knowledge. An empty list keeps its mark. The
+    /// caller must [`push`](Self::push) afterwards: that wakes a receiver that went to sleep meanwhile.
     pub(crate) fn take_for_receiver(&self, links: &Links) -> Option<Taken> {
         let mut seen = self.0.load(Ordering::Relaxed);
-        // Only before a receiver that is awake, or was woken, lies something.
+        // A list that is not empty belongs to a receiver that is awake, or was woken.
         while newest_of(seen) < CLOSED {
             match self.0.compare_exchange_weak(
                 seen,
@@ -151,8 +151,8 @@ impl Inbox {
         newest_of(self.0.load(Ordering::Relaxed)) == ASLEEP
     }
 
-    /// Goes to sleep if there is nothing to take; the caller has left its waker before. False if
-    /// something came: take it first.
+    /// Marks the receiver asleep if the list is empty. The caller must have left its waker before. Returns false
+    /// if a message came: the caller must take it first.
     pub(crate) fn sleep(&self) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
@@ -173,7 +173,7 @@ impl Inbox {
         }
     }
 
-    /// Refuses every token from now on; returns what was still inside.
+    /// Refuses every token from now on. Returns the messages that were still inside.
     pub(crate) fn close(&self, links: &Links) -> Option<Taken> {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
@@ -193,17 +193,17 @@ impl Inbox {
         }
     }
 
-    /// Opens a closed inbox, for a receiver that has not slept yet; tickets go on counting.
+    /// Opens a closed inbox, with the receiver awake. Tickets go on counting.
     pub(crate) fn open(&self) {
         let seen = self.0.load(Ordering::Relaxed);
         if newest_of(seen) == CLOSED {
-            // No one else changes the word of a closed inbox.
+            // No other thread changes the word of a closed inbox.
             self.0
                 .store(word(seen >> INDEX_BITS, AWAKE), Ordering::Release);
         }
     }
 
-    /// Refuses tokens now.
+    /// True if the inbox refuses tokens now.
     pub(crate) fn is_closed(&self) -> bool {
         newest_of(self.0.load(Ordering::Acquire)) == CLOSED
     }
@@ -219,7 +219,7 @@ impl Inbox {
     }
 }
 
-/// Turns the list round: newest first becomes oldest first.
+/// Reverses the list: newest first becomes oldest first.
 ///
 /// # Safety
 /// The caller has just taken the list that `word` names off an inbox.
@@ -237,7 +237,7 @@ unsafe fn in_order(links: &Links, word: u64) -> Option<Taken> {
         len += 1;
     }
     Some(Taken {
-        // SAFETY: the list had taken their tokens in, and the caller's swap took all of them off it.
+        // SAFETY: the tokens were surrendered to the list, and the caller's swap took all of them off.
         chain: unsafe { Chain::from_parts(oldest, newest, len) },
         ticket: word >> INDEX_BITS,
     })

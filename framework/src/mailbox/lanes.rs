@@ -1,12 +1,12 @@
-//! What a mailbox has besides its one list when it needs more: a lane for each other priority, and a
-//! room, where messages wait that senders may drop again.
+//! The parts of a mailbox that only some need: a lane for each priority besides normal, and a *room*, where
+//! messages wait that senders may still drop.
 //!
-//! Made when the first message of another priority comes, or when the mailbox is to drop the oldest.
-//! From then on the host takes all that lies in the lanes into the room, and from there one message at a
-//! time under its lock; until then none of this costs anything.
+//! They are made when the first message of another priority comes, or when the mailbox must drop the oldest. From
+//! then on the host moves all messages from the lanes into the room, and takes them from there one at a time
+//! under its lock. Until then none of this costs anything.
 //!
-//! A bound holds for all lanes together, but for one moment: a sender that is on its way into the one list
-//! while the first message of another priority makes the lanes may come in beside it.
+//! A bound holds for all lanes together, with one exception: a sender that is just pushing into the main list
+//! while the first message of another priority makes the lanes may exceed it by one.
 
 use crate::base::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::envelope::token::{Chain, Links, Token};
@@ -16,35 +16,36 @@ use crate::words::priority::{PRIORITIES, Passed, Priority};
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    /// For all priorities but normal, which has the mailbox's own list.
+    /// For all priorities but normal, whose messages use the mailbox's main list.
     inboxes: [Inbox; PRIORITIES - 1],
     room: Mutex<LaneRoom>,
-    /// Held while a message is admitted to a bounded mailbox: no single word counts them all.
+    /// Held by a sender while it adds a message to a bounded mailbox, since no single word counts the messages of
+    /// all lanes.
     pub(super) admission: Mutex<()>,
-    /// Messages that senders have dropped again.
+    /// How many messages senders have dropped out of the room. Written under the room's lock.
     evicted: AtomicU64,
 }
 
-/// Where messages wait that were taken out of the lanes.
+/// The messages that were moved out of the lanes.
 #[derive(Debug)]
 struct LaneRoom {
     chains: [Chain; PRIORITIES],
-    /// The tickets up to which messages were taken out of the lanes.
+    /// For each lane, the ticket of the last message that was moved out of it.
     tickets: [u64; PRIORITIES],
-    /// The host takes messages from here.
+    /// True once the host takes its messages from here.
     is_open: bool,
     passed: Passed,
 }
 
 impl LaneRoom {
-    /// Puts what the host has taken out of the main list by itself, up to that ticket, where senders reach
-    /// it; true if the room was not open before.
+    /// Moves the host's backlog, which it took out of the main list itself up to that ticket, into the room,
+    /// where senders reach it. Returns true if the room was not open before.
     fn open(&mut self, links: &Links, backlog: &mut Chain, ticket: u64) -> bool {
         if std::mem::replace(&mut self.is_open, true) {
             return false;
         }
         self.tickets[Priority::Normal as usize] = ticket;
-        // Older than anything here.
+        // The backlog is older than anything here.
         let chain = &mut self.chains[Priority::Normal as usize];
         let newer = std::mem::replace(chain, std::mem::replace(backlog, Chain::new()));
         chain.append(links, newer);
@@ -52,15 +53,15 @@ impl LaneRoom {
     }
 }
 
-/// What the host found when it looked for a message.
+/// What the host found when it looked for its next message.
 #[derive(Debug)]
 pub(crate) struct Looked {
     pub(crate) next: Option<Token>,
-    /// Messages that were taken out of the lanes.
+    /// How many messages were moved out of the lanes.
     pub(crate) taken: u32,
-    /// How far tickets and messages were off: 0.
+    /// By how much tickets and messages differ: 0, unless there is a bug.
     pub(crate) off: u64,
-    /// Senders may drop messages from now on: those who wait for room must try again.
+    /// True if senders may drop messages from now on: senders that wait for room must try again.
     pub(crate) has_opened: bool,
 }
 
@@ -68,32 +69,32 @@ pub(crate) struct Looked {
 #[derive(Debug)]
 pub(crate) struct Swept {
     pub(crate) over: Chain,
-    /// As [`Looked`] has them.
+    /// As in [`Looked`].
     pub(crate) taken: u32,
     pub(crate) off: u64,
 }
 
-/// What a sender found that wants to drop the oldest message.
+/// What a sender found when it tried to drop the oldest message.
 #[derive(Debug)]
 pub(crate) enum Evicted {
-    /// It counts as dropped. The caller ends it, and puts another message into the mailbox: which wakes a host that
-    /// went to sleep meanwhile.
+    /// The oldest message, which counts as dropped. The caller must end it and then push another message, which
+    /// wakes a host that went to sleep meanwhile.
     Message(Token),
-    /// None waits that may be dropped.
+    /// There is no message that may be dropped.
     Nothing,
-    /// The host does not look into the room yet.
+    /// The host does not take its messages from the room yet.
     NotYet,
 }
 
-/// How the mailbox is looked into.
+/// How messages are moved out of the lanes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Look {
     Awake,
-    /// It counts as asleep from then on.
+    /// By the host, which counts as asleep from then on.
     Asleep,
-    /// For the last time.
+    /// By the host for the last time: the lanes are closed.
     Closing,
-    /// A sender looks in its place.
+    /// In the host's place, whose mark stays as it is.
     ByProxy,
 }
 
@@ -119,12 +120,12 @@ impl Lanes {
     fn open_lanes(&self) {
         for inbox in &self.inboxes {
             inbox.open();
-            // Who adds first rings: the host may know nothing of these lanes yet.
+            // Marked asleep, so that the first sender wakes the host: it may not know of these lanes yet.
             inbox.sleep();
         }
     }
 
-    /// Begins again with a new host.
+    /// Opens the lanes for a new host.
     pub(super) fn reopen(&self, main: &Inbox) {
         let mut room = lock(&self.room);
         room.is_open = false;
@@ -143,7 +144,7 @@ impl Lanes {
         }
     }
 
-    /// How many messages the lanes besides the main one have accepted.
+    /// How many messages the lanes other than the main one have accepted.
     pub(super) fn tickets(&self) -> u64 {
         self.inboxes.iter().map(Inbox::ticket).sum()
     }
@@ -152,13 +153,13 @@ impl Lanes {
         self.evicted.load(Ordering::Acquire)
     }
 
-    /// While the result lives, no lane is closed.
+    /// Keeps the lanes from being closed until the guard is dropped.
     pub(super) fn hold(&self) -> impl Drop {
         lock(&self.room)
     }
 
-    /// The host's next message. `backlog` is what it has taken out of the main list by itself before, up
-    /// to the ticket beside it.
+    /// Returns the host's next message. `backlog` holds the messages that the host took out of the main list
+    /// itself, up to the ticket beside it.
     pub(crate) fn next(
         &self,
         main: &Inbox,
@@ -182,14 +183,14 @@ impl Lanes {
         }
     }
 
-    /// Lets senders drop what the host has taken out of the main list, though it takes no message now; true if
-    /// they could not before.
+    /// Lets senders drop messages from the host's backlog, although the host takes no message now. Returns true
+    /// if they could not before.
     pub(crate) fn open(&self, links: &Links, (backlog, ticket): (&mut Chain, u64)) -> bool {
         lock(&self.room).open(links, backlog, ticket)
     }
 
-    /// Takes those that `is_over` out of all that wait; the others keep their order. The host has opened the
-    /// room before.
+    /// Takes the messages for which `is_over` returns true out of all that wait; the others keep their order. The
+    /// host must have opened the room before.
     pub(crate) fn sweep(
         &self,
         main: &Inbox,
@@ -205,10 +206,11 @@ impl Lanes {
         Swept { over, taken, off }
     }
 
-    /// Takes all that lies in the lanes into the room.
+    /// Moves all messages from the lanes into the room.
     fn fill(&self, room: &mut LaneRoom, main: &Inbox, links: &Links, look: Look) -> (u32, u64) {
         let (mut taken, mut off) = (0, 0);
-        // The main one first: who finds another closed finds that the mailbox is closed.
+        // The main list first: a sender that finds another lane closed then knows that the whole mailbox is
+        // closed.
         for priority in [
             Priority::Normal,
             Priority::Control,
@@ -233,7 +235,7 @@ impl Lanes {
         (taken, off)
     }
 
-    /// Takes the message that has waited longest, of the least urgent, out of the room.
+    /// Takes the oldest message of the least urgent priority out of the room.
     pub(crate) fn evict(&self, main: &Inbox, links: &Links) -> Evicted {
         let mut room = lock(&self.room);
         if !room.is_open {
@@ -247,15 +249,16 @@ impl Lanes {
         match oldest {
             None => Evicted::Nothing,
             Some(token) => {
-                // Still in the room: once the mailbox is closed there, its account is final.
+                // Under the room's lock: once the mailbox is closed, its counts are final.
                 self.evicted.fetch_add(1, Ordering::Release);
                 Evicted::Message(token)
             }
         }
     }
 
-    /// The host goes to sleep if there is nothing in any lane, nor in the room: a sender that wanted to drop
-    /// the oldest may have brought there what no one may drop, and wakes no one.
+    /// The host goes to sleep if there is no message in any lane nor in the room. A sender that wanted to drop
+    /// the oldest message may have moved messages into the room that can't be dropped, and it wakes no host for
+    /// them.
     pub(super) fn sleep(&self) -> bool {
         let is_dry = self.inboxes.iter().all(Inbox::sleep);
         is_dry && lock(&self.room).chains.iter().all(Chain::is_empty)

@@ -1,11 +1,11 @@
 //! The mailbox of a subsystem. `envelope → `**`mailbox`**` → host`
 //!
-//! Messages of users do not go through actix's queue. A sender links its envelope into the [`inbox`], a
-//! list beside the actor, and wakes the actor's task, only if it sleeps; that task empties the list when
-//! it is polled. actix's queue carries the keepers' orders alone: see [`door`]. Why not the envelopes, or
-//! a bell for them: each message in it costs two allocations, however small; and its capacity binds
-//! no one, for `do_send` passes it over, and `send` lets each sender exceed it by one. The guide has the
-//! figures, in "How a message travels". Promise: order per sender, nothing lost, room as stated.
+//! Messages of users do not go through actix's queue. A sender links its envelope into the [`inbox`], a list
+//! beside the actor, and wakes the actor's task if it sleeps; the task empties the list when it is polled. Only
+//! the keepers' orders go through actix's queue: see [`door`]. Why not the envelopes, or a wake-up for them: each
+//! message in it costs two allocations, however small, and its capacity is not a bound: `do_send` ignores it, and
+//! `send` lets each sender exceed it by one. The guide has the figures, in "How a message travels". Promise:
+//! order per sender, nothing lost, room as configured.
 
 pub(crate) mod inbox;
 pub(crate) mod lanes;
@@ -35,56 +35,63 @@ use inbox::{Inbox, Refusal, Taken};
 use lanes::Lanes;
 use returned::Returned;
 
-/// A subsystem's number within its system; 0 is no one.
+/// A subsystem's number within its system; 0 means none.
 pub(crate) type MailboxId = HolderId;
 
-/// Marks the number of a table whose subsystems share a name.
+/// A bit in a table's number: the name belongs to several subsystems.
 pub(crate) const FOR_SEVERAL: u32 = 1 << 31;
 
-/// How much a mailbox takes.
+/// The limits of a mailbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    /// The most messages that may be unfinished at once; `u32::MAX` if only the pool limits them.
     pub(crate) capacity: u32,
-    /// What happens to one more.
+    /// What happens to a message beyond that.
     pub(crate) overflow: Overflow,
 }
 
-/// Where a subsystem of a name sits: its mailbox and its account. A mailbox outlives restarts, and, as
-/// long as a handle points to it, an unmount and a new mount under the same name.
+/// The mailbox of a subsystem's name, and the counts of its messages. It outlives restarts. As long as a handle
+/// points to it, it also outlives an unmount and a new mount under the same name.
 ///
-/// What senders write stands first, what the host writes last, more than a cache line apart.
+/// The fields that senders write come first and those that the host writes come last, more than a cache line
+/// apart.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Mailbox {
     pub(crate) inbox: Inbox,
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    /// The most messages that may be unfinished at once; `u32::MAX` if only the pool limits them.
     capacity: AtomicU32,
-    /// The table that messages must be packed for.
+    /// The number of the route table that messages must be packed for. Written when the mailbox opens, read by
+    /// senders.
     table: AtomicU32,
     pub(crate) id: MailboxId,
-    /// The host's number on its thread's agenda. Written by the host when it moves in.
+    /// The host's number on its thread's agenda. Written by the host when it starts, read by senders on the same
+    /// thread.
     number: AtomicU32,
-    /// The host's thread, as [`Local::id`] has it; 0 for none. Written by the host when it moves in and out.
+    /// The host's thread, as [`Local::id`] returns it; 0 for none. Written by the host when it starts and ends;
+    /// read by senders, to see whether they are on that thread.
     home: AtomicUsize,
-    /// Wakes the host; left by it before it first sleeps. It stays: a host is one task for life, so
-    /// that there is nothing to renew at every sleep as an `AtomicWaker` would have it.
+    /// The host's waker. The host leaves it before it first sleeps and removes it at its end; senders wake it. A
+    /// host is one task for life, so the waker is not renewed at every sleep, as with an `AtomicWaker`.
     waker: Mutex<Option<Waker>>,
-    /// What happens to one more than the capacity, as an [`Overflow`].
+    /// What happens to a message beyond the capacity, as an [`Overflow`].
     overflow: AtomicU8,
-    /// Who waits for room; none while the mailbox is bounded by the pool only.
+    /// The queue of senders that wait for room. It is not made while only the pool bounds the mailbox.
     room: OnceCell<Box<Waiters>>,
-    /// Messages that senders have dropped for want of room.
+    /// How many messages their own senders have dropped because there was no room.
     turned_away: AtomicU64,
     pub(crate) name: Arc<str>,
-    /// Where wakes go that can't be made here.
+    /// Takes the wakes that can't be made on the current thread.
     deferred: Arc<DeferredWakes>,
-    /// Messages whose asker has given up since the host last swept; see [`note_expired`](Self::note_expired).
+    /// How many messages may have expired since the host last swept. Raised by askers that give up, reset
+    /// by the host; see [`note_expired`](Self::note_expired).
     expired: AtomicU32,
-    /// Messages whose reply has come after their handler had returned.
+    /// Messages whose reply was given after their handler had returned. Added by the threads that answer, taken
+    /// by the host.
     pub(crate) returned: Returned,
-    /// None while all messages have the same priority and none is dropped for a newer one. The host looks
-    /// here for every message: beside the inbox it would wait for senders on other threads each time.
+    /// The other lanes. They are not made while all messages have normal priority and none is dropped for a newer
+    /// one. The host reads this field for every message, so it lies apart from the inbox: otherwise each read would
+    /// wait for senders on other threads.
     lanes: OnceCell<Box<Lanes>>,
     pub(crate) endings: Endings,
 }
@@ -130,7 +137,7 @@ impl Mailbox {
     pub(crate) fn open(&self, table: u32, limits: Limits) {
         self.table.store(table, Ordering::Relaxed);
         self.capacity.store(limits.capacity, Ordering::Relaxed);
-        // Held against a sender that makes lanes right now.
+        // Held so that no sender makes lanes meanwhile.
         let life = lock(&self.waker);
         if let Some(lanes) = self.lanes() {
             lanes.reopen(&self.inbox);
@@ -140,27 +147,28 @@ impl Mailbox {
         self.set_overflow(limits.overflow);
     }
 
-    /// Lets no handle take it for the mailbox of a subsystem with that table: it is a name for several.
+    /// Marks the mailbox as a name for several subsystems, so that no handle takes it for a subsystem with that
+    /// table.
     pub(crate) fn stand_for(&self, table: u32) {
         self.table.store(table | FOR_SEVERAL, Ordering::Relaxed);
     }
 
-    /// Lets more or fewer messages in from now on.
+    /// Changes the capacity.
     pub(crate) fn set_capacity(&self, capacity: u32) {
         self.capacity.store(capacity, Ordering::Relaxed);
         self.recall();
     }
 
-    /// Changes what happens to messages for which there is no room.
+    /// Changes what happens to messages that find no room.
     pub(crate) fn set_overflow(&self, overflow: Overflow) {
         if overflow == Overflow::DropOldest {
-            // Where messages wait that can be dropped again.
+            // Messages that can be dropped wait in there.
             self.lanes_made();
         }
         self.overflow.store(overflow as u8, Ordering::Relaxed);
         self.recall();
         if overflow == Overflow::DropOldest {
-            // A host that waits for something has messages yet that senders don't reach.
+            // The host may be waiting in a handler, with messages in its backlog that senders don't reach yet.
             self.wake();
         }
     }
@@ -169,7 +177,7 @@ impl Mailbox {
         Overflow::from_raw(self.overflow.load(Ordering::Relaxed))
     }
 
-    /// The other lanes, if there are any.
+    /// The other lanes, if they are made.
     #[inline]
     pub(crate) fn lanes(&self) -> Option<&Lanes> {
         self.lanes.get().map(|lanes| &**lanes)
@@ -189,7 +197,7 @@ impl Mailbox {
         self.table.load(Ordering::Acquire)
     }
 
-    /// Most messages that may be unfinished at once; `u32::MAX` for as many as the pool has.
+    /// The most messages that may be unfinished at once; `u32::MAX` if only the pool limits them.
     #[inline]
     pub(crate) fn capacity(&self) -> u32 {
         self.capacity.load(Ordering::Relaxed)
@@ -214,7 +222,7 @@ impl Mailbox {
         false
     }
 
-    /// Hands a packed envelope over. True if the host sleeps: the caller must [`ring`](Self::ring) or
+    /// Hands a packed envelope over. Returns true if the host sleeps: the caller must [`ring`](Self::ring) or
     /// [`lend`](Self::lend).
     #[inline(always)]
     pub(crate) fn push(
@@ -249,10 +257,10 @@ impl Mailbox {
         inbox.push(links, token, u32::MAX, || 0)
     }
 
-    /// Refuses every message from now on; what the mailbox still held. With several lanes it does nothing:
-    /// then the host closes each when it looks for the last time.
+    /// Refuses every message from now on, and returns those that the mailbox still held. With several lanes it
+    /// does nothing: then the host closes each when it looks for the last time.
     pub(crate) fn close(&self, links: &Links) -> Option<Taken> {
-        // Held against a sender that makes lanes right now: they must be closed from the start.
+        // Held so that no sender makes lanes meanwhile: they must be closed from the start.
         let _life = lock(&self.waker);
         match self.lanes() {
             Some(_) => None,
@@ -260,21 +268,21 @@ impl Mailbox {
         }
     }
 
-    /// Who waits for room in this mailbox.
+    /// The senders that wait for room in this mailbox.
     pub(crate) fn room(&self) -> &Waiters {
         self.room.get_or_init(|| Box::new(Waiters::new()))
     }
 
-    /// Has all who wait for room try again: how much may come in has changed, or nothing may any more.
+    /// Wakes all senders that wait for room: the capacity or the policy has changed, or the mailbox is closed.
     pub(crate) fn recall(&self) {
-        // As below.
+        // As in `make_room`.
         fence(Ordering::SeqCst);
         if let Some(room) = self.room.get() {
             room.wake(usize::MAX, &self.deferred);
         }
     }
 
-    /// One who waits for room may look: there may be some that another has left.
+    /// Wakes the next sender that waits for room: another that gave up may have left some.
     pub(crate) fn wake_next(&self) {
         self.room().wake(1, &self.deferred);
     }
@@ -284,9 +292,9 @@ impl Mailbox {
         self.room.get().is_some_and(|room| room.any())
     }
 
-    /// The supervisor looks after those who wait for room: it wakes those whose deadline has passed and who
-    /// keep no timer, and, if there is room, the next. That one's wake-up may have gone to a sender that was
-    /// forgotten and not dropped.
+    /// Called by the supervisor at its ticks. Wakes the senders that keep no timer and whose deadline has passed.
+    /// If there is room, it also wakes the next sender: an earlier wake-up may have gone to a sender that was
+    /// forgotten, not dropped.
     pub(crate) fn look_after_waiters(&self, now: Stamp) {
         let Some(room) = self.room.get() else {
             return;
@@ -297,12 +305,12 @@ impl Mailbox {
         }
     }
 
-    /// Room for `messages` has come: wakes those who wait for it.
+    /// Room for so many messages has come: wakes senders that wait for it.
     pub(crate) fn make_room(&self, messages: usize) {
         if self.capacity.load(Ordering::Relaxed) == u32::MAX {
             return;
         }
-        // A waiter that finds no `Waiters` makes them, and then looks for room once more.
+        // A sender that makes the `Waiters` looks for room once more afterwards.
         fence(Ordering::SeqCst);
         if let Some(room) = self.room.get()
             && room.any()
@@ -317,20 +325,20 @@ impl Mailbox {
         self.inbox.ticket().wrapping_add(others)
     }
 
-    /// How many of them have ended.
+    /// How many of the accepted messages have ended.
     fn finished(&self) -> u64 {
         self.endings.finished() + self.lanes().map_or(0, Lanes::evicted)
     }
 
-    /// Messages accepted and not ended.
+    /// How many messages are accepted and not ended.
     pub(crate) fn waiting(&self) -> u64 {
         Inbox::between(self.finished(), self.accepted())
     }
 
-    /// Counts a message that its sender drops for want of room; false if the mailbox has closed: then it is
-    /// refused.
+    /// Counts a message that its sender drops because there is no room. Returns false if the mailbox has closed:
+    /// then the message is refused.
     pub(crate) fn turn_away(&self) -> bool {
-        // Held against its end: once it is closed its account is final.
+        // Held so that the mailbox can't close meanwhile: once it is closed, its counts are final.
         let _life = lock(&self.waker);
         let _lanes = self.lanes().map(Lanes::hold);
         if self.inbox.is_closed() {
@@ -341,7 +349,7 @@ impl Mailbox {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        // First how many have ended, then how many were accepted: never too few wait.
+        // The ended ones are read first, so the number of waiting ones is never too small.
         let finished = self.finished();
         let sent = finished + Inbox::between(finished, self.accepted());
         let turned_away = self.turned_away.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Orders: what comes to a subsystem through its actix mailbox, from the keepers; and what it reports to
+//! Orders, which the keepers send to a subsystem through its actix mailbox, and the reports that it sends to
 //! them.
 
 use std::task::Waker;
@@ -11,18 +11,18 @@ use crate::mailbox::MailboxId;
 use crate::words::events::EndReason;
 use crate::words::supervision::Failure;
 
-/// How far a host is on its way to its end.
+/// How far a host must go towards its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
-    /// Go on.
+    /// Handle messages.
     Serve,
     /// Refuse new messages, end the accepted ones, then stop.
     Drain,
-    /// Stop now; what still waits is undeliverable.
+    /// Stop now; messages that still wait are undeliverable.
     Abort,
 }
 
-/// What the keepers want of a host, or its subsystem's context.
+/// An order to a host, from the keepers or from its subsystem's context.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
 pub(crate) enum Control {
@@ -30,33 +30,33 @@ pub(crate) enum Control {
     End {
         order: Order,
         reason: EndReason,
-        /// Told, or dropped, when the host has ended its last message.
+        /// Sent, or dropped, when the host has ended its last message.
         ended: Option<oneshot::Sender<()>>,
     },
-    /// Drop the subsystem's value and wait for `Revive`; what waits in the mailbox stays.
+    /// Drop the subsystem's value and wait for `Revive`. Messages in the mailbox stay.
     Halt(oneshot::Sender<()>),
-    /// Restart the subsystem; told, or dropped, when it is there or has failed again.
+    /// Restart the subsystem. `done` is sent, or dropped, when it has started or has failed again.
     Revive {
         failure: Failure,
         done: oneshot::Sender<()>,
     },
     /// Fail, because of a child.
     Fail(Failure),
-    /// Fail, because of one of its tasks, unless the value that had it is gone.
+    /// Fail because of one of its tasks, unless the subsystem's value has been replaced since.
     TaskPanicked {
-        /// The restarts before that value.
+        /// The number of restarts before the value that had the task.
         life: u32,
         text: Box<str>,
     },
-    /// Stop by itself.
+    /// Stop, as the subsystem itself requested.
     Stop,
-    /// Run this beside it on its thread.
+    /// Run this future beside the subsystem on its thread.
     Spawn(BoxFuture<'static, ()>),
-    /// Wake this task of its thread.
+    /// Wake this task on the host's thread.
     Wake(WakeOnDrop),
 }
 
-/// Wakes a task when it is dropped: by the host that it is given to, or by anyone who finds that there is none.
+/// Wakes a task when it is dropped: by the host, or, if there is no host, by the thread that finds that out.
 pub(crate) struct WakeOnDrop(pub(crate) Waker);
 
 impl Drop for WakeOnDrop {
@@ -70,15 +70,15 @@ impl Drop for WakeOnDrop {
 #[rtype(result = "()")]
 pub(crate) struct Report {
     pub(crate) mailbox: MailboxId,
-    /// Which mount of that mailbox: one that was mounted there since has nothing to do with it.
+    /// Which mount of that mailbox reports. The registry ignores a report of an earlier mount.
     pub(crate) mount: u64,
     pub(crate) what: Reported,
 }
 
 #[derive(Debug)]
 pub(crate) enum Reported {
-    /// It failed, has halted, and others must be restarted with it, after a pause.
+    /// It has failed and halted. The subsystems in its restart scope must be restarted with it, after a pause.
     Failed { failure: Failure, after: Duration },
-    /// It has ended without being told to.
+    /// It has ended without an order to do so.
     Ended(EndReason),
 }

@@ -1,8 +1,7 @@
 //! Messages whose reply was given after their handler had returned. `deferral → `**`returned`**` → host`
 //!
-//! Whoever answers, on any thread, adds the envelope here; the host takes all and ends them, so that it alone
-//! writes its subsystem's account. A stack that is only ever taken whole: a number can't come back under a
-//! thread that compares.
+//! A thread that answers adds the envelope here. The host takes all of them and ends them, so only the host
+//! writes its subsystem's counts. The stack is only ever taken as a whole, so the ABA problem can't arise.
 #![allow(unsafe_code)]
 
 use crate::base::sync::{AtomicU32, Ordering};
@@ -39,14 +38,15 @@ impl Returned {
         }
     }
 
-    /// All that is here, the oldest first.
+    /// Takes all envelopes, the oldest first.
     pub(crate) fn take(&self, links: &Links) -> Chain {
         let mut next = self.0.swap(NIL, Ordering::Acquire);
         let mut all = Chain::new();
         while next != NIL {
             let index = next;
             next = links.next(index);
-            // SAFETY: the list took this token in, and this swap took the list off: it is given out once.
+            // SAFETY: the token was surrendered to the list, and this swap took the list off: it is given out
+            // once.
             all.push_front(links, unsafe { Token::mint(index) });
         }
         all

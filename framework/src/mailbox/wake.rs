@@ -1,4 +1,5 @@
-//! How a mailbox wakes its host: by its thread's agenda if the sender is on that thread, else by its task.
+//! How a mailbox wakes its host: through its thread's agenda if the sender is on that thread, else through its
+//! task.
 
 use std::task::Waker;
 
@@ -10,12 +11,12 @@ use crate::envelope::token::{Links, Token};
 use crate::thread::Local;
 
 impl Mailbox {
-    /// The host goes to sleep if there is nothing for it.
+    /// Lets the host sleep if no message waits. Returns false if one does.
     pub(crate) fn sleep(&self) -> bool {
         self.inbox.sleep() && self.lanes().is_none_or(Lanes::sleep)
     }
 
-    /// Has the host look into its mailbox.
+    /// Makes the host look into its mailbox.
     #[cold]
     pub(crate) fn ring(&self, local: &Local) {
         sim::preempt(Point::Ring);
@@ -32,7 +33,7 @@ impl Mailbox {
 
     /// Wakes the host's task.
     pub(crate) fn wake(&self) {
-        // Under the lock: this waker is the executor's own, and a clone would cost more.
+        // Called under the lock: this waker is the executor's own, and a clone would cost more.
         let held = lock(&self.waker);
         let undone = match &*held {
             Some(waker) if !self.deferred.try_wake(waker) => Some(waker.clone()),
@@ -40,13 +41,13 @@ impl Mailbox {
         };
         drop(held);
         if let Some(waker) = undone {
-            // The sender's thread is ending.
+            // The sender's thread is ending, so the keepers make the wake.
             self.deferred.defer(waker);
         }
     }
 
-    /// A message that may wait here has an end before its handler begins: its asker has given up, or its
-    /// deadline has passed. The host ends it in its next turn, whatever else it does.
+    /// A message that may wait here has expired: its asker has given up, or its deadline has passed. The host
+    /// ends it in its next turn, even while an `async` handler is pending.
     #[cold]
     pub(crate) fn note_expired(&self) {
         self.expired.fetch_add(1, Ordering::Release);
@@ -56,14 +57,14 @@ impl Mailbox {
         self.wake();
     }
 
-    /// Gives an envelope back whose message's reply has come later, for the host to end it.
+    /// Gives an envelope whose reply came later back to the host, which ends the message.
     pub(crate) fn give_back(&self, links: &Links, token: Token, local: &Local) {
         self.returned.push(links, token);
         sim::preempt(Point::Ring);
         if sim::plants(Plant::LostWakeUp) {
             return;
         }
-        // In a turn of its own the host looks at the end.
+        // The host looks here at the end of its turn anyway.
         if !local.is_in_turn_of(self.id) {
             self.ring(local);
         }
@@ -75,13 +76,14 @@ impl Mailbox {
         self.expired.load(Ordering::Relaxed) != 0
     }
 
-    /// The host looks for those that have expired.
+    /// The host begins to look for messages that have expired.
     pub(crate) fn begin_sweep(&self) {
-        // Acquire: it sees that they have.
+        // Acquire: it sees that their askers have given up.
         self.expired.swap(0, Ordering::Acquire);
     }
 
-    /// As [`ring`](Self::ring) for an asker, who will only wait: lends it the caller's turn if it lives on this thread.
+    /// As [`ring`](Self::ring), for an asker, which only waits afterwards: if the host lives on this thread, it
+    /// runs now in the caller's turn.
     pub(crate) fn lend(&self, local: &Local) {
         match self.number_on(local) {
             Some(number) if local.agenda.lend(number) => {}
@@ -94,7 +96,7 @@ impl Mailbox {
         is_home.then(|| self.number.load(Ordering::Relaxed))
     }
 
-    /// The host has moved in on this thread, under that number.
+    /// The host has started on this thread, under that number.
     pub(crate) fn move_in(&self, local: &Local, number: u32) {
         self.number.store(number, Ordering::Relaxed);
         self.home.store(local.id(), Ordering::Relaxed);
@@ -105,10 +107,10 @@ impl Mailbox {
         self.home.store(0, Ordering::Relaxed);
     }
 
-    /// Leaves what wakes the host; nothing at its end, so that the mailbox does not keep the task.
+    /// Sets the host's waker. The host removes it at its end, so that the mailbox does not keep its task alive.
     pub(crate) fn leave_waker(&self, waker: Option<Waker>) {
         let before = std::mem::replace(&mut *lock(&self.waker), waker);
-        // Outside of the lock: it may be the last hold on a task, whose end comes here too.
+        // Outside of the lock: it may be the last reference to a task, whose drop comes here too.
         drop(before);
     }
 }

@@ -1,4 +1,4 @@
-//! The threads for handlers that block: few, started when first needed, and not the system's own.
+//! The threads for blocking handlers: few, started when first needed, and separate from the system's threads.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::base::sync::{Mutex, lock};
 use crate::mailbox::MailboxId;
 use crate::runtime::deadlock::Guard;
 
-/// The threads for handlers that block.
+/// The threads for blocking handlers.
 pub(crate) struct Blocking {
     name: Arc<str>,
     threads: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Blocking {
     running: Arc<Mutex<Vec<BlockingHolder>>>,
 }
 
-/// A subsystem whose handler holds a thread.
+/// A subsystem whose handler occupies a thread.
 #[derive(Clone)]
 pub(crate) struct BlockingHolder {
     pub(crate) mailbox: MailboxId,
@@ -39,10 +39,10 @@ impl Blocking {
         }
     }
 
-    /// Runs `work` of a subsystem on one of the threads, when one is free; until then it has begun `wait`.
+    /// Runs a subsystem's `work` on one of the threads, once one is free. `wait` ends at that moment.
     ///
     /// # Errors
-    /// The threads could not be made.
+    /// If the threads can't be started.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         who: BlockingHolder,
@@ -50,7 +50,7 @@ impl Blocking {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> std::io::Result<JoinHandle<T>> {
         if sim::is_simulated() {
-            // A simulation has no other threads: later, on this one.
+            // A simulation has no other threads, so it runs the work later on this one.
             return Ok(tokio::task::spawn_local(async {
                 drop(wait);
                 work()
@@ -70,13 +70,13 @@ impl Blocking {
         }))
     }
 
-    /// The subsystems whose handlers run there now.
+    /// The subsystems whose handlers run on the threads now.
     pub(crate) fn running(&self) -> Vec<Arc<str>> {
         let running = lock(&self.running);
         running.iter().map(|one| one.name.clone()).collect()
     }
 
-    /// The same, if no thread is free.
+    /// As [`running`](Self::running), but only if no thread is free.
     pub(crate) fn holders(&self) -> Option<Vec<MailboxId>> {
         let running = lock(&self.running);
         let all_are_taken = running.len() >= self.threads;
@@ -87,13 +87,13 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Anyone who still blocks is not waited for.
+            // Does not wait for handlers that still block.
             runtime.shutdown_background();
         }
     }
 }
 
-/// A call on one of the threads, for the one that waits for it. Dropped before it has begun, it is not made.
+/// A call on one of the threads, to be awaited. If it is dropped before the call has begun, the call is not made.
 pub(crate) struct BlockingCall<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Future for BlockingCall<T> {
@@ -106,12 +106,12 @@ impl<T> Future for BlockingCall<T> {
 
 impl<T> Drop for BlockingCall<T> {
     fn drop(&mut self) {
-        // It does nothing to one that has begun.
+        // A call that has begun goes on.
         self.0.abort();
     }
 }
 
-/// Work that is being done.
+/// Guard of a call that runs: lists its subsystem as a holder of a thread until it is dropped.
 struct RunningCall {
     all: Arc<Mutex<Vec<BlockingHolder>>>,
     who: BlockingHolder,

@@ -1,4 +1,4 @@
-//! What the threads of a system share, and what watches over waits.
+//! The state that the threads of a system share, and the detection of deadlocks.
 
 pub(crate) mod deadlock;
 pub(crate) mod blocking;

@@ -1,4 +1,4 @@
-//! What every part of a running system shares: no globals, one value per system.
+//! The state that all parts of a running system share: one value per system, no globals.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,15 +29,15 @@ use crate::words::stop_reason::StopReason;
 use crate::words::tap::TapSlot;
 use crate::words::trace::TraceId;
 
-/// The parts of a system that lie on a message's path.
+/// The state of a system that its threads share.
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) clock: Clock,
     pub(crate) stamps: Stamps,
-    /// Counts the supervisor's intervals.
+    /// Counts the supervisor's intervals. Written by the supervisor, read by senders and hosts that share stamps.
     tick: AtomicU32,
-    /// How long an ask waits that does not say.
+    /// The deadline of asks that set none.
     pub(crate) patience: Patience,
     pub(crate) states: States,
     pub(crate) directory: Arc<Directory>,
@@ -46,31 +46,34 @@ pub(crate) struct Shared {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) events: Events,
     pub(crate) blocking: Blocking,
-    /// What sees its messages.
+    /// The tap on the system's messages, if one is set.
     pub(crate) tap: TapSlot,
-    /// What the strategy in use calls itself.
+    /// The name of the strategy in use.
     pub(crate) strategy: Mutex<&'static str>,
-    /// Where hosts report.
+    /// The registry's address, to which hosts report.
     pub(crate) reports: OnceCell<WeakRecipient<Report>>,
+    /// The state of the random numbers.
     chance: AtomicU64,
-    /// How long a stop waits for accepted messages unless it says.
+    /// How long a stop waits for accepted messages, unless the caller sets a deadline.
     pub(crate) stop_deadline: Duration,
-    /// Why the system stops, if not because it was told to; and whether all have ended.
+    /// Why the system stops, `None` if it was simply requested; and whether all subsystems have ended.
     stopping: watch::Sender<(Option<StopReason>, bool)>,
-    /// The signal after which the stop's deadline is waited for no longer.
+    /// The signal that makes a stop end before its deadline.
     hurry: watch::Sender<Option<&'static str>>,
-    /// What is to run before a stop, until it has begun.
+    /// The functions to run before a stop; taken by the first stop.
     before_stop: Mutex<Option<Vec<BeforeStop>>>,
-    /// The keepers' executor: drives the timers of askers on other executors.
+    /// The keepers' executor. It drives the timers of askers on other executors.
     pub(crate) keepers: Executor,
+    /// The system's [`Phase`], which only goes up. Written by a stop and by the drop of the system, read by every send.
     phase: AtomicU8,
 }
 
-/// What is to run before a stop: begins it, unless the system has been dropped. Its result is why it failed.
+/// A function to run before a stop. It returns a future, unless the system has been dropped. The future's error
+/// says why it failed.
 pub(crate) type BeforeStop =
     Contained<Box<dyn FnOnce() -> Option<BoxFuture<'static, Result<(), Box<str>>>> + Send>>;
 
-/// What a system is told of itself before it starts.
+/// The settings with which a system starts.
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
     pub(crate) clock: Clock,
@@ -79,13 +82,13 @@ pub(crate) struct Settings {
     pub(crate) stop_deadline: Duration,
     pub(crate) keep_dead_letters: usize,
     pub(crate) blocking_threads: usize,
-    /// Of all that happens by chance.
+    /// The seed of all random decisions.
     pub(crate) seed: u64,
     pub(crate) states: States,
     pub(crate) tap: TapSlot,
 }
 
-/// What is to be known of a message to make a dead letter of it.
+/// What must be known about a message to make a dead letter of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Letter {
     pub(crate) route: u16,
@@ -108,15 +111,15 @@ impl Letter {
     }
 }
 
-/// How far a system has come in its life.
+/// The phase of a system's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
     Open = 0,
-    /// Only its own handlers may still send.
+    /// The system stops: only its own handlers may still send.
     Draining = 1,
     Stopped = 2,
-    /// No one holds the system any more: what still waits has no one to be handled for.
+    /// The last `System` value was dropped: messages that still wait are not handled.
     Abandoned = 3,
 }
 
@@ -149,13 +152,13 @@ impl Shared {
         }
     }
 
-    /// The supervisor's interval.
+    /// The number of the supervisor's current interval.
     #[inline]
     pub(crate) fn tick(&self) -> u32 {
         self.tick.load(Ordering::Relaxed)
     }
 
-    /// The supervisor's next interval begins.
+    /// Begins the supervisor's next interval.
     pub(crate) fn begin_tick(&self) {
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
@@ -170,13 +173,13 @@ impl Shared {
         }
     }
 
-    /// True if no one holds the system any more.
+    /// True if the last `System` value was dropped.
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == Phase::Abandoned as u8
     }
 
-    /// True if nothing is accepted from the subsystem `sender`, or from outside if that is 0.
+    /// True if messages of subsystem `sender` are refused; 0 is a sender outside of subsystems.
     #[inline]
     pub(crate) fn is_closed_to(&self, sender: MailboxId) -> bool {
         match self.phase() {
@@ -186,12 +189,12 @@ impl Shared {
         }
     }
 
-    /// Goes on to `phase`; false if the system was there, or further, already.
+    /// Goes on to `phase`. Returns false if the system was in it, or further, already.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
     }
 
-    /// A number from 0 to 1 by chance: Steele, Lea and Flood, "Fast splittable pseudorandom number
+    /// Returns a random number from 0 to 1. Steele, Lea and Flood, "Fast splittable pseudorandom number
     /// generators", 2014.
     pub(crate) fn chance(&self) -> f64 {
         let mut mixed = self
@@ -202,26 +205,26 @@ impl Shared {
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Has these run before a stop.
+    /// Sets the functions to run before a stop.
     pub(crate) fn set_before_stop(&self, all: Vec<BeforeStop>) {
         *lock(&self.before_stop) = Some(all);
     }
 
-    /// What is to run before the stop that begins; nothing if it has begun before.
+    /// Takes the functions to run before a stop; none if a stop has begun before.
     pub(crate) fn take_before_stop(&self) -> Vec<BeforeStop> {
         lock(&self.before_stop).take().unwrap_or_default()
     }
 
-    /// A stop begins: refuses what is new, unless something is to run before that.
+    /// A stop begins: refuses new messages, unless a function must run before that.
     pub(crate) fn drain_if_nothing_is_before(&self) {
-        // If it has begun before, what runs before it may not have ended.
+        // If a stop has begun before, its functions may still run.
         let is_next = lock(&self.before_stop).as_ref().is_some_and(Vec::is_empty);
         if is_next {
             self.advance(Phase::Draining);
         }
     }
 
-    /// Notes why the system stops, unless it is known.
+    /// Records why the system stops. Only the first reason counts.
     pub(crate) fn note_stop(&self, reason: StopReason) {
         self.stopping.send_if_modified(|(known, _)| {
             let is_news = known.is_none();
@@ -230,26 +233,26 @@ impl Shared {
         });
     }
 
-    /// Why the system stops, once that is known.
+    /// Why the system stops, once a reason is recorded.
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         self.stopping.borrow().0.clone()
     }
 
-    /// All subsystems have ended.
+    /// Notifies all waiters that all subsystems have ended.
     pub(crate) fn tell_stopped(&self) {
         self.stopping.send_modify(|(_, ended)| *ended = true);
     }
 
-    /// Waits until all subsystems have ended; why.
+    /// Waits until all subsystems have ended. Returns why the system stopped.
     pub(crate) async fn until_stopped(&self) -> StopReason {
         let mut stopping = self.stopping.subscribe();
-        // The sender is here: it does not go away.
+        // `self` holds the sender, so the channel stays open.
         let stopped = stopping.wait_for(|(_, ended)| *ended).await;
         let reason = stopped.ok().and_then(|stopped| stopped.0.clone());
         reason.unwrap_or(StopReason::Requested)
     }
 
-    /// Lets the stop wait for its deadline no longer, because of a signal.
+    /// Makes the stop end before its deadline, because of a signal.
     #[cfg(feature = "signal")]
     pub(crate) fn hurry(&self, signal: &'static str) {
         self.hurry.send_replace(Some(signal));
@@ -262,7 +265,7 @@ impl Shared {
 
     /// Waits until the stop is hurried.
     pub(crate) async fn until_hurried(&self) {
-        // The sender is here: it does not go away.
+        // `self` holds the sender, so the channel stays open.
         let _ = self.hurry.subscribe().wait_for(Option::is_some).await;
     }
 
@@ -302,13 +305,13 @@ impl Shared {
         });
     }
 
-    /// The subsystem whose handler runs on this thread now; 0 for none of this system.
+    /// The subsystem whose handler runs on this thread now; 0 if none of this system does.
     #[inline]
     pub(crate) fn current(&self) -> MailboxId {
         Local::of(&self.pool).held_up()
     }
 
-    /// The handler that runs on this thread now begins to wait: its waits end with it at the latest.
+    /// Notes that the handler that runs on this thread now has waited: when it ends, its waits must end.
     pub(crate) fn note_wait(&self) {
         Local::of(&self.pool).has_waited.set(true);
     }
@@ -318,7 +321,7 @@ impl Shared {
         Local::of(&self.pool).is_in_sync_handler()
     }
 
-    /// Has the keepers make the wakes that can't be made elsewhere, for as long as the system lives.
+    /// Makes the keepers run deferred wakes for as long as the system lives.
     pub(crate) fn keep_deferred_wakes(&self) {
         let notified = Arc::new(Notify::new());
         let bell = notified.clone();
@@ -364,13 +367,13 @@ impl Surroundings for Shared {
         let (mailbox, due, trace) = (of.receiver, of.due, of.trace);
         let name = self.name_of(mailbox).unwrap_or_else(|| "?".into());
         let who = BlockingHolder { mailbox, name };
-        // Ends when a thread is free. Such a wait is never refused.
+        // This wait ends when a thread is free. It is never refused.
         let wait = self.waits.guard(mailbox, For::Thread).ok();
         let given_up = wait.as_ref().map(Guard::again);
         let away = self.blocking.run(who, wait, move || {
             let local = Local::of(&pool);
-            // What it sends is sent by the subsystem; it may wait for room, this being no thread of
-            // subsystems.
+            // The subsystem is the sender of what the handler sends. The handler may wait for room, since this is
+            // not a thread of subsystems.
             let _serving = local.serve_blocking(mailbox);
             local.take_up(due, trace);
             let back = work();

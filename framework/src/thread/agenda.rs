@@ -1,13 +1,13 @@
-//! The agenda of a thread: which of its hosts have a turn coming. `mailbox → `**`agenda`**` → host`
+//! The agenda of a thread: the hosts that are due for a turn. `mailbox → `**`agenda`**` → host`
 //!
-//! A host that has slept is woken through its executor: the task is queued, comes round, looks for
-//! orders and gives the host its turn; some 500 instructions. But anyone who sends to a neighbour on its own thread,
-//! from within a handler, knows that the thread will come by: it notes the neighbour on the agenda, and
-//! the host whose task runs gives those noted their turns, one after the other, before it returns to the
-//! executor. An asker goes further and *lends* its turn to the one it asks, since it would only wait.
+//! A host that sleeps is woken through its executor: its task is queued, polled, looks for orders and gives the
+//! host its turn; some 500 instructions. A handler that sends to a host on its own thread can do better. It notes
+//! that host on the agenda. The host whose task runs now gives the noted hosts their turns, one after the other,
+//! before it returns to the executor. An ask goes further and *lends* the asker's turn to the receiver, since the
+//! asker would only wait.
 //!
-//! Bounds: [`ROUND`] turns, or [`ROUND_TIME`], before the executor comes by; [`DEPTH`] turns lent one within
-//! the other.
+//! Bounds: [`ROUND`] turns, or [`ROUND_TIME`], before the executor runs again; [`DEPTH`] nested turns that are
+//! lent.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,37 +16,37 @@ use std::time::Duration;
 
 use crate::base::sim::{self, Point};
 
-/// Most turns given by one host before the executor comes round.
+/// The most turns in a round, before the executor runs again.
 const ROUND: u32 = 32;
-/// Longest that such a round may go on beginning turns after its first. The executor looks at timers
-/// once in a few hundred polls of tasks, each of which may be a round.
+/// How long a round may begin further turns. The executor looks at its timers once in a few hundred polls of
+/// tasks, each of which may be a round.
 pub(crate) const ROUND_TIME: Duration = Duration::from_micros(5);
-/// Most turns that are lent one within the other: bounds the stack.
+/// The most lent turns, one within the other: bounds the stack.
 const DEPTH: u32 = 8;
 
-/// A host, as its thread knows it.
+/// A host, as its thread sees it.
 pub(crate) trait Runnable {
-    /// Gives it a turn.
+    /// Gives the host a turn.
     fn take_turn(&self) -> Turn;
 
-    /// Has its own task give it one later.
+    /// Wakes the host's task, which gives the host a turn later.
     fn wake(&self);
 }
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// More to do: let others run, then go on.
+    /// There is more to do: the host goes to the end of the round.
     Again,
-    /// More to do, and it has had its share of this round: let all others run, then go on.
+    /// There is more to do, but the host has had its share of this round: its task goes on later.
     Yield,
-    /// Nothing to do, but more is likely to come soon: let others run, then look again.
+    /// There is nothing to do, but more is likely to come soon: its task looks again later.
     Linger,
-    /// Nothing to do until woken.
+    /// There is nothing to do until the host is woken.
     Sleep,
-    /// It has ended; its task sees to the rest.
+    /// The host has ended; its task does the rest.
     Over,
-    /// It can't have one now: it is in the middle of one.
+    /// The host is in the middle of a turn, so it can't have another.
     Busy,
 }
 
@@ -54,17 +54,17 @@ pub(crate) enum Turn {
 #[derive(Default)]
 pub(crate) struct Agenda {
     residents: RefCell<Vec<Option<Rc<dyn Runnable>>>>,
-    /// Numbers of hosts that have gone.
+    /// Free numbers, of hosts that have gone.
     vacant: RefCell<Vec<u32>>,
-    /// Those who have a turn coming, by number.
+    /// The numbers of the hosts that are due for a turn.
     noted: RefCell<VecDeque<u32>>,
-    /// A host is giving turns.
+    /// True while a host of this thread gives turns.
     is_round: Cell<bool>,
     depth: Cell<u32>,
 }
 
 impl Agenda {
-    /// Adds a host to the thread's; its number.
+    /// Adds a host to the thread and returns its number.
     pub(crate) fn enlist(&self, resident: Rc<dyn Runnable>) -> u32 {
         let mut residents = self.residents.borrow_mut();
         if let Some(number) = self.vacant.borrow_mut().pop() {
@@ -72,18 +72,18 @@ impl Agenda {
             return number;
         }
         residents.push(Some(resident));
-        // Room to note each of them, so that no message ever pays for it.
+        // Reserves room to note every host, so that no message pays for an allocation.
         let mut noted = self.noted.borrow_mut();
         let missing = residents.len() - noted.len();
         noted.reserve(missing);
         residents.len() as u32 - 1
     }
 
-    /// Takes it out again.
+    /// Removes a host.
     pub(crate) fn strike(&self, number: u32) {
         let struck = self.residents.borrow_mut()[number as usize].take();
         self.vacant.borrow_mut().push(number);
-        // Outside of the borrow: it may be the last hold on a subsystem.
+        // Outside of the borrow: it may be the last reference to a subsystem.
         drop(struck);
     }
 
@@ -91,8 +91,8 @@ impl Agenda {
         self.residents.borrow().get(number as usize)?.clone()
     }
 
-    /// Notes a host that slept and has something to do now. False if no one would come by: then its
-    /// task must be woken.
+    /// Notes a host that slept and has something to do now. Returns false if no round is under way: then the
+    /// caller must wake its task.
     pub(crate) fn note(&self, number: u32) -> bool {
         let is_round = self.is_round.get() && !sim::coin(Point::Stranger);
         if is_round {
@@ -101,8 +101,8 @@ impl Agenda {
         is_round
     }
 
-    /// Gives turns to host `first` and to all who are noted, until none is left or the round is over;
-    /// then the others' tasks are woken. To be called by the host's task.
+    /// Gives turns to host `first` and to all noted hosts, until none is left or the round is over; then it wakes
+    /// the tasks of the rest. Called by the task of `first`.
     pub(crate) fn round(&self, first: u32, mut is_late: impl FnMut() -> bool) {
         let depth = self.depth.get();
         self.is_round.set(true);
@@ -131,8 +131,8 @@ impl Agenda {
         }
     }
 
-    /// Lends the caller's turn to a host that slept and has something to do now; false if that can't be
-    /// done: then it must be noted or woken.
+    /// Lends the caller's turn to a host that slept and has something to do now. Returns false if that is not
+    /// possible: then the caller must note or wake it.
     pub(crate) fn lend(&self, number: u32) -> bool {
         let depth = self.depth.get();
         if depth == DEPTH || sim::coin(Point::Stranger) {
@@ -179,9 +179,9 @@ impl Agenda {
 /// the hosts that are still noted.
 struct Round<'a> {
     agenda: &'a Agenda,
-    /// How many turns were lent before.
+    /// The depth before.
     depth: u32,
-    /// There was no round before.
+    /// True if this guard began the round.
     ends: bool,
 }
 

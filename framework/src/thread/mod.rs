@@ -1,6 +1,7 @@
-//! What a thread keeps of a system: its lane, its hosts, who is being served, and what it owes.
+//! What a thread keeps for a system: its lane, its hosts, the subsystem that runs on it now, and the wakes that
+//! it owes.
 //!
-//! One look into the thread's own memory gives all of it; a send makes one such look.
+//! All of it is found with one access to a thread-local, which is what a send makes.
 
 pub(crate) mod agenda;
 pub(crate) mod stamps;
@@ -23,34 +24,34 @@ pub(crate) struct Local {
     pub(crate) lane: Arc<Lane>,
     /// The subsystem whose handler runs on this thread now; 0 for none.
     serving: Cell<u32>,
-    /// That handler may block this thread.
+    /// True if that handler may block this thread.
     may_block: Cell<bool>,
-    /// It is no handler, but a future that the subsystem has spawned beside its mailbox.
+    /// True if no handler runs, but a future that the subsystem has spawned beside its mailbox.
     is_beside: Cell<bool>,
-    /// It is in the middle of a call that can't wait.
+    /// True during a call that can't wait: a handler that is not `async`.
     pub(crate) in_sync_handler: Cell<bool>,
-    /// It has entered an edge of the wait graph, which ends with it at the latest.
+    /// True if the handler has entered an edge of the wait graph. The edge ends with the handler at the latest.
     pub(crate) has_waited: Cell<bool>,
-    /// Tells the waker of its host's task apart.
+    /// The data pointer of the waker of the host's task, to recognize that task.
     task: Cell<*const ()>,
     /// The deadline of the message being handled.
     due: Cell<Due>,
-    /// Its trace; 0 for none.
+    /// The trace of the message being handled; 0 for none.
     trace: Cell<u64>,
-    /// Envelopes returned by this thread's hosts since those who wait for one were last woken.
+    /// How many envelopes this thread's hosts have returned since they last woke waiters for an envelope.
     pub(crate) owed: Cell<usize>,
-    /// Nanoseconds of handling since then.
+    /// For how many nanoseconds messages were handled since then.
     pub(crate) busy_ns: Cell<u64>,
-    /// Hosts of this thread whose last turn ended with more to do.
+    /// How many hosts of this thread ended their last turn with more to do.
     pub(crate) going_on: Cell<u32>,
-    /// The memory of a turn's samples, one for all turns of the thread.
+    /// The buffer for a turn's samples, reused by all turns of the thread.
     pub(crate) samples: Cell<Vec<Sample>>,
     /// When the last message of this thread ended.
     pub(crate) latest: Cell<Stamp>,
     pub(crate) agenda: Agenda,
     pub(crate) stamp: SharedStamp,
     thread: ThreadKey,
-    /// Tells the pool apart: the `Weak` keeps the place from being used again.
+    /// The pool's address, which identifies it: the `Weak` keeps the address from being reused.
     address: usize,
     pool: Weak<Pool>,
 }
@@ -111,7 +112,7 @@ impl Local {
         let known = LOCALS.try_with(|locals| {
             let mut locals = locals.borrow_mut();
             if let Some(at) = locals.iter().position(|local| local.is_of(pool)) {
-                // The system used last stands first.
+                // The system used last comes first.
                 locals.swap(0, at);
                 return locals[0].clone();
             }
@@ -120,11 +121,11 @@ impl Local {
             locals.insert(0, local.clone());
             local
         });
-        // The thread is ending: a lane of its own for this one use.
+        // The thread is ending: make a lane for this one use.
         known.unwrap_or_else(|_| Local::new(pool, Arc::new(Lane::new())))
     }
 
-    /// Tells this thread's part of this system apart from all others that exist.
+    /// Identifies this thread's part of this system among all that exist.
     pub(crate) fn id(&self) -> usize {
         std::ptr::from_ref(self) as usize
     }
@@ -134,7 +135,7 @@ impl Local {
         self.address == Arc::as_ptr(pool) as usize
     }
 
-    /// The subsystem that is being served on this thread; 0 for none.
+    /// The subsystem whose code runs on this thread; 0 for none.
     #[inline]
     pub(crate) fn serving(&self) -> u32 {
         self.serving.get()
@@ -146,13 +147,13 @@ impl Local {
         self.due.get()
     }
 
-    /// The trace that what is sent now belongs to; 0 for none.
+    /// The trace of a message sent now; 0 for none.
     #[inline]
     pub(crate) fn trace(&self) -> u64 {
         self.trace.get()
     }
 
-    /// While the result lives, what this thread sends is sent by subsystem `mailbox`.
+    /// Until the guard is dropped, messages sent on this thread have subsystem `mailbox` as their sender.
     pub(crate) fn serve(&self, mailbox: u32) -> Serving<'_> {
         Serving {
             mailbox: self.serving.replace(mailbox),
@@ -167,12 +168,12 @@ impl Local {
         }
     }
 
-    /// The subsystem that is being served has its turn on the task of `waker`.
+    /// Notes that the current turn runs on the task of `waker`.
     pub(crate) fn serve_on(&self, waker: &Waker) {
         self.task.set(waker.data());
     }
 
-    /// True for the waker of the task whose turn this is.
+    /// True if `waker` belongs to the task that runs the current turn.
     pub(crate) fn is_task_of(&self, waker: &Waker) -> bool {
         !self.task.get().is_null() && self.task.get() == waker.data()
     }
@@ -195,14 +196,14 @@ impl Local {
         serving
     }
 
-    /// The same while a future is polled that the subsystem has spawned beside its mailbox.
+    /// As [`serve`](Self::serve), while a future is polled that the subsystem has spawned beside its mailbox.
     pub(crate) fn serve_beside(&self, mailbox: u32) -> Serving<'_> {
         let serving = self.serve(mailbox);
         self.is_beside.set(true);
         serving
     }
 
-    /// The subsystem that handles nothing else while what runs on this thread waits; 0 for none.
+    /// The subsystem that handles no message while the code on this thread waits; 0 for none.
     #[inline]
     pub(crate) fn held_up(&self) -> u32 {
         if self.is_beside.get() {
@@ -217,7 +218,7 @@ impl Local {
         self.serving() == mailbox && !self.is_beside.get() && !self.may_block()
     }
 
-    /// From now on a message with this deadline and trace is being handled.
+    /// Sets the deadline and the trace of the message being handled.
     #[inline]
     pub(crate) fn take_up(&self, due: Due, trace: u64) {
         self.due.set(due);
@@ -226,7 +227,7 @@ impl Local {
 }
 
 impl Local {
-    /// While the result lives, what this thread sends has that deadline and that trace.
+    /// Until the guard is dropped, messages sent on this thread have that deadline and that trace.
     pub(crate) fn carry(&self, due: Due, trace: u64) -> Carrying<'_> {
         let before = (self.due.replace(due), self.trace.replace(trace));
         Carrying {
@@ -251,7 +252,7 @@ impl Drop for Carrying<'_> {
 /// See [`Local::serve`].
 pub(crate) struct Serving<'l> {
     local: &'l Local,
-    /// What was so before.
+    /// The values before, which the drop restores.
     mailbox: u32,
     due: Due,
     trace: u64,
@@ -274,7 +275,7 @@ impl Drop for Serving<'_> {
     }
 }
 
-/// True if any subsystem of any system is being served on this thread, which therefore must not block.
+/// True if a subsystem of any system runs on this thread, so that the thread must not block.
 pub(crate) fn is_serving() -> bool {
     let must_not_block = |local: &Rc<Local>| local.serving() != 0 && !local.may_block.get();
     LOCALS

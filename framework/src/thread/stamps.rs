@@ -1,4 +1,4 @@
-//! Readings of the clock that several messages share, where a system is set to [`Stamps::Shared`].
+//! Readings of the clock that several messages share, in a system with [`Stamps::Shared`].
 
 use std::cell::Cell;
 
@@ -19,32 +19,37 @@ use crate::base::clock::{Clock, Stamp};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stamps {
-    /// Three of its own: when it was sent, when its handler began and when that ended.
+    /// Each message has three readings of its own: when it was sent, when its handler began, and when its handler
+    /// ended.
     #[default]
     Own,
-    /// It shares them with its neighbours, which halves the cost of a short message. Every message is
-    /// recorded all the same, with less truth in each record:
+    /// Neighbouring messages share readings, which halves the cost of a short message. Every message is still
+    /// recorded, but less exactly:
     ///
-    /// - Up to 16 messages that a thread sends in a row to subsystems at work count as sent when the
-    ///   first of them was, at most some 10 ms before. One that wakes its receiver gets its own stamp.
-    /// - Up to 16 messages that a subsystem handles in a row share the time that they took together
-    ///   evenly; as soon as 16 take more than 20 µs, each is timed by itself again.
+    /// - Up to 16 messages that a thread sends in a row to busy subsystems count as sent when the first
+    ///   of them was, at most some 10 ms earlier. A message that wakes its receiver gets its own stamp.
+    /// - Up to 16 messages that a subsystem handles in a row share their total time evenly. As soon as
+    ///   16 of them take more than 20 µs, each is timed by itself again.
     Shared,
 }
 
-/// Most messages that share a reading.
+/// The most messages that share a reading.
 pub(crate) const SHARE: u32 = 16;
 
-/// A thread's last reading, for those who share it.
+/// A thread's last reading, shared by its next messages.
 #[derive(Debug, Default)]
 pub(crate) struct SharedStamp {
+    /// The last stamp that was given out.
     at: Cell<u64>,
+    /// How many more messages may share the reading.
     left: Cell<u32>,
+    /// The supervisor's interval in which the clock was read.
     tick: Cell<u32>,
 }
 
 impl SharedStamp {
-    /// The stamp of a message sent in the supervisor's interval `tick`; later than the one before it.
+    /// Returns the stamp of a message sent in the supervisor's interval `tick`. It is later than the one before
+    /// it.
     #[inline]
     pub(crate) fn next(&self, clock: &Clock, tick: u32) -> Stamp {
         let left = self.left.get();
@@ -52,7 +57,7 @@ impl SharedStamp {
             return self.renew(clock.now(), tick);
         }
         self.left.set(left - 1);
-        // Traces are told apart by it.
+        // Stamps must differ: trace ids are made from them.
         let at = self.at.get() + 1;
         self.at.set(at);
         Stamp(at)

@@ -1,4 +1,4 @@
-//! How a system is given faults: see [`Faults`].
+//! Extension traits that give a system [`Faults`].
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::tap::KitTap;
 
 /// What the kit adds to a [`Builder`].
 pub trait BuilderExt: Sized {
-    /// Faults that the system is to have on purpose.
+    /// Sets the faults that the system injects.
     fn faults(self, faults: &Faults) -> Self;
 }
 
@@ -22,7 +22,7 @@ impl BuilderExt for Builder {
 
 /// What the kit adds to a [`System`].
 pub trait SystemExt {
-    /// The faults that the system has on purpose, to be set and removed.
+    /// Returns the system's faults, to set and remove them.
     fn faults(&self) -> Faults;
 }
 

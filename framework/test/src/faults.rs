@@ -1,4 +1,4 @@
-//! Faults on purpose: which, where, how often.
+//! Injected faults: which, where, and how often.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,16 +11,15 @@ use mycelia::__test::Planned;
 use crate::pattern::{BadPattern, PathPattern};
 use crate::sync::{Mutex, lock};
 
-/// Faults that a system is to have on purpose, for tests of what a program does when things go wrong.
+/// Faults that a system injects, to test what a program does when things go wrong.
 ///
-/// They are set by patterns of paths ([`BadPattern`] says how these read), before the system starts
+/// Faults are set by patterns of paths ([`BadPattern`] describes their syntax): before the system starts
 /// ([`BuilderExt::faults`](crate::BuilderExt::faults)) or while it runs
-/// ([`SystemExt::faults`](crate::SystemExt::faults)),
-/// and removed at any time. A clone is the same faults. The ledger stays exact: each fault ends a message
-/// in one of the ways in which messages end.
+/// ([`SystemExt::faults`](crate::SystemExt::faults)). They can be removed at any time. A clone shares the same
+/// faults. The ledger stays exact: each fault ends a message in one of the usual ways.
 ///
-/// What happens by chance follows from the seed, and from the order in which messages are sent: a test with
-/// one sender has the same faults again with the same seed.
+/// Random faults depend on the seed and on the order in which messages are sent: a test with one sender gets the
+/// same faults with the same seed.
 ///
 /// # Examples
 /// ```
@@ -59,7 +58,7 @@ struct Set {
 struct Rules {
     all: Vec<Arc<Rule>>,
     made: u64,
-    /// What marks stand for: some rules that hit one message. Mark 1 is the first.
+    /// For each mark, the rules that a message with this mark met. Mark 1 is the first.
     marks: Vec<Vec<Arc<Rule>>>,
 }
 
@@ -87,10 +86,10 @@ struct Rule {
     pattern: PathPattern,
     what: What,
     chance: f64,
-    /// Where its own sequence of chances has come to.
+    /// The state of the rule's own random sequence.
     drawn: AtomicU64,
     injected: AtomicU64,
-    /// 1 once it is removed.
+    /// 1 once the rule is removed.
     removed: AtomicU8,
 }
 
@@ -104,7 +103,7 @@ impl Rule {
     }
 }
 
-/// A number from 0 to below 1 by chance; see `Shared::chance`.
+/// Returns a random number from 0 to below 1; see `Shared::chance`.
 fn draw(state: &AtomicU64) -> f64 {
     let mut mixed = state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -112,10 +111,10 @@ fn draw(state: &AtomicU64) -> f64 {
     ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Set in a mark whose delay is over.
+/// A bit in a mark: the message's delay is over.
 const DELAYED: u16 = 1 << 15;
 
-/// How many faults there were, those of removed rules too.
+/// How many faults were injected, those of removed rules included.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Injected {
@@ -136,12 +135,12 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// No faults yet; the seed is left to chance, and [`seed`](Self::seed) tells it.
+    /// Makes a set of faults, still empty, with a random seed. [`seed`](Self::seed) returns it.
     pub fn new() -> Self {
         Self::with_seed(RandomState::new().build_hasher().finish())
     }
 
-    /// No faults yet; what happens by chance follows from `seed`.
+    /// Makes a set of faults, still empty, whose random decisions depend on `seed`.
     pub fn with_seed(seed: u64) -> Self {
         Faults(Arc::new(Set {
             seed,
@@ -156,40 +155,41 @@ impl Faults {
         self.0.seed
     }
 
-    /// Has the handlers of messages to such paths panic before they begin, with the chance given, 0 to 1.
-    /// All that follows on a panic follows on this one; the message counts as failed.
+    /// Makes the handlers of messages to matching paths panic before they begin, with a probability of `chance`,
+    /// 0 to 1. The effects are those of any panic; the message counts as failed.
     ///
     /// # Errors
-    /// The pattern or the chance is none.
+    /// If the pattern or the chance is invalid.
     pub fn panic(&self, pattern: &str, chance: f64) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Panic, chance)
     }
 
-    /// Holds back messages to such paths for `by`, of real time, before their handler begins. The subsystem
-    /// handles nothing meanwhile; its thread serves others. It counts as wait, not as service.
+    /// Delays messages to matching paths for `by`, of real time, before their handler begins. The subsystem
+    /// handles nothing meanwhile; its thread serves others. The delay counts as wait, not as service.
     ///
     /// # Errors
-    /// The pattern is none.
+    /// If the pattern is invalid.
     pub fn delay(&self, pattern: &str, by: Duration) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Delay(by), 1.0)
     }
 
-    /// Drops messages to such paths before their handler begins, with the chance given, 0 to 1. They were
-    /// accepted, and count as dropped; an asker gets [`AskError::Dropped`](mycelia::error::AskError::Dropped), all
-    /// others become [dead letters](mycelia::observe::DeadReason::Injected).
+    /// Drops messages to matching paths before their handler begins, with a probability of `chance`, 0 to 1. They
+    /// were accepted, and count as dropped. An asker gets
+    /// [`AskError::Dropped`](mycelia::error::AskError::Dropped); all others become [dead
+    /// letters](mycelia::observe::DeadReason::Injected).
     ///
     /// # Errors
-    /// The pattern or the chance is none.
+    /// If the pattern or the chance is invalid.
     pub fn drop(&self, pattern: &str, chance: f64) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Drop, chance)
     }
 
-    /// Has attempts to send to such paths find the mailbox full, with the chance given, 0 to 1. What then
-    /// happens is for the verb and the mailbox's overflow policy: `try_tell` hands the message back, `tell`
-    /// and `ask` wait, and try again every millisecond.
+    /// Makes the mailbox look full to attempts to send to matching paths, with a probability of `chance`, 0 to 1.
+    /// The effect depends on the verb and on the mailbox's overflow policy: `try_tell` hands the message back;
+    /// `tell` and `ask` wait, and try again every millisecond.
     ///
     /// # Errors
-    /// The pattern or the chance is none.
+    /// If the pattern or the chance is invalid.
     pub fn full(&self, pattern: &str, chance: f64) -> Result<Fault, BadPattern> {
         self.set(pattern, What::Full, chance)
     }
@@ -205,7 +205,7 @@ impl Faults {
             pattern,
             what,
             chance,
-            // Its own sequence: what other rules are set does not change it.
+            // Each rule has its own sequence, so other rules do not change it.
             drawn: AtomicU64::new(self.0.seed ^ rules.made.wrapping_mul(0xa076_1d64_78bd_642f)),
             injected: AtomicU64::new(0),
             removed: AtomicU8::new(0),
@@ -218,7 +218,7 @@ impl Faults {
         })
     }
 
-    /// Removes all faults. A message that is held back comes through when its time is over.
+    /// Removes all faults. A delayed message still arrives at the end of its delay.
     pub fn clear(&self) {
         let mut rules = lock(&self.0.rules);
         for rule in rules.all.drain(..) {
@@ -227,7 +227,7 @@ impl Faults {
         self.0.any.store(0, Ordering::Relaxed);
     }
 
-    /// How many there were so far.
+    /// How many faults were injected so far.
     pub fn injected(&self) -> Injected {
         let [panics, delays, drops, full] =
             (self.0.injected.each_ref()).map(|count| count.load(Ordering::Relaxed));
@@ -244,13 +244,13 @@ impl Faults {
         self.0.injected[rule.what.place()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// True if there are any.
+    /// True if there are faults.
     #[inline]
     pub(crate) fn are_set(&self) -> bool {
         self.0.any.load(Ordering::Relaxed) != 0
     }
 
-    /// True if an attempt to send to `path` is to find the mailbox full.
+    /// True if an attempt to send to `path` must find the mailbox full.
     pub(crate) fn finds_full(&self, path: &str) -> bool {
         let rules = lock(&self.0.rules);
         let mut full = rules.all.iter().filter(|rule| rule.what == What::Full);
@@ -261,7 +261,7 @@ impl Faults {
         true
     }
 
-    /// The mark of a message that is sent to `path`; 0 if it meets no fault.
+    /// Returns the mark of a message sent to `path`; 0 if no fault can hit it.
     pub(crate) fn mark(&self, path: &str) -> u16 {
         let mut rules = lock(&self.0.rules);
         let hit: Vec<Arc<Rule>> = (rules.all.iter())
@@ -281,14 +281,15 @@ impl Faults {
                 rules.marks.len() - 1
             }
         };
-        // Marks are as many as sets of rules that met; a test that sets thousands loses the last.
+        // There are as many marks as different sets of rules that messages met. With thousands of sets, the last
+        // have no mark.
         u16::try_from(at + 1)
             .ok()
             .filter(|mark| *mark < DELAYED)
             .unwrap_or(0)
     }
 
-    /// What is to be done with a message so marked; counted as done.
+    /// Returns what must be done with a message with this mark, and counts it.
     pub(crate) fn plan(&self, mark: u16) -> Planned {
         let rules = lock(&self.0.rules);
         let at = usize::from(mark & !DELAYED).wrapping_sub(1);
@@ -338,7 +339,7 @@ impl fmt::Debug for Faults {
     }
 }
 
-/// A fault that was set. It stays when this value is dropped.
+/// A fault that was set. Dropping this value does not remove it.
 #[derive(Clone)]
 pub struct Fault {
     rule: Arc<Rule>,
@@ -346,12 +347,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// How often it happened.
+    /// How often this fault was injected.
     pub fn injected(&self) -> u64 {
         self.rule.injected.load(Ordering::Relaxed)
     }
 
-    /// Removes it, and leaves the others.
+    /// Removes this fault. The others stay.
     pub fn remove(&self) {
         let mut rules = lock(&self.faults.0.rules);
         self.rule.removed.store(1, Ordering::Relaxed);

@@ -1,16 +1,16 @@
-//! Whether a message that is written as JSON can be read back.
+//! Checks that a message written as JSON can be read back.
 //!
-//! JSON has no number that is infinite or not a number: `serde_json` writes `null` in its place, which is
-//! read back as something else, or not at all. And it reads only so many values within each other.
+//! JSON has no infinite number and no NaN: `serde_json` writes `null` instead, which is read back as something
+//! else, or not at all. And it reads only a limited depth of nesting.
 
 use std::fmt::{self, Display};
 
 use serde::{Serialize, Serializer, ser};
 
-/// Most lists and objects within each other that can be read, in the object that is a line.
+/// The deepest nesting of lists and objects that can be read inside the object of a line.
 const DEEPEST: u32 = 126;
 
-/// A message as JSON that can be read back, or why it can't be.
+/// Returns a message as JSON that can be read back, or why that is impossible.
 pub(crate) fn json<M: Serialize>(message: &M) -> serde_json::Result<String> {
     message
         .serialize(Fit { depth: 0 })
@@ -18,15 +18,15 @@ pub(crate) fn json<M: Serialize>(message: &M) -> serde_json::Result<String> {
     serde_json::to_string(message)
 }
 
-/// A serializer that writes nothing and refuses what could not be read back.
+/// A serializer that writes nothing and refuses values that could not be read back.
 #[derive(Clone, Copy)]
 struct Fit {
-    /// How many lists and objects it is in.
+    /// The depth of nesting of the current value.
     depth: u32,
 }
 
 impl Fit {
-    /// In so many more lists and objects.
+    /// Goes `more` lists and objects deeper.
     fn within(self, more: u32) -> Result<Self, Unfit> {
         let depth = self.depth.saturating_add(more);
         match depth {
@@ -57,7 +57,7 @@ impl ser::Error for Unfit {
 
 type Checked = Result<(), Unfit>;
 
-/// Methods for values that JSON can always tell.
+/// Generates methods for values that JSON can always represent.
 macro_rules! fit {
     ($($method:ident($($value:ty),*))*) => {$(
         fn $method(self, $(_: $value),*) -> Checked {
@@ -66,7 +66,7 @@ macro_rules! fit {
     )*};
 }
 
-/// Methods that begin something with parts, and how many lists and objects that is.
+/// Generates methods that begin a value with parts. `$depth` is how many lists and objects it adds.
 macro_rules! parts {
     ($($method:ident($($value:ty),*) -> $part:ident, $depth:literal;)*) => {$(
         type $part = Self;
@@ -136,7 +136,7 @@ impl Serializer for Fit {
     }
 }
 
-/// What has parts: each of them is looked at.
+/// Generates the serializers of values with parts: each part is checked.
 macro_rules! each {
     ($($what:ident: $($method:ident($($name:ty)?))*;)*) => {$(
         impl ser::$what for Fit {

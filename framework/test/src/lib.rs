@@ -1,12 +1,13 @@
-//! The test kit of [`mycelia`]: what the tests of a program are made with, and mycelia's own proof.
+//! The test kit of [`mycelia`], for the tests of programs and of mycelia itself.
 //!
-//! - [`Probe`] takes the place of a subsystem, answers by script, and says what came.
-//! - [`Faults`] has messages panic, dawdle, get lost, or find no room, on purpose.
-//! - [`Recorder`] writes down what was sent, and [`Replay`] sends it again.
-//! - [`Simulation`] runs a whole system on one thread, where a seed decides what chance, the scheduler and the
-//!   clock decide elsewhere; [`check_seeds`] runs many.
+//! - [`Probe`] takes the place of a subsystem, answers by script, and keeps its messages for the test.
+//! - [`Faults`] makes handlers panic, delays or drops messages, or lets them find no room.
+//! - [`Recorder`] writes the accepted messages to a file, and [`Replay`] sends them again.
+//! - [`Simulation`] runs a whole system on one thread. A seed decides what is otherwise decided by chance, the
+//!   scheduler and the clock; [`check_seeds`] runs many seeds.
 //!
-//! It is for `[dev-dependencies]`: a program that is built without its tests has none of it in its messages' path.
+//! It is for `[dev-dependencies]`: a program that is built without its tests has nothing of it on the path of its
+//! messages.
 //!
 //! # Examples
 //! ```

@@ -1,11 +1,11 @@
-//! How the path of a message is written, from what came with it.
+//! Writes the path of a message from its pattern and captures.
 
 use std::borrow::Cow;
 
 use mycelia::__test::Given;
 use mycelia_core::{Pattern, Segment, decode, encode};
 
-/// What a capture means.
+/// Returns the decoded text of a capture.
 pub(crate) fn text(given: &Given) -> Cow<'_, str> {
     match given {
         Given::Written(text) => decode(text),
@@ -13,8 +13,7 @@ pub(crate) fn text(given: &Given) -> Cow<'_, str> {
     }
 }
 
-/// A path that leads to `pattern` with these captures, as it is written; one that is lacking stays as in
-/// the pattern.
+/// Writes a path that leads to `pattern` with these captures. A missing capture is written as in the pattern.
 pub(crate) fn write_path(
     name: &str,
     pattern: &Pattern,

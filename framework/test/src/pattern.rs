@@ -1,39 +1,39 @@
-//! Patterns of whole paths: a subsystem's name, and a route pattern with two short forms.
+//! Patterns of whole paths: a subsystem's name and a route pattern, with two short forms.
 
 use std::fmt;
 
 use mycelia_core::{PathError, PathRef, Pattern, PatternError, Router, check_name};
 
-/// Which paths are meant.
+/// A pattern of whole paths.
 #[derive(Debug, Clone)]
 pub(crate) struct PathPattern {
     text: Box<str>,
-    /// `None` for every subsystem.
+    /// The subsystem's name; `None` for every subsystem.
     name: Option<Box<str>>,
     routes: Router<()>,
 }
 
-/// What is wrong with the pattern, or the chance, of a fault.
+/// What is wrong with the pattern or the chance of a fault.
 ///
-/// A pattern reads `name://segment/segment`. The name is a subsystem's, or `*` for all. A segment is a text;
-/// `*`, or `{id}` as in a route, for any one segment; at the end also `**` for all that is left, which may
-/// be nothing, or `{*rest}` for one segment or more.
+/// A pattern has the form `name://segment/segment`. The name is a subsystem's, or `*` for all. A segment is a
+/// text, or `*` or `{id}` for any one segment. The last segment may also be `**` for any number of segments, even
+/// none, or `{*rest}` for one or more.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum BadPattern {
-    /// It holds no `://`.
+    /// The pattern has no `://`.
     NoScheme {
         /// The pattern.
         pattern: Box<str>,
     },
-    /// What stands before `://` is neither `*` nor a subsystem's name.
+    /// The text before `://` is neither `*` nor a subsystem's name.
     BadName {
         /// The pattern.
         pattern: Box<str>,
         /// What is wrong.
         error: PathError,
     },
-    /// What stands after `://` is wrong; places are counted from there.
+    /// The text after `://` is wrong. Positions are counted from there.
     BadSegments {
         /// The pattern.
         pattern: Box<str>,
@@ -106,11 +106,11 @@ impl PathPattern {
     }
 }
 
-/// The route patterns that a pattern with short forms stands for.
+/// Returns the route patterns that a pattern with short forms means.
 fn routes(text: &str) -> Result<Router<()>, PatternError> {
     let mut routes = Router::new();
     let enter = |routes: &mut Router<()>, text: &str| {
-        // There are two of them at most, of different lengths: never ambiguous.
+        // There are at most two, of different lengths, so they are never ambiguous.
         let _ = routes.insert(Pattern::parse(text)?, ());
         Ok(())
     };

@@ -1,4 +1,4 @@
-//! Recording: every accepted message, written to a file as a line of JSON.
+//! Recording: writes every accepted message to a file, as a line of JSON.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -21,16 +21,16 @@ use crate::tape::{MessageKind, Tape, Taped};
 /// The version of the format, in the first line of a file.
 pub(crate) const VERSION: u64 = 1;
 
-/// A recording to be started: which messages, and where to.
+/// Builds a recording: which messages to record, and to which file.
 ///
-/// The first line of the file is `{"mycelia_record":1,"system":"…"}`, every other one a message that was
-/// accepted, in that order, which for each subsystem is the order in its mailbox:
-/// `{"seq":0,"at_ns":1200,"path":"billing://charge/7","from":null,"priority":2,"type":"charge","message":…}`.
-/// `at_ns` is the time since the start, by the system's clock, `from` the subsystem that sent it,
-/// `priority` 0 for control to 3 for low.
+/// The first line of the file is `{"mycelia_record":1,"system":"…"}`. Every other line is an accepted message:
+/// `{"seq":0,"at_ns":1200,"path":"billing://charge/7","from":null,"priority":2,"type":"charge","message":…}`. The
+/// lines have the order in which messages were accepted; for each subsystem, that is the order in its mailbox.
+/// `at_ns` is the time since the start, by the system's clock. `from` is the subsystem that sent it. `priority`
+/// is 0 for control to 3 for low.
 ///
-/// While it runs one message is sent at a time; so an [`Extractor`](mycelia::extract::Extractor) of one's own, or a
-/// `FromStr` of a capture, must not send while it reads the path.
+/// During a recording only one message is sent at a time. So an [`Extractor`](mycelia::extract::Extractor) of
+/// your own, or a `FromStr` of a capture, must not send while it reads the path.
 ///
 /// # Examples
 /// ```
@@ -65,8 +65,7 @@ pub struct Recorder {
     twice: Option<Box<str>>,
 }
 
-/// A recording under way. It ends with [`stop`](Self::stop), or when this value is dropped; what goes wrong
-/// then is not told.
+/// A recording under way. It ends with [`stop`](Self::stop), or when this value is dropped, which ignores errors.
 #[must_use = "it ends when this is dropped"]
 pub struct Recording {
     file: PathBuf,
@@ -74,19 +73,18 @@ pub struct Recording {
     tape: Arc<Tape>,
 }
 
-/// Why a recording could not be made, or is not whole.
+/// Why a recording could not be made, or is not complete.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The file could not be made or written, or a message could not be written so that it can be read
-    /// back.
+    /// The file could not be made or written, or a message could not be written in a form that can be read back.
     File {
         /// The file.
         file: PathBuf,
         /// What is wrong.
         error: io::Error,
     },
-    /// Two types have the same tag, or one has two.
+    /// Two types have the same tag, or one type has two tags.
     Twice {
         /// The second tag.
         tag: Box<str>,
@@ -119,7 +117,7 @@ fn json<M: Serialize + 'static>(message: &dyn Any) -> serde_json::Result<String>
 }
 
 impl Recorder {
-    /// Will record to that file; one that is there is replaced.
+    /// Makes a recorder that writes to `file`, and replaces it if it exists.
     pub fn new(file: impl AsRef<Path>) -> Self {
         Recorder {
             file: file.as_ref().into(),
@@ -128,8 +126,7 @@ impl Recorder {
         }
     }
 
-    /// Records messages of type `M`, which have the tag `tag` in the file. Messages of other types are
-    /// counted only.
+    /// Records messages of type `M`, with the tag `tag` in the file. Messages of other types are only counted.
     pub fn message<M: Message + Serialize>(mut self, tag: &str) -> Self {
         let known = self.kinds.values().any(|kind| *kind.tag == *tag);
         match self.kinds.entry(TypeId::of::<M>()) {
@@ -144,10 +141,10 @@ impl Recorder {
         self
     }
 
-    /// Records what is accepted in that system from now on.
+    /// Starts to record the messages that this system accepts.
     ///
     /// # Errors
-    /// The file can't be made, a tag is used twice, or the system is being recorded already.
+    /// If the file can't be made, a tag is used twice, or the system is being recorded already.
     pub fn start(self, system: &System) -> Result<Recording, RecordError> {
         if let Some(tag) = self.twice {
             return Err(RecordError::Twice { tag });
@@ -183,12 +180,12 @@ fn begin(file: &Path, system: &str) -> io::Result<BufWriter<File>> {
 }
 
 impl Recording {
-    /// Ends the recording, and writes out the file.
+    /// Ends the recording and flushes the file.
     ///
     /// # Errors
-    /// The file could not be written, or a message could not, which the error names: it is not whole then.
-    /// A message can't be written if its own `Serialize` fails, if it holds a float that is infinite or not
-    /// a number, or if it is nested too deeply to be read back.
+    /// If the file or a message could not be written, which the error names; the file is not complete then. A
+    /// message can't be written if its own `Serialize` fails, if it has a float that is infinite or NaN, or if it
+    /// is nested too deeply to be read back.
     pub fn stop(self) -> Result<Taped, RecordError> {
         self.tap.eject(&self.tape);
         self.tape.finish().map_err(|error| RecordError::File {

@@ -1,4 +1,4 @@
-//! Replaying: what was recorded is sent again.
+//! Replaying: sends the messages of a recording again.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,11 +18,11 @@ use mycelia::{Message, System};
 use crate::pattern::{BadPattern, PathPattern};
 use crate::record::VERSION;
 
-/// A recording to be sent again: made by [`Recorder`](crate::Recorder), opened with [`open`](Self::open).
+/// A recording to replay: made by [`Recorder`](crate::Recorder), opened with [`open`](Self::open).
 ///
-/// Messages are sent in the recorded order, each as soon as the one before is accepted, by `tell`: a reply
-/// that was wanted is not. What subsystems sent is left out, since their handlers send it again; to try
-/// one subsystem alone, give [`only`](Self::only) its paths, and [`inner`](Self::inner).
+/// Messages are sent in the recorded order with `tell`, each as soon as the one before is accepted. Replies are
+/// not collected. Messages that subsystems sent are left out, since their handlers send them again. To test one
+/// subsystem alone, use [`only`](Self::only) with its paths, and [`inner`](Self::inner).
 #[must_use = "nothing is replayed before `run`"]
 pub struct Replay {
     file: PathBuf,
@@ -33,15 +33,16 @@ pub struct Replay {
     gaps: bool,
 }
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replayed {
     /// Messages that were sent, and accepted.
     pub sent: u64,
-    /// Messages that were left out: sent by subsystems, or to other paths.
+    /// Messages that were left out, because subsystems had sent them or [`only`](Replay::only) excludes their
+    /// paths.
     pub left_out: u64,
-    /// Messages that were refused: the line of the file, counted from 1, and why.
+    /// Messages that were refused: the line in the file, counted from 1, and the reason.
     pub refused: Vec<(usize, SendError)>,
 }
 
@@ -56,14 +57,14 @@ pub enum ReplayError {
         /// What is wrong.
         error: io::Error,
     },
-    /// The first line is not that of a recording of this version.
+    /// The first line is not the header of a recording of this version.
     BadHeader {
         /// The file.
         file: PathBuf,
         /// What is wrong.
         error: Box<str>,
     },
-    /// A line is not what it should be, or its message is not of the type that its tag stands for.
+    /// A line is malformed, or its message does not have the type of its tag.
     BadLine {
         /// The file.
         file: PathBuf,
@@ -119,7 +120,7 @@ struct Header {
     mycelia_record: u64,
 }
 
-/// A line, but for its message.
+/// A line without its message.
 #[derive(Deserialize)]
 struct RecordHead {
     at_ns: u64,
@@ -145,7 +146,7 @@ struct ReplayLine {
     text: String,
 }
 
-/// A message that is ready to be sent.
+/// Sends a decoded message.
 type ReadySend = Box<dyn FnOnce(System) -> ReplaySend + Send>;
 type ReplaySend = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 type Decode = fn(&ReplayLine) -> serde_json::Result<ReadySend>;
@@ -153,7 +154,7 @@ type Decode = fn(&ReplayLine) -> serde_json::Result<ReadySend>;
 fn decode<M: Message + DeserializeOwned>(line: &ReplayLine) -> serde_json::Result<ReadySend> {
     let Tail::<M> { message } = serde_json::from_str(&line.text)?;
     let (path, priority) = (line.head.path.clone(), line.head.priority);
-    // A future of a shared reference to the message would need it to be `Sync`.
+    // Without the wrapper, a future that holds a reference to the message would need it to be `Sync`.
     let message = sync_wrapper::SyncWrapper::new(message);
     Ok(Box::new(move |system| {
         Box::pin(async move {
@@ -170,7 +171,7 @@ impl Replay {
     /// Reads a recording.
     ///
     /// # Errors
-    /// The file can't be read, or a line of it is not one of a recording.
+    /// If the file can't be read, or a line is malformed.
     pub fn open(file: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let file = file.as_ref().to_path_buf();
         let text = match std::fs::read_to_string(&file) {
@@ -206,44 +207,44 @@ impl Replay {
         })
     }
 
-    /// Messages with the tag `tag` are of type `M`.
+    /// Sets `M` as the type of messages with the tag `tag`.
     pub fn message<M: Message + DeserializeOwned>(mut self, tag: &str) -> Self {
         self.kinds.insert(tag.into(), decode::<M>);
         self
     }
 
-    /// Sends only what went to such paths, or to those of another such call.
+    /// Sends only messages to matching paths. Several calls add up.
     ///
     /// # Errors
-    /// The pattern is none.
+    /// If the pattern is invalid.
     pub fn only(mut self, pattern: &str) -> Result<Self, BadPattern> {
         self.only.push(PathPattern::parse(pattern)?);
         Ok(self)
     }
 
-    /// Sends also what subsystems sent.
+    /// Also sends messages that subsystems sent.
     pub fn inner(mut self) -> Self {
         self.inner = true;
         self
     }
 
-    /// Leaves as much time between two messages as there was, of the executor's clock.
+    /// Keeps the recorded time between messages, by the executor's clock.
     pub fn with_gaps(mut self) -> Self {
         self.gaps = true;
         self
     }
 
-    /// Sends the messages to that system. They may still wait in their mailboxes when it ends.
+    /// Sends the messages to a system. They may still wait in their mailboxes when it returns.
     ///
     /// # Errors
-    /// A message that is not of the type that its tag stands for, or a tag without a type: nothing was sent
-    /// then. What the system refuses is no error here, but in the report.
+    /// If a message does not have the type of its tag, or a tag has no type; nothing was sent then. Refusals by
+    /// the system are not errors; they are in the result.
     ///
     /// # Panics
     /// With gaps, outside of a tokio executor.
     ///
     /// # Cancel safety
-    /// Dropped before its end, a part of the messages was sent.
+    /// If the future is dropped, some of the messages were sent.
     pub async fn run(self, system: &System) -> Result<Replayed, ReplayError> {
         let mut replayed = Replayed::default();
         let mut ready = Vec::new();
@@ -285,7 +286,7 @@ impl Replay {
     }
 }
 
-/// What is wrong with the first line, if anything is.
+/// Returns what is wrong with the first line, if anything is.
 fn bad_header(line: &str) -> Option<Box<str>> {
     match serde_json::from_str(line) {
         Ok(Header {

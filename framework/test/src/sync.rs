@@ -1,12 +1,13 @@
-//! Locks. A thread sanitizer sees through parking_lot's: the standard library's come compiled without it.
+//! Locks. Under a thread sanitizer they are parking_lot's, which it can see into: the standard library comes
+//! compiled without it.
 
 #[cfg(mycelia_thread_sanitizer)]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(mycelia_thread_sanitizer))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
-/// Locks, and goes on with the data if a thread panicked while holding the lock: every critical section of
-/// this crate leaves its data whole at each step.
+/// Locks a mutex, also a poisoned one: every critical section of this crate leaves its data consistent at each
+/// step.
 #[cfg(not(mycelia_thread_sanitizer))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex

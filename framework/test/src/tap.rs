@@ -1,4 +1,4 @@
-//! The kit's tap: faults and a recording, behind one seam.
+//! The kit's tap on a system's messages: faults and a recording.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::path::write_path;
 use crate::sync::{Mutex, lock};
 use crate::tape::Tape;
 
-/// What the kit does with the messages of one system.
+/// The kit's tap on the messages of one system.
 pub(crate) struct KitTap {
     pub(crate) faults: Faults,
-    /// Held while a message that is recorded is put into its mailbox: one at a time, so that the order on the
-    /// tape is that in the mailboxes.
+    /// The tape, if a recording is under way. Locked while a recorded message is put into its mailbox, so that
+    /// the order on the tape is the order in the mailboxes.
     tape: Mutex<Option<Arc<Tape>>>,
     /// 1 while there is a tape.
     records: AtomicU8,
@@ -42,7 +42,7 @@ impl KitTap {
         }
     }
 
-    /// That of a system.
+    /// Returns the tap of a system.
     pub(crate) fn of(system: &System) -> Arc<Self> {
         let tap: Arc<dyn Any + Send + Sync> = tap(system, |seed| {
             Arc::new(KitTap::new(Faults::with_seed(seed)))
@@ -50,7 +50,7 @@ impl KitTap {
         tap.downcast().expect("no one else makes a tap")
     }
 
-    /// What is recorded on, if anything is.
+    /// Returns the tape, if a recording is under way.
     pub(crate) fn tape(&self) -> Option<Arc<Tape>> {
         if self.records.load(Ordering::Relaxed) == 0 {
             return None;
@@ -58,7 +58,7 @@ impl KitTap {
         lock(&self.tape).clone()
     }
 
-    /// Records from now on; false if that is done already.
+    /// Starts a recording on this tape. Returns false if another is under way.
     pub(crate) fn insert(&self, tape: &Arc<Tape>) -> bool {
         let mut held = lock(&self.tape);
         if held.is_some() {
@@ -69,7 +69,7 @@ impl KitTap {
         true
     }
 
-    /// Records no more on that tape.
+    /// Ends the recording on that tape.
     pub(crate) fn eject(&self, tape: &Arc<Tape>) {
         let mut held = lock(&self.tape);
         if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, tape)) {
@@ -97,7 +97,7 @@ impl Tap for KitTap {
             let accepted = None;
             return Passing { mark, accepted };
         };
-        // It calls the message's own `Serialize`: not under the lock.
+        // Not under the lock: it calls the message's own `Serialize`.
         let line = tape.line(message, || path(message));
         let (name, one_at_a_time) = (message.type_name, lock(&self.tape));
         let accepted = move || {

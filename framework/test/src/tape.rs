@@ -1,4 +1,4 @@
-//! The tape: what a recording is written on, one line per accepted message.
+//! The tape of a recording: one line per accepted message.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +11,7 @@ use mycelia::time::{Clock, Stamp};
 
 use crate::sync::{Mutex, lock};
 
-/// How messages of one type are written.
+/// How messages of one type are written to the file.
 pub(crate) struct MessageKind {
     pub(crate) tag: Box<str>,
     pub(crate) json: fn(&dyn Any) -> serde_json::Result<String>,
@@ -25,7 +25,7 @@ pub(crate) struct Tape {
     written: Mutex<Written>,
 }
 
-/// What is known of a message before it is sent.
+/// The parts of a line that are known before the message is sent.
 pub(crate) struct Line {
     path: String,
     from: Option<String>,
@@ -37,19 +37,18 @@ pub(crate) struct Line {
 struct Written {
     out: Option<Box<dyn Write + Send>>,
     messages: u64,
-    /// Messages of types that are not recorded, by type.
+    /// How many messages of other types were not recorded, by type.
     skipped: BTreeMap<&'static str, u64>,
     failed: Option<io::Error>,
 }
 
-/// What was recorded.
+/// The result of a recording.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Taped {
-    /// Messages.
+    /// How many messages were recorded.
     pub messages: u64,
-    /// Accepted messages that were not recorded, because their types are none of those named to the
-    /// recorder, by type.
+    /// How many accepted messages were not recorded, because the recorder was not given their types; by type.
     pub skipped: BTreeMap<&'static str, u64>,
 }
 
@@ -79,7 +78,7 @@ impl Tape {
         }
     }
 
-    /// What is to be written of a message; nothing for a type that is not recorded.
+    /// Makes the line of a message; `None` for a type that is not recorded.
     pub(crate) fn line(
         &self,
         message: &Outgoing<'_>,
@@ -95,7 +94,7 @@ impl Tape {
         }))
     }
 
-    /// The message was accepted.
+    /// Writes a line, because its message was accepted.
     pub(crate) fn keep(&self, name: &'static str, line: Option<serde_json::Result<Line>>) {
         let written = &mut *lock(&self.written);
         let Some(out) = &mut written.out else {
@@ -120,7 +119,7 @@ impl Tape {
         }
     }
 
-    /// Writes out what is left, and takes nothing from then on.
+    /// Flushes the file. Lines that come later are ignored.
     pub(crate) fn finish(&self) -> io::Result<Taped> {
         let mut written = lock(&self.written);
         let flushed = written.out.take().map_or(Ok(()), |mut out| out.flush());

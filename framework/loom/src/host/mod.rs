@@ -1,4 +1,4 @@
-//! What a host gathers in its turns: the file that ships, and what its neighbours tell it.
+//! The batch of a host's turn: the shipped file, with replacements for the modules that it uses.
 
 mod stamp_run;
 #[path = "../../../src/host/batch.rs"]
@@ -22,7 +22,7 @@ use crate::words::ledger::Ending;
 use crate::words::overflow::Overflow;
 use batch::TurnBatch;
 
-/// The other ends of messages: none of these models has one that panics as it is dropped.
+/// Replaces the other ends of messages. No message of these models panics when it is dropped.
 mod ends {
     use crate::envelope::Envelope;
 
@@ -31,7 +31,7 @@ mod ends {
     }
 }
 
-/// What the host of a subsystem works with.
+/// The environment of a subsystem's host.
 pub(crate) struct HostEnv<S> {
     pub(crate) shared: House,
     pub(crate) mounted: Mounted,
@@ -39,13 +39,13 @@ pub(crate) struct HostEnv<S> {
     _subsystem: std::marker::PhantomData<S>,
 }
 
-/// What it asks of its system.
+/// The part of the system that a host uses.
 pub(crate) struct House {
     pub(crate) pool: Pool,
     pub(crate) clock: Clock,
 }
 
-/// The pool's own steps, with one lane: that of the host's thread.
+/// The steps of the pool, with one lane: that of the host's thread.
 pub(crate) struct Pool {
     pub(crate) slab: Slab,
     pub(crate) links: Links,
@@ -55,7 +55,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// So many that a few of them are not yet many.
+    /// Large enough that a few envelopes do not count as many.
     pub(crate) fn capacity(&self) -> u32 {
         64
     }
@@ -82,7 +82,7 @@ impl Mounted {
 }
 
 impl HostEnv<()> {
-    /// A host with so many envelopes in its hands, all there are. Senders wait for them in `senders`.
+    /// Makes a host that holds all envelopes, this many. Senders wait for them in `senders`.
     pub(crate) fn with(envelopes: usize, are_asks: bool, senders: &Shared) -> Arc<Self> {
         let (clock, hand) = Clock::manual();
         let mailbox = Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default()));
@@ -108,13 +108,13 @@ impl HostEnv<()> {
         })
     }
 
-    /// The host's thread.
+    /// Makes the host's thread.
     pub(crate) fn thread(&self) -> Local {
         Local::with(self.shared.pool.lane.clone())
     }
 
-    /// A turn that handles the messages in these envelopes; `went_on` says whether the host had promised
-    /// it, `goes_on` whether it promises another.
+    /// Takes a turn that handles the messages in these envelopes. `went_on` says whether the host had promised
+    /// this turn, `goes_on` whether it promises another.
     pub(crate) fn turn(&self, thread: &Local, handles: &[u32], went_on: bool, goes_on: bool) {
         let mut batch = TurnBatch::new(thread);
         batch.begin_turn(&mut { went_on });
@@ -128,7 +128,7 @@ impl HostEnv<()> {
         batch.end_turn(self, goes_on);
     }
 
-    /// A look for a free envelope.
+    /// Looks for a free envelope.
     pub(crate) fn look(&self) -> Option<Token> {
         self.shared.pool.lane.stack.pop(&self.shared.pool.links)
     }

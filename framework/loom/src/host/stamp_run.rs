@@ -1,4 +1,4 @@
-//! Every message is timed by itself.
+//! Replaces shared stamps: every message is timed by itself.
 
 use super::HostEnv;
 use super::batch::TurnBatch;

@@ -1,4 +1,4 @@
-//! What one thread writes and others read at any time: the ledger, the latencies, the pool's counts.
+//! Counts that one thread writes and others read at any time: the ledger, the latencies, the pool's counts.
 
 use loom::thread;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
                 }
             })
         };
-        // At most one waits; an ending counted before its message would make it 2^40.
+        // At most one waits. If an ending counted before its message, this would be 2^40.
         assert!(mailbox.waiting() <= 2, "{} wait", mailbox.waiting());
         let ledger = mailbox.ledger();
         assert!(ledger.sent <= 2 && ledger.waiting <= 2, "{ledger:?}");
@@ -75,7 +75,7 @@ fn who_reads_an_account_at_work_finds_no_more_ended_than_accepted() {
     });
 }
 
-/// A sample of 3 µs of waiting and 2 µs of service.
+/// Makes a sample of 3 µs of waiting and 2 µs of service.
 fn sample() -> (Clock, Sample) {
     let (clock, hand) = Clock::manual();
     let sent = clock.now();
@@ -148,7 +148,7 @@ fn a_snapshot_while_a_count_carries_finds_each_message_once() {
         let host = {
             let shared = shared.clone();
             thread::spawn(move || {
-                // In a model the second is one too many for a count.
+                // In a model a count is full at the second.
                 for entered in 1..=2 {
                     shared.0.enter(&clock, &[sample]);
                     shared.1.store(entered, Ordering::Release);
@@ -168,8 +168,8 @@ fn a_snapshot_while_a_count_carries_finds_each_message_once() {
 fn envelopes_in_flight_are_never_counted_too_low() {
     with_loads_up_to(3, || {
         let slab = Slab::new(1);
-        // As the pool has them: anyone who takes an envelope counts it in its lane, and so does anyone who
-        // returns it, elsewhere.
+        // As in the pool: the thread that takes an envelope counts it in its lane, and the thread that returns it
+        // counts it in another.
         let shared = Arc::new((Lane::new(), Lane::new(), slab));
         shared
             .0
@@ -181,7 +181,7 @@ fn envelopes_in_flight_are_never_counted_too_low() {
                 let (sender, host, slab) = &*shared;
                 let token = sender.stack.pop(&slab.links).unwrap();
                 sender.acquired.add(1);
-                // The mailbox: another list, with the same orderings.
+                // This list replaces the mailbox; it has the same orderings.
                 host.released.add(1);
                 slab.push(&host.stack, token);
             })

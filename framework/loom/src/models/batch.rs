@@ -1,4 +1,4 @@
-//! What a turn gathers, and in which order others see it: recorded, ended, free, woken.
+//! The batch of a turn, and the order in which other threads see its steps: recorded, ended, free, woken.
 
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::send::Failed;
 use crate::send::room::{Attempt, until_room};
 use crate::words::error::Room;
 
-/// A host that has all envelopes in its hands, and those who wait for them.
+/// A host that holds all envelopes, and the senders that wait for them.
 struct World {
     env: Arc<HostEnv<()>>,
     shared: Arc<Shared>,
@@ -34,7 +34,7 @@ impl Attempt<()> for Looking<'_> {
         Some(Due::NEVER)
     }
 
-    /// What it finds it keeps forever.
+    /// Keeps forever the envelope that it finds.
     fn attempt(&mut self, _message: &mut Option<()>) -> Result<(), Failed> {
         let env = &self.0.env;
         let full = || Failed::Full(Room::Pool, env.mounted.mailbox.clone());
@@ -59,7 +59,7 @@ impl World {
         })
     }
 
-    /// Ends the message of the first envelope, in the only turn of a thread.
+    /// Ends the message of the first envelope, in the thread's only turn.
     fn host(self: &Arc<Self>) -> JoinHandle<()> {
         let world = self.clone();
         thread::spawn(move || {
@@ -72,7 +72,7 @@ impl World {
         &self.env.mounted.mailbox
     }
 
-    /// How many messages are in the book, and in what is added up.
+    /// How many messages are in the book, and in the totals.
     fn recorded(&self) -> (u64, u64) {
         let mounted = &self.env.mounted;
         let recorded = latency::read(std::iter::once((&mounted.book, 0)));
@@ -100,7 +100,7 @@ fn what_turns_that_go_on_owe_is_paid_by_the_last_of_them() {
         let world = World::with(1, false);
         let sender = world.sender();
         let thread = world.env.thread();
-        // The first turn need not wake anybody: there will be another.
+        // The first turn need not wake a sender: there will be another turn.
         world.env.turn(&thread, &[0], false, true);
         world.env.turn(&thread, &[], true, false);
         assert_eq!(thread.going_on.get(), 0);
@@ -115,7 +115,7 @@ fn what_another_host_of_the_thread_owes_is_paid_when_the_last_one_rests() {
         let world = World::with(1, false);
         let sender = world.sender();
         let thread = world.env.thread();
-        // One goes on, and so another leaves it to that one.
+        // One host goes on, so the other leaves the wake to it.
         world.env.turn(&thread, &[], false, true);
         world.env.turn(&thread, &[0], false, false);
         world.env.turn(&thread, &[], true, false);
@@ -185,7 +185,7 @@ fn an_asker_whose_waker_panics_hinders_no_other_message_of_the_turn() {
         let slot = slab.reply_slot(0);
         let looked = asker.poll(|waker| slot.poll(waker, &mut claim_of_first));
         assert!(looked.is_some_and(|token| token.is_none()));
-        // The other asker has gone, so that its envelope is free after the turn.
+        // The other asker has gone, so its envelope is free after the turn.
         assert!(slab.reply_slot(1).abandon(claim(1)).is_none());
         let sender = world.sender();
         let host = {

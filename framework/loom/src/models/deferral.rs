@@ -1,4 +1,4 @@
-//! A reply that comes later: the one who answers against the host, which ends, or sleeps.
+//! A reply that comes later: the thread that answers against the host, which ends or sleeps.
 
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
@@ -29,18 +29,18 @@ impl Deferred {
         Arc::new(deferred)
     }
 
-    /// The handler returns; the host has written into the envelope before.
+    /// Stores the token, as the host does when the handler has returned. It has written into the envelope before.
     fn open(&self, index: u32) {
         let token = mint(index);
         self.slab.put(&token, 1);
         self.cells[index as usize].open(token, self.right, Stamp(1));
     }
 
-    /// Answers, on a thread of its own. False if the host has ended before.
+    /// Answers on another thread. The result is false if the host has ended before.
     fn answer(self: &Arc<Self>, index: u32) -> JoinHandle<bool> {
         let this = self.clone();
         thread::spawn(move || {
-            // SAFETY: it is the envelope's cell.
+            // SAFETY: this cell belongs to the envelope.
             let claimed = unsafe { this.cells[index as usize].claim(index, this.right) };
             let Some(token) = claimed else {
                 return false;
@@ -52,7 +52,7 @@ impl Deferred {
         })
     }
 
-    /// The envelopes that have come back, touched.
+    /// Takes the envelopes that have come back, and touches each.
     fn take(&self) -> Vec<u32> {
         let mut returned = self.mailbox.returned.take(&self.slab.links);
         let mut taken = Vec::new();
@@ -68,10 +68,10 @@ impl Deferred {
 fn of_the_one_who_answers_and_the_host_that_ends_exactly_one_has_the_envelope() {
     in_full(|| {
         let deferred = Deferred::new(1);
-        // The cell passes the right on by itself, as it does to a scan of the slab.
+        // Only the cell passes the token on, as to a scan of the slab.
         let answerer = deferred.answer(0);
         deferred.open(0);
-        // SAFETY: it is the envelope's cell.
+        // SAFETY: this cell belongs to the envelope.
         let own = unsafe { deferred.cells[0].claim(0, deferred.right) };
         let is_own = own.inspect(|token| deferred.slab.touch(token)).is_some();
         let has_answered = answerer.join().unwrap();
@@ -110,7 +110,7 @@ fn a_right_of_an_earlier_mount_claims_nothing() {
         deferred.open(0);
         let before = DeferralRight::of_mount(0);
         assert!(!deferred.cells[0].is_open(before));
-        // SAFETY: it is the envelope's cell.
+        // SAFETY: this cell belongs to the envelope.
         assert!(unsafe { deferred.cells[0].claim(0, before) }.is_none());
     });
 }

@@ -1,4 +1,4 @@
-//! Who is mounted under a name: senders look that up while the registry mounts and unmounts.
+//! The subsystem mounted under a name: senders look it up while the registry mounts and unmounts.
 
 use loom::thread;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::words::ledger::Ledger;
 use crate::words::overflow::Overflow;
 use crate::words::priority::Priority::Normal;
 
-/// What a thread remembers of the directory: `PathCache::mounted`.
+/// A thread's cache of the directory: `PathCache::mounted`.
 struct PathCache(Option<Arc<Mounted>>);
 
 impl PathCache {
@@ -23,7 +23,7 @@ impl PathCache {
     }
 }
 
-/// A world, and a directory in which its mailbox stands.
+/// Makes a directory in which the mailbox of `world` is mounted.
 fn mounted_in(world: &Arc<World>) -> (Arc<Directory>, Arc<Mounted>) {
     let directory = Arc::new(Directory::new());
     let mounted = Mounted::new(&world.mailbox, TABLE);
@@ -32,7 +32,7 @@ fn mounted_in(world: &Arc<World>) -> (Arc<Directory>, Arc<Mounted>) {
     (directory, mounted)
 }
 
-/// The account of all that is and was mounted.
+/// Sums up the ledgers of all that is and was mounted.
 fn total(directory: &Directory) -> Ledger {
     let (all, mut ledger) = directory.all_and_gone();
     for mounted in all {
@@ -61,7 +61,7 @@ fn a_message_sent_by_name_while_its_subsystem_is_replaced_is_refused_or_reaches_
                 accepted
             })
         };
-        // What the registry does: no path leads there, the host ends, the mailbox is given to another.
+        // The steps of the registry: it removes the name, the host ends, and the mailbox gets another host.
         assert!(directory.remove(&first));
         let mut host = Host::of(&world);
         host.end();
@@ -81,7 +81,7 @@ fn a_message_sent_by_name_while_its_subsystem_is_replaced_is_refused_or_reaches_
         for (envelope, table) in &accepted {
             let is_of_first = host.begun.contains(envelope);
             assert_ne!(is_of_first, next.begun.contains(envelope));
-            // Who has found the second does not reach the first.
+            // A sender that has found the second does not reach the first.
             assert!(*table == TABLE || !is_of_first);
         }
         assert_eq!(host.begun.len() + next.begun.len(), accepted.len());

@@ -1,4 +1,4 @@
-//! The list in front of a subsystem: senders, its receiver, sleep, close and room.
+//! The list of messages for a subsystem: senders, its receiver, sleep, close and room.
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread::{self, JoinHandle};
@@ -10,11 +10,11 @@ use crate::base::waker_slot::WakerSlot;
 use crate::envelope::mint;
 use crate::mailbox::inbox::{Inbox, Refusal, Taken};
 
-/// How a receiver counts that is at work.
+/// The mark of a receiver while it works.
 const AWAKE: bool = false;
 const ASLEEP: bool = true;
 
-/// What a mailbox has of it.
+/// The parts of a mailbox that the models need.
 struct Mailbox {
     slab: Slab,
     inbox: Inbox,
@@ -27,12 +27,12 @@ struct Mailbox {
 #[derive(Default)]
 struct Received {
     ticket: u64,
-    /// Envelopes, in the order in which they came out.
+    /// The envelopes, in the order in which they came out.
     order: Vec<u32>,
 }
 
 impl Received {
-    /// Enters what the inbox gave out: as many as it counted, with their contents.
+    /// Adds the messages that the inbox gave out, and checks their number and contents.
     fn enter(&mut self, mailbox: &Mailbox, taken: Taken) {
         let Taken { mut chain, ticket } = taken;
         assert_eq!(
@@ -48,7 +48,7 @@ impl Received {
         }
     }
 
-    /// Every sender sends its envelopes in ascending order.
+    /// Asserts the order: every sender sends its envelopes in ascending order.
     fn assert_ascending(&self, of: &[u32]) {
         let theirs: Vec<_> = self.order.iter().filter(|at| of.contains(at)).collect();
         assert!(theirs.is_sorted(), "out of order: {:?}", self.order);
@@ -74,7 +74,7 @@ impl Mailbox {
         })
     }
 
-    /// Sends an envelope, and wakes the receiver if need be.
+    /// Sends an envelope, and wakes the receiver if necessary.
     fn send(&self, envelope: u32) -> Result<(), Refusal> {
         let token = mint(envelope);
         self.slab.put(&token, u64::from(envelope) + 100);
@@ -89,7 +89,7 @@ impl Mailbox {
                 Ok(())
             }
             Err((token, refusal)) => {
-                // It came back: still ours to touch.
+                // It came back, so this thread may touch it.
                 self.slab.put(&token, 0);
                 Err(refusal)
             }
@@ -102,7 +102,7 @@ impl Mailbox {
         }
     }
 
-    /// A thread that sends these, and tells which were accepted.
+    /// Starts a thread that sends these. It returns which were accepted.
     fn sender(
         self: &Arc<Self>,
         envelopes: impl IntoIterator<Item = u32> + 'static,
@@ -116,12 +116,12 @@ impl Mailbox {
         })
     }
 
-    /// The host's loop: takes, or leaves its waker and sleeps, until `count` have come.
+    /// The host's loop: takes messages, or leaves its waker and sleeps, until `count` have come.
     fn receive(&self, received: &mut Received, count: usize) {
         self.receive_as(AWAKE, received, count);
     }
 
-    /// The same; a host that gets a message now and then counts as asleep while it is at work.
+    /// The same with a given mark while it works. A host that gets few messages counts as asleep meanwhile.
     fn receive_as(&self, asleep: bool, received: &mut Received, count: usize) {
         Sleeper::new().block_on(|waker| {
             loop {
@@ -144,7 +144,7 @@ impl Mailbox {
         });
     }
 
-    /// Ends what was taken, as the host does.
+    /// Ends the messages that were taken, as the host does.
     fn finish(&self, received: &Received) {
         self.finished.store(received.ticket, Ordering::Release);
     }
@@ -165,7 +165,7 @@ fn a_receiver_never_sleeps_over_a_message() {
 fn who_is_to_wake_the_receiver_sees_what_it_left_before_it_slept() {
     in_full(|| {
         let mailbox = Mailbox::open(2, u32::MAX);
-        // The second envelope's cell stands for the waker: nothing but the inbox orders its use.
+        // The second envelope's cell represents the waker: only the inbox orders its use.
         let note = mint(1);
         let sender = {
             let mailbox = mailbox.clone();

@@ -1,5 +1,5 @@
-//! A subsystem's whole mailbox: its lanes, its room, its bell, who waits for room, and what happens to
-//! messages when it is full.
+//! A subsystem's whole mailbox: its lanes, its room, the wake-ups of its host, the senders that wait, and its
+//! policies when it is full.
 
 use loom::thread;
 
@@ -81,7 +81,7 @@ fn a_mailbox_that_closes_while_its_lanes_are_made_refuses_a_message_or_gives_it_
     });
 }
 
-/// What a handle that is kept over an unmount meets; for one who sends by name see [`directory`](super::directory).
+/// A handle that is kept across an unmount; for senders by name see [`directory`](super::directory).
 #[test]
 fn a_message_sent_while_its_subsystem_is_mounted_anew_is_refused_or_reaches_one_of_the_hosts() {
     up_to(3, || {
@@ -120,7 +120,7 @@ fn a_message_sent_while_its_subsystem_is_mounted_anew_is_refused_or_reaches_one_
         for (envelope, table) in &accepted {
             let of_first = first.begun.contains(envelope);
             assert_ne!(of_first, second.begun.contains(envelope));
-            // A handle that knows the second host's table has nothing to do with the first.
+            // A sender with the second host's table never reaches the first host.
             assert!(*table == TABLE || !of_first);
         }
         assert_eq!(first.begun.len() + second.begun.len(), accepted.len());
@@ -136,7 +136,7 @@ fn who_finds_nobody_waiting_for_room_yet_is_seen_by_who_waits_first() {
         let sender = world.sender([(1, Normal)]);
         let mut host = Host::of(&world);
         assert!(host.begin());
-        // The first who waits makes the queue of those who wait.
+        // The first sender that waits makes the queue.
         host.finish();
         assert_eq!(sender.join().unwrap().0, [1]);
         assert!(host.begin());
@@ -163,7 +163,7 @@ fn a_sender_that_waits_is_woken_when_it_may_drop_the_oldest() {
         world.post(0, Normal).unwrap();
         world.post(1, Normal).unwrap();
         let sender = world.sender([(2, Normal)]);
-        // It takes 0 and is in its handler forever: nothing but 1 can make room.
+        // The host takes 0 and stays in its handler forever: only 1 can make room.
         let mut host = Host::of(&world);
         assert!(host.begin());
         let (accepted, evicted) = sender.join().unwrap();
@@ -183,12 +183,12 @@ fn a_sender_that_waits_is_woken_when_the_policy_changes() {
         let mut host = Host::of(&world);
         assert!(host.begin());
         world.mailbox.set_overflow(Overflow::DropOldest);
-        // The host comes by once more; what it finds stays in its handler forever.
+        // The host looks once more. The message that it finds stays in its handler forever.
         assert!(host.begin());
         let (accepted, evicted) = sender.join().unwrap();
         let has_evicted = evicted == [1];
         assert!(has_evicted || evicted.is_empty());
-        // Both were in their handlers: the new one was dropped.
+        // If both were in their handlers, the new one was dropped.
         assert_eq!(accepted.len(), usize::from(has_evicted));
     });
 }
@@ -201,7 +201,7 @@ fn a_message_is_handled_or_dropped_for_a_newer_one_but_not_both() {
         world.post(1, Low).unwrap();
         let sender = world.sender([(2, Normal)]);
         let mut host = Host::of(&world);
-        // One that it begins, it ends before the next: nothing fills the mailbox but what waits.
+        // The host ends each message before it begins the next, so only waiting messages fill the mailbox.
         for _ in 0..2 {
             if host.begin() {
                 host.finish();
@@ -222,7 +222,7 @@ fn two_who_drop_the_oldest_drop_different_ones() {
     up_to(2, || {
         let world = World::with(4, 2, Overflow::DropOldest);
         let mut host = Host::of(&world);
-        // The host has come by and opened the room.
+        // The host has looked once and opened the room.
         assert!(!host.begin());
         world.post(0, Normal).unwrap();
         world.post(1, Low).unwrap();
@@ -251,7 +251,7 @@ fn a_host_that_goes_to_rest_while_a_sender_drops_the_oldest_is_woken_by_the_new_
             thread::spawn(move || {
                 let sent = world.send(1, Normal, &mut Vec::new());
                 if sent == Sent::TurnedAway {
-                    // Nothing comes that would wake the host: the model ends here.
+                    // No other message wakes the host: the model ends here.
                     world.mailbox.wake();
                 }
             })
@@ -270,7 +270,8 @@ fn a_host_never_rests_over_a_message_that_a_sender_found_and_could_not_drop() {
         let world = World::with(2, 1, Overflow::DropOldest);
         let mut host = Host::of(&world);
         assert!(!host.begin());
-        // The second finds the first one, which no one may drop, and is dropped itself: it wakes no one.
+        // The second message finds only the first, which can't be dropped. So it is dropped itself, and wakes no
+        // host.
         let sender = world.sender([(0, Control), (1, Normal)]);
         host.serve_until(|host| host.begun.contains(&0));
         sender.join().unwrap();
@@ -291,7 +292,7 @@ fn a_mailbox_with_room_never_says_full() {
                 world.post(1, Normal).unwrap();
             })
         };
-        // One other at most is there at any time.
+        // At most one other message is there at any time.
         assert_eq!(world.post(2, Normal), Ok(()));
         work.join().unwrap();
     });
@@ -301,7 +302,7 @@ fn a_mailbox_with_room_never_says_full() {
 fn no_more_than_capacity_are_admitted_to_several_lanes() {
     up_to(3, || {
         let world = World::with(3, 2, Overflow::Wait);
-        // The lanes are there; one more may come in.
+        // The lanes exist, and one more message may come in.
         world.post(0, High).unwrap();
         let post = |envelope, priority| {
             let world = world.clone();

@@ -1,4 +1,4 @@
-//! The models, one file for each that threads share, and what the models share.
+//! The models, one file for each shared file, and what they share.
 #![allow(unsafe_code)]
 
 mod accounts;
@@ -35,8 +35,8 @@ fn in_full(model: impl Fn() + Send + Sync + 'static) {
     loom::model::Builder::new().check(model);
 }
 
-/// Tries every interleaving in which at most `switches` times a thread is interrupted where it could
-/// go on; for models that are too large to be tried in full.
+/// Tries every interleaving with at most `switches` preemptions, for models that are too large to be tried in
+/// full.
 fn up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
     heed_loads(false);
     check_up_to(switches, model);
@@ -49,22 +49,21 @@ fn check_up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// As [`up_to`], with loads that count: see [`word`](crate::word).
+/// As [`up_to`], with loads as accesses of their own: see [`word`](crate::word).
 fn with_loads_up_to(switches: usize, model: impl Fn() + Send + Sync + 'static) {
     heed_loads(true);
     check_up_to(switches, model);
 }
 
-/// A slab in small: a cell for each envelope, which the token's holder touches without any
-/// synchronisation. If two hold one token, or one holder does not see what the last one did, loom
-/// reports it.
+/// A small slab: a cell for each envelope, which the token's holder touches without synchronisation. If two
+/// threads hold one token, or a holder does not see what the last one did, loom reports it.
 struct Slab {
     links: Links,
     contents: Box<[UnsafeCell<u64>]>,
 }
 
-// SAFETY: that the cells are touched by one thread at a time is what the models examine: loom checks
-// each access before it is made.
+// SAFETY: the models examine whether one thread at a time touches a cell: loom checks each access before it is
+// made.
 unsafe impl Sync for Slab {}
 // SAFETY: as above.
 unsafe impl Send for Slab {}
@@ -79,19 +78,19 @@ impl Slab {
 
     fn put(&self, token: &Token, value: u64) {
         self.contents[token.index() as usize].with_mut(|content| {
-            // SAFETY: loom has checked that no one else touches the cell.
+            // SAFETY: loom has checked that no other thread touches the cell.
             unsafe { *content = value }
         });
     }
 
     fn get(&self, token: &Token) -> u64 {
         self.contents[token.index() as usize].with(|content| {
-            // SAFETY: loom has checked that no one writes to the cell.
+            // SAFETY: loom has checked that no other thread writes to the cell.
             unsafe { *content }
         })
     }
 
-    /// What an owner does: reads and writes.
+    /// Reads and writes the cell, as an owner does.
     fn touch(&self, token: &Token) {
         self.put(token, self.get(token) + 1);
     }
@@ -104,7 +103,7 @@ impl Slab {
         chain
     }
 
-    /// A stack with the tokens of these envelopes, the first uppermost.
+    /// Makes a stack with the tokens of these envelopes, the first on top.
     fn stack(&self, envelopes: impl IntoIterator<Item = u32>) -> Stack {
         let stack = Stack::new();
         stack.push(&self.links, self.chain(envelopes.into_iter().map(mint)));
@@ -115,7 +114,7 @@ impl Slab {
         stack.push(&self.links, self.chain([token]));
     }
 
-    /// Touches all that is in the stacks, and asserts that it is each envelope once.
+    /// Touches all envelopes in the stacks, and asserts that each is there once.
     fn assert_whole(&self, stacks: &[&Stack]) {
         let mut found = Vec::new();
         for stack in stacks {
@@ -130,7 +129,7 @@ impl Slab {
     }
 }
 
-/// A task that sleeps until woken, and may wake for no reason once.
+/// A task that sleeps until it is woken; it may wake spuriously once.
 struct Sleeper(Arc<Bell>);
 
 struct Bell(loom::sync::Notify);
@@ -146,7 +145,7 @@ impl Sleeper {
         Sleeper(Arc::new(Bell(loom::sync::Notify::new())))
     }
 
-    /// Polls until there is a result; sleeps in between.
+    /// Polls until there is a result, and sleeps in between.
     fn block_on<T>(&self, mut poll: impl FnMut(&Waker) -> Option<T>) -> T {
         let waker = self.waker();
         loop {
@@ -167,13 +166,13 @@ impl Sleeper {
         Waker::from(self.0.clone())
     }
 
-    /// True if someone still holds a waker of this task.
+    /// True if a waker of this task still exists.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 }
 
-/// A future that is not dropped if its model has failed: that shall say so, not fail again.
+/// A future that is leaked if its model has failed, so that the model reports that failure and no other.
 struct Kept<F>(Option<F>);
 
 impl<F: Future + Unpin> Kept<F> {

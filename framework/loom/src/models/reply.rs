@@ -1,4 +1,4 @@
-//! The way of a reply: host against asker, and the ask that comes after.
+//! The handover of a reply: host against asker, and the ask that comes after.
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread::{self, JoinHandle};
@@ -10,7 +10,7 @@ use crate::envelope::reply::ReplySlot;
 use crate::envelope::token::Token;
 use crate::envelope::{claim, mint};
 
-/// One envelope, number 0, with its reply slot, to be used again and again.
+/// One envelope, number 0, with its reply slot, which is used again and again.
 struct Ask {
     slab: Slab,
     slot: ReplySlot,
@@ -24,23 +24,23 @@ impl Ask {
         })
     }
 
-    /// An asker who owns the envelope sends it; the host writes `reply` and hands it over. Tells
-    /// whether the asker has it; if not, the host has touched it again.
+    /// Sends the envelope as an asker. The host writes `reply` and hands it over. The thread returns whether the
+    /// asker has it; if not, the host has touched it again.
     fn send(self: &Arc<Self>, token: Token, reply: u64) -> JoinHandle<bool> {
         self.slot.reset(0, 0);
         let ask = self.clone();
-        // The spawning stands for the way through the inbox.
+        // The spawning replaces the way through the inbox.
         thread::spawn(move || ask.answer(token, reply).is_none())
     }
 
-    /// The host's part; the token if the asker has gone.
+    /// The host's part. Returns the token if the asker has gone.
     fn answer(&self, token: Token, reply: u64) -> Option<Token> {
         self.slab.put(&token, reply);
         let kept = hand_over(&self.slot, token);
         kept.inspect(|token| self.slab.touch(token))
     }
 
-    /// A look for the reply, by an asker that has its claim.
+    /// Looks for the reply, as an asker that has its claim.
     fn poll(&self, waker: &Waker) -> Option<Token> {
         self.slot.poll(waker, &mut Some(claim(0)))
     }
@@ -53,14 +53,14 @@ impl Ask {
         (reply, token)
     }
 
-    /// Goes away; the token if the reply had come before.
+    /// Gives up. Returns the token if the reply had come before.
     fn abandon(&self) -> Option<Token> {
         let token = self.slot.abandon(claim(0));
         token.inspect(|token| self.slab.touch(token))
     }
 }
 
-/// The host's last step; its token, if the asker has gone.
+/// The host's last step. Returns its token if the asker has gone.
 fn hand_over(slot: &ReplySlot, token: Token) -> Option<Token> {
     match slot.reply(token) {
         Ok(asker) => {
@@ -99,7 +99,7 @@ fn of_host_and_asker_who_goes_away_exactly_one_has_the_envelope() {
 #[test]
 fn who_keeps_the_envelope_sees_what_the_other_did_before_it_went() {
     in_full(|| {
-        // A cell of its own stands for what an asker does to the slot: its waker comes and goes.
+        // A second cell represents what an asker does to the slot: its waker comes and goes.
         let ask = Arc::new((Slab::new(2), ReplySlot::new()));
         let note = mint(1);
         let host = {
@@ -140,7 +140,7 @@ fn the_next_ask_is_not_broken_by_the_wake_up_of_the_last() {
         let first = ask.send(mint(0), 7);
         let (reply, token) = ask.receive(&Sleeper::new());
         assert_eq!(reply, 7);
-        // The first host may be about to wake still.
+        // The first host may still be about to wake the asker.
         let asker = Sleeper::new();
         let second = ask.send(token, 20);
         let (reply, _token) = ask.receive(&asker);
@@ -156,7 +156,7 @@ fn the_next_ask_is_not_broken_by_an_asker_who_went_away() {
     up_to(4, || {
         let ask = Ask::new();
         ask.slot.reset(0, 0);
-        // The host, if it keeps the envelope, asks with it next.
+        // If the host keeps the envelope, it asks with it next.
         let host = {
             let ask = ask.clone();
             thread::spawn(move || {
@@ -208,7 +208,7 @@ fn remind(ask: &Ask) {
     }
 }
 
-/// The supervisor: looks every so often, and reminds an asker whose deadline has passed.
+/// The supervisor: reminds an asker whose deadline has passed, until the model is over.
 fn remind_until(ask: &Arc<Ask>, is_over: &Arc<AtomicU64>) -> JoinHandle<()> {
     let (ask, is_over) = (ask.clone(), is_over.clone());
     thread::spawn(move || {
@@ -229,7 +229,7 @@ fn an_asker_whose_deadline_passes_while_it_sleeps_is_reminded() {
         let is_over = Arc::new(AtomicU64::new(0));
         let supervisor = remind_until(&ask, &is_over);
         let asker = Sleeper::new();
-        // The host never replies: the asker looks once, sleeps, and is woken by the reminder alone.
+        // The host never replies: the asker looks once, sleeps, and only the reminder wakes it.
         let mut looks = 0;
         asker.block_on(|waker| {
             assert!(ask.poll(waker).is_none(), "no one has replied");
@@ -254,7 +254,7 @@ fn of_host_and_asker_whose_deadline_passes_exactly_one_has_the_envelope() {
             let ask = ask.clone();
             thread::spawn(move || remind(&ask))
         };
-        // Unless it is there, the time is over.
+        // If the reply is not there, the asker gives up.
         let token = ask.poll(&asker.waker()).or_else(|| ask.abandon());
         if let Some(token) = &token {
             ask.slab.touch(token);

@@ -1,4 +1,4 @@
-//! The envelopes that are kept for those who hold few, and the senders that wait for them.
+//! The envelopes kept for subsystems that hold few, and the senders that wait for them.
 
 use loom::thread;
 use std::cell::Cell;
@@ -16,13 +16,13 @@ use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, until_room};
 use crate::words::error::Room;
 
-/// The smallest pool with a reserve: of one envelope, number 0.
+/// The smallest pool with a reserve, which is one envelope, number 0.
 const CAPACITY: u32 = 8;
 
 /// A pool whose other envelopes are all out, and two subsystems that hold none.
 struct Pool {
     slab: Slab,
-    /// For everyone.
+    /// The free list outside of the reserve.
     common: Stack,
     shared: Arc<Shared>,
     mailboxes: [Arc<Mailbox>; 2],
@@ -43,14 +43,14 @@ impl Pool {
         &self.shared.pool.reserve
     }
 
-    /// Takes the envelope that is kept, for a subsystem that holds none.
+    /// Takes the envelope in reserve, for a subsystem that holds none.
     fn take(&self) -> Option<Token> {
         let token = self.reserve().take(&self.slab.links, 0, mint)?;
         self.slab.touch(&token);
         Some(token)
     }
 
-    /// `Pool::release`: how many are for everyone.
+    /// `Pool::release`. Returns how many went to the common list.
     fn release(&self, tokens: impl IntoIterator<Item = Token>) -> u32 {
         let chain = self.slab.chain(tokens);
         let rest = match self.reserve().lacks() {
@@ -62,7 +62,7 @@ impl Pool {
         for_all
     }
 
-    /// A send to one of the subsystems, for which only the kept envelope may be there.
+    /// A send to one of the subsystems, which can get only the envelope in reserve.
     fn sending<'m>(&'m self, to: usize, found: &'m Cell<Option<Token>>) -> Sending<(), Taking<'m>> {
         let pool = self;
         until_room((), Taking { pool, to, found })
@@ -103,11 +103,11 @@ fn what_was_taken_is_put_back_before_others_have_it() {
     in_full(|| {
         let pool = Pool::of(3);
         let theirs = pool.clone();
-        // Two envelopes that are out come back while the kept one is taken.
+        // Two envelopes come back while the one in reserve is taken.
         let releaser = thread::spawn(move || theirs.release([1, 2].map(mint)));
         let token = pool.take().expect("it is kept for this");
         let for_all = releaser.join().unwrap();
-        // The one that was taken is replaced by what came back after that, or by itself.
+        // The envelope that was taken is replaced by one that came back later, or by itself.
         let replaced = for_all == 1;
         assert_eq!(pool.reserve().free(), u32::from(replaced));
         assert_eq!(pool.release([token]), u32::from(replaced));

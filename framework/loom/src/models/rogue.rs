@@ -1,8 +1,7 @@
-//! Tasks whose wakers do what no waker should: they panic, or call back, when they are copied, woken or
-//! dropped.
+//! Tasks whose wakers misbehave: they panic or call back when they are cloned, woken or dropped.
 //!
-//! loom stays out of it: such a panic comes from the waker, unwinds through the shipped code alone, and is
-//! caught before loom's next step. It is raised past the panic hook, which would print it in every run.
+//! loom takes no part in such a panic: it comes from the waker, unwinds only through the shipped code, and is
+//! caught before loom's next step. It is raised without the panic hook, which would print it in every run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use loom::sync::Notify;
 
-/// What is asked of a waker.
+/// A call of a waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Copy,
@@ -19,26 +18,26 @@ pub(super) enum Call {
     Drop,
 }
 
-/// What such a panic leaves.
+/// The payload of such a panic.
 struct Thrown;
 
 pub(super) fn throw() {
     resume_unwind(Box::new(Thrown));
 }
 
-/// Runs shipped code; `None` if a waker's panic came out of it.
+/// Runs shipped code. Returns `None` if a waker's panic came out of it.
 pub(super) fn catch<T>(shipped: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(shipped))
         .map_err(|payload| {
             if !payload.is::<Thrown>() {
-                // The model's own, or loom's.
+                // A panic of the model, or of loom.
                 resume_unwind(payload);
             }
         })
         .ok()
 }
 
-/// A task that sleeps until it is woken, and may wake for no reason once.
+/// A task that sleeps until it is woken; it may wake spuriously once.
 pub(super) struct Rogue(Arc<Task>);
 
 struct Task {
@@ -48,7 +47,7 @@ struct Task {
 }
 
 impl Rogue {
-    /// `misbehave` is called before the waker does what it is asked for.
+    /// Makes a task. `misbehave` is called before the waker does what it is called for.
     pub(super) fn new(misbehave: impl Fn(Call) + Send + Sync + 'static) -> Self {
         Rogue(Arc::new(Task {
             bell: Notify::new(),
@@ -57,7 +56,7 @@ impl Rogue {
         }))
     }
 
-    /// One whose waker panics when that is asked of it for the first time.
+    /// Makes a task whose waker panics at the first such call.
     pub(super) fn throws_once(at: Call) -> Self {
         let asked = AtomicU32::new(0);
         Rogue::new(move |call| {
@@ -67,7 +66,7 @@ impl Rogue {
         })
     }
 
-    /// One whose waker panics whenever that is asked of it.
+    /// Makes a task whose waker panics at every such call.
     pub(super) fn throws(at: Call) -> Self {
         Rogue::new(move |call| {
             if call == at {
@@ -76,17 +75,17 @@ impl Rogue {
         })
     }
 
-    /// Polls with a waker of this task; `None` if its panic came out.
+    /// Polls with a waker of this task. Returns `None` if its panic came out.
     pub(super) fn poll<T>(&self, poll: impl FnOnce(&Waker) -> T) -> Option<T> {
-        // It is never dropped: what is examined are the copies that the shipped code makes.
+        // It is never dropped: the models examine the clones that the shipped code makes.
         let waker = std::mem::ManuallyDrop::new(self.waker());
         let polled = catch(|| poll(&waker));
-        // SAFETY: made from the task's reference right here, and not used any more.
+        // SAFETY: it was made from the task's reference right here, and is not used any more.
         drop(unsafe { Arc::from_raw(waker.data().cast::<Task>()) });
         polled
     }
 
-    /// Polls until there is a result; sleeps in between, unless its waker panicked.
+    /// Polls until there is a result, and sleeps in between, unless its waker panicked.
     pub(super) fn block_on<T>(&self, mut poll: impl FnMut(&Waker) -> Option<T>) -> T {
         loop {
             match self.poll(&mut poll) {
@@ -98,16 +97,16 @@ impl Rogue {
     }
 
     pub(super) fn waker(&self) -> Waker {
-        // SAFETY: the table's functions take the pointer for what it is, a reference to the task.
+        // SAFETY: the table's functions treat the pointer as a reference to the task, which it is.
         unsafe { Waker::from_raw(raw(self.0.clone())) }
     }
 
-    /// How many times it was woken in full.
+    /// How many wakes have completed.
     pub(super) fn woken(&self) -> u32 {
         self.0.woken.load(Relaxed)
     }
 
-    /// True if someone still holds a waker of this task.
+    /// True if a waker of this task still exists.
     pub(super) fn is_held(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -119,7 +118,7 @@ fn raw(task: Arc<Task>) -> RawWaker {
     RawWaker::new(Arc::into_raw(task).cast(), &TABLE)
 }
 
-/// The task that a waker stands for; the waker keeps its reference.
+/// Returns the task of a waker. The waker keeps its reference.
 unsafe fn task(data: *const ()) -> std::mem::ManuallyDrop<Arc<Task>> {
     // SAFETY: `data` comes from `raw`, and its reference is not given up here.
     std::mem::ManuallyDrop::new(unsafe { Arc::from_raw(data.cast::<Task>()) })
@@ -133,7 +132,7 @@ unsafe fn copy(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: as above; this waker's reference ends here, however that goes.
+    // SAFETY: as above; this waker's reference ends here in any case.
     let task = unsafe { Arc::from_raw(data.cast::<Task>()) };
     task.wake();
 }
@@ -151,7 +150,7 @@ unsafe fn release(data: *const ()) {
 
 impl Task {
     fn asked(&self, call: Call) {
-        // A model that has failed already shall say so, not fail again and abort.
+        // If the model has failed already, report only that: a second panic would abort.
         if !std::thread::panicking() {
             (self.misbehave)(call);
         }

@@ -1,5 +1,5 @@
-//! Senders that wait for room, whatever they then find: a place, another room that is lacking, a refusal,
-//! or that there will never be any.
+//! Senders that wait for room, and what they find: a place, other room that is missing, a refusal, or that there
+//! will never be room.
 
 use loom::sync::atomic::{AtomicU8, Ordering};
 use loom::thread::{self, JoinHandle};
@@ -70,7 +70,7 @@ fn a_sender_that_is_dropped_while_it_waits_for_a_place_leaves_it_to_the_next_one
         assert!(host.begin());
         host.finish();
         leaver.join().unwrap();
-        // Unless it has sent before it left.
+        // The sender may have sent before it left.
         if host.begin() {
             host.finish();
         }
@@ -78,18 +78,18 @@ fn a_sender_that_is_dropped_while_it_waits_for_a_place_leaves_it_to_the_next_one
     });
 }
 
-/// A pool, and two subsystems, of which the first takes one message only.
+/// A pool and two subsystems. The first takes only one message.
 struct System {
     slab: Slab,
     free: Stack,
     mailboxes: [Arc<Mailbox>; 2],
     shared: Arc<Shared>,
-    /// 1 from when no path leads to the first any more; no one tells those who wait for an envelope.
+    /// 1 once no path leads to the first any more. Senders that wait for an envelope are not notified of it.
     unmounted: AtomicU8,
 }
 
 impl System {
-    /// With no envelope free.
+    /// Makes a system with no envelope free.
     fn with(envelopes: usize) -> Arc<Self> {
         let mailboxes = [(1, 1), (2, u32::MAX)].map(|(id, capacity)| {
             let mailbox = Arc::new(Mailbox::new(id, "mailbox".into(), Arc::default()));
@@ -115,7 +115,7 @@ impl System {
         }
     }
 
-    /// Has the handler of `me`, or one who is no handler, send to a subsystem.
+    /// Sends to a subsystem from the handler of `me`, or from outside.
     fn send(&self, to: usize, me: MailboxId) -> Result<(), SendError> {
         let attempt = Sends {
             system: self,
@@ -131,13 +131,13 @@ impl System {
         thread::spawn(move || system.send(to, me))
     }
 
-    /// The same; what is accepted is handled at once, so that its envelope comes to the next one.
+    /// The same. An accepted message is handled at once, so that the next sender gets its envelope.
     fn served(self: &Arc<Self>, to: usize, me: MailboxId) -> JoinHandle<Result<(), SendError>> {
         let system = self.clone();
         thread::spawn(move || system.send(to, me).inspect(|()| system.handle(to)))
     }
 
-    /// Handles what waits for a subsystem.
+    /// Handles the messages that wait for a subsystem.
     fn handle(&self, at: usize) {
         let mailbox = &self.mailboxes[at];
         let Some(mut taken) = mailbox.inbox.take(&self.slab.links, false) else {
@@ -157,7 +157,7 @@ fn one_handled() -> crate::words::ledger::Tally {
     tally
 }
 
-/// A send that needs an envelope and a place: `Packer::post`, and what `Target` makes of it.
+/// A send that needs an envelope and a place: `Packer::post`, and how `Target` uses it.
 struct Sends<'s> {
     system: &'s System,
     to: usize,
@@ -212,7 +212,7 @@ fn one_who_is_woken_for_an_envelope_and_then_lacks_a_place_lets_the_next_one_loo
     up_to(2, || {
         let system = System::with(2);
         let senders = [system.sender(0, 0), system.sender(1, 0)];
-        // While they wait for an envelope another fills the mailbox that the first sends to.
+        // While they wait for an envelope, another sender fills the mailbox that the first one sends to.
         let first = &system.mailboxes[0];
         let pushed = first.push(&system.slab.links, mint(1), Normal, 1);
         assert!(pushed.is_ok());
@@ -244,7 +244,7 @@ fn a_handler_is_told_that_there_will_never_be_an_envelope_for_it() {
         let handler = system.sender(1, 7);
         let waits = system.shared.waits.clone();
         let hopeless = loop {
-            // The only envelope is with the handler's own subsystem.
+            // The handler's own subsystem holds the only envelope.
             match waits.deadlocked(Some(1), |_| 1, None) {
                 Some(hopeless) => break hopeless,
                 None => thread::yield_now(),

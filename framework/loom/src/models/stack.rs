@@ -29,7 +29,7 @@ impl Lanes {
         })
     }
 
-    /// Takes a token, touches its envelope, puts it back.
+    /// Takes a token, touches its envelope, and puts it back.
     fn use_one(&self, stack: &Stack) {
         if let Some(token) = stack.pop(&self.slab.links) {
             self.slab.touch(&token);
@@ -37,7 +37,7 @@ impl Lanes {
         }
     }
 
-    /// As the pool does it: from the own list, or else from the other.
+    /// As the pool does: takes from the thread's own list, or else from the other.
     fn use_one_or_steal(&self, own: &Stack, other: &Stack) {
         let links = &self.slab.links;
         if let Some(token) = own.pop(links).or_else(|| own.steal(links, other)) {
@@ -51,7 +51,7 @@ impl Lanes {
     }
 }
 
-/// Runs both at once, one on another thread, then checks that every token is there once.
+/// Runs both at the same time, one on another thread, then checks that every token is there once.
 fn at_once(
     lanes: Arc<Lanes>,
     one: impl FnOnce(&Lanes) + 'static,
@@ -116,7 +116,7 @@ fn a_pop_that_was_overtaken_by_pop_pop_push_takes_nothing_that_others_hold() {
         at_once(
             Lanes::new(0..3, []),
             |lanes| {
-                // The other may have read that 1 follows 0; here 0 comes back without 1.
+                // The other thread may have read that 1 follows 0. Here 0 comes back without 1.
                 let links = &lanes.slab.links;
                 let first = lanes.left.pop(links);
                 let second = lanes.left.pop(links);
@@ -146,7 +146,7 @@ fn a_pop_that_was_overtaken_by_a_steal_and_a_push_takes_nothing_that_others_hold
         at_once(
             Lanes::new([], 0..3),
             |lanes| {
-                // As above: 0 comes back to the list, but 1 and 2 are gone.
+                // As above: 0 comes back to the list, but without 1 and 2.
                 if let Some(token) = lanes.left.steal(&lanes.slab.links, &lanes.right) {
                     lanes.slab.touch(&token);
                     lanes.slab.push(&lanes.right, token);
@@ -175,7 +175,7 @@ fn a_pop_against_a_steal_shares_the_tokens_out() {
     });
 }
 
-/// Two thieves with lists of their own, and one list with all tokens.
+/// Two threads that steal into their own lists, from one list with all tokens.
 fn two_thieves(third: impl FnOnce(&Stack, &Slab)) {
     let slab = Slab::new(3);
     let shared = Arc::new((slab.stack(0..3), [Stack::new(), Stack::new()], slab));
@@ -267,7 +267,7 @@ fn a_thief_whose_own_list_has_filled_meanwhile_puts_its_loot_on_top() {
             move |lanes| {
                 lanes.slab.touch(&token);
                 lanes.slab.push(&lanes.left, token);
-                // And takes some of it away while the thief walks its loot.
+                // It also takes some away while the thief walks the list that it stole.
                 lanes.use_one(&lanes.left);
             },
             |lanes| lanes.use_one_or_steal(&lanes.left, &lanes.right),

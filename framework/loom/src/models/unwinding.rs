@@ -1,4 +1,4 @@
-//! Wakers that panic, or call back, where a reply, a waker or a deferred wake changes hands.
+//! Wakers that panic or call back while a reply, a waker or a deferred wake is handed over.
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -13,7 +13,7 @@ use crate::envelope::reply::{Claim, ReplySlot};
 use crate::envelope::token::Token;
 use crate::envelope::{claim, mint};
 
-/// One envelope, number 0, which was asked with.
+/// One envelope, number 0, which was sent as an ask.
 struct Ask {
     slab: Slab,
     slot: ReplySlot,
@@ -31,8 +31,8 @@ impl Ask {
         })
     }
 
-    /// The host replies, as `TurnBatch::answer`; true if it keeps the envelope. Then the keepers have their
-    /// turn.
+    /// The host replies, as `TurnBatch::answer`. Returns true if it keeps the envelope. Then the keepers make the
+    /// deferred wakes.
     fn answer(&self) -> bool {
         let token = mint(0);
         self.slab.touch(&token);
@@ -57,8 +57,8 @@ impl Ask {
         thread::spawn(move || ask.answer())
     }
 
-    /// What an asker does at its end, on whatever way it comes there: with a claim it goes away. True if it has
-    /// or had the envelope.
+    /// The end of an asker, in any case: if it has its claim, it gives up. Returns true if it has or had the
+    /// envelope.
     fn leave(&self, claim: &mut Option<Claim>, token: Option<Token>) -> bool {
         let has_it = token.is_some();
         let late = claim.take().and_then(|claim| {
@@ -71,7 +71,7 @@ impl Ask {
     }
 }
 
-/// An asker with such a waker looks as many times, and goes away.
+/// An asker with such a waker looks `looks` times and gives up.
 fn one_of_both_has_the_envelope(looks: usize, asker: impl Fn() -> Rogue + Send + Sync + 'static) {
     in_full(move || {
         let (ask, asker) = (Ask::new(), asker());
@@ -131,7 +131,7 @@ fn an_asker_whose_first_waker_panics_as_another_takes_its_place_is_woken_by_the_
         );
         let host = ask.host();
         let token = asker.block_on(|waker| {
-            // It unwinds with the place taken: the task looks again.
+            // It unwinds after the slot was set, so the task looks again.
             let looked = catch(|| ask.slot.poll(waker, &mut claim));
             looked.unwrap_or_else(|| ask.slot.poll(waker, &mut claim))
         });
@@ -140,7 +140,7 @@ fn an_asker_whose_first_waker_panics_as_another_takes_its_place_is_woken_by_the_
     });
 }
 
-/// What wakers are left in, and the word that says why one need not sleep.
+/// A slot for wakers, and the word that says that a task need not sleep.
 #[derive(Default)]
 struct Place {
     slot: WakerSlot,
@@ -192,7 +192,7 @@ fn a_waker_that_calls_back_finds_the_slot_open() {
             });
             assert!(rogue.poll(|waker| place.is_over(waker)).is_some());
             let ender = ender(&place);
-            // Takes the rogue's place, and is woken for nothing by its drop.
+            // Replaces the rogue's waker, whose drop wakes this one without need.
             Sleeper::new().block_on(|waker| place.is_over(waker));
             ender.join().unwrap();
             let _ = rogue.poll(|waker| place.is_over(waker));
@@ -216,7 +216,7 @@ fn a_waker_that_panics_as_it_is_copied_leaves_the_one_before_in_its_place() {
     });
 }
 
-/// The keepers: a task that is rung for.
+/// The keepers: a task that the bell wakes.
 struct Keepers {
     deferred: Arc<DeferredWakes>,
     task: Sleeper,
@@ -233,14 +233,14 @@ impl Keepers {
         keepers
     }
 
-    /// Makes what is deferred until it is enough; how many envelopes came free.
+    /// Makes deferred wakes until `is_enough`. Returns how many envelopes came free.
     fn make_until(&self, is_enough: impl Fn(usize) -> bool) -> usize {
         let mut freed = 0;
         self.task.block_on(|_| {
             freed += self.deferred.make();
             is_enough(freed).then_some(())
         });
-        // What is done is done once.
+        // Nothing is made a second time.
         freed + self.deferred.make()
     }
 }

@@ -1,4 +1,4 @@
-//! Those who wait for room, when their wakers, or the attempts that they make, panic or call back.
+//! Senders that wait for room, when their wakers or their attempts panic or call back.
 
 use loom::thread;
 use std::cell::Cell;
@@ -18,11 +18,11 @@ use crate::words::error::Room;
 use crate::words::overflow::Overflow;
 use crate::words::priority::Priority::Normal;
 
-/// The number of a handler's subsystem: its waits are edges.
+/// The number of a handler's subsystem: its waits are edges of the wait graph.
 const HANDLER: u32 = 7;
 
 impl Pool {
-    /// A thread that returns envelope 0. Then the keepers have their turn.
+    /// Starts a thread that returns envelope 0. Then the keepers make the deferred wakes.
     fn releaser(self: &Arc<Self>) -> thread::JoinHandle<()> {
         let pool = self.clone();
         thread::spawn(move || {
@@ -31,7 +31,7 @@ impl Pool {
         })
     }
 
-    /// Another that waits, and returns what it got.
+    /// Starts another thread, which waits and returns the envelope that it got.
     fn waiter(self: &Arc<Self>) -> thread::JoinHandle<()> {
         let pool = self.clone();
         thread::spawn(move || pool.release(pool.acquire()))
@@ -43,13 +43,13 @@ impl Pool {
     }
 }
 
-/// What is done with a future that has unwound.
+/// Drops a future that has unwound.
 fn give_up<F>(future: F) {
     let dropped = catch(|| drop(future));
     assert!(dropped.is_some(), "the drop of a future panics");
 }
 
-/// What a handler waits in, with looks of its own.
+/// The future in which a handler waits, with its own way to look for an envelope.
 fn handler_s<'m>(
     pool: &'m Pool,
     shared: &'m Arc<Shared>,
@@ -68,7 +68,7 @@ fn handler_s<'m>(
     ))
 }
 
-/// A look that panics when it is made for the `nth` time, as the parser of a sender may.
+/// A look that panics the `nth` time, as a sender's parser may.
 fn panics_at<'m>(pool: &'m Pool, nth: u32) -> impl Fn() -> Option<Token> + 'm {
     let looks = Cell::new(0);
     move || {
@@ -80,7 +80,7 @@ fn panics_at<'m>(pool: &'m Pool, nth: u32) -> impl Fn() -> Option<Token> + 'm {
     }
 }
 
-/// A handler makes an attempt whose `nth` look panics; another waits for the same envelope.
+/// A handler makes an attempt whose `nth` look panics. Another sender waits for the same envelope.
 fn an_attempt_that_panics(nth: u32) {
     up_to(2, move || {
         let pool = Pool::of(1);
@@ -189,7 +189,7 @@ fn room_for_a_waiter_that_cannot_be_woken_is_found_by_the_supervisor() {
         assert!(rogue.poll(|waker| waiting.poll_with(waker)).is_some());
         let (waiter, releaser) = (pool.waiter(), pool.releaser());
         releaser.join().unwrap();
-        // The supervisor's look, as `Pool::look_after_waiters`.
+        // The supervisor's check, as in `Pool::look_after_waiters`.
         pool.shared.pool.wake_next();
         waiter.join().unwrap();
         give_up(waiting);
@@ -286,7 +286,7 @@ fn a_waker_that_calls_back_finds_the_queue_open() {
     in_full(|| {
         let pool = Pool::of(1);
         let theirs = pool.shared.clone();
-        // Takes the queue's lock, and finds that no one is late.
+        // It takes the queue's lock, and finds no expired waiter.
         let rogue = Rogue::new(move |_| theirs.pool.room.remind(Stamp(0), &theirs.pool.deferred));
         let found = Cell::new(None);
         let mut waiting = Kept::new(pool.acquiring(&found));

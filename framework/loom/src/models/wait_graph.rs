@@ -1,4 +1,4 @@
-//! Waits that can't end: the handler that waits against the supervisor that finds it.
+//! Waits that can't end: a handler that waits against the supervisor that finds its wait hopeless.
 
 use loom::thread;
 use std::sync::Arc;

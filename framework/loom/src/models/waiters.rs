@@ -1,4 +1,4 @@
-//! Those who wait for an envelope, with the very future that a sender waits in.
+//! Senders that wait for an envelope, in the shipped future.
 
 use loom::thread;
 use std::cell::Cell;
@@ -15,7 +15,7 @@ use crate::send::Failed;
 use crate::send::room::{Attempt, Sending, park_on, until_room};
 use crate::words::error::Room;
 
-/// A look for an envelope, as the attempt at a send that needs nothing else.
+/// A look for an envelope, as the attempt of a send that needs nothing else.
 pub(super) struct Looking<'m, L> {
     pub(super) shared: &'m Arc<Shared>,
     /// The receiver.
@@ -41,7 +41,7 @@ impl<L: Fn() -> Option<Token>> Attempt<()> for Looking<'_, L> {
     }
 }
 
-/// A pool: a free list and those who wait for its tokens.
+/// A pool: a free list, and the senders that wait for its tokens.
 pub(super) struct Pool {
     pub(super) slab: Slab,
     pub(super) stack: Stack,
@@ -50,7 +50,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// With no token on its list.
+    /// Makes a pool with no token on its list.
     pub(super) fn of(envelopes: usize) -> Arc<Self> {
         Arc::new(Pool {
             slab: Slab::new(envelopes),
@@ -66,7 +66,7 @@ impl Pool {
             .inspect(|token| self.slab.touch(token))
     }
 
-    /// A wait for a token.
+    /// The future of a wait for a token.
     pub(super) fn acquiring<'m>(
         &'m self,
         found: &'m Cell<Option<Token>>,
@@ -89,7 +89,7 @@ impl Pool {
         found.take().unwrap()
     }
 
-    /// Returns a token and wakes one who waits: `Pool::release_one`.
+    /// Returns a token and wakes a waiter: `Pool::release_one`.
     pub(super) fn release(&self, token: Token) {
         self.slab.touch(&token);
         self.slab.push(&self.stack, token);
@@ -99,7 +99,7 @@ impl Pool {
         }
     }
 
-    /// Begins to wait, polled twice at most, and leaves.
+    /// Begins to wait, polls `polls` times, and leaves.
     fn begin_and_leave(&self, polls: usize) {
         let sleeper = Sleeper::new();
         let found = Cell::new(None);
@@ -228,7 +228,7 @@ fn a_waiter_that_goes_to_another_task_is_woken_there() {
     });
 }
 
-/// A pool with a list for each thread and a common one, where all tokens lie at first.
+/// A pool with a list for each thread and a common one, which has all tokens at first.
 struct Lanes {
     slab: Slab,
     common: Stack,
@@ -249,7 +249,8 @@ impl Lanes {
         })
     }
 
-    /// As `Pool::acquire`: from the own list, or all that another holds; what moves is announced.
+    /// As `Pool::acquire`: takes from the thread's own list, or steals all that another list holds. Then waiters
+    /// are woken for the moved ones.
     fn look(&self, own: usize) -> Option<Token> {
         let links = &self.slab.links;
         let own = &self.lanes[own];
@@ -272,7 +273,7 @@ impl Lanes {
         self.acquire_by(|| self.look(own))
     }
 
-    /// By a task that sleeps on a thread and is woken on another.
+    /// Acquires in a task that sleeps on one thread and is woken on another.
     fn acquire_elsewhere(&self, before: usize, after: usize) -> Token {
         let looks = Cell::new(0);
         self.acquire_by(|| {
@@ -330,8 +331,8 @@ fn two_waiters_are_woken_for_tokens_that_moved_while_they_looked() {
 fn one_who_is_woken_on_the_thief_s_own_thread_lets_the_next_one_look() {
     up_to(2, || {
         let lanes = Lanes::new(3);
-        // The thief wakes one. That finds an envelope in the thief's own list and moves none, so that
-        // no one but itself can tell the next one, who saw none either while they moved.
+        // The thief wakes a waiter, which finds an envelope in the thief's own list and moves none. So only that
+        // waiter can wake the next one, which saw no envelope either while they moved.
         let moved = {
             let lanes = lanes.clone();
             thread::spawn(move || drop(lanes.acquire_elsewhere(1, 0)))

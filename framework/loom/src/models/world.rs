@@ -1,6 +1,6 @@
-//! A mailbox and its host, as the models of the mailbox and of the room have them. Host and senders take the
-//! steps of `host/backlog.rs`, `host/turn.rs`, `route/pack.rs` and `send/overflow.rs`; senders wait in the
-//! very future of `send/room.rs`.
+//! A mailbox and its host, for the models of the mailbox and of the room. Host and senders take the steps of
+//! `host/backlog.rs`, `host/turn.rs`, `route/pack.rs` and `send/overflow.rs`; senders wait in the shipped future
+//! of `send/room.rs`.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -31,17 +31,17 @@ pub(super) struct World {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What came of a message.
+/// The result of sending a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
     Accepted,
-    /// Dropped by its sender: nothing waited that could have been dropped for it.
+    /// Dropped by its sender: there was no older message that could be dropped.
     TurnedAway,
     Closed,
 }
 
 impl World {
-    /// An open mailbox.
+    /// Makes a world with an open mailbox.
     pub(super) fn with(envelopes: usize, capacity: u32, overflow: Overflow) -> Arc<Self> {
         let mailbox = Arc::new(Mailbox::new(1, "mailbox".into(), Arc::default()));
         mailbox.open(TABLE, Limits { capacity, overflow });
@@ -73,14 +73,14 @@ impl World {
                 Ok(())
             }
             Err((token, refusal)) => {
-                // It came back: still ours to touch.
+                // It came back, so this thread may touch it.
                 self.slab.put(&token, 0);
                 Err(refusal)
             }
         }
     }
 
-    /// Sends, and waits for room if it must. Envelopes that it dropped are entered in `evicted`.
+    /// Sends, and waits for room if necessary. Adds the envelopes that it dropped to `evicted`.
     pub(super) fn send(&self, envelope: u32, priority: Priority, evicted: &mut Vec<u32>) -> Sent {
         let mut sent = Sent::Accepted;
         let attempt = Sends {
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// Begins to send, and goes away.
+    /// Begins to send, and leaves.
     pub(super) fn begin_and_leave(&self, envelope: u32) {
         let attempt = Sends {
             world: self,
@@ -110,7 +110,7 @@ impl World {
         let _sent = Kept::new(until_room(envelope, attempt)).poll_with(&Sleeper::new().waker());
     }
 
-    /// A thread that sends these; tells which were accepted, and which it dropped.
+    /// Starts a thread that sends these. It returns which were accepted, and which it dropped.
     pub(super) fn sender(
         self: &Arc<Self>,
         messages: impl IntoIterator<Item = (u32, Priority)> + 'static,
@@ -127,7 +127,7 @@ impl World {
         })
     }
 
-    /// True if every message that was accepted has ended.
+    /// Asserts that every accepted message has ended.
     pub(super) fn assert_quiet(&self, accepted: usize) {
         let ledger = self.mailbox.ledger();
         assert!(ledger.closes() && ledger.is_quiet(), "{ledger:?}");
@@ -140,7 +140,7 @@ struct Sends<'w> {
     world: &'w World,
     priority: Priority,
     evicted: &'w mut Vec<u32>,
-    /// What became of it.
+    /// The result.
     sent: &'w mut Sent,
 }
 
@@ -169,7 +169,7 @@ impl Attempt<u32> for Sends<'_> {
             if mailbox.overflow() != Overflow::DropOldest {
                 return Err(full());
             }
-            // It may see the policy before it sees the lanes: who set it calls it back.
+            // It may see the policy before the lanes. The thread that sets the policy then wakes it again.
             let lanes = mailbox.lanes().ok_or_else(full)?;
             match lanes.evict(&mailbox.inbox, &slab.links) {
                 Evicted::Message(token) => {
@@ -189,19 +189,19 @@ impl Attempt<u32> for Sends<'_> {
     }
 }
 
-/// A host with what it has taken out of the mailbox.
+/// A host with the messages that it has taken out of the mailbox.
 pub(super) struct Host<'w> {
     world: &'w World,
     backlog: Chain,
     pub(super) ticket: u64,
     is_ending: bool,
     tally: Tally,
-    /// The envelopes of messages that it began, in order.
+    /// The envelopes of the messages that it began, in order.
     pub(super) begun: Vec<u32>,
 }
 
 impl<'w> Host<'w> {
-    /// The first that ever sat there.
+    /// Makes the first host of this mailbox.
     pub(super) fn of(world: &'w World) -> Self {
         Host {
             world,
@@ -213,7 +213,7 @@ impl<'w> Host<'w> {
         }
     }
 
-    /// The next message: `Resident::next`.
+    /// Takes the next message, as the shipped host does.
     pub(super) fn next(&mut self) -> Option<Token> {
         let World { slab, mailbox, .. } = self.world;
         let links = &slab.links;
@@ -248,7 +248,7 @@ impl<'w> Host<'w> {
         self.backlog.pop_front(links)
     }
 
-    /// Begins the next message, and holds it in its handler.
+    /// Begins the next message, and keeps it in its handler.
     pub(super) fn begin(&mut self) -> bool {
         let Some(token) = self.next() else {
             return false;
@@ -260,14 +260,14 @@ impl<'w> Host<'w> {
         true
     }
 
-    /// Ends a message that was begun.
+    /// Ends a message that it began.
     pub(super) fn finish(&mut self) {
         self.tally.add(Ending::Handled);
         let ended = self.world.mailbox.endings.enter(&mut self.tally);
         self.world.mailbox.make_room(ended as usize);
     }
 
-    /// Handles until `is_done`, and rests in between; its waker stays with the mailbox.
+    /// Handles messages until `is_done`, and sleeps in between. Its waker stays with the mailbox.
     pub(super) fn serve_until(&mut self, is_done: impl Fn(&Self) -> bool) {
         let sleeper = Sleeper::new();
         let mailbox = &self.world.mailbox;
@@ -288,7 +288,7 @@ impl<'w> Host<'w> {
         mailbox.leave_waker(None);
     }
 
-    /// Ends every message that was accepted, as a host that ends does.
+    /// Ends every accepted message, as a host does at its end.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         if let Some(taken) = self.world.mailbox.close(&self.world.slab.links) {

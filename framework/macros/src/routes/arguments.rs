@@ -1,4 +1,4 @@
-//! What is read off a method's signature: what it takes after `&mut self`, under each condition.
+//! Reads a method's signature: the arguments after `&mut self`, under each `#[cfg]`.
 
 use quote::{ToTokens, quote};
 use syn::{Error, FnArg, GenericParam, Receiver, Signature, Type};
@@ -6,10 +6,10 @@ use syn::{Error, FnArg, GenericParam, Receiver, Signature, Type};
 use super::borrow::borrowed;
 use super::condition::{Predicate, conditions};
 
-/// As many as the tuples that `Extract` is implemented for.
+/// The most extractors: `Extract` is implemented for tuples up to this length.
 pub(super) const EXTRACTORS_MAX: usize = 8;
 
-/// As many arguments as may stand under a condition: each doubles the number of signatures.
+/// The most arguments under a `#[cfg]`: each doubles the number of signatures.
 const CONDITIONAL_MAX: usize = 4;
 
 /// An argument after the receiver.
@@ -18,7 +18,7 @@ pub(super) struct Argument {
     conditions: Vec<Predicate>,
 }
 
-/// What a method takes if the predicates hold.
+/// The arguments of a method if the predicates hold.
 pub(super) struct Variant {
     pub(super) conditions: Vec<Predicate>,
     pub(super) types: Vec<Type>,
@@ -38,7 +38,7 @@ pub(super) fn arguments(sig: &Signature) -> Vec<Argument> {
         .collect()
 }
 
-/// One signature for each choice of the arguments that stand under a condition.
+/// Returns a signature for each choice of the arguments that are under a `#[cfg]`.
 pub(super) fn variants(arguments: &[Argument]) -> syn::Result<Vec<Variant>> {
     let conditional = |argument: &&Argument| !argument.conditions.is_empty();
     if let Some(extra) = arguments.iter().filter(conditional).nth(CONDITIONAL_MAX) {
@@ -72,7 +72,7 @@ pub(super) fn variants(arguments: &[Argument]) -> syn::Result<Vec<Variant>> {
     Ok(variants)
 }
 
-/// Refuses a signature that no handler has, and arguments that borrow.
+/// Refuses a signature that a handler can't have, and arguments that borrow.
 pub(super) fn check(sig: &Signature, arguments: &[Argument]) -> Vec<Error> {
     let mut errors: Vec<Error> = unfit(sig).into_iter().collect();
     if let Err(error) = receiver(sig) {
@@ -94,7 +94,7 @@ pub(super) fn check(sig: &Signature, arguments: &[Argument]) -> Vec<Error> {
     errors
 }
 
-/// Qualifiers and generics that no handler has.
+/// Returns an error for qualifiers and generics that a handler can't have.
 fn unfit(sig: &Signature) -> Option<Error> {
     let parameter = |param: &&GenericParam| !matches!(param, GenericParam::Lifetime(_));
     if let Some(param) = sig.generics.params.iter().find(parameter) {

@@ -1,20 +1,19 @@
-//! What a handler takes and returns travels between threads: a type that borrows is refused here,
-//! where the reference stands.
+//! Refuses types that borrow, at the reference: a handler's arguments and results travel between threads.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{Error, Lifetime, TraitBound, Type};
 
-/// Why a type cannot travel: it borrows, or has no name.
+/// Returns an error if a type can't be sent to another thread: it borrows, or has no name.
 pub(super) fn borrowed(ty: &Type, what: &'static str) -> Option<Error> {
     let mut search = Borrow { what, error: None };
     search.visit_type(ty);
     search.error
 }
 
-/// Finds the first reference, lifetime or `impl Trait` in a type. `'static` is no borrow, and the
-/// inside of `fn(&T)` or `Fn(&T)` borrows only while it is called.
+/// Finds the first reference, lifetime or `impl Trait` in a type. `'static` does not count, nor do the arguments
+/// of `fn(&T)` and `Fn(&T)`, which borrow only during a call.
 struct Borrow {
     what: &'static str,
     error: Option<Error>,

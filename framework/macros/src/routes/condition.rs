@@ -1,23 +1,23 @@
-//! The conditions that a method, an argument or one of our attributes stands under.
+//! The `#[cfg]` conditions of a method, an argument or one of our attributes.
 //!
-//! An attribute on an `impl` block sees what is in it before rustc has evaluated a `#[cfg]`. So what
-//! is written beside the block repeats the conditions, as predicates of a `#[cfg]` of its own.
+//! An attribute on an `impl` block sees the block's items before rustc has evaluated their `#[cfg]`s. So the code
+//! generated beside the block repeats the conditions in `#[cfg]`s of its own.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::{Attribute, Meta, MetaList, Path};
 
-/// What stands within `#[cfg(…)]`.
+/// The content of a `#[cfg(…)]`.
 pub(super) type Predicate = TokenStream;
 
-/// One of our attributes, taken off what it stood on.
+/// One of our attributes, removed from its item.
 pub(super) struct Mark {
     pub(super) meta: Meta,
-    /// The predicates of the `#[cfg_attr]`s that it stood in.
+    /// The predicates of the `#[cfg_attr]`s around it.
     pub(super) conditions: Vec<Predicate>,
 }
 
-/// The predicates that all have to hold for what bears these attributes to be there.
+/// Returns the predicates in these attributes. The item exists only if all of them hold.
 pub(super) fn conditions<'a>(attrs: impl IntoIterator<Item = &'a Attribute>) -> Vec<Predicate> {
     attrs
         .into_iter()
@@ -25,7 +25,7 @@ pub(super) fn conditions<'a>(attrs: impl IntoIterator<Item = &'a Attribute>) -> 
         .collect()
 }
 
-/// The predicate of a `cfg`, or of one inside a `cfg_attr`.
+/// Returns the predicate of a `cfg`, or of one inside a `cfg_attr`.
 fn condition(meta: &Meta) -> Option<Predicate> {
     let Meta::List(list) = meta else { return None };
     if list.path.is_ident("cfg") {
@@ -39,7 +39,7 @@ fn condition(meta: &Meta) -> Option<Predicate> {
     (!inner.is_empty()).then(|| quote!(any(not(#predicate), all(#(#inner),*))))
 }
 
-/// The `#[cfg]` that repeats the predicates, or nothing.
+/// Returns a `#[cfg]` of the predicates, or nothing if there are none.
 pub(super) fn cfg(predicates: &[Predicate]) -> TokenStream {
     match predicates {
         [] => TokenStream::new(),
@@ -48,7 +48,7 @@ pub(super) fn cfg(predicates: &[Predicate]) -> TokenStream {
     }
 }
 
-/// Takes the attributes of ours off, also those in a `cfg_attr`.
+/// Removes our attributes, also those in a `cfg_attr`.
 pub(super) fn take(attrs: &mut Vec<Attribute>, is_ours: &dyn Fn(&Path) -> bool) -> Vec<Mark> {
     let mut marks = Vec::new();
     attrs.retain_mut(
@@ -64,10 +64,10 @@ pub(super) fn take(attrs: &mut Vec<Attribute>, is_ours: &dyn Fn(&Path) -> bool) 
     marks
 }
 
-/// How much of an attribute was ours.
+/// Which part of an attribute was ours.
 enum Taken {
     Nothing,
-    /// The rest stays.
+    /// A part; the rest is kept.
     Some(Box<Meta>),
     All,
 }
@@ -116,7 +116,7 @@ fn take_from(
     }
 }
 
-/// The predicate of a `cfg_attr`, and the attributes after it.
+/// Returns the predicate of a `cfg_attr`, and the attributes after it.
 fn cfg_attr(list: &MetaList) -> Option<(Predicate, Vec<TokenStream>)> {
     if !list.path.is_ident("cfg_attr") {
         return None;

@@ -1,4 +1,4 @@
-//! What is read off one method: its patterns, message, extractors and reply.
+//! Reads one method: its patterns, message, extractors and reply.
 
 use mycelia_core::Pattern;
 use proc_macro2::Span;
@@ -17,7 +17,7 @@ pub(super) struct Route {
     pub(super) literal: LitStr,
     pub(super) pattern: Pattern,
     pub(super) is_blocking: bool,
-    /// Those of a `#[cfg_attr]` around it.
+    /// The predicates of a `#[cfg_attr]` around it.
     pub(super) conditions: Vec<Predicate>,
 }
 
@@ -67,23 +67,23 @@ impl Route {
     }
 }
 
-/// One method under `#[route]`; if arguments of it stand under conditions, what it is under one
-/// choice of them.
+/// One method under `#[route]`. If some of its arguments are under a `#[cfg]`, this is the method for one choice
+/// of them.
 pub(super) struct Handler {
     pub(super) name: Ident,
     pub(super) conditions: Vec<Predicate>,
     pub(super) routes: Vec<Route>,
     pub(super) is_async: bool,
     pub(super) message: Type,
-    /// Those after the message, without a `Reply`.
+    /// The extractors after the message, without a `Reply`.
     pub(super) extractors: Vec<Type>,
-    /// How many of them stand before its `Reply`, if it takes one and so answers later.
+    /// If the handler takes a `Reply`, and so answers later: how many extractors come before it, and its type.
     pub(super) deferred: Option<(usize, Type)>,
     pub(super) reply: ReturnType,
 }
 
 impl Handler {
-    /// Reads a method, or adds to `errors` why it is no handler.
+    /// Reads a method, or adds to `errors` why it can't be a handler.
     pub(super) fn read(
         method: &ImplItemFn,
         marks: &[Mark],
@@ -140,14 +140,14 @@ impl Handler {
     }
 }
 
-/// True for `Reply<M>`, by its name: it is no extractor, for it takes the envelope itself.
+/// True for `Reply<M>`, judged by its name. It is not an extractor, since it takes the envelope itself.
 fn is_reply(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let last = path.path.segments.last();
     last.is_some_and(|last| last.ident == "Reply")
 }
 
-/// What a handler that takes a `Reply` can't have beside it.
+/// Returns an error for anything that a handler with a `Reply` can't have.
 fn answers_twice(reply: &Argument, sig: &Signature, routes: &[Route]) -> Option<Error> {
     if let ReturnType::Type(_, returned) = &sig.output
         && !matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty())
@@ -177,7 +177,7 @@ fn kept<T>(result: syn::Result<T>, errors: &mut Vec<Error>) -> Option<T> {
     result.map_err(|error| errors.push(error)).ok()
 }
 
-/// First and last token of a type: stable rustc cannot join them into one span.
+/// Returns the first and last token of a type: stable rustc can't join them into one span.
 pub(super) fn ends(ty: &Type) -> (Span, Span) {
     let last = ty.to_token_stream().into_iter().last();
     let last = last.map_or_else(|| ty.span(), |token| token.span());
@@ -192,7 +192,7 @@ mod tests {
 
     use super::super::tests::errors;
 
-    /// The only error of a block with one method under `#[route]`.
+    /// Returns the only error of a block with one method under `#[route]`.
     fn fault(method: TokenStream) -> String {
         let errors = errors(quote!(impl Api { #[route("a/{b}")] #method }));
         assert_eq!(errors.len(), 1, "{errors:?}");

@@ -1,4 +1,4 @@
-//! What is read off one method that is called at the start, at a restart, or at the end.
+//! Reads one method that is called at the start, at a restart, or at the end.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -11,28 +11,28 @@ use super::handler::ends;
 use super::table::{Known, Table, local};
 use crate::crate_path::CratePath;
 
-/// The names of the hooks, each with what its method takes after `&mut self`.
+/// The names of the hooks, each with the argument after `&mut self`.
 const HOOKS: [(&str, Option<&str>); 3] = [
     ("started", None),
     ("restarting", Some("failure: Failure")),
     ("stopped", Some("reason: EndReason")),
 ];
 
-/// One method under `#[started]`, `#[restarting]` or `#[stopped]`; if arguments of it stand under
-/// conditions, what it is under one choice of them.
+/// One method under `#[started]`, `#[restarting]` or `#[stopped]`. If some of its arguments are under a `#[cfg]`,
+/// this is the method for one choice of them.
 pub(super) struct Hook {
     kind: &'static str,
     name: Ident,
     conditions: Vec<Predicate>,
     is_async: bool,
-    /// What it takes to be told of the cause, unless it is called at the start.
+    /// The type of the argument for the cause, unless the hook is called at the start.
     cause: Option<Type>,
     extractors: Vec<Type>,
     reply: ReturnType,
 }
 
 impl Hook {
-    /// Takes the attributes of hooks off a method, or adds to `errors` why it is none.
+    /// Removes the attributes of hooks from a method and reads it, or adds to `errors` why it can't be a hook.
     pub(super) fn take(
         method: &mut ImplItemFn,
         krate: &CratePath,
@@ -113,7 +113,7 @@ impl Hook {
         Ok(hooks)
     }
 
-    /// Writes its entry into the table.
+    /// Generates the code that adds the hook to the table.
     pub(super) fn registration(&self, table: &Table<'_>) -> TokenStream {
         let Hook {
             kind,
@@ -178,7 +178,7 @@ impl Hook {
     }
 }
 
-/// The type of the cause, and how it is made what the method takes.
+/// Returns the type of the cause, and the code that converts it into the method's argument.
 fn told(krate: &CratePath, ty: &Type, cause: TokenStream) -> (TokenStream, TokenStream) {
     let (first, last) = ends(ty);
     let why = local("cause");
@@ -187,8 +187,8 @@ fn told(krate: &CratePath, ty: &Type, cause: TokenStream) -> (TokenStream, Token
     (cause, quote!(#open #ty #rest(#why),))
 }
 
-/// Hooks that are given twice, reported at the later one. Those under different conditions may never
-/// meet.
+/// Returns errors for hooks that are given twice, each at the later one. Hooks under different conditions are not
+/// compared, since only one of them may exist.
 pub(super) fn twice(hooks: &[Hook]) -> Vec<Error> {
     let mut errors: Vec<Error> = Vec::new();
     for (i, hook) in hooks.iter().enumerate() {

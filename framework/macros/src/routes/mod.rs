@@ -1,8 +1,8 @@
-//! `#[routes]`: an `impl` block as it was, and the table of its handlers beside it.
+//! `#[routes]`: an unchanged `impl` block, and the table of its handlers beside it.
 //!
-//! Whatever is wrong, the block itself and an `impl Routes` are always written, so that one mistake
-//! does not show as many. What the macro cannot see (is this type a message?) is asked of rustc at
-//! the user's own tokens: `table` says how.
+//! The block itself and an `impl Routes` are always generated, so that one mistake does not cause further errors.
+//! rustc decides what the macro can't see (is this type a message?), and reports it at the user's own tokens; see
+//! `table`.
 
 mod arguments;
 mod borrow;
@@ -30,7 +30,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(Item::Impl(block)) if block.trait_.is_none() => routes(block, &krate, &mut errors),
         Ok(mut item) => {
             errors.push(misplaced(&item));
-            // So that the mistake is the only error.
+            // The item is kept, so that the mistake is the only error.
             unmark(&mut item, &krate);
             quote!(#item)
         }
@@ -43,7 +43,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#code #(#errors)*)
 }
 
-/// What a `macro_rules!` has as `$block:item` comes in a group without delimiters.
+/// A `$block:item` of a `macro_rules!` comes in a group without delimiters.
 fn ungrouped(item: TokenStream) -> TokenStream {
     let mut tokens = item.clone().into_iter();
     match (tokens.next(), tokens.next()) {
@@ -54,7 +54,7 @@ fn ungrouped(item: TokenStream) -> TokenStream {
     }
 }
 
-/// A `#[route]`, or a hook, that no `#[routes]` has removed.
+/// Expands a `#[route]` or a hook that no `#[routes]` has removed: an error.
 pub(crate) fn expand_stray(name: &str, item: TokenStream) -> TokenStream {
     let error = Error::new(
         Span::call_site(),
@@ -84,7 +84,7 @@ fn misplaced(item: &Item) -> Error {
     }
 }
 
-/// Removes our attributes from the methods of an item that can have none.
+/// Removes our attributes from the methods of an item that can't have them.
 fn unmark(item: &mut Item, krate: &CratePath) {
     let is_ours = |path: &Path| MARKS.iter().any(|name| is_named(path, name, krate));
     match item {
@@ -114,7 +114,7 @@ fn routes(mut block: ItemImpl, krate: &CratePath, errors: &mut Vec<Error>) -> To
     let mut has_routes = false;
     for item in &mut block.items {
         if let ImplItem::Verbatim(tokens) = item {
-            // What a `macro_rules!` has as `$method:item` comes in a group without delimiters.
+            // A `$method:item` of a `macro_rules!` comes in a group without delimiters.
             match syn::parse2::<ImplItemFn>(ungrouped(tokens.clone())) {
                 Ok(method) => *item = ImplItem::Fn(method),
                 Err(_) => continue,
@@ -138,15 +138,15 @@ fn routes(mut block: ItemImpl, krate: &CratePath, errors: &mut Vec<Error>) -> To
     quote!(#block #table)
 }
 
-/// Whether an attribute is this one of ours: `#[route]`, or `#[mycelia::route]` at whatever depth.
+/// Whether an attribute is ours with this name: `#[route]`, or `#[mycelia::route]` at any depth.
 fn is_named(path: &Path, name: &str, krate: &CratePath) -> bool {
     let last = path.segments.last();
     last.is_some_and(|last| last.ident == name) && krate.is_prefix_of(path)
 }
 
-/// Routes that stand in each other's way, reported at the later one.
+/// Returns errors for routes that conflict, each at the later one.
 ///
-/// Routes under different `#[cfg]`s are left alone: the two may never meet.
+/// Routes under different `#[cfg]`s are not compared, since only one of them may exist.
 fn clashes(handlers: &[Handler]) -> Vec<Error> {
     let routes: Vec<_> = handlers
         .iter()
@@ -198,7 +198,7 @@ fn all(handler: &Handler, route: &Route) -> Vec<Predicate> {
     [&handler.conditions[..], &route.conditions[..]].concat()
 }
 
-/// Whether two handlers take a message of the same type, as far as the tokens tell.
+/// Whether two handlers take the same message type, judged by the tokens.
 fn same_message(a: &Handler, b: &Handler) -> bool {
     same(
         std::slice::from_ref(&a.message),

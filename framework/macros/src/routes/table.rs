@@ -1,12 +1,12 @@
-//! Writes `impl Routes`, by the name of a trait that says that there is one of it.
+//! Generates `impl Routes`, through a trait whose name says that a type has one such block.
 //!
-//! rustc decides whether a type is a message, an extractor or a reply. Written plainly, a wrong one
-//! would be reported twice: at the user's type by an assertion, and at the call that registers the
-//! handler. So message, extractors and reply appear only as `<Type as Payload>::Type`: of a type that
-//! does not qualify rustc knows no projection, and what follows from an unknown type is not reported.
+//! rustc decides whether a type is a message, an extractor or a reply. In plain code it would report a wrong type
+//! twice: at the user's type by an assertion, and at the call that registers the handler. So message, extractors
+//! and reply appear only as `<Type as Payload>::Type`. For a type that does not qualify rustc knows no such
+//! projection, and it reports no errors that follow from an unknown type.
 //!
-//! Every name that is made here and used here is a [`local`], never one at the user's place: a
-//! `macro_rules!` gives the user's tokens a scope that ours are not in.
+//! Every name that is made and used here is a [`local`], never an identifier with the user's span: a
+//! `macro_rules!` gives the user's tokens another scope.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -17,17 +17,17 @@ use super::handler::{Handler, Route, ends};
 use super::hook::Hook;
 use crate::crate_path::CratePath;
 
-/// A name of ours, in a scope of ours.
+/// Makes an identifier in our own scope.
 pub(super) fn local(name: &str) -> Ident {
     Ident::new(&format!("__{name}"), Span::mixed_site())
 }
 
-/// What the table of one block is written with.
+/// The context for generating the table of one block.
 pub(super) struct Table<'a> {
     pub(super) krate: &'a CratePath,
     block: &'a ItemImpl,
     is_generic: bool,
-    /// Those that the block stands under.
+    /// The `#[cfg]` predicates of the block.
     conditions: Vec<Predicate>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Table<'a> {
             });
             checks.collect::<Vec<_>>()
         });
-        // At the user's type: two blocks of one type are told there.
+        // Spanned at the user's type, where rustc then reports two blocks of one type.
         let (first, last) = ends(self_ty);
         let implement = quote_spanned!(first=> impl);
         let one = quote_spanned!(last=> #krate::__private::AllRoutesInOneBlock for);
@@ -108,7 +108,7 @@ impl<'a> Table<'a> {
         let arguments: Vec<_> = extractors.iter().map(|ty| self.argument(ty)).collect();
         let argument_types: Vec<_> = arguments.iter().map(Known::ty).collect();
         let gives = arguments.iter().map(Known::give);
-        // The tuple's pattern and type need a comma of their own each: `(a,)`.
+        // The tuple's pattern and its type each need a comma: `(a,)`.
         let parameters =
             quote!(#this: &mut Self, #msg: #message_ty, (#(#values,)*): (#(#argument_types,)*));
         let call = quote!(Self::#name(#this, #message_give(#msg), #(#gives(#values)),*));
@@ -127,14 +127,14 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The same for a handler that takes a `Reply`, `at` so many of its extractors.
+    /// As `registration`, for a handler that takes a `Reply` after `at` of its extractors.
     fn deferred_registration(&self, handler: &Handler, at: usize, reply: &Type) -> TokenStream {
         let (krate, name) = (self.krate, &handler.name);
         let (this, msg) = (local("this"), local("msg"));
         let payload = self.known(&handler.message, quote!(Payload));
         let (message_ty, message_give) = (payload.ty(), payload.give());
         let answer = local("answer");
-        // At the user's type: that of another message is told there.
+        // Spanned at the user's type, where rustc then reports a `Reply` of another message.
         let mut given = answer.clone();
         given.set_span(Span::mixed_site().located_at(ends(reply).0));
         let values: Vec<Ident> = (0..handler.extractors.len())
@@ -167,7 +167,7 @@ impl<'a> Table<'a> {
         self.entries(handler, &types, &closure, |_| method.clone())
     }
 
-    /// Enters a handler for each of its routes.
+    /// Generates the code that adds a handler under each of its routes.
     fn entries(
         &self,
         handler: &Handler,
@@ -190,7 +190,8 @@ impl<'a> Table<'a> {
         quote!(#cfg { #(#routes)* })
     }
 
-    /// Compares the captures of a pattern with those the extractors take; none taken is fine.
+    /// Generates the comparison of a pattern's captures with those that the extractors take. Taking none is
+    /// allowed.
     fn capture_check(&self, handler: &Handler, route: &Route) -> TokenStream {
         let text = route.text();
         let captures = route.pattern.capture_count();
@@ -207,7 +208,7 @@ impl<'a> Table<'a> {
             "route `{text}` has {has}, but the handler takes fewer: \
              give it a `Path` argument for each, in the same order"
         );
-        // A comparison that cannot fail would be linted in the user's crate.
+        // A comparison that can't fail would cause a lint in the user's crate.
         let taken = local("taken");
         let at_most = match captures {
             0 => quote!(#taken == 0),
@@ -261,10 +262,10 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A capture that no argument takes, unless its name starts with `_`: a warning at the pattern.
+/// Generates a warning at the pattern for a capture that no argument takes, unless its name starts with `_`.
 ///
-/// It is none where the arguments take all captures or some of them, which the type system tells;
-/// here it is known by their names that they take none.
+/// Only handlers that take no capture at all get the warning, which is judged by the names of their argument
+/// types. The type system checks the others.
 fn unused_capture(handler: &Handler, route: &Route) -> Option<TokenStream> {
     const WITHOUT: [&str; 6] = ["Query", "Sender", "Deadline", "State", "Context", "System"];
     let takes_none = |ty: &Type| match ty {
@@ -298,11 +299,11 @@ fn unused_capture(handler: &Handler, route: &Route) -> Option<TokenStream> {
 /// Where the captures are compared.
 #[derive(PartialEq)]
 enum Place {
-    /// Nowhere: no extractor could take one.
+    /// Nowhere: no extractor can take a capture.
     Nowhere,
     /// In an item beside the impl, which `cargo check` evaluates.
     Item,
-    /// In the function itself, where `Self` and the parameters of the block have a meaning.
+    /// In the function itself, where `Self` and the parameters of the block are known.
     Function,
 }
 
@@ -314,7 +315,7 @@ fn mentions_self(tokens: TokenStream) -> bool {
     })
 }
 
-/// A type of the user's behind the trait that it has to be known by.
+/// A user's type, used only through the trait that it must implement.
 pub(super) struct Known<'a> {
     ty: &'a Type,
     by: TokenStream,
@@ -329,14 +330,13 @@ impl Known<'_> {
         self.item("give")
     }
 
-    /// `<Type as Trait>::give(value)`, told at the type.
+    /// `<Type as Trait>::give(value)`, with errors reported at the type.
     pub(super) fn given(&self, value: TokenStream) -> TokenStream {
         let give = self.give();
         quote_spanned!(ends(self.ty).1=> #give(#value))
     }
 
-    /// `<Type as Trait>::name`, spanned from the type's first token to its last: that is where
-    /// rustc points.
+    /// `<Type as Trait>::name`, spanned from the type's first token to its last, where rustc reports errors.
     pub(super) fn item(&self, name: &str) -> TokenStream {
         let Known { ty, by } = self;
         let (first, last) = ends(ty);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The messages of all errors in reading a block, in order.
+/// Returns the messages of all errors in reading a block, in order.
 pub(super) fn errors(block: TokenStream) -> Vec<String> {
     let mut errors = Vec::new();
     let krate = CratePath::default();
@@ -92,7 +92,7 @@ fn a_block_becomes_itself_and_a_table() {
             );
         };
     };
-    // Spaces depend on how two tokens met.
+    // The printed spaces depend on the tokens' spacing.
     assert_eq!(
         written.replace(' ', ""),
         expected.to_string().replace(' ', "")

@@ -1,8 +1,8 @@
 //! The clock: what gives every message its time stamps.
 //!
-//! A parameter of the system, never a global. The default reads the processor's time-stamp counter
-//! through `quanta` where that is invariant and synchronised, else the monotonic clock. Stamps are the
-//! clock's raw values; they become nanoseconds only when a latency is recorded.
+//! The clock is a parameter of the system, never a global. The default reads the processor's time-stamp counter
+//! through `quanta` where the counter is invariant and synchronised, else the monotonic clock. Stamps are the
+//! clock's raw values; they are converted to nanoseconds only when a latency is recorded.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -37,18 +37,17 @@ pub struct Clock {
 #[derive(Debug, Clone)]
 pub struct ClockHand {
     mock: Arc<quanta::Mock>,
-    /// Held while it is turned: two that turn it at once must not go past the last instant.
+    /// Serializes calls of `advance`: two at once could go past the last instant.
     turning: Arc<Mutex<()>>,
 }
 
-/// An instant of one clock, as its raw value; only differences mean something.
+/// An instant of one clock, as its raw value; only differences have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub(crate) u64);
 
 /// When a message expires, in the clock's raw values: never, or at a stamp, exactly or roughly.
 ///
-/// Roughly is for the deadline that every ask has by default: no one keeps a timer for it, the supervisor
-/// looks now and then.
+/// A rough deadline is the default of every ask. No timer is kept for it; the supervisor checks it at its ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due(u64);
 
@@ -77,10 +76,10 @@ impl Due {
         self.0 & Self::ROUGHLY != 0
     }
 
-    /// True if it is over.
+    /// True if this moment has passed.
     #[inline]
     pub(crate) fn is_past(self, now: Stamp) -> bool {
-        // Never is 0, which wraps round to the latest of all.
+        // `NEVER` is 0, which wraps round to the largest value.
         self.0.wrapping_sub(1) < now.0
     }
 
@@ -112,7 +111,7 @@ impl Default for Clock {
 impl Clock {
     #[expect(clippy::arithmetic_side_effects, reason = "divided by a number but 0")]
     pub(crate) fn of(source: quanta::Clock) -> Self {
-        // quanta knows its scale and does not tell it: it is read off a long interval.
+        // quanta does not expose its scale, so it is computed from a long interval.
         const PROBE: u64 = 1 << 40;
         let scale = (u128::from(source.delta_as_nanos(0, PROBE)) << 32) / u128::from(PROBE);
         Clock {
@@ -122,16 +121,15 @@ impl Clock {
         }
     }
 
-    /// A clock that stands still until its hand is turned: for tests.
+    /// Makes a clock that advances only through its hand, for tests.
     ///
-    /// What is measured and decided by the system's clock follows the hand: latencies, the age of dead
-    /// letters, the deadlines of asks, those of [`ask_within`](crate::System::ask_within) too, the intensity
-    /// of restarts, and when a backoff is the first again. An asker whose deadline passes as the hand is
-    /// turned learns of it some 10 ms later.
+    /// All that the system measures or decides by its clock follows the hand: latencies, the age of dead letters,
+    /// the deadlines of asks, also of [`ask_within`](crate::System::ask_within), the intensity of restarts, and
+    /// the moment after which a backoff begins again at its first pause. An asker whose deadline passes when the
+    /// hand is turned learns of it some 10 ms later.
     ///
-    /// What waits in its own right does not, for it waits for tokio's clock: timers of subsystems
-    /// ([`Context::after`](crate::Context::after), [`every`](crate::Context::every)), the pause before a
-    /// restart, a stop's deadline.
+    /// Waits follow tokio's clock instead: timers of subsystems ([`Context::after`](crate::Context::after),
+    /// [`every`](crate::Context::every)), the pause before a restart, and the deadline of a stop.
     pub fn manual() -> (Clock, ClockHand) {
         let (clock, mock) = quanta::Clock::mock();
         // Zero means "never" where a stamp is optional.
@@ -149,8 +147,7 @@ impl Clock {
         Stamp(self.source.raw())
     }
 
-    /// Nanoseconds from `earlier` to `later`, to one part in 250 million; 0 if they are the other way
-    /// round.
+    /// Nanoseconds from `earlier` to `later`, to one part in 250 million; 0 if `later` is before `earlier`.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -161,7 +158,7 @@ impl Clock {
         ((u128::from(raw) * u128::from(self.scale)) >> 32) as u64
     }
 
-    /// True if it stands still until its hand is turned: no timer goes by it.
+    /// True for a manual clock. No timer can follow one.
     pub(crate) fn is_manual(&self) -> bool {
         self.is_manual
     }
@@ -175,7 +172,7 @@ impl Clock {
 }
 
 impl ClockHand {
-    /// Far from where stamps, and sums of two of them, would wrap.
+    /// Far below the value at which a stamp, or the sum of two, would wrap.
     const LAST: u64 = u64::MAX / 2;
 
     pub(crate) fn of(mock: Arc<quanta::Mock>) -> Self {
@@ -183,10 +180,10 @@ impl ClockHand {
         ClockHand { mock, turning }
     }
 
-    /// Turns the clock forward; at most to the last instant that it can show, 292 years after the first.
+    /// Turns the clock forward. It stops at its last instant, 292 years after the first.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        // Nothing that is held may have been left in disorder: a poisoned lock is as good.
+        // The lock guards no data, so a poisoned one is as good.
         let _turning = self.turning.lock();
         let left = Self::LAST.saturating_sub(self.mock.value());
         self.mock.increment(by.min(left));

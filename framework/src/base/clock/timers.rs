@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A wait of this length or longer, 136 years, never ends. Timers add to the instants they are given: one
-/// near the last that can be represented would overflow there.
+/// A wait of this length or longer, 136 years, never ends. tokio's timers add to an instant, and that would
+/// overflow near the last instant that can be represented.
 const NEVER: Duration = Duration::from_secs(1 << 32);
 
 /// The instant `wait` after `now`; `None` if that is never.
@@ -16,7 +16,7 @@ pub(crate) fn after(now: Instant, wait: Duration) -> Option<Instant> {
     now.checked_add(wait)
 }
 
-/// Waits until that instant; `None` never ends.
+/// Waits until `deadline`; `None` never ends.
 pub(crate) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -24,7 +24,7 @@ pub(crate) async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-/// Waits that long from the call on, whatever the length. Must be called on a thread with timers.
+/// Waits for `wait`, counted from the call, not from the first poll. Must be called on a thread with timers.
 pub(crate) fn sleep_for(wait: Duration) -> impl Future<Output = ()> {
     sleep_until(after(Instant::now(), wait))
 }

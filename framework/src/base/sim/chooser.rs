@@ -1,4 +1,4 @@
-//! The chooser, by which a simulation decides. `chooser_off.rs` is its stand-in without the feature `test`.
+//! The chooser, which makes a simulation's decisions. `chooser_off.rs` replaces it without the feature `test`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,40 +8,40 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Plant, Point};
 
-/// Who decides.
+/// Makes the decisions of a simulation.
 pub trait Chooser {
-    /// Yes or no.
+    /// Decides yes or no.
     fn coin(&self, at: Point) -> bool;
 
-    /// A number below `bound`, which is not 0.
+    /// Chooses a number below `bound`, which is not 0.
     fn below(&self, at: Point, bound: u32) -> u32;
 
-    /// Perhaps lets another thread go on before the one that asks.
+    /// May let another simulated thread run before the caller goes on.
     fn preempt(&self, at: Point);
 
-    /// Lets another thread go on because the one that asks is blocked; false if none can.
+    /// Lets another simulated thread run, because the caller is blocked; false if none can run.
     fn wait(&self) -> bool;
 
-    /// Lets time pass while the one that asks works.
+    /// Lets time pass, as if the caller had worked that long.
     fn spend(&self, time: Duration);
 
-    /// True if a planted error is to happen now.
+    /// True if the planted error must happen now.
     fn plants(&self, plant: Plant) -> bool;
 
-    /// Something happened that must not.
+    /// Reports a broken invariant.
     fn violated(&self, what: String);
 }
 
 thread_local! {
-    /// The number of the simulated thread that runs now; 0 for none.
+    /// The number of the simulated thread that runs now; 0 outside of simulations.
     static THREAD: Cell<u32> = const { Cell::new(0) };
     static CHOOSER: RefCell<Option<Rc<dyn Chooser>>> = const { RefCell::new(None) };
 }
 
-/// Tells the simulated threads of one thread of the operating system apart; 0 for none.
+/// The number of a simulated thread. Several share one thread of the operating system; 0 is that thread itself.
 pub(super) type ThreadNumber = u32;
 
-/// The number of the simulated thread that runs here now.
+/// Returns the number of the simulated thread that runs here now.
 #[inline]
 pub fn thread() -> ThreadNumber {
     THREAD.get()
@@ -53,12 +53,12 @@ pub(crate) fn is_simulated() -> bool {
     thread() != 0
 }
 
-/// From now on simulated thread `number` runs; which did before.
+/// Makes `number` the simulated thread that runs here. Returns the number before.
 pub fn enter(number: u32) -> u32 {
     THREAD.replace(number)
 }
 
-/// Puts the decision on this thread into other hands; whose it was.
+/// Sets the chooser of this thread. Returns the one before.
 pub fn decide(chooser: Option<Rc<dyn Chooser>>) -> Option<Rc<dyn Chooser>> {
     CHOOSER.replace(chooser)
 }
@@ -67,7 +67,7 @@ fn ask<T>(question: impl FnOnce(&dyn Chooser) -> T) -> Option<T> {
     if !is_simulated() {
         return None;
     }
-    // Cloned: it may let others run, who ask too.
+    // Cloned, so that no borrow is held: the chooser may let other threads run, which ask too.
     let chooser = CHOOSER
         .try_with(|chooser| chooser.borrow().clone())
         .ok()??;
@@ -86,7 +86,7 @@ pub(crate) fn preempt(at: Point) {
     }
 }
 
-/// `most`, or fewer, but no less than 1.
+/// `most`; in a simulation perhaps fewer, but at least 1.
 #[inline]
 pub(crate) fn at_most(at: Point, most: u32) -> u32 {
     if !is_simulated() || most < 2 || !coin(at) {
@@ -95,20 +95,20 @@ pub(crate) fn at_most(at: Point, most: u32) -> u32 {
     ask(|chooser| 1 + chooser.below(at, most)).unwrap_or(most)
 }
 
-/// Work for a simulated thread.
+/// A job for a simulated thread.
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// Where a simulated thread takes its work from.
+/// Sends jobs to a simulated thread.
 #[derive(Clone)]
 pub struct Jobs(UnboundedSender<Job>);
 
 impl Jobs {
-    /// What is sent on `jobs` is to be run there, one after the other.
+    /// The receiver of `jobs` must run them on that thread, one after the other.
     pub fn new(jobs: UnboundedSender<Job>) -> Self {
         Jobs(jobs)
     }
 
-    /// Runs `launch` on that thread; dropped if it has ended.
+    /// Runs `launch` on that thread. If the thread has ended, `launch` is dropped.
     pub(crate) fn run(&self, launch: impl FnOnce() + Send + 'static) {
         let _ = self.0.send(Box::new(launch));
     }
@@ -119,11 +119,11 @@ pub fn spend(time: Duration) {
     ask(|chooser| chooser.spend(time));
 }
 
-/// Runs the others while the calling simulated thread is blocked; false on a thread of the operating system,
-/// which is to block itself.
+/// Runs the other threads while the calling simulated thread is blocked. Returns false on a thread of the
+/// operating system, which must block by itself.
 ///
 /// # Panics
-/// If none of them has anything to do.
+/// If no other thread has anything to do.
 pub(crate) fn waits_for_others() -> bool {
     if !is_simulated() {
         return false;

@@ -1,5 +1,5 @@
-//! Chooser without simulations: every answer is "no", and known when the code is compiled. It stands in for
-//! `chooser.rs` without the feature `test`.
+//! The chooser without simulations: every answer is "no" and known at compile time. It replaces `chooser.rs`
+//! without the feature `test`.
 
 use std::convert::Infallible;
 

@@ -1,16 +1,16 @@
-//! What a simulation decides in the place of chance and of the operating system.
+//! Decisions that a simulation makes in place of chance and of the operating system.
 //!
-//! Where threads could get between each other, or where it must not matter what the framework does
-//! first, the code asks here. A simulation (`mycelia_test::Simulation`) answers from its seed; without
-//! one every answer is "no", and without the feature `test` there is no question in the machine code at
-//! all: `chooser_off.rs` stands in for `chooser.rs` then.
+//! The code asks here wherever threads can interleave, and wherever the framework is free to choose what it does
+//! first. A simulation (`mycelia_test::Simulation`) answers from its seed; outside of one every answer is "no".
+//! Without the feature `test`, `chooser_off.rs` replaces `chooser.rs`, and no question is left in the machine
+//! code.
 
 #[cfg_attr(not(feature = "test"), path = "chooser_off.rs")]
 pub(crate) mod chooser;
 
 pub(crate) use chooser::*;
 
-/// Where the chooser is asked.
+/// A place in the code where the chooser is asked.
 #[allow(
     dead_code,
     unreachable_pub,
@@ -18,49 +18,49 @@ pub(crate) use chooser::*;
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
-    /// A host's task comes later.
+    /// A host's task is polled later.
     Late,
     /// A round of turns ends.
     Round,
-    /// The host that was noted last has its turn first.
+    /// The host that was noted last gets the first turn.
     Order,
-    /// A host on the sender's own thread is woken like one elsewhere.
+    /// A host on the sender's thread is woken like a host on another thread.
     Stranger,
     /// A turn is cut short.
     Slice,
-    /// A host goes to rest at once, or looks again.
+    /// A host rests at once, or looks into its mailbox again.
     Rest,
     /// A message is about to be put into a mailbox.
     Push,
-    /// It is there, and the bell is not rung yet.
+    /// The message is in the mailbox, and the host is not woken yet.
     Ring,
     /// A host is about to go to sleep.
     Sleep,
-    /// A turn's endings are entered, and no one is woken yet.
+    /// A turn's endings are counted, and no waiter is woken yet.
     Entered,
-    /// Envelopes are free again, and no one is woken yet.
+    /// Envelopes are free again, and no waiter is woken yet.
     Freed,
-    /// A waiter is in the queue, and has not looked again yet.
+    /// A waiter is in the queue, and has not looked for room again yet.
     Queued,
-    /// A reply is there, and not handed over yet.
+    /// A reply is written, and not handed over yet.
     Reply,
     /// An asker is about to look for its reply.
     Asker,
-    /// A message has to make room for another.
+    /// A message is about to be dropped to make room for another.
     Evict,
-    /// A mailbox is closed, and what was inside has not ended yet.
+    /// A mailbox is closed, and the messages in it have not ended yet.
     Closed,
-    /// A keeper is between two looks.
+    /// A keeper is between two checks.
     Keeper,
-    /// One of the planted errors happens.
+    /// A planted error may happen.
     Plant,
-    /// A simulation chooses the thread that goes on.
+    /// The simulation chooses the thread that runs next.
     Thread,
-    /// It chooses how much time passes.
+    /// The simulation chooses how much time passes.
     Time,
 }
 
-/// Errors that a simulation can put in, to show that it would find them.
+/// Errors that a simulation can plant, to prove that it would find them.
 #[allow(dead_code, unreachable_pub, reason = "the test kit shows it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
@@ -72,8 +72,7 @@ pub enum Plant {
     Reorder,
 }
 
-/// A thread, as what belongs to it is kept: of the operating system's, which a simulation divides into
-/// several.
+/// The key of a thread's data: a thread of the operating system, and within it the simulated thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadKey {
     thread: std::thread::ThreadId,
@@ -81,7 +80,7 @@ pub(crate) struct ThreadKey {
 }
 
 impl ThreadKey {
-    /// That of the calling thread.
+    /// The key of the calling thread.
     pub(crate) fn current() -> Self {
         ThreadKey {
             thread: std::thread::current().id(),

@@ -5,25 +5,25 @@ use hdrhistogram::Histogram;
 /// The least bound is one below 2^10 ns, about a microsecond; the greatest one below 2^34 ns, about 17 s.
 const BOUNDS: std::ops::RangeInclusive<u32> = 10..=34;
 
-/// A distribution of latencies, cumulative: how many were at most so long.
+/// A distribution of latencies as cumulative counts: how many values were at most each bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Buckets {
     /// The bounds are the same for every route, each about twice the one before: from 1 µs to 17 s.
     pub buckets: Vec<Bucket>,
-    /// All values, those beyond the last bound included.
+    /// How many values there are, including those beyond the last bound.
     pub count: u64,
     /// Their sum in nanoseconds, within 0.8 %.
     pub sum_ns: u64,
 }
 
-/// How many values were at most so large.
+/// How many values are at most the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bucket {
     /// The bound, in nanoseconds.
     pub at_most_ns: u64,
-    /// Values up to the bound: exact.
+    /// How many values are at most the bound; exact.
     pub count: u64,
 }
 
@@ -31,11 +31,11 @@ pub struct Bucket {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteBuckets {
-    /// From sent until the handler began.
+    /// From its sending until its handler began.
     pub wait: Buckets,
     /// From the handler's beginning to its end.
     pub service: Buckets,
-    /// From sent to the handler's end.
+    /// From its sending to its handler's end.
     pub total: Buckets,
 }
 

@@ -1,27 +1,27 @@
 //! The counts of a route's histograms: how they are recorded, and how they are read.
 //!
-//! They stand in the very buckets of an hdrhistogram of two significant digits: to record there takes 52
-//! instructions, three times per message, here it takes some 20. Counts have 16 bits, so that what a message
-//! touches is likely to be in the cache still when the next one comes to a subsystem that is one of many.
-//! One that is full begins again at 0 and *carries* into a wide one beside it; a reader that may have
-//! looked in between looks again. (Writer and reader: H. Boehm, "Can seqlocks get along with programming
-//! language memory models?", 2012.)
+//! The buckets are those of an hdrhistogram with two significant digits. Recording there takes 52 instructions,
+//! three times per message; here it takes some 20. Counts have 16 bits, so that the counts a message touches are
+//! likely to be still in the cache when the next message comes to a subsystem that is one of many. A count that
+//! is full starts again at 0 and *carries* into a wide count beside it. A reader that may have read during a
+//! carry reads again. (Writer and reader: H. Boehm, "Can seqlocks get along with programming language memory
+//! models?", 2012.)
 
 use crate::base::sync::{AtomicU16, AtomicU32, AtomicU64, OnceBox, Ordering, fence, thread};
 
-/// Each doubling of the value has 2^7 counts: within 1 / 2^7 of the value.
+/// Each doubling of the value has 2^7 counts, so a bucket is within 1 / 2^7 of the value.
 const HALF_BITS: u32 = 7;
 const HALF: usize = 1 << HALF_BITS;
 /// Values below this one have a count each.
 const EXACT: u64 = 2 << HALF_BITS;
-/// Runs of counts, one for each doubling; the exact values have two. Some are there only for their number to be
-/// a power of two, so that no bounds are checked.
+/// Runs of counts, one for each doubling; the exact values have two. The number is rounded up to a power of two,
+/// so that no bounds are checked.
 const RUNS: usize = (64 - HALF_BITS as usize + 1).next_power_of_two();
 
-/// What a count carries when it would become as much: in a model soon.
+/// A count that would reach this value carries it into the wide count. Small in a loom model.
 const FULL: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
 
-/// What is measured of a message.
+/// The three intervals that are measured of each message.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Interval {
     Wait,
@@ -29,9 +29,9 @@ pub(super) enum Interval {
     Total,
 }
 
-/// The counts of a route, which has one writer and any number of readers.
+/// The counts of a route. One thread writes them, any number read.
 pub(super) struct Counts {
-    /// Allocated when a value falls among them. Those of the three intervals stand side by side: a
+    /// A run is allocated when its first value is recorded. The runs of the three intervals are adjacent: a
     /// message's wait and its total are often in the same doubling.
     runs: [[OnceBox<CountRun>; 3]; RUNS],
 }
@@ -43,9 +43,10 @@ struct CountRun {
     carried: OnceBox<Carried>,
 }
 
-/// What counts have carried.
+/// The wide counts, into which full counts are carried.
 struct Carried {
-    /// Raised before and after each carry: odd during one.
+    /// Raised by the writer before and after each carry, so it is odd during one. A reader that finds it odd or
+    /// changed reads again.
     turn: AtomicU32,
     counts: [AtomicU64; HALF],
 }
@@ -81,7 +82,7 @@ impl std::fmt::Debug for Counts {
 }
 
 impl Counts {
-    /// Counts a value. By the one writer only.
+    /// Counts a value. Only the one writer may call it.
     #[inline]
     pub(super) fn record(&self, interval: Interval, value: u64) {
         let bucket = bucket(value);
@@ -92,7 +93,7 @@ impl Counts {
         };
         let at = bucket & (HALF - 1);
         let count = &run.counts[at];
-        // One writer: a load and a store do. What is full has wrapped to 0.
+        // There is one writer, so a load and a store are enough. A full count has wrapped to 0.
         let next = count.load(Ordering::Relaxed).wrapping_add(1);
         if next == FULL as u16 {
             run.carry(at);
@@ -127,7 +128,7 @@ impl CountRun {
         })
     }
 
-    /// Counts one more where a count is full.
+    /// Counts a value in a bucket whose count is full.
     #[cold]
     fn carry(&self, at: usize) {
         let carried = self.carried.get_or_init(|| {
@@ -138,7 +139,7 @@ impl CountRun {
         });
         let turn = carried.turn.load(Ordering::Relaxed);
         carried.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-        // Who sees one of the two that follow sees that the turn was raised.
+        // A reader that sees one of the next two stores also sees the raised turn.
         fence(Ordering::Release);
         let wide = &carried.counts[at];
         wide.store(
@@ -154,7 +155,7 @@ impl CountRun {
         carried.map_or(0, |carried| carried.turn.load(Ordering::Acquire))
     }
 
-    /// All counts, whole.
+    /// Reads all counts consistently.
     fn read(&self) -> [u64; HALF] {
         loop {
             let turn = self.turn();

@@ -1,15 +1,15 @@
-//! Latency: what every message took. `host → `**`latency`**
+//! Latency: how long every message took. `host → `**`latency`**
 //!
-//! Three intervals per message, from three readings of the clock: *wait* (sent until its handler
-//! begins), *service* (the handler), *total*. Every message is recorded, none sampled, in the [`Book`] of
-//! its subsystem's kind (Rust type) on its thread: so memory and the number of histograms are bounded by the
-//! program, not by how many subsystems there are. A book has one writer, the thread, and any number of
-//! readers: so a message is recorded with plain loads and stores, and a snapshot reads at any time. A
-//! subsystem has [`Totals`] of its own always, and a second book, of its own, on request.
+//! Three readings of the clock give three intervals per message: *wait* (from sent until its handler begins),
+//! *service* (the handler), *total*. Every message is recorded, none is sampled. The record goes into the
+//! [`Book`] that the thread has for the subsystem's kind (Rust type), so memory is bounded by the program and not
+//! by the number of subsystems. A book has one writer, its thread, and any number of readers. So recording takes
+//! plain loads and stores, and a snapshot can read at any time. Every subsystem also has its own [`Totals`], and
+//! on request a book of its own.
 //!
-//! Histograms have two significant digits (relative error below 0.8 %). What is recorded are bare
-//! counts, in the buckets of hdrhistogram, which reads them; 270 bytes for every doubling of the value that
-//! occurred, a KB more where one occurred often: 1 to 12 KB a histogram. A route has none until its
+//! Histograms have two significant digits (relative error below 0.8 %). They are stored as bare counts in
+//! hdrhistogram's buckets, which hdrhistogram reads. A histogram takes 270 bytes for every doubling of the value
+//! that occurred, and a KB more where one value occurred often: 1 to 12 KB in all. A route has none until its
 //! first message.
 
 mod buckets;
@@ -27,7 +27,7 @@ use counts::{Counts, Interval, least};
 pub use summary::LatencySummary;
 pub(crate) use summary::{Batch, Totals};
 
-/// One message's stamps.
+/// The stamps of one message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) route: u16,
@@ -37,7 +37,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// In the place of one.
+    /// A placeholder.
     pub(crate) const NONE: Sample = Sample {
         route: 0,
         sent: Stamp(0),
@@ -65,9 +65,9 @@ impl Book {
         Book((0..routes).map(|_| OnceBox::new()).collect())
     }
 
-    /// Records messages, and adds them up. To be called by the book's one writer only.
+    /// Records messages, and adds them up. Only the book's one writer may call it.
     ///
-    /// Where it is called it is inlined: the sums stay in registers.
+    /// Inlined at its caller, so that the sums stay in registers.
     #[inline(always)]
     pub(crate) fn enter(&self, clock: &Clock, samples: &[Sample]) -> Batch {
         let mut batch = Batch::default();
@@ -95,7 +95,7 @@ impl Book {
     }
 }
 
-/// What has been recorded on a route, which has a number in each of the books.
+/// Reads the latencies of one route out of several books, each with the route's number in it.
 pub(crate) fn read<'b>(
     places: impl Iterator<Item = (&'b Book, u16)>,
 ) -> Option<(RouteLatency, RouteBuckets)> {
@@ -121,7 +121,7 @@ pub(crate) fn read<'b>(
     Some((latency, buckets))
 }
 
-/// What was counted of an interval.
+/// Sums up one interval of several counts as a histogram.
 fn histogram(all: &[&Counts], interval: Interval) -> Histogram<u64> {
     let mut sums = Vec::new();
     for counts in all {
@@ -135,23 +135,23 @@ fn histogram(all: &[&Counts], interval: Interval) -> Histogram<u64> {
     let mut histogram =
         Histogram::new_with_max(greatest.max(2), 2).expect("two significant digits are in range");
     for (bucket, count) in used {
-        // It fails for what is greater than the greatest only.
+        // It can fail only for a value above the maximum, which was given above.
         let _ = histogram.record_n(least(bucket), *count);
     }
     histogram
 }
 
-/// Reads again and again what was recorded in a book since the time before.
+/// Reads repeatedly what was recorded in a book since the last reading.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    /// Waits by bucket, of all routes together.
+    /// Waits by bucket at the last reading, summed over all routes.
     before: Vec<u64>,
     now: Vec<u64>,
 }
 
 impl Recent {
-    /// What 99 in 100 messages waited at most, of those recorded since the last call; `None` if none
-    /// was. Costs a nanosecond or so per bucket in use, some microseconds, and memory once.
+    /// The 99th percentile of the waits recorded since the last call; `None` if there were none. Costs about a
+    /// nanosecond per bucket in use, some microseconds in all; it allocates once.
     pub(crate) fn wait_p99_ns(&mut self, book: &Book) -> Option<u64> {
         self.now.clear();
         for counts in book.0.iter().filter_map(OnceBox::get) {
@@ -176,13 +176,13 @@ impl Recent {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RouteLatency {
-    /// Messages recorded: all that a handler was begun for.
+    /// Messages recorded: all whose handler has begun.
     pub count: u64,
-    /// From sent until the handler began.
+    /// From its sending until its handler began.
     pub wait: Latency,
     /// From the handler's beginning to its end.
     pub service: Latency,
-    /// From sent to the handler's end.
+    /// From its sending to its handler's end.
     pub total: Latency,
 }
 

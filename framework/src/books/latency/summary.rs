@@ -1,11 +1,11 @@
-//! What every subsystem has of its own: the count, the sum and the maximum of what its messages took.
+//! The totals of each subsystem: count, sum and maximum of its messages' waits and services.
 
 use super::Sample;
 use crate::base::clock::Clock;
 use crate::base::sync::{AtomicU64, Ordering};
 
-/// How many messages there were, what they took together, and what the longest of them took. These figures are
-/// exact, and every subsystem has them.
+/// The number of messages, the sum of their latencies, and the longest. These figures are exact, and every
+/// subsystem has them.
 ///
 /// # Examples
 /// ```
@@ -30,7 +30,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LatencySummary {
-    /// Messages recorded: all that a handler was begun for.
+    /// Messages recorded: all whose handler has begun.
     pub count: u64,
     /// The sum, in nanoseconds.
     pub sum_ns: u64,
@@ -39,13 +39,13 @@ pub struct LatencySummary {
 }
 
 impl LatencySummary {
-    /// The mean, in nanoseconds; 0 of no messages.
+    /// The mean, in nanoseconds; 0 if there were no messages.
     pub fn mean_ns(&self) -> f64 {
         self.sum_ns as f64 / self.count.max(1) as f64
     }
 }
 
-/// The messages of a batch, by what costs least for each: nothing is compared.
+/// The sums of a batch. Adding a message compares nothing, which keeps it cheap.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     wait: Span,
@@ -54,13 +54,13 @@ pub(crate) struct Batch {
 
 #[derive(Debug, Default)]
 struct Span {
-    /// The sum, if no value is above [`PLAIN`]; else it may have wrapped.
+    /// The sum. It may have wrapped if a value is above [`PLAIN`].
     sum_ns: u64,
-    /// All bits of all values: no value is larger.
+    /// The bitwise OR of all values; no value is larger.
     bits: u64,
 }
 
-/// Of values up to this one, 78 hours, no batch is so large that its sum would wrap.
+/// 78 hours. No batch is so large that the sum of values up to this one wraps.
 const PLAIN: u64 = (1 << 48) - 1;
 
 impl Span {
@@ -79,7 +79,7 @@ impl Batch {
     }
 }
 
-/// All messages of a subsystem: one writer, its host; any number of readers.
+/// The totals of a subsystem. Its host is the only writer; any thread reads.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     count: AtomicU64,
@@ -94,12 +94,12 @@ struct SpanCell {
 }
 
 impl SpanCell {
-    /// Adds the values of a batch. By the one writer: a load and a store do.
+    /// Adds the values of a batch. There is one writer, so a load and a store are enough.
     #[inline(always)]
     fn add<V: Iterator<Item = u64>>(&self, span: &Span, values: impl FnOnce() -> V) {
         let max_ns = self.max_ns.load(Ordering::Relaxed);
         let sum_ns = match span.bits > max_ns.min(PLAIN) {
-            // Most batches have no value that is the largest so far.
+            // Most batches have no new maximum.
             false => span.sum_ns,
             true => self.look_at(values()),
         };
@@ -130,7 +130,7 @@ impl SpanCell {
 }
 
 impl Totals {
-    /// Adds a batch, which is of these samples. To be called by the one writer only.
+    /// Adds a batch, made of these samples. Only the one writer may call it.
     #[inline(always)]
     pub(crate) fn add(&self, batch: &Batch, clock: &Clock, samples: &[Sample]) {
         let all = samples.iter();
@@ -141,11 +141,11 @@ impl Totals {
         });
         let count = self.count.load(Ordering::Relaxed);
         let count = count.saturating_add(samples.len() as u64);
-        // Release: what was counted is in the sums.
+        // Release: a reader that sees this count sees sums that include it.
         self.count.store(count, Ordering::Release);
     }
 
-    /// Waits and services. The sums may be newer than the count, by a batch.
+    /// Returns the waits and the services. The sums may be newer than the count, by one batch.
     pub(crate) fn read(&self) -> (LatencySummary, LatencySummary) {
         let count = self.count.load(Ordering::Acquire);
         (self.wait.read(count), self.service.read(count))
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn batches_add_up_to_counts_sums_and_maxima() {
         assert_eq!(LatencySummary::default().mean_ns(), 0.0);
-        // The second has all bits of 7 and no value above 6; the third no new maximum.
+        // The second batch has all bits of 7 but no value above 6; the third has no new maximum.
         let (wait, service) = totals(&[&[(5, 10), (6, 2)], &[(3, 1), (4, 1)], &[(2, 12)]]);
         assert_eq!((wait.count, wait.sum_ns, wait.max_ns), (5, 20, 6));
         assert_eq!((service.count, service.sum_ns, service.max_ns), (5, 26, 12));

@@ -1,7 +1,7 @@
-//! Custody: who has which envelope, checked in simulations.
+//! Custody: checks in simulations that every envelope has one owner.
 //!
-//! The type of a token forbids two owners; this watches over the few places that mint tokens. `custody_off.rs`
-//! is its stand-in without the feature `test`.
+//! The type of a token rules out two owners; this checks the few places that mint tokens. `custody_off.rs`
+//! replaces it without the feature `test`.
 #![allow(unsafe_code)]
 
 use crate::base::sim::{self, Plant};
@@ -11,7 +11,7 @@ use crate::envelope::token::{Chain, Links, Token};
 const FREE: u8 = 0;
 const OUT: u8 = 1;
 
-/// Where every envelope is.
+/// For every envelope: is it in the pool (`FREE`) or out of it (`OUT`).
 pub(super) struct Custody(Box<[AtomicU8]>);
 
 impl Custody {
@@ -19,7 +19,7 @@ impl Custody {
         Custody((0..capacity).map(|_| AtomicU8::new(FREE)).collect())
     }
 
-    /// False, and a violation, if it is there already.
+    /// Moves an envelope. If it is there already, reports a violation and returns false.
     fn turn(&self, index: u32, to: u8) -> bool {
         let was_elsewhere = self.0[index as usize].swap(to, Ordering::Relaxed) != to;
         if !was_elsewhere {
@@ -40,7 +40,8 @@ impl Custody {
         }
     }
 
-    /// Envelopes come back: those of them that were out, and what of it is to be returned once more.
+    /// Envelopes come back to the pool. Returns those that were out, and, as a planted error, some to return a
+    /// second time.
     #[inline]
     pub(super) fn give_back(&self, links: &Links, chain: Chain) -> (Chain, Option<Chain>) {
         match sim::is_simulated() {
@@ -49,7 +50,7 @@ impl Custody {
         }
     }
 
-    /// A planted error: what is returned, and what of it is to be returned once more.
+    /// A planted error: picks an envelope of the chain that is returned a second time.
     fn perhaps_twice(&self, links: &Links, mut chain: Chain) -> (Chain, Option<Chain>) {
         let first = match sim::plants(Plant::DoubleRelease) {
             true => chain.pop_front(links),
@@ -62,7 +63,7 @@ impl Custody {
         let mut whole = Chain::new();
         whole.push_back(links, first);
         whole.append(links, chain);
-        // SAFETY: none. This is the planted error, and `check` sees to it that the second token goes nowhere.
+        // SAFETY: none: this is the planted error. `check` drops the second token before it is used.
         (whole, Some(unsafe { Chain::from_parts(index, index, 1) }))
     }
 
@@ -72,7 +73,7 @@ impl Custody {
             if self.turn(token.index(), FREE) {
                 good.push_back(links, token);
             } else {
-                // Anyone who has its true token returns it.
+                // The owner of the real token returns the envelope.
                 token.surrender();
             }
         }

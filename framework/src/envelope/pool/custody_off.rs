@@ -1,4 +1,4 @@
-//! No custody: who has which envelope is not checked. It stands in for `custody.rs` without the feature `test`.
+//! No checks of custody. It replaces `custody.rs` without the feature `test`.
 
 use crate::envelope::token::{Chain, Links, Token};
 

@@ -1,18 +1,19 @@
-//! Who holds envelopes, and who waits for one to send to whom: a queue for each subsystem, so that they take turns.
+//! The subsystems that hold envelopes, and the senders that wait for one. Each subsystem has a queue, so that the
+//! subsystems take turns.
 
 use std::sync::Arc;
 
 use super::waiters::Waiters;
 
-/// Memory that is kept for those who wait next: to wait again allocates nothing.
+/// How many empty queues are kept, so that the next wait allocates nothing.
 const SPARES: usize = 16;
 
-/// A subsystem, as the pool sees it: whose messages are in envelopes.
+/// A subsystem as the pool sees it: the receiver of the messages in envelopes.
 pub(crate) trait Holder: std::fmt::Debug + Send + Sync {
-    /// Unique in the system.
+    /// Its number, unique in the system.
     fn id(&self) -> HolderId;
 
-    /// Its messages that have been accepted and have not ended: as many envelopes does it hold.
+    /// How many envelopes it holds: its messages that are accepted and have not ended.
     fn held(&self) -> u64;
 }
 
@@ -21,20 +22,21 @@ pub(crate) type HolderId = u32;
 
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    /// One for each subsystem that senders wait for, by its number.
+    /// The queues, one for each subsystem that senders wait for, sorted by its number.
     pub(super) list: Vec<HolderQueue>,
-    /// The first that is looked at next: the subsystems take turns.
+    /// The subsystem whose turn is next.
     pub(super) next: HolderId,
     pub(super) spares: Vec<Arc<Waiters>>,
 }
 
-/// Those who wait for an envelope to send to one subsystem.
+/// The senders that wait for an envelope to send to one subsystem.
 #[derive(Debug)]
 pub(super) struct HolderQueue {
     pub(super) holder: Arc<dyn Holder>,
     pub(super) waiters: Arc<Waiters>,
     pub(super) members: usize,
-    /// How many ticks ago a waiter was woken that has not tried since.
+    /// For how many ticks no sender has been queued here, though some are registered: the last one was woken and
+    /// has not tried again yet.
     pub(super) ticks: u32,
 }
 
@@ -58,7 +60,7 @@ impl Queues {
         self.list.binary_search_by_key(&holder, HolderQueue::id)
     }
 
-    /// One waits no longer for that subsystem; if it was the last, the subsystem.
+    /// A sender stops waiting. If it was the last one for that subsystem, returns the subsystem.
     pub(super) fn leave(&mut self, holder: HolderId) -> Option<Arc<dyn Holder>> {
         let at = self.find(holder).ok()?;
         let queue = &mut self.list[at];

@@ -1,9 +1,9 @@
-//! Lanes: every thread that sends or handles has a free list of its own.
+//! Lanes: every thread that sends or handles messages has a free list of its own.
 //!
-//! A thread takes envelopes from its own lane and returns the ones it has handled there, so that the
-//! common case touches no memory that another thread writes. A thread whose lane is empty takes over
-//! all that another lane holds. The pool's index of lanes, a `DashMap` by thread, is consulted when a
-//! thread first meets a pool; from then on the thread remembers its lane, see [`crate::thread`].
+//! A thread takes envelopes from its own lane and returns the ones it has handled there, so the common case
+//! touches no memory that another thread writes. A thread whose lane is empty takes all that another lane holds.
+//! The pool's index of lanes, a `DashMap` by thread, is used only when a thread first meets a pool. After that
+//! the thread remembers its lane, see [`crate::thread`].
 
 use super::stack::Stack;
 use crate::base::sync::{AtomicU64, Ordering};
@@ -13,9 +13,13 @@ use crate::base::sync::{AtomicU64, Ordering};
 #[repr(align(128))]
 pub(crate) struct Lane {
     pub(crate) stack: Stack,
+    /// How many envelopes the thread has taken.
     pub(crate) acquired: Count,
+    /// How many envelopes the thread has returned.
     pub(crate) released: Count,
+    /// How many messages it has sent that were too large to lie inside.
     pub(crate) boxed: Count,
+    /// How many of its sends were refused.
     pub(crate) refused: Count,
 }
 
@@ -31,7 +35,8 @@ impl Count {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         let now = self.0.load(Ordering::Relaxed);
-        // Release: who sees that an envelope came back sees that it was taken, elsewhere.
+        // Release: a reader that sees that an envelope came back also sees that it was taken, perhaps in another
+        // lane.
         self.0.store(now + n, Ordering::Release);
     }
 

@@ -1,9 +1,9 @@
 //! The pool: a fixed number of envelopes, recycled. `send → `**`pool`**` → envelope`
 //!
-//! Promise: there are never more than `capacity` envelopes; one goes back only when its owner, the
-//! holder of its token, returns it. `acquire` never waits: it returns `None` if none is free. Waiting is in `send/room.rs`.
-//! Free envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]); the last ones
-//! are kept for subsystems that hold few (see [`reserve`]).
+//! Promise: there are never more than `capacity` envelopes, and an envelope returns only when the holder of its
+//! token returns it. `acquire` never waits: it returns `None` if none is free. Waiting is in `send/room.rs`. Free
+//! envelopes lie in lanes, one per thread, found through a `DashMap` (see [`lane`]). The last ones are kept for
+//! subsystems that hold few (see [`reserve`]).
 #![allow(unsafe_code)]
 
 #[cfg_attr(not(feature = "test"), path = "custody_off.rs")]
@@ -33,7 +33,7 @@ use reserve::Reserve;
 pub use stats::PoolStats;
 use waiters::Waiters;
 
-/// Most looks for envelopes that are free but lie in no lane at the moment.
+/// How often `fetch` looks for envelopes that are free but in no lane at the moment.
 const LOOKS: usize = 1000;
 
 /// The envelopes of one system.
@@ -42,21 +42,24 @@ pub(crate) struct Pool {
     pub(crate) slab: Slab,
     pub(crate) links: Links,
     lanes: DashMap<ThreadKey, Arc<Lane>>,
-    /// The same lanes, to go through: iterating over a `DashMap` locks and allocates once per shard.
+    /// The same lanes as a list, to iterate over: iterating over a `DashMap` locks and allocates once per shard.
     roster: RwLock<Vec<Arc<Lane>>>,
-    /// For threads whose local storage is gone, and for what ended threads leave behind.
+    /// The free list of threads whose thread-locals are destroyed. Envelopes of ended threads come here too.
     common: Lane,
     pub(crate) reserve: Reserve,
     retired: Retired,
-    /// Those of the reserve not counted.
+    /// How many envelopes were created, without those of the reserve.
     created: AtomicU32,
+    /// How many envelopes were created before their first use.
     warmed: AtomicU32,
+    /// The most envelopes that were seen in flight.
     high_water: AtomicU32,
     pub(crate) room: Waiters,
     pub(crate) deferred: Arc<DeferredWakes>,
     custody: Custody,
 }
 
+/// The counts of lanes whose threads have ended.
 #[derive(Default)]
 struct Retired {
     acquired: AtomicU64,
@@ -90,7 +93,7 @@ impl Pool {
         self.capacity
     }
 
-    /// Creates up to `count` envelopes ahead of use.
+    /// Creates up to `count` envelopes before their first use.
     pub(crate) fn warm_up(&self, count: u32) {
         let mut chain = Chain::new();
         while chain.len() < count {
@@ -103,7 +106,7 @@ impl Pool {
         self.common.stack.push(&self.links, chain);
     }
 
-    /// Takes a free envelope for a message to `holder`; `None` if all that it may have are in flight.
+    /// Takes a free envelope for a message to `holder`; `None` if none is free that it may have.
     #[inline]
     pub(crate) fn acquire(&self, lane: &Lane, holder: &impl Holder) -> Option<Envelope<'_>> {
         let token = match lane.stack.pop(&self.links) {
@@ -121,7 +124,7 @@ impl Pool {
         for _ in 0..LOOKS {
             if let Some(token) = self.steal(to) {
                 self.note_in_flight(self.in_flight() + 1);
-                // Anyone who looked while the others were on their way here has seen them nowhere.
+                // A waiter that looked while the other envelopes were moving here has not seen them.
                 self.wake_waiters(1);
                 return Some(token);
             }
@@ -133,7 +136,7 @@ impl Pool {
             if !self.has_free_in_lanes() {
                 break;
             }
-            // Some are free: a thread that moves them from lane to lane has them in its hands.
+            // Some are free, but another thread is just moving them from lane to lane.
             std::thread::yield_now();
         }
         let create = |index| self.create_kept(index);
@@ -145,8 +148,7 @@ impl Pool {
         token
     }
 
-    /// True if a free envelope lies in a lane, or is on its way to one, or is not created yet; those of
-    /// the reserve do not count.
+    /// True if an envelope is free outside of the reserve: in a lane, on its way to one, or not created yet.
     pub(crate) fn has_free_in_lanes(&self) -> bool {
         let elsewhere = self.in_flight().saturating_add(self.reserve.free());
         elsewhere < self.capacity
@@ -170,11 +172,11 @@ impl Pool {
             })
             .ok()?;
         self.slab.create(index);
-        // SAFETY: the count gives each index out once.
+        // SAFETY: the counter gives out each index once.
         Some(unsafe { Token::mint(index) })
     }
 
-    /// Creates an envelope of the reserve; `index` is its number there, which is claimed once.
+    /// Creates an envelope of the reserve. `index` is its number there, which the caller has claimed.
     fn create_kept(&self, index: u32) -> Token {
         let index = self.common_capacity() + index;
         self.slab.create(index);
@@ -182,15 +184,15 @@ impl Pool {
         unsafe { Token::mint(index) }
     }
 
-    /// How many envelopes are for everyone. Those of the reserve have the numbers from there on, but
-    /// once created they all change places.
+    /// How many envelopes are not in the reserve. The reserve creates those with the numbers after them; once
+    /// created, an envelope may be in either part.
     fn common_capacity(&self) -> u32 {
         self.capacity - self.reserve.size()
     }
 
-    /// Returns a chain of cleared envelopes: to the reserve those that it lacks, which wakes senders
-    /// that may have them, the others to the caller's lane. Returns how many those are; anyone who waits
-    /// for them is not woken.
+    /// Returns a chain of cleared envelopes. The reserve gets those that it lacks, and wakes senders that may
+    /// have them; the others go to the caller's lane. Returns how many went to the lane; the caller must wake
+    /// waiters for them.
     pub(crate) fn release(&self, to: &Lane, chain: Chain) -> u32 {
         let (chain, again) = self.custody.give_back(&self.links, chain);
         to.released.add(u64::from(chain.len()));
@@ -206,10 +208,10 @@ impl Pool {
         for_all
     }
 
-    /// Returns one envelope to the caller's lane, and wakes one who waits for it.
+    /// Returns one envelope, and wakes a waiter for it.
     pub(crate) fn release_one(&self, to: &Lane, mut envelope: Envelope<'_>) {
         if envelope.is_loaded() {
-            // What lies inside is the user's, and no one wants it: that it panics changes nothing.
+            // The value is of a user's type and no longer needed, so a panic of its drop is ignored.
             let _ = contain(|| envelope.clear());
         }
         let mut chain = Chain::new();
@@ -221,21 +223,21 @@ impl Pool {
         }
     }
 
-    /// So many envelopes are free: wakes those who wait for one.
+    /// Wakes waiters for so many free envelopes.
     pub(crate) fn wake_waiters(&self, envelopes: usize) {
         if self.room.any() {
             self.room.wake(envelopes, &self.deferred);
         }
     }
 
-    /// One who waits for an envelope may look: there may be one that another has left.
+    /// Wakes the next waiter: a waiter that gave up may have left an envelope.
     pub(crate) fn wake_next(&self) {
         self.room.wake(1, &self.deferred);
     }
 
-    /// The supervisor looks after those who wait for an envelope: it wakes those whose deadline has passed and
-    /// who keep no timer, and, if one is free, the next. That one's wake-up may have gone to a sender that was
-    /// forgotten and not dropped.
+    /// Called by the supervisor at its ticks. Wakes the waiters that keep no timer and whose deadline has passed.
+    /// If an envelope is free, it also wakes the next waiter: an earlier wake-up may have gone to a sender that
+    /// was forgotten, not dropped.
     pub(crate) fn look_after_waiters(&self, now: Stamp) {
         self.room.remind(now, &self.deferred);
         if self.has_free_in_lanes() {
@@ -243,7 +245,7 @@ impl Pool {
         }
     }
 
-    /// Makes the wakes that were left to the keepers.
+    /// Makes the wakes that were left to the keepers' thread.
     pub(crate) fn make_deferred_wakes(&self) {
         let freed = self.deferred.make();
         self.wake_waiters(freed);
@@ -257,7 +259,7 @@ impl Pool {
         self.roster.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lane of a thread, made when it first meets the pool.
+    /// Returns the lane of a thread. It is made when the thread first meets the pool.
     pub(crate) fn enlist(&self, thread: ThreadKey) -> Arc<Lane> {
         let new = || {
             let lane = Arc::new(Lane::new());
@@ -267,8 +269,8 @@ impl Pool {
         self.lanes.entry(thread).or_insert_with(new).clone()
     }
 
-    /// A thread has ended: its envelopes and counts become common. This is called in the destructor of a
-    /// thread-local, where no waiter can be woken: the keepers do.
+    /// A thread has ended: its envelopes and counts become common. Called in the destructor of a thread-local,
+    /// where no waiter can be woken: the keepers do that.
     pub(crate) fn retire(&self, thread: ThreadKey, lane: &Lane) {
         self.lanes.remove(&thread);
         self.roster_mut().retain(|one| !std::ptr::eq(&**one, lane));
@@ -296,7 +298,7 @@ impl Pool {
         }
     }
 
-    /// Remembers `in_flight` if it is the most so far.
+    /// Records `in_flight` if it is the highest so far.
     pub(crate) fn note_in_flight(&self, in_flight: u32) {
         let in_flight = in_flight.min(self.capacity);
         if in_flight > self.high_water.load(Ordering::Relaxed) {
@@ -308,9 +310,9 @@ impl Pool {
         self.roster().iter().map(|lane| of(lane)).sum()
     }
 
-    /// Envelopes that are not free now.
+    /// How many envelopes are not free now.
     pub(crate) fn in_flight(&self) -> u32 {
-        // What came back is read first: the difference is then never too small.
+        // The returned ones are read first, so the difference is never too small.
         let released =
             self.retired.released.load(Ordering::Relaxed) + self.sum(|lane| lane.released.get());
         let acquired =
@@ -318,8 +320,8 @@ impl Pool {
         u32::try_from(acquired.saturating_sub(released)).unwrap_or(u32::MAX)
     }
 
-    /// Wakes askers who keep no timer and whose deadline has passed. They are found here since an ask
-    /// waits in an envelope.
+    /// Wakes askers that keep no timer and whose deadline has passed. Every ask waits in an envelope, so all are
+    /// found here.
     pub(crate) fn remind(&self, now: Stamp) {
         let common = self.created.load(Ordering::Acquire);
         let kept = self.common_capacity()..self.common_capacity() + self.reserve.created();

@@ -1,13 +1,12 @@
 //! The reserve: the last envelopes, for subsystems that hold few.
 //!
-//! A subsystem that is flooded would take every envelope, and then no message would reach its idle
-//! neighbours. So the last ones are given out by a rule: one that holds no message may always take one.
-//! One that holds some may take more while more than half of the reserve is there, and while it holds
-//! fewer than a sixteenth of what is there above that half. So the first to come get several, and as many
-//! subsystems as half of the reserve has envelopes get one, however greedy they all are. The rule is a
-//! dynamic threshold as in Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
-//! Switches", 1998. It costs nothing while the rest of the pool has a free envelope: the reserve is asked
-//! after everything else, and what comes back fills it up before anything else.
+//! A flooded subsystem would take every envelope, and no message could reach its idle neighbours. So the last
+//! envelopes are given out by a rule. A subsystem that holds no message may always take one. A subsystem that
+//! holds some may take more while more than half of the reserve is free, and while it holds fewer than a
+//! sixteenth of what is free above that half. So the first subsystems get several, and even if all are greedy, as
+//! many subsystems get one as half of the reserve has envelopes. The rule is a dynamic threshold as in Choudhury
+//! and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998. It costs nothing while
+//! the rest of the pool has a free envelope: the reserve is asked last, and it is refilled first.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -23,43 +22,47 @@ use crate::base::sync::{
 use crate::base::user_code::discard;
 use crate::envelope::token::{Chain, Links, Token};
 
-/// A pool keeps one of this many envelopes in reserve.
+/// A pool keeps one envelope in this many in reserve.
 const PART: u32 = 16;
 
-/// Or one of this many, where that is no more than [`ENOUGH`].
+/// Or one in this many, while that is no more than [`ENOUGH`].
 const SMALL_PART: u32 = 8;
 
 /// Enough for a hundred flooded subsystems and a neighbour.
 const ENOUGH: u32 = 128;
 
-/// What one subsystem may hold, in parts of what lies in the upper half of the reserve.
+/// One subsystem may hold one in this many of the free envelopes in the upper half of the reserve.
 const SHARE: u32 = 16;
 
 /// The smallest pool that has a reserve.
 const SMALLEST: u32 = 8;
 
-/// A sender that was woken for the reserve, and has not tried for so many of the supervisor's ticks, is
-/// not expected to try any more.
+/// How many of the supervisor's ticks a sender that was woken for the reserve may take to try again. After that
+/// it counts as gone.
 const PATIENCE: u32 = 100;
 
-/// Most subsystems whose senders are woken at once.
+/// The most subsystems whose senders are woken at once.
 const AT_ONCE: usize = 8;
 
-/// One envelope of those that were taken; the low half of the word counts those that are free.
+/// One missing envelope: taken and not replaced yet. They are counted in the upper half of the word, free ones in
+/// the lower half.
 const MISSING: u64 = 1 << 32;
 
-/// Envelopes for subsystems that hold few, and the senders that wait for them.
+/// The envelopes kept for subsystems that hold few, and the senders that wait for them.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     size: u32,
-    /// How many may be taken, and how many were taken and not replaced yet. The sum is `size`, but for
-    /// those that are being put back.
+    /// How many envelopes are free, and how many are missing. The sum is `size`, less those that are just being
+    /// put back. Written by every thread that takes or returns one.
     counts: AtomicU64,
+    /// The envelopes that are free and created.
     stack: Stack,
-    /// How many were ever created. The others are free as well: they are created when they are taken.
+    /// How many were ever created. The others are free as well; they are created when they are taken.
     created: AtomicU32,
-    /// Senders that wait for an envelope, and whose subsystem held few when they began to.
+    /// How many senders wait whose subsystem held few envelopes when they began to wait. While this is 0, a
+    /// returned envelope wakes no sender here.
     modest: AtomicUsize,
+    /// The senders that wait, by subsystem.
     queues: Mutex<Queues>,
     deferred: Arc<DeferredWakes>,
 }
@@ -73,7 +76,7 @@ fn missing_of(counts: u64) -> u32 {
 }
 
 impl Reserve {
-    /// The reserve of a pool of that capacity, full.
+    /// Makes the reserve of a pool of that capacity, full.
     pub(crate) fn of(capacity: u32, deferred: Arc<DeferredWakes>) -> Self {
         let size = match capacity {
             SMALLEST.. => (capacity / PART).max(ENOUGH.min(capacity / SMALL_PART)),
@@ -107,19 +110,19 @@ impl Reserve {
         self.created.load(Ordering::Acquire)
     }
 
-    /// How many may be taken now.
+    /// How many are free now.
     pub(crate) fn free(&self) -> u32 {
         free_of(self.counts.load(Ordering::Acquire))
     }
 
-    /// True if it lacks envelopes: what comes back must be offered to [`refill`](Self::refill).
+    /// True if envelopes are missing: those that come back must be offered to [`refill`](Self::refill).
     #[inline]
     pub(crate) fn lacks(&self) -> bool {
         self.counts.load(Ordering::Relaxed) >= MISSING
     }
 
-    /// Takes an envelope for a subsystem that holds `held`, if it may have one; `create` makes the one
-    /// of that number, counted from 0, where none lies here ready.
+    /// Takes an envelope for a subsystem that holds `held`, if it may have one. If none is on the stack, `create`
+    /// makes the one with the given number, counted from 0.
     pub(crate) fn take(
         &self,
         links: &Links,
@@ -131,7 +134,7 @@ impl Reserve {
             if !self.admits(held, free_of(seen)) {
                 return None;
             }
-            // Together, so that one who sees that it is gone sees that it is missing.
+            // In one step: a thread that sees the envelope gone also sees it missing.
             let new = seen - 1 + MISSING;
             match (self.counts).compare_exchange_weak(
                 seen,
@@ -143,14 +146,13 @@ impl Reserve {
                 Err(now) => seen = now,
             }
         }
-        // What may be taken is on the stack or not created yet, and is put there before it is counted:
-        // for each that was promised there is one, and none is found on the stack only if enough are
-        // left to be created.
+        // An envelope counts as free only once it is on the stack, or while it is not created yet. So there is
+        // one for each successful swap: if the stack is empty, enough are left to be created.
         let ready = self.stack.pop(links);
         ready.or_else(|| self.claim(1).next().map(create))
     }
 
-    /// Creates up to `count` ahead of use; how many.
+    /// Creates up to `count` before their first use. Returns how many.
     pub(crate) fn warm_up(
         &self,
         links: &Links,
@@ -166,7 +168,7 @@ impl Reserve {
         created
     }
 
-    /// Up to `count` numbers of envelopes that are to be created.
+    /// Claims the numbers of up to `count` envelopes, which the caller must create.
     fn claim(&self, count: u32) -> std::ops::Range<u32> {
         let mut seen = self.created.load(Ordering::Relaxed);
         loop {
@@ -183,8 +185,8 @@ impl Reserve {
         }
     }
 
-    /// Takes from envelopes that came back as many as are missing, and wakes senders that may have
-    /// them; what is left.
+    /// Takes the missing number from envelopes that came back, and wakes senders that may have them. Returns the
+    /// rest.
     #[cold]
     pub(crate) fn refill(&self, links: &Links, mut chain: Chain) -> Chain {
         let mut seen = self.counts.load(Ordering::Relaxed);
@@ -209,7 +211,7 @@ impl Reserve {
             back.push_back(links, token);
         }
         self.stack.push(links, back);
-        // Release: who is promised one finds it on the stack.
+        // Release: a thread that takes one by this count finds it on the stack.
         self.counts.fetch_add(u64::from(count), Ordering::AcqRel);
         fence_after_swap();
         if self.modest.load(Ordering::Relaxed) > 0 {
@@ -218,8 +220,8 @@ impl Reserve {
         chain
     }
 
-    /// Wakes senders that may have an envelope now: one for each that is free at most, and one for each
-    /// subsystem. Such a one wakes the next when it leaves.
+    /// Wakes senders that may have an envelope now: at most one per free envelope, and one per subsystem. A woken
+    /// sender wakes the next when it leaves.
     #[cold]
     fn wake(&self) {
         let free = self.free();
@@ -240,15 +242,15 @@ impl Reserve {
                 *next = last.wrapping_add(1);
             }
         }
-        // Without the lock, since wakers are not ours.
+        // Without the lock: wakers are user code.
         for waiters in woken.into_iter().flatten() {
             waiters.wake(1, &self.deferred);
         }
     }
 
-    /// As [`wake`](Self::wake), at each of the supervisor's ticks: a subsystem may hold fewer than before
-    /// though no envelope has come back. True if a sender that waits may have one, so that it is about
-    /// to go on.
+    /// Called at each of the supervisor's ticks. Does the same as [`wake`](Self::wake): a subsystem may hold
+    /// fewer messages than before although no envelope has come back. Returns true if a waiting sender may have
+    /// an envelope, so that it is about to go on.
     pub(crate) fn tick(&self) -> bool {
         if self.size == 0 {
             return false;
@@ -257,7 +259,8 @@ impl Reserve {
         let free = self.free();
         let mut goes_on = false;
         for queue in &mut lock(&self.queues).list {
-            // Woken, and not tried again yet: but a sender that was forgotten never will.
+            // No sender is queued: the last was woken and has not tried again. If it was forgotten, it never
+            // will.
             queue.ticks = match queue.waiters.any() {
                 true => 0,
                 false => queue.ticks.saturating_add(1),
@@ -267,7 +270,7 @@ impl Reserve {
         goes_on
     }
 
-    /// A sender begins to wait for an envelope for a message to `holder`; none if there is no reserve.
+    /// A sender begins to wait for an envelope for a message to `holder`. Returns `None` if there is no reserve.
     pub(crate) fn join(&self, holder: Arc<dyn Holder>) -> Option<Seeking> {
         if self.size == 0 {
             return None;
@@ -297,28 +300,28 @@ impl Reserve {
         })
     }
 
-    /// A sender has sent, or waits no longer.
+    /// A sender has sent, or stops waiting.
     pub(crate) fn leave(&self, seeking: Seeking) {
         let waiters = &seeking.waiters;
         let left = seeking.place.map(|place| waiters.leave(place));
         let missed = matches!(left, Some(None));
         let ended = lock(&self.queues).leave(seeking.holder);
-        // Without the lock: it may be the last hold on a mailbox.
+        // Without the lock: it may be the last reference to a mailbox.
         drop(ended);
         if seeking.is_modest {
             self.modest.fetch_sub(1, Ordering::Relaxed);
         }
-        // What it was woken for, or was just about to be woken for, is for others now.
+        // It may have been woken, or be about to be woken, for an envelope that another sender can use now.
         if missed || self.modest.load(Ordering::Relaxed) > 0 {
             self.wake();
         }
-        // The waker is the user's.
+        // The waker is user code.
         discard(left);
     }
 }
 
-/// A sender's place among those who wait for an envelope of the reserve. It waits for one of the other
-/// envelopes as well, in the pool's own queue.
+/// A sender's place in the queue for the reserve. The sender also waits in the pool's own queue, for an envelope
+/// outside of the reserve.
 #[derive(Debug)]
 #[must_use = "it must leave"]
 pub(crate) struct Seeking {
@@ -329,8 +332,8 @@ pub(crate) struct Seeking {
 }
 
 impl Seeking {
-    /// Makes sure of a place in the queue; true if it is a new one, so that there may be an envelope. Of its
-    /// deadline the pool's own queue knows.
+    /// Makes sure that the sender is queued. Returns true if the place is new: then the caller must look for an
+    /// envelope once more. The deadline is kept in the pool's own queue only.
     pub(crate) fn register(&mut self, waker: &Waker, again: bool) -> bool {
         if let Some(place) = self.place
             && self.waiters.renew(place, waker)

@@ -1,8 +1,8 @@
 //! A free list: a lock-free stack of tokens.
 //!
-//! One word holds the number of the top envelope and a tag that every removal raises, so that a
-//! removal which read an outdated successor fails (the ABA problem). Treiber, "Systems Programming:
-//! Coping with Parallelism", 1986; tag as in IBM's System/370 free-list example.
+//! One word holds the number of the top envelope, and a tag that every removal raises. So a removal that has read
+//! an outdated successor fails (the ABA problem). Treiber, "Systems Programming: Coping with Parallelism", 1986;
+//! tag as in IBM's System/370 free-list example.
 #![allow(unsafe_code)]
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ impl Stack {
         Stack(AtomicU64::new(word(0, NIL)))
     }
 
-    /// Puts all tokens of `chain` on top, its first uppermost.
+    /// Puts all tokens of `chain` on top. Its first becomes the top.
     pub(crate) fn push(&self, links: &Links, chain: Chain) {
         let Some((first, last)) = chain.surrender() else {
             return;
@@ -52,22 +52,22 @@ impl Stack {
             if top == NIL {
                 return None;
             }
-            // Outdated if another thread took `top` meanwhile; then the tag differs and we go round.
+            // If another thread took `top` meanwhile, `next` is outdated; then the tag differs, and the swap
+            // fails.
             let next = links.next(top);
             let new = word((seen >> INDEX_BITS).wrapping_add(1), next);
             match self
                 .0
                 .compare_exchange_weak(seen, new, Ordering::Acquire, Ordering::Acquire)
             {
-                // SAFETY: this removal took it off the list, which had taken its token in.
+                // SAFETY: the token was surrendered to the list, and this swap took it off.
                 Ok(_) => return Some(unsafe { Token::mint(top) }),
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Moves everything from `other` to this stack, which was found empty, but for the top token,
-    /// which is returned.
+    /// Moves everything from `other` to this stack, which was found empty. Returns the top token.
     pub(crate) fn steal(&self, links: &Links, other: &Stack) -> Option<Token> {
         let mut seen = other.0.load(Ordering::Acquire);
         let top = loop {
@@ -88,7 +88,7 @@ impl Stack {
         if rest != NIL {
             self.adopt(links, rest);
         }
-        // SAFETY: this removal took all off the list, which had taken their tokens in.
+        // SAFETY: the tokens were surrendered to the list, and this swap took all of them off.
         Some(unsafe { Token::mint(top) })
     }
 
@@ -105,13 +105,13 @@ impl Stack {
                 Err(now) => seen = now,
             }
         }
-        // Not empty after all: find the end of the list and put the whole on top.
+        // Not empty any more: find the end of the list and push the whole list.
         let (mut last, mut len) = (first, 1);
         while links.next(last) != NIL {
             last = links.next(last);
             len += 1;
         }
-        // SAFETY: the caller has taken these off a list, and no one else knows of them.
+        // SAFETY: the caller has taken these off a list, and no other list has them.
         self.push(links, unsafe { Chain::from_parts(first, last, len) });
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     fn chain(links: &Links, indices: std::ops::Range<u32>) -> Chain {
         let mut chain = Chain::new();
         for index in indices {
-            // SAFETY: each is made once.
+            // SAFETY: each token is made once.
             chain.push_back(links, unsafe { Token::mint(index) });
         }
         chain
@@ -168,7 +168,7 @@ mod tests {
             }
         };
         std::thread::scope(|scope| {
-            // Two on each stack: all four operations meet each other.
+            // Two tokens on each stack, so that all four operations can meet.
             for own in [0, 1, 0, 1] {
                 scope.spawn(move || work(own));
             }

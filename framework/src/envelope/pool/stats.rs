@@ -1,6 +1,6 @@
-//! What the pool has done, as a snapshot shows it.
+//! The statistics of the pool, for snapshots.
 
-/// What the pool has done so far.
+/// The statistics of the pool since its start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct PoolStats {
@@ -10,21 +10,21 @@ pub struct PoolStats {
     pub created: u64,
     /// Envelopes created by the warm-up, before the first message.
     pub warmed: u64,
-    /// Times an existing envelope was taken.
+    /// How often an existing envelope was taken.
     pub reused: u64,
-    /// Times an envelope came back.
+    /// How often an envelope came back.
     pub released: u64,
-    /// Envelopes that are free now, those included that are kept for subsystems that hold few; see
+    /// Envelopes that are free now, including those kept for subsystems that hold few; see
     /// [`Builder::pool`](crate::Builder::pool).
     pub idle: u64,
-    /// Envelopes that are not: with a message waiting, in a handler, or with an unread reply.
+    /// Envelopes that are not free: with a message that waits, in a handler, or with an unread reply.
     pub in_flight: u64,
-    /// The most that were seen in flight: exact when the pool ran out; else looked at whenever a
-    /// thread fetches envelopes, a subsystem empties its mailbox, or a snapshot is taken.
+    /// The highest number seen in flight. Exact if the pool ran out; otherwise it is sampled when a thread
+    /// fetches envelopes, a subsystem empties its mailbox, or a snapshot is taken.
     pub high_water: u64,
-    /// Messages that were too large to lie inside.
+    /// Messages that were boxed, because they were too large to lie inside the envelope.
     pub boxed: u64,
-    /// Sends that were refused, the message handed back.
+    /// Sends that were refused. Their messages were handed back.
     pub refused: u64,
 }
 

@@ -1,11 +1,11 @@
-//! Those who wait for room: for a free envelope, or for a place in a bounded mailbox.
+//! A queue of senders that wait for room: for a free envelope, or for a place in a bounded mailbox.
 //!
-//! The fast paths pay one load of a counter that is nearly always zero. The rule that no wake-up is
-//! lost: a waiter first registers, then looks for room once more; who makes room first makes it, then
-//! looks at the counter; a fence on each side (Dekker's pattern).
+//! The fast paths pay one load of a counter that is nearly always zero. No wake-up is lost, by Dekker's pattern
+//! with a fence on each side: a waiter first registers, then looks for room once more; a thread that makes room
+//! first makes it, then reads the counter.
 //!
-//! Wakers are user code: their clone, drop and wake run outside of the lock. A waiter that was forgotten and
-//! not dropped uses up its wake-up and passes it to no other; the supervisor looks for room that is left.
+//! Wakers are user code: their clone, drop and wake run outside of the lock. A waiter that was forgotten and not
+//! dropped uses up its wake-up and passes it to no other; the supervisor checks for unused room at its ticks.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -16,13 +16,14 @@ use crate::base::sync::{AtomicUsize, Mutex, Ordering, fence, fence_after_swap, l
 
 #[derive(Debug)]
 pub(crate) struct Waiters {
+    /// How many waiters are queued. Written under the queue's lock, read without it by threads that make room.
     count: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
 #[derive(Debug)]
 struct Queue {
-    /// Places at the back count up from 0, those at the front count down.
+    /// Places at the back count up from 0; places at the front count down.
     back: i64,
     front: i64,
     /// In the order of their places.
@@ -33,7 +34,7 @@ struct Queue {
 struct Entry {
     place: Ticket,
     waker: Waker,
-    /// When the waiter gives up, if it keeps no timer for that.
+    /// When the waiter gives up, for a waiter that keeps no timer; otherwise never. Read by the supervisor.
     due: Due,
 }
 
@@ -61,9 +62,8 @@ impl Waiters {
         }
     }
 
-    /// Queues a waiter; one that was woken and found the room gone again goes to the front. After
-    /// this the caller must look for room once more before it sleeps. One that keeps no timer for its
-    /// deadline says `due`.
+    /// Queues a waiter. One that was woken and found no room (`again`) goes to the front. The caller must look
+    /// for room once more before it sleeps. A waiter that keeps no timer for its deadline passes it as `due`.
     pub(crate) fn register(&self, waker: &Waker, again: bool, due: Due) -> Ticket {
         let waker = waker.clone();
         let mut queue = lock(&self.queue);
@@ -86,8 +86,8 @@ impl Waiters {
         place
     }
 
-    /// Renews the waker of a waiter that was polled again; false if it has been woken, and so is no
-    /// longer queued.
+    /// Replaces the waker of a waiter that was polled again. Returns false if the waiter is no longer queued,
+    /// because it was woken.
     pub(crate) fn renew(&self, place: Ticket, waker: &Waker) -> bool {
         let queue = lock(&self.queue);
         let Some(at) = queue.find(place) else {
@@ -107,8 +107,8 @@ impl Waiters {
         at.is_some()
     }
 
-    /// Takes a waiter out; `None` if it had been woken: a waiter that leaves without having used its
-    /// wake-up must then pass it on with [`wake`](Self::wake). The waker is the caller's to drop.
+    /// Takes a waiter out. Returns `None` if it had been woken: a waiter that leaves without having used its
+    /// wake-up must pass it on with [`wake`](Self::wake). The caller must drop the waker outside of locks.
     pub(crate) fn leave(&self, place: Ticket) -> Option<Waker> {
         let mut queue = lock(&self.queue);
         let at = queue.find(place)?;
@@ -118,17 +118,17 @@ impl Waiters {
         left.map(|entry| entry.waker)
     }
 
-    /// True if anyone waits. The caller has made room before, by a read-modify-write, or has
-    /// fenced since.
+    /// True if there is a waiter. The caller must have made room before, by a read-modify-write, or have fenced
+    /// since.
     #[inline]
     pub(crate) fn any(&self) -> bool {
         fence_after_swap();
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Wakes up to `room` waiters of those who wait now, first come first served.
+    /// Wakes up to `room` of the waiters that are queued now, first come first served.
     pub(crate) fn wake(&self, room: usize, wakes: &DeferredWakes) {
-        // Who finds no room and queues again while this goes on is not woken a second time.
+        // A waiter that finds no room and queues again during this loop is not woken a second time.
         for _ in 0..room.min(self.count.load(Ordering::Relaxed)) {
             let mut queue = lock(&self.queue);
             let Some(entry) = queue.entries.pop_front() else {

@@ -1,4 +1,4 @@
-//! A handler that waits for what the registry does: a mount, an unmount.
+//! The wait of a handler for the registry: for a mount or an unmount.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use super::{For, Guard, WaitGraph, WaitId};
 use crate::base::sync::{Mutex, lock};
 use crate::mailbox::MailboxId;
 
-/// A handler that waits for the registry. The registry enters what it waits for; those waits end when the
-/// registry is done, or when the handler goes away, whichever comes first.
+/// A handler that waits for the registry. The registry enters the edges of the wait graph for it. They end when
+/// the registry is done, or when the handler stops waiting, whichever comes first.
 #[derive(Debug)]
 pub(crate) struct Caller {
     waits: Arc<WaitGraph>,
     who: MailboxId,
-    /// Of all that it waits for.
+    /// The verdict on all of its waits.
     verdict: Arc<Verdict>,
-    /// None when it has gone away.
+    /// Its waits. Added to by the registry; `None` once the handler has stopped waiting.
     begun: Mutex<Option<Vec<WaitId>>>,
 }
 
 impl Caller {
-    /// The subsystem.
+    /// The subsystem of the handler.
     pub(crate) fn who(&self) -> MailboxId {
         self.who
     }
 
-    /// Enters what it waits for, unless it has gone away.
+    /// Enters an edge, unless the handler has stopped waiting: then it returns `None`.
     ///
     /// # Errors
     /// As [`WaitGraph::begin`].
@@ -47,12 +47,12 @@ impl Caller {
     }
 }
 
-/// Kept by the handler's future: when it is dropped, the handler waits no more.
+/// Kept by the handler's future. Its drop ends the handler's waits.
 #[derive(Debug)]
 pub(crate) struct Waiting(Option<Arc<Caller>>);
 
 impl Waiting {
-    /// The wait of the handler of `who`; of no one's if that is 0.
+    /// The wait of the handler of `who`. If `who` is 0, no handler waits, and nothing is entered.
     pub(crate) fn new(waits: &Arc<WaitGraph>, who: MailboxId) -> Self {
         let caller = (who != 0).then(|| Caller {
             waits: waits.clone(),
@@ -63,8 +63,8 @@ impl Waiting {
         Waiting(caller.map(Arc::new))
     }
 
-    /// Waits until it is found that what the handler waits for never comes; who waits for whom. For no one's
-    /// handler that is never found.
+    /// Waits until the supervisor finds that the wait can't end, and returns who waits for whom. If no handler
+    /// waits, it never returns.
     pub(crate) async fn hopeless(&self) -> Box<str> {
         let Some(caller) = &self.0 else {
             return std::future::pending().await;
@@ -76,7 +76,7 @@ impl Waiting {
         .await
     }
 
-    /// What the registry is given.
+    /// The caller, to hand to the registry.
     pub(crate) fn caller(&self) -> Option<Arc<Caller>> {
         self.0.clone()
     }

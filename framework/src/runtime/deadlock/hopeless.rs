@@ -1,7 +1,8 @@
-//! Waits for what anyone might give back: an envelope, or a thread for blocking handlers.
+//! Waits that any subsystem might end: for an envelope, or for a thread for blocking handlers.
 //!
-//! Such a wait is hopeless if all who could give something back are blocked themselves. That is found by
-//! exclusion: a subsystem is blocked unless it waits for nothing that is blocked.
+//! Such a wait is hopeless if all subsystems that could give something back are blocked themselves. They are
+//! found by exclusion: a subsystem that waits for nothing is free, and so is a subsystem that waits only for free
+//! ones. The rest are blocked.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,13 +16,16 @@ use crate::base::user_code::{discard, wake};
 use crate::base::waker_slot::WakerSlot;
 use crate::mailbox::MailboxId;
 
-/// Whether a wait was found hopeless.
+/// The verdict on a wait: whether it was found hopeless. Shared by the handler that waits and the supervisor.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// Higher the later the wait began.
+    /// Grows with the time at which the wait began.
     age: u64,
+    /// 1 once the wait was found hopeless. Written by the supervisor, read by the handler when it is polled.
     hopeless: AtomicU8,
+    /// The handler's waker. Left by the handler when it is polled, taken by the supervisor to wake it.
     waiter: WakerSlot,
+    /// The text that says who waits for whom. Written by the supervisor, read by the handler.
     cycle: Mutex<Option<Box<str>>>,
 }
 
@@ -47,7 +51,7 @@ impl Verdict {
 
 impl Drop for Verdict {
     fn drop(&mut self) {
-        // It is the user's, and this may be the keepers' thread.
+        // The waker is user code, and this may be the keepers' thread.
         discard(self.waiter.take());
     }
 }
@@ -56,24 +60,24 @@ impl Drop for Verdict {
 #[derive(Debug)]
 pub(crate) struct Hopeless {
     id: WaitId,
-    /// The subsystems that block each other.
+    /// The subsystems that block each other, sorted.
     pub(crate) blocked: Vec<MailboxId>,
-    /// If it would end with a thread: from the one that waits to the one that wants the thread.
+    /// If a thread would end it: the path from the subsystem that must give up to one that waits for a thread.
     pub(crate) to_thread: Option<Vec<MailboxId>>,
-    /// All waits of the blocked.
+    /// All waits of the blocked subsystems.
     waits: Vec<WaitId>,
     verdict: Arc<Verdict>,
 }
 
 impl PartialEq for Hopeless {
-    /// True if nothing has changed for those concerned.
+    /// True if it is the same wait, with the same subsystems blocked by the same waits.
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id && self.blocked == other.blocked && self.waits == other.waits
     }
 }
 
 impl Hopeless {
-    /// Says who waits for whom.
+    /// Sets the text that says who waits for whom.
     pub(crate) fn explain(&self, cycle: Box<str>) {
         *lock(&self.verdict.cycle) = Some(cycle);
     }
@@ -87,7 +91,7 @@ impl Hopeless {
     }
 }
 
-/// A wait, copied.
+/// A copy of a wait, for a search without locks.
 pub(crate) struct Copied {
     pub(crate) id: WaitId,
     pub(crate) what: For,
@@ -105,7 +109,7 @@ impl Copied {
 }
 
 impl WaitGraph {
-    /// All waits, one shard after the other.
+    /// Copies all waits, one shard after the other.
     pub(crate) fn copied(&self) -> Vec<Copied> {
         let mut all = Vec::new();
         for shard in &self.shards {
@@ -127,11 +131,11 @@ impl WaitGraph {
         all
     }
 
-    /// A wait that can never end, if there is one, unless someone is told so: of those that must give up,
-    /// the one that began last.
+    /// Finds a wait that can end only with an error. Of the waits that could be given up, it picks the one that
+    /// began last.
     ///
-    /// `in_flight` is the number of envelopes, if none is free; `waiting` tells how many are with a
-    /// subsystem. `holders` are the subsystems whose handlers hold the threads for blocking handlers, if
+    /// `in_flight` is the number of envelopes in flight, if none is free; `waiting` returns how many of them a
+    /// subsystem holds. `holders` are the subsystems whose handlers occupy the threads for blocking handlers, if
     /// none is free.
     pub(crate) fn deadlocked(
         &self,
@@ -157,7 +161,7 @@ impl WaitGraph {
         }
         let holders = holders?;
         let blocked = Exclusion::new(&waits, false, Some(&holders)).blocked();
-        // One that holds a thread gives it back when it gives up.
+        // A handler that occupies a thread frees it when it gives up.
         let is_one =
             |wait: &&Copied| holders.contains(&wait.id.who) && !matches!(wait.what, For::Thread);
         let mut hopeless = hopeless(&waits, &blocked, is_one)?;
@@ -166,7 +170,7 @@ impl WaitGraph {
     }
 }
 
-/// The last wait of the blocked that is one of those in question.
+/// Of the waits of blocked subsystems for which `is_one` holds, the one that began last.
 fn hopeless(
     waits: &[Copied],
     blocked: &[MailboxId],
@@ -189,24 +193,24 @@ fn hopeless(
     })
 }
 
-/// Finds who is blocked, by exclusion. Takes as many steps as there are waits.
+/// Finds the blocked subsystems by exclusion. Takes as many steps as there are waits.
 struct Exclusion<'w> {
     nodes: FxHashMap<MailboxId, SearchNode>,
-    /// Who waits for a subsystem.
+    /// For each subsystem, the subsystems that wait for it.
     waiters: FxHashMap<MailboxId, Vec<MailboxId>>,
     for_thread: Vec<MailboxId>,
-    /// Those that hold the threads, if none is free.
+    /// The subsystems that occupy the threads, if none is free.
     holders: Option<&'w FxHashSet<MailboxId>>,
-    /// One of them goes on.
+    /// True if one of them is free to go on, so that a thread comes free.
     a_thread_comes: bool,
-    /// Those that are not blocked, and whose waiters have not been told.
+    /// Subsystems that are not blocked, and whose waiters are not updated yet.
     free: Vec<MailboxId>,
 }
 
-/// What a subsystem waits for that does not come, as far as is known.
+/// How many of a subsystem's waits are not known to end.
 #[derive(Default)]
 struct SearchNode {
-    /// Other subsystems, and envelopes.
+    /// Waits for subsystems and for envelopes.
     others: usize,
     threads: usize,
 }
@@ -255,7 +259,7 @@ impl<'w> Exclusion<'w> {
         }
     }
 
-    /// The subsystems that can't go on unless an envelope or a thread comes free, in order.
+    /// The subsystems that can't go on unless an envelope or a thread comes free, sorted.
     fn blocked(mut self) -> Vec<MailboxId> {
         for holder in self.holders.into_iter().flatten() {
             self.look_at_holder(*holder);
@@ -278,8 +282,8 @@ impl<'w> Exclusion<'w> {
         blocked
     }
 
-    /// If `mailbox` holds a thread and goes on, the thread comes free. (That it wants another one is its next
-    /// handler's wait.)
+    /// If `mailbox` occupies a thread and is free to go on, that thread comes free. (Its wait for another thread
+    /// is a wait of its next handler, so it does not count.)
     fn look_at_holder(&mut self, mailbox: MailboxId) {
         let goes_on = || (self.nodes.get(&mailbox)).is_none_or(|node| node.others == 0);
         let holds = self
@@ -300,7 +304,7 @@ impl<'w> Exclusion<'w> {
     }
 }
 
-/// The way from the one that is to give up to one that waits for a thread.
+/// The path from the subsystem that must give up to one that waits for a thread.
 fn to_thread(waits: &[Copied], hopeless: &Hopeless) -> Option<Vec<MailboxId>> {
     let (mut way, mut seen) = (vec![hopeless.id.who], FxHashSet::default());
     loop {

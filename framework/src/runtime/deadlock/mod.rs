@@ -1,14 +1,14 @@
-//! Who waits for whom, so that waiting in a circle ends with an error and not with a hang.
+//! The graph of who waits for whom. With it a circle of waits ends with an error, not with a hang.
 //!
-//! Only a handler can close a circle: while it waits, its subsystem handles nothing else. A handler
-//! that must wait enters an edge here. It waits for a *reply*, for *room* in a mailbox, for the *start*
-//! of subsystems that it mounts, or for the *end* of those that it unmounts: a circle of these is found
-//! when its last edge is entered, and that wait is refused. Whether a wait for a free *envelope* or for
-//! a *thread* for blocking handlers can end depends on where all of them are; the supervisor looks every
-//! so often ([`WaitGraph::deadlocked`]).
+//! Only a handler can close a circle: while it waits, its subsystem handles nothing else. A handler that must
+//! wait enters an edge here. It waits for a *reply*, for *room* in a mailbox, for the *start* of subsystems that
+//! it mounts, or for the *end* of those that it unmounts. A circle of these is found when its last edge is
+//! entered, and that wait is refused. It may also wait for a free *envelope* or for a *thread* for blocking
+//! handlers. Whether such a wait can end depends on the holders of all of them, so the supervisor checks that
+//! periodically ([`WaitGraph::deadlocked`]).
 //!
-//! No lock is held for longer than it takes to look at one node: the edges lie in shards, and a
-//! [`search`] copies out the edges of one node after the other.
+//! A lock is held only to look at one node: the edges lie in shards, and a [`search`] copies the edges out node
+//! by node.
 
 mod search;
 #[cfg(all(test, not(loom)))]
@@ -34,12 +34,12 @@ use crate::mailbox::MailboxId;
 #[derive(Debug, Clone)]
 pub(crate) enum For {
     Reply(MailboxId),
-    /// The same for a handler that holds a thread for blocking handlers: it can be told to give up.
+    /// The same for a blocking handler, which the supervisor can make give up.
     BlockingReply(MailboxId),
     Room(MailboxId),
-    /// The start of those that it mounts.
+    /// The start of the subsystems that it mounts.
     Start(Arc<Starting>),
-    /// The end of those that it unmounts, or whose names it needs.
+    /// The end of the subsystems that it unmounts, or whose names it needs.
     End(Arc<Tree>),
     Envelope,
     /// A thread for blocking handlers.
@@ -55,13 +55,13 @@ impl For {
         )
     }
 
-    /// True if it is not for certain subsystems to end the wait.
+    /// True if the wait is not for particular subsystems.
     fn is_undecided(&self) -> bool {
         matches!(self, For::Envelope | For::Thread)
     }
 
-    /// Calls `f` with each subsystem that must go on for the wait to end, and with the one through which
-    /// that is so, if there is one.
+    /// Calls `f` with each subsystem that must go on for the wait to end. The second argument is the root of the
+    /// tree that the subsystem is part of, if it is not the root itself.
     fn each(&self, mut f: impl FnMut(MailboxId, Option<MailboxId>)) {
         match self {
             For::Reply(mailbox) | For::BlockingReply(mailbox) | For::Room(mailbox) => {
@@ -81,46 +81,47 @@ impl For {
     }
 }
 
-/// Subsystems that are being mounted and do not stand yet.
+/// Subsystems that are being mounted and have not started yet.
 #[derive(Debug, Default)]
 pub(crate) struct Starting(Mutex<FxHashSet<MailboxId>>);
 
 impl Starting {
-    /// It is about to be started.
+    /// Adds a subsystem that is about to be started.
     pub(crate) fn add(&self, mailbox: MailboxId) {
         lock(&self.0).insert(mailbox);
     }
 
-    /// It stands.
+    /// Removes a subsystem, which has started.
     pub(crate) fn stands(&self, mailbox: MailboxId) {
         lock(&self.0).remove(&mailbox);
     }
 }
 
-/// A subsystem that ends, and all below it, which end before it does.
+/// A subsystem that ends, and all its descendants, which end before it.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    /// None if it is only a name for several.
+    /// The subsystem; `None` if it is only a name for several.
     pub(crate) root: Option<MailboxId>,
-    /// Those that have a host, the root among them.
+    /// Those of the tree that have a host, the root included.
     pub(crate) mailboxes: Vec<MailboxId>,
 }
 
-/// Over how many locks the edges are spread.
+/// The number of shards, each with a lock.
 const SHARDS: usize = if cfg!(loom) { 2 } else { 128 };
 
 /// The waits of one system.
 pub(crate) struct WaitGraph {
     shards: [Shard; SHARDS],
-    /// Waits for an envelope or a thread.
+    /// How many handlers wait for an envelope or a thread. While this is 0, the supervisor need not look.
     undecided: AtomicUsize,
-    /// Counts the waits that have a verdict.
+    /// Counts the verdicts; gives each its age.
     verdicts: AtomicU64,
-    /// Held by the one that refuses a wait: of two that close one circle at the same time one is refused.
+    /// Held while a wait is refused, so that of two waits that close one circle at the same time only one is
+    /// refused.
     refusing: Mutex<()>,
 }
 
-/// The number of a wait. None is given twice.
+/// The number of a wait. It is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WaitId {
     serial: NonZeroU64,
@@ -130,20 +131,20 @@ pub(crate) struct WaitId {
 /// A wait that was begun.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    /// Its number, by which it is ended.
+    /// Its number, by which [`WaitGraph::end`] ends it.
     pub(crate) id: WaitId,
-    /// None if whether it can end was known at once.
+    /// `None` if it was known at the start whether the wait can end.
     verdict: Option<Arc<Verdict>>,
 }
 
 impl Wait {
-    /// True if the wait can't end; else `waker` is woken when that is found.
+    /// Returns true if the wait was found hopeless. Otherwise `waker` is woken when that is found.
     pub(crate) fn is_hopeless(&self, waker: &Waker) -> bool {
         let verdict = self.verdict.as_ref();
         verdict.is_some_and(|verdict| verdict.is_hopeless(waker))
     }
 
-    /// Who waits for whom, if that was said when it was found hopeless.
+    /// Who waits for whom, once the wait was found hopeless.
     pub(crate) fn cycle(&self) -> Option<Box<str>> {
         self.verdict.as_ref()?.cycle()
     }
@@ -167,13 +168,13 @@ impl std::fmt::Debug for WaitGraph {
 }
 
 impl WaitGraph {
-    /// Enters that the handler of `who` waits; the wait ends with [`end`](Self::end).
+    /// Begins a wait of the handler of `who`. [`end`](Self::end) ends it.
     ///
-    /// The edge is entered first, and a circle looked for after that: of those that close one together
-    /// the last one finds all the others' edges.
+    /// The edge is entered first, then a circle is looked for. So if several waits close a circle together, the
+    /// last one sees the edges of all others.
     ///
     /// # Errors
-    /// The circle that this would close, `who` first and last.
+    /// Returns the circle that this wait would close, with `who` first and last.
     #[inline]
     pub(crate) fn begin(&self, who: MailboxId, what: For) -> Result<Wait, Vec<MailboxId>> {
         if let For::Reply(whom) = what {
@@ -186,7 +187,7 @@ impl WaitGraph {
         self.begin_with(who, what, verdict)
     }
 
-    /// The same for a reply, of which there are most.
+    /// As [`begin`](Self::begin), for a reply: the most frequent wait.
     #[inline]
     pub(crate) fn begin_reply(
         &self,
@@ -195,16 +196,17 @@ impl WaitGraph {
     ) -> Result<Wait, Vec<MailboxId>> {
         let id = self.enter(who, For::Reply(whom), None);
         let wait = Wait { id, verdict: None };
-        // One order with the other side's: of two that wait for each other one sees the other's wait.
+        // Orders this entry with those of other threads: if two handlers wait for each other, at least one sees
+        // the other's wait.
         fence_after_swap();
-        // Nearly always: the one waited for waits for no one.
+        // Nearly always: the subsystem waited for waits for nothing itself.
         if !self.is_waiting(whom) {
             return Ok(wait);
         }
         self.checked(wait, &For::Reply(whom))
     }
 
-    /// The same, with a verdict of the caller's own.
+    /// As [`begin`](Self::begin), with the caller's verdict.
     #[cold]
     fn begin_with(
         &self,
@@ -225,7 +227,7 @@ impl WaitGraph {
         }
     }
 
-    /// Begins a wait that ends when the result is dropped.
+    /// Begins a wait that ends when the guard is dropped.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
@@ -263,7 +265,7 @@ impl WaitGraph {
     fn enter(&self, who: MailboxId, what: For, verdict: Option<Arc<Verdict>>) -> WaitId {
         let shard = self.shard(who);
         let mut nodes = lock(&shard.nodes);
-        // 2^64 of them take centuries.
+        // It never overflows: 2^64 waits take centuries.
         let serial = NonZeroU64::MIN.saturating_add(nodes.last_serial);
         nodes.last_serial = serial.get();
         let id = WaitId { serial, who };
@@ -273,29 +275,29 @@ impl WaitGraph {
             Some(_) => nodes.enter(id, edge),
         }
         drop(nodes);
-        // Release: who sees it finds the wait.
+        // Release: a thread that sees the count finds the wait.
         shard.count.fetch_add(1, Ordering::AcqRel);
         id
     }
 
-    /// True if the handler of `mailbox` waits.
+    /// True if a handler of `mailbox` waits.
     #[inline]
     fn is_waiting(&self, mailbox: MailboxId) -> bool {
         let shard = self.shard(mailbox);
         shard.count.load(Ordering::Acquire) != 0 && shard.is_waiting(mailbox)
     }
 
-    /// True if the wait has not ended, and `to` still has to go on for that.
+    /// True if the wait has not ended and still depends on `to`.
     fn has(&self, id: WaitId, to: MailboxId) -> bool {
         let nodes = lock(&self.shard(id.who).nodes);
         nodes.edge(id).is_some_and(|edge| match &edge.what {
-            // Those that stand by now are not waited for any more.
+            // Subsystems that have started meanwhile are not waited for any more.
             For::Start(starting) => lock(&starting.0).contains(&to),
             _ => true,
         })
     }
 
-    /// Ends a wait; one that has ended before stays so.
+    /// Ends a wait. Does nothing if it has ended before.
     #[inline]
     pub(crate) fn end(&self, id: WaitId) {
         let shard = self.shard(id.who);
@@ -305,7 +307,7 @@ impl WaitGraph {
             _ => nodes.take(id),
         };
         drop(nodes);
-        // Not under the lock: it may have the last waker of a task.
+        // Not under the lock: it may hold the last reference to a task's waker.
         if let Some(edge) = ended {
             shard.count.fetch_sub(1, Ordering::Release);
             self.forget(&edge);
@@ -319,7 +321,7 @@ impl WaitGraph {
         }
     }
 
-    /// Ends all waits of a subsystem: its handler has ended, and with it all that it could wait for.
+    /// Ends all waits of a subsystem, because its handler has ended.
     pub(crate) fn end_all(&self, who: MailboxId) {
         let shard = self.shard(who);
         if shard.count.load(Ordering::Acquire) == 0 {
@@ -352,7 +354,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Another of the same wait, which ends with the first of them.
+    /// Makes another guard of the same wait. The wait ends when the first of them is dropped.
     pub(crate) fn again(&self) -> Guard {
         Guard {
             waits: self.waits.clone(),

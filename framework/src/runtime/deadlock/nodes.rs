@@ -1,4 +1,4 @@
-//! The edges of the graph, by the subsystems whose handlers wait.
+//! The edges of the graph, grouped by the subsystems whose handlers wait.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
@@ -12,28 +12,29 @@ use super::{For, WaitId};
 use crate::base::sync::{AtomicUsize, Mutex, lock};
 use crate::mailbox::MailboxId;
 
-/// Alone in its cache lines.
+/// A shard of the graph. Aligned so that it shares no cache line with another.
 #[derive(Default)]
 #[repr(align(64))]
 pub(super) struct Shard {
     pub(super) nodes: Mutex<Nodes>,
-    /// How many waits it has: raised after one was entered, lowered after one was taken out.
+    /// How many waits the shard has. Raised after a wait was entered, lowered after one was taken out; read
+    /// without the lock.
     pub(super) count: AtomicUsize,
 }
 
 #[derive(Default)]
 pub(super) struct Nodes {
     pub(super) last_serial: u64,
-    /// The only wait, nearly always: to enter it and to take it out is a matter of a few instructions.
+    /// The first wait, nearly always the only one. Entering it and taking it out cost a few instructions.
     pub(super) sole: Option<(WaitId, Edge)>,
     /// The other waits, by the subsystems whose handlers wait.
     pub(super) by_mailbox: FxHashMap<MailboxId, Node>,
 }
 
-/// The waits of one handler: at least one.
+/// The waits of one handler; at least one.
 pub(super) struct Node {
     pub(super) oldest: (NonZeroU64, Edge),
-    /// By their serial numbers.
+    /// The later waits, by their serial numbers.
     pub(super) others: BTreeMap<NonZeroU64, Edge>,
 }
 

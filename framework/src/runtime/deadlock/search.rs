@@ -1,4 +1,4 @@
-//! The search for a circle: breadth first, each node once, without recursion.
+//! The search for a circle: breadth first, visiting each node once, without recursion.
 
 use std::num::NonZeroU64;
 use std::ops::Bound;
@@ -9,32 +9,33 @@ use super::{For, WaitGraph, WaitId};
 use crate::base::sync::lock;
 use crate::mailbox::MailboxId;
 
-/// Most edges that are copied out of a node while its lock is held.
+/// The most edges that are copied out of a node under one lock.
 const AT_ONCE: usize = 256;
 
-/// How the search came to a node.
+/// How the search reached a node.
 #[derive(Clone, Copy)]
 struct Step {
-    /// The wait, whose handler is the node before.
+    /// The wait that leads here; its handler is the node before.
     by: WaitId,
-    /// Whose end waits for this one's.
+    /// The root of the tree whose end waits for the end of this node.
     through: Option<MailboxId>,
 }
 
 /// A circle that was found.
 struct Circle {
-    /// The one that closes it stands first and last.
+    /// The subsystems. The one whose wait closes the circle comes first and last.
     mailboxes: Vec<MailboxId>,
-    /// The waits, each with the one that it leads to.
+    /// The waits, each with the subsystem that it leads to.
     steps: Vec<(WaitId, MailboxId)>,
 }
 
 impl WaitGraph {
-    /// Looks for a circle that the wait `own` for `what` closes. If there is one the wait is ended.
+    /// Looks for a circle that the wait `own` for `what` closes. If there is one, ends the wait and returns the
+    /// circle.
     ///
-    /// While one way is followed, waits begin and end: what was found may never have existed at one time.
-    /// So each wait on the way is looked for once more. Numbers are not given twice: the waits that are
-    /// still there were all there when the search ended.
+    /// Waits begin and end during the search, so the circle may never have existed as a whole. So each wait in it
+    /// is checked once more. Numbers are not reused: the waits that still exist all existed at the moment when
+    /// the search ended.
     pub(super) fn refusal(&self, own: WaitId, what: &For) -> Option<Vec<MailboxId>> {
         loop {
             let Circle { mailboxes, steps } = self.circle(own, what)?;
@@ -46,7 +47,7 @@ impl WaitGraph {
         }
     }
 
-    /// A way from what `own` waits for back to it.
+    /// A path from what `own` waits for back to its handler.
     fn circle(&self, own: WaitId, what: &For) -> Option<Circle> {
         let mut steps: FxHashMap<MailboxId, Step> = FxHashMap::default();
         let mut queue: Vec<MailboxId> = Vec::new();
@@ -77,7 +78,7 @@ impl WaitGraph {
                 }
             }
         }
-        // From the end to the beginning.
+        // Walk the path from its end to its beginning.
         let (mut circle, mut waits) = (vec![own.who], Vec::new());
         let mut at = own.who;
         loop {
@@ -97,8 +98,8 @@ impl WaitGraph {
         })
     }
 
-    /// Copies the edges of a node, those with higher serial numbers than `after`, up to [`AT_ONCE`]. After
-    /// which one it is to go on, if there are more.
+    /// Copies up to [`AT_ONCE`] edges of a node, those with serial numbers above `after`. If there are more,
+    /// returns the serial number to go on after.
     fn copy_edges(
         &self,
         mailbox: MailboxId,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::caller::Waiting;
 use super::*;
 
-/// A wait's number, and its two ends.
+/// The waits, by number, with their two ends.
 type Known = BTreeMap<WaitId, (MailboxId, MailboxId)>;
 
 fn is_left(waits: &WaitGraph) -> bool {
@@ -67,7 +67,7 @@ fn a_handler_that_waits_for_the_end_of_a_tree_waits_for_each_in_it() {
     let waits = WaitGraph::default();
     let _unmount = waits.begin(1, tree(2, &[2, 3])).unwrap();
     assert_eq!(waits.begin(2, For::Reply(1)).unwrap_err(), [2, 1, 2]);
-    // The end of 2 waits for that of 3.
+    // The end of 2 waits for the end of 3.
     assert_eq!(waits.begin(3, For::Reply(1)).unwrap_err(), [3, 1, 2, 3]);
     assert_eq!(waits.begin(1, tree(4, &[4, 1])).unwrap_err(), [1, 4, 1]);
 }
@@ -115,7 +115,7 @@ fn waiting_for_envelopes_is_hopeless_only_if_the_blocked_hold_them_all() {
         3 => 1,
         _ => 0,
     };
-    // One envelope is with 3, which waits for 9, which is free to go on.
+    // 3 holds one envelope and waits for 9, which is free to go on.
     assert!(waits.deadlocked(Some(6), holds, None).is_none());
     let hopeless = waits.deadlocked(Some(5), holds, None).unwrap();
     assert_eq!(hopeless.blocked, [1, 2]);
@@ -155,7 +155,7 @@ fn one_who_holds_no_thread_is_never_told_that_none_comes_free() {
 #[test]
 fn a_search_takes_as_many_steps_as_there_are_waits_and_no_recursion() {
     let waits = WaitGraph::default();
-    // A chain of 100,000, and 40 layers of ten of which each waits for all of the next: 10^40 ways.
+    // A chain of 100,000, and 40 layers of ten that each wait for all of the next: 10^40 paths.
     for n in 1..100_000 {
         waits.begin(n, For::Reply(n + 1)).unwrap();
     }
@@ -224,7 +224,7 @@ proptest! {
         holders in prop::collection::vec(1_u32..10, 1..3),
     ) {
         let waits = WaitGraph::default();
-        // 0 stands for a thread, 11 for an envelope.
+        // 0 means a thread, 11 an envelope.
         let mut known = Vec::new();
         for (who, to) in edges {
             let what = match to {

@@ -10,7 +10,6 @@ use mycelia_core::Pattern;
 use super::Call;
 use crate::path::{text, write_path};
 
-/// What a probe reads of a message's address.
 pub(super) struct Arrival {
     given: Vec<Given>,
     query: Option<String>,

@@ -1,4 +1,4 @@
-//! What came to a probe, and the wait for it.
+//! The messages that a probe got, and the wait for them.
 
 use std::any::{Any, TypeId};
 use std::fmt::Write;
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 use super::Call;
 use crate::sync::{Mutex, lock};
 
-/// Most messages that a failure text lists.
+/// The most messages that the text of a failure lists.
 const LISTED: usize = 20;
 
-/// A message that came to a probe.
+/// A message that a probe got.
 pub(super) struct Arrived {
     pub(super) id: TypeId,
     pub(super) name: &'static str,
     pub(super) call: Call,
-    /// The message as text, if it is to be shown.
+    /// The message as text, if failures show this type.
     pub(super) shown: Option<String>,
     /// The message itself, until a test has taken it.
     pub(super) message: Option<Box<dyn Any + Send>>,
 }
 
-/// All messages that came to a probe, in the order in which they were handled.
+/// All messages that a probe got, in the order in which they were handled.
 #[derive(Default)]
 pub(super) struct Arrivals(Mutex<ArrivalsState>);
 
@@ -33,11 +33,11 @@ struct ArrivalsState {
     waiting: Vec<Waker>,
 }
 
-/// What a look at the arrivals has found.
+/// What a look at the arrivals found.
 pub(super) enum Peek<R> {
     Found(R),
     NotYet,
-    /// It can't come any more.
+    /// What the look is for can't come any more.
     Never,
 }
 
@@ -52,15 +52,15 @@ impl Arrivals {
         }
     }
 
-    /// How many came, and how many of them no test has taken.
+    /// How many messages came, and how many of them no test has taken.
     pub(super) fn count(&self) -> (usize, usize) {
         let state = lock(&self.0);
         let left = state.all.iter().filter(|one| one.message.is_some());
         (state.all.len(), left.count())
     }
 
-    /// Waits until `look` finds what it looks for; if it does not within that time, of the real clock
-    /// whatever the executor's says, what came instead.
+    /// Waits until `look` finds what it looks for. If it has found nothing after that time, returns a text that
+    /// lists what came instead. The time is real time, whatever the executor's clock shows.
     pub(super) async fn until<R>(
         &self,
         within: Duration,
@@ -93,8 +93,8 @@ impl Arrivals {
     }
 }
 
-/// Wakes a task when a time is over, on a thread of its own: an executor's clock may be paused, and a
-/// system's threads may have ended.
+/// Wakes a task after some time, from a thread of its own: an executor's clock may be paused, and a system's
+/// threads may have ended.
 struct Alarm {
     wakes: Waker,
     _set: Sender<()>,
@@ -113,7 +113,7 @@ impl Alarm {
     }
 }
 
-/// What came, as a failure shows it.
+/// Lists the messages that came, for the text of a failure.
 fn list(all: &[Arrived]) -> String {
     let left: Vec<&Arrived> = all.iter().filter(|one| one.message.is_some()).collect();
     let taken = all.len() - left.len();

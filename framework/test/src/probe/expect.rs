@@ -1,4 +1,4 @@
-//! Expectations: what a test says of the messages that come to a probe.
+//! Expectations of the messages that come to a probe.
 
 use std::any::{TypeId, type_name};
 use std::panic::Location;
@@ -12,17 +12,17 @@ use super::arrivals::{Arrived, Peek};
 use super::{Face, Received};
 use crate::pattern::PathPattern;
 
-/// How long a message is waited for unless the test says.
+/// How long an expectation waits by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Condition<M> = Box<dyn Fn(&M) -> bool + Send + Sync>;
 
-/// An expectation of a message; made by [`Probe::expect`](crate::Probe::expect), met by `.await`, which gives
-/// the message.
+/// An expectation of a message; made by [`Probe::expect`](crate::Probe::expect). `.await` waits for the message
+/// and returns it.
 #[must_use = "nothing is expected before `.await`"]
 pub struct Expect<'p, M> {
     face: &'p Arc<Face>,
-    /// The oldest that is left must be it.
+    /// True if it must be the oldest message that is left.
     next: bool,
     at: Option<String>,
     conditions: Vec<Condition<M>>,
@@ -30,8 +30,8 @@ pub struct Expect<'p, M> {
     place: &'static Location<'static>,
 }
 
-/// An expectation of several messages; made by [`Expect::times`], met by `.await`, which gives the messages
-/// in the order in which they came.
+/// An expectation of several messages; made by [`Expect::times`]. `.await` waits for the messages and returns
+/// them in the order in which they came.
 #[must_use = "nothing is expected before `.await`"]
 pub struct ExpectMany<'p, M> {
     each: Expect<'p, M>,
@@ -51,31 +51,31 @@ impl<'p, M: Message> Expect<'p, M> {
         }
     }
 
-    /// At this path: `charge/7`, or `billing://charge/7`. A pattern will do too: `charge/{id}`, `charge/*`,
-    /// `**`. The query does not matter.
+    /// Expects the message at this path: `charge/7`, or `billing://charge/7`. A pattern is possible too:
+    /// `charge/{id}`, `charge/*`, `**`. The query is ignored.
     pub fn at(mut self, path: &str) -> Self {
         self.at = Some(self.face.path(path));
         self
     }
 
-    /// Of which this is true.
+    /// Expects a message for which this returns true.
     pub fn matching(mut self, condition: impl Fn(&M) -> bool + Send + Sync + 'static) -> Self {
         self.conditions.push(Box::new(condition));
         self
     }
 
-    /// Within this time, of the real clock, whatever the executor's says; 0 for: now. Default: 5 s.
+    /// Sets how long to wait, in real time, whatever the executor's clock shows; 0 does not wait. Default: 5 s.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self
     }
 
-    /// So many of them. All are taken, or none.
+    /// Expects `n` such messages. Either all are taken or none.
     pub fn times(self, n: usize) -> ExpectMany<'p, M> {
         ExpectMany { each: self, n }
     }
 
-    /// Waits for it as `.await` does; gives with the message where and whence it came.
+    /// Waits like `.await`, and returns the message with its path and its sender.
     ///
     /// # Panics
     /// As [`Probe::expect`](crate::Probe::expect).
@@ -126,7 +126,7 @@ impl<'p, M: Message> Expect<'p, M> {
         }
     }
 
-    /// What is expected, and where the test says so.
+    /// Describes what is expected, and where in the test.
     fn text(&self, n: usize) -> String {
         let Expect {
             face,
@@ -167,13 +167,13 @@ impl<M: Message> ExpectMany<'_, M> {
         self
     }
 
-    /// All of them within this time; as [`Expect::within`].
+    /// Sets how long to wait for all of them; as [`Expect::within`].
     pub fn within(mut self, within: Duration) -> Self {
         self.each = self.each.within(within);
         self
     }
 
-    /// Waits for them as `.await` does; gives with each message where and whence it came.
+    /// Waits like `.await`, and returns each message with its path and its sender.
     ///
     /// # Panics
     /// As [`Probe::expect`](crate::Probe::expect).

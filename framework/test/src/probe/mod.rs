@@ -1,4 +1,4 @@
-//! The probe: a subsystem for tests, in the place of a real one.
+//! The probe: a subsystem for tests, which takes the place of a real one.
 
 mod arrivals;
 mod expect;
@@ -23,17 +23,17 @@ use arrival::Arrival;
 use arrivals::{Arrivals, Arrived, Peek};
 pub use expect::{Expect, ExpectMany};
 
-/// Where and whence a message came to a [`Probe`].
+/// The path and the sender of a message that came to a [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Call {
     /// The whole path.
     pub path: String,
-    /// What the pattern's captures stand for, decoded.
+    /// The values of the pattern's captures, decoded.
     pub captures: Vec<String>,
     /// The text after `?` in the path.
     pub query: Option<String>,
-    /// The subsystem that sent it; `None` from outside.
+    /// The subsystem that sent it; `None` if it came from outside.
     pub sender: Option<Arc<str>>,
 }
 
@@ -43,12 +43,12 @@ pub struct Call {
 pub struct Received<M> {
     /// The message.
     pub message: M,
-    /// Where and whence it came.
+    /// Its path and its sender.
     pub call: Call,
 }
 
-/// A subsystem for tests, in the place of a real one: it answers by script, and keeps what came until the
-/// test takes it. Cloning it copies a pointer.
+/// A subsystem for tests, which takes the place of a real one. It answers by script, and keeps its messages until
+/// the test takes them. Cloning it copies a pointer.
 ///
 /// # Examples
 /// ```
@@ -82,7 +82,7 @@ pub struct Received<M> {
 #[derive(Clone)]
 pub struct Probe(Arc<Face>);
 
-/// A probe as tests see it.
+/// The state of a probe, shared by its handles.
 struct Face {
     name: Box<str>,
     arrivals: Arrivals,
@@ -97,19 +97,19 @@ struct ProbeRoute {
     pattern: Box<str>,
 }
 
-/// How messages of one type are shown.
+/// A message type, and the function that shows its messages.
 type Show = (TypeId, fn(&dyn Any) -> String);
 
 type Enter = Box<dyn FnOnce(&mut RouteTable<Stub>, &Arc<Face>)>;
 
-/// The subsystem behind a probe: its state is with the test.
+/// The subsystem behind a probe. Its state is in `Face`.
 struct Stub;
 
 impl Subsystem for Stub {
     const NAME: &'static str = "probe";
 }
 
-/// A probe to be mounted; made by [`Probe::new`].
+/// Builds a probe; made by [`Probe::new`].
 #[must_use = "nothing is probed before `mount`"]
 pub struct ProbeBuilder {
     name: Box<str>,
@@ -120,8 +120,8 @@ pub struct ProbeBuilder {
 }
 
 impl ProbeBuilder {
-    /// Takes messages of type `M` sent to `pattern`, and answers what `script` says. An error is an error
-    /// of the handler, and a panic is a panic.
+    /// Handles messages of type `M` sent to `pattern` with `script`, which returns the reply. Its errors and
+    /// panics are those of a handler.
     pub fn on<M: Message>(
         mut self,
         pattern: &str,
@@ -135,7 +135,7 @@ impl ProbeBuilder {
         let pattern: Box<str> = pattern.into();
         self.enter.push(Box::new(move |table, face| {
             let (script, face) = (Mutex::new(script), face.clone());
-            // One that does not parse is never called: it refuses the mount.
+            // A pattern that does not parse makes the mount fail, so its handler is never called.
             let parsed = Pattern::parse(&pattern);
             table.on(
                 &pattern,
@@ -151,7 +151,7 @@ impl ProbeBuilder {
         self
     }
 
-    /// Takes messages of type `M` that have no reply.
+    /// Accepts messages of type `M`, which have no reply.
     pub fn takes<M: Message<Reply = ()>>(self, pattern: &str) -> Self {
         self.on::<M>(pattern, |_, _| Ok(()))
     }
@@ -164,8 +164,8 @@ impl ProbeBuilder {
         self.on::<M>(pattern, move |_, _| Ok(reply.clone()))
     }
 
-    /// Answers the first message of type `M` with the first of `answers`, the next one with the next, and
-    /// those for which none is left with an error.
+    /// Answers the first message of type `M` with the first of `answers`, the next one with the next. When none
+    /// is left, messages are answered with an error.
     pub fn replies_in_turn<M: Message>(
         self,
         pattern: &str,
@@ -179,7 +179,7 @@ impl ProbeBuilder {
         })
     }
 
-    /// Has failures show messages of type `M` as `{:?}`.
+    /// Makes the texts of failures show messages of type `M` as `{:?}`.
     pub fn showing<M: Message + Debug>(mut self) -> Self {
         fn show<M: Debug + 'static>(message: &dyn Any) -> String {
             (message.downcast_ref::<M>()).map_or_else(String::new, |message| format!("{message:?}"))
@@ -188,13 +188,13 @@ impl ProbeBuilder {
         self
     }
 
-    /// How it is mounted: its thread, its capacity, its parent. The name stays that of the probe.
+    /// Sets how the probe is mounted: its thread, its capacity, its parent. The name stays the probe's.
     pub fn options(mut self, options: MountOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// Mounts it.
+    /// Mounts the probe.
     ///
     /// # Errors
     /// As [`System::mount`]: the name is taken, or a route has a mistake.
@@ -229,7 +229,7 @@ impl Face {
         }
     }
 
-    /// A path of the probe, as a test names it: whole, or without the probe's name.
+    /// Completes a path given by a test, with or without the probe's name.
     fn path(&self, text: &str) -> String {
         if text.contains("://") {
             text.into()
@@ -238,11 +238,12 @@ impl Face {
         }
     }
 
-    /// Why an `M` can't come to that path, if it can't.
+    /// Returns why an `M` can't come to that path, if it can't.
     fn excludes<M: Message>(&self, path: Option<&str>) -> Option<String> {
         let takes = |route: &&ProbeRoute| route.id == TypeId::of::<M>();
         let leads = |route: &&ProbeRoute| {
-            // A pattern is compared as a text with captures would be: by what it leads to.
+            // A route's pattern is parsed like a pattern of the test, so that both are compared by what they
+            // match.
             let pattern = PathPattern::parse(&self.path(&route.pattern));
             path.is_none_or(|path| {
                 path.contains(['{', '*']) || pattern.is_ok_and(|pattern| pattern.matches(path))
@@ -261,7 +262,8 @@ impl Face {
 }
 
 impl Probe {
-    /// A probe in the place of the subsystem of that name: declare its routes, then mount it.
+    /// Makes a builder of a probe that takes the place of the subsystem with that name. Declare its routes, then
+    /// mount it.
     #[expect(clippy::new_ret_no_self, reason = "its routes come first")]
     pub fn new(name: impl Into<Box<str>>) -> ProbeBuilder {
         ProbeBuilder {
@@ -273,32 +275,32 @@ impl Probe {
         }
     }
 
-    /// The name under which it is mounted.
+    /// The name under which the probe is mounted.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// How many messages came, those included that the test has taken.
+    /// How many messages came, including those that the test has taken.
     pub fn count(&self) -> usize {
         self.0.arrivals.count().0
     }
 
-    /// Expects a message of type `M`, the oldest that the test has not taken yet, and takes it: narrow it down
-    /// with [`at`](Expect::at) and [`matching`](Expect::matching), then `.await` it. Other messages stay.
+    /// Expects a message of type `M` and takes the oldest one. Narrow it down with [`at`](Expect::at) and
+    /// [`matching`](Expect::matching), then `.await` it. Other messages stay.
     ///
     /// # Panics
-    /// When awaited, if none comes within 5 s of real time, or as [`within`](Expect::within) says: with
-    /// a text that says what was expected, where in the test, and what came instead. At once, if the
-    /// probe has no route for it.
+    /// When awaited, if none comes within 5 s of real time, or the time set by [`within`](Expect::within). The
+    /// text says what was expected, where in the test, and what came instead. Panics at once if the probe has no
+    /// route for it.
     ///
     /// # Cancel safety
-    /// Dropped before its end, it has taken nothing.
+    /// If the future is dropped, no message was taken.
     #[track_caller]
     pub fn expect<M: Message>(&self) -> Expect<'_, M> {
         Expect::new(&self.0, false)
     }
 
-    /// As [`expect`](Self::expect), and no other message may come before it: for messages in order.
+    /// As [`expect`](Self::expect), but no other message may come before it. Use it for messages in order.
     ///
     /// # Panics
     /// As [`expect`](Self::expect); also if the oldest message that the test has not taken is another one.
@@ -313,11 +315,11 @@ impl Probe {
         self.expect().times(n)
     }
 
-    /// Expects that no message is left to be taken, and that none comes for so long, of real time. It
-    /// takes as long.
+    /// Expects that no message is left to take, and that none comes within this time. It always waits that long,
+    /// in real time.
     ///
     /// # Panics
-    /// When awaited, if one is there, or comes.
+    /// When awaited, if a message is left or comes.
     #[track_caller]
     pub fn expect_nothing(&self, within: Duration) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();

@@ -1,10 +1,10 @@
-//! Simulation: a whole system on one thread of the operating system, where a seed decides what chance,
-//! the scheduler and the clock decide elsewhere.
+//! Simulation: runs a whole system on one thread of the operating system. A seed decides what is otherwise
+//! decided by chance, the scheduler and the clock.
 //!
-//! A [`thread`] is a tokio `LocalSet` with the thread-locals of a thread of its own; the [`stage`] lets one
-//! after the other go on, and one in the middle of another where the framework asks its chooser
-//! (`base/sim` there). The idea is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
-//! Store", 2021, section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
+//! A [`thread`] is a tokio `LocalSet` with thread-locals of its own. The [`stage`] runs one thread after the
+//! other. It also runs one in the middle of another, where the framework asks its chooser (`base/sim`). The idea
+//! is FoundationDB's: Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value Store", 2021,
+//! section 4; the swarm of likelihoods is from Groce et al., "Swarm Testing", 2012.
 
 mod rng;
 mod seeds;
@@ -33,21 +33,20 @@ use mycelia::{Builder, System};
 
 use stage::Stage;
 
-/// A whole system on one thread of the operating system, where a seed decides what chance, the scheduler
-/// and the clock decide elsewhere. What failed with a seed fails with it again; [`check_seeds`] runs
-/// many.
+/// A whole system on one thread of the operating system. A seed decides what is otherwise decided by chance, the
+/// scheduler and the clock. A failure with one seed happens again with the same seed; [`check_seeds`] runs many
+/// seeds.
 ///
-/// Every thread of a system, and every client outside of it, becomes a *simulated thread*: messages go
-/// from one to the other in the very ways in which they go in a process. The seed chooses which of them
-/// goes on, where it is halted for another to get in between, whose turn is cut short, and how much time
-/// passes. But for that time stands still, and leaps to the next timer when no one has anything to do:
-/// hours pass in milliseconds.
+/// Every thread of a system, and every client outside of it, becomes a *simulated thread*. Messages between them
+/// take the same ways as in a real process. The seed chooses which thread runs next, where it is interrupted by
+/// another, whose turn is cut short, and how much time passes. Otherwise time does not pass. When no thread has
+/// anything to do, it jumps to the next timer: hours pass in milliseconds.
 ///
-/// It can't decide what the code under test takes from elsewhere: random numbers (`tokio::select!`
-/// without `biased` too), the wall clock, other threads. Handlers that block (`#[route("…", blocking)]`)
-/// run on their subsystem's own thread. Between two awaits a client or a handler is halted only where
-/// it sends. Threads that get in between each other share one stack: where handlers need much of it,
-/// give the test's thread more than 2 MB, as [`check_seeds`] does.
+/// It has no control over what the code under test takes from elsewhere: random numbers (`tokio::select!` without
+/// `biased` too), the wall clock, other threads. Blocking handlers (`#[route("…", blocking)]`) run on their
+/// subsystem's own thread. Between two awaits a client or a handler is interrupted only where it sends. Threads
+/// that interrupt each other share one stack: if handlers need much of it, give the test's thread more than 2 MB,
+/// as [`check_seeds`] does.
 ///
 /// # Examples
 /// ```
@@ -99,19 +98,19 @@ pub struct Simulation {
     plant: Option<Plant>,
 }
 
-/// What a simulation came to.
+/// The result of a simulation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome<T> {
-    /// What its scenario returned.
+    /// The value that the scenario returned.
     pub value: T,
-    /// Tells apart what was decided: the same for the same seed, and, but by accident, no other.
+    /// A hash of all decisions: the same for the same seed, and different for others, except by accident.
     pub hash: u64,
-    /// How often a thread was chosen to go on.
+    /// How often a thread was chosen to run.
     pub steps: u64,
-    /// How much of its own time passed.
+    /// How much simulated time passed.
     pub took: Duration,
-    /// What was decided, if [`trace`](Simulation::trace) was wanted.
+    /// The decisions, if [`trace`](Simulation::trace) is on.
     pub trace: Vec<Decision>,
 }
 
@@ -119,9 +118,9 @@ pub struct Outcome<T> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SimulationError {
-    /// Its seed: run with that again, it fails again.
+    /// The seed. Another run with it fails in the same way.
     pub seed: u64,
-    /// Why.
+    /// Why it failed.
     pub halt: Halt,
     /// As [`Outcome::hash`].
     pub hash: u64,
@@ -135,12 +134,12 @@ pub struct SimulationError {
 pub enum Halt {
     /// The scenario, or a future given to [`spawn`](SimulationHandle::spawn), panicked with this text.
     Panicked(String),
-    /// An envelope had two owners, or something else happened that must not.
+    /// An envelope had two owners, or another invariant was broken.
     Violated(String),
-    /// No one had anything to do until the [`limit`](Simulation::limit), and the scenario had not
-    /// ended; what waited.
+    /// The scenario did not end, and no thread had anything to do until the [`limit`](Simulation::limit). The
+    /// text lists what waited.
     Stalled(String),
-    /// The scenario had not ended, though something went on all the time; what waited.
+    /// The scenario did not end, although threads went on running. The text lists what waited.
     Endless(String),
 }
 
@@ -164,7 +163,7 @@ impl fmt::Display for SimulationError {
 impl std::error::Error for SimulationError {}
 
 impl Simulation {
-    /// A simulation in which this seed decides.
+    /// Makes a simulation with this seed.
     pub fn new(seed: u64) -> Self {
         Simulation {
             seed,
@@ -176,44 +175,45 @@ impl Simulation {
         }
     }
 
-    /// Threads for subsystems of every system in it, whatever its builder says: at least 1. Default: 2.
+    /// Sets how many threads every system has for subsystems, whatever its builder says: at least 1. Default: 2.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self
     }
 
-    /// How much of its own time may pass before it counts as hung. Default: 10 minutes.
+    /// Sets how much simulated time may pass before the simulation counts as hung. Default: 10 minutes.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// How often a thread may be chosen to go on before it counts as endless. Default: a million times.
+    /// Sets how often a thread may be chosen to run before the simulation counts as endless. Default: a million
+    /// times.
     pub fn most_steps(mut self, steps: u64) -> Self {
         self.most_steps = steps;
         self
     }
 
-    /// Keeps what is decided, the last 200,000 decisions at most. Default: not.
+    /// Sets whether decisions are kept: the last 200,000. Default: no.
     pub fn trace(mut self, is_kept: bool) -> Self {
         self.keeps_trace = is_kept;
         self
     }
 
-    /// Puts an error into the framework, to see that it is found.
+    /// Plants an error in the framework, to test that the simulation finds it.
     #[doc(hidden)]
     pub fn plant(mut self, plant: impl Into<Option<Plant>>) -> Self {
         self.plant = plant.into();
         self
     }
 
-    /// Runs a scenario on the calling thread until it ends, and drops what it has left.
+    /// Runs a scenario on the calling thread until it ends. Then drops all that it has left.
     ///
     /// # Errors
-    /// The scenario panicked, does not end, or an envelope had two owners.
+    /// If the scenario panicked or does not end, or an envelope had two owners.
     ///
     /// # Panics
-    /// Within an executor: call it from a plain `#[test]`.
+    /// If it is called within an executor: call it from a plain `#[test]`.
     pub fn run<T: 'static, F: Future<Output = T> + 'static>(
         self,
         scenario: impl FnOnce(SimulationHandle) -> F,
@@ -259,7 +259,7 @@ impl Simulation {
     }
 }
 
-/// A running simulation, as its scenario sees it. Not for handlers: it stays on its thread.
+/// The handle of a running simulation, for its scenario. It can't be sent to handlers: it stays on its thread.
 #[derive(Clone)]
 pub struct SimulationHandle {
     stage: Rc<Stage>,
@@ -273,8 +273,8 @@ impl fmt::Debug for SimulationHandle {
 }
 
 impl SimulationHandle {
-    /// Starts a system on simulated threads: one for the keepers, and as many for subsystems as
-    /// [`Simulation::threads`] says. Clock and seed are the simulation's too.
+    /// Starts a system on simulated threads: one for the keepers, and [`Simulation::threads`] for subsystems. It
+    /// uses the simulation's clock and seed.
     ///
     /// # Errors
     /// As [`Builder::start`].
@@ -310,23 +310,23 @@ impl SimulationHandle {
         Ok(system)
     }
 
-    /// Runs a future on a simulated thread of its own, as a client of the system. If it panics, the
-    /// simulation fails; when the scenario ends, it is dropped.
+    /// Runs a future on a simulated thread of its own, as a client of the system. If it panics, the simulation
+    /// fails. When the scenario ends, the future is dropped.
     pub fn spawn<T: 'static>(&self, client: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         self.stage.thread("client").spawn(self.guarded(client))
     }
 
-    /// Random numbers that follow from the seed: others at each call.
+    /// Returns random numbers that depend on the seed; each call returns others.
     pub fn rng(&self) -> Rng {
         self.stage.rng.split()
     }
 
-    /// How much of the simulation's time has passed.
+    /// How much simulated time has passed.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.stage.time.ns())
     }
 
-    /// Has the simulation fail if a future panics.
+    /// Makes the simulation fail if a future panics.
     fn guarded<T: 'static>(
         &self,
         work: impl Future<Output = T> + 'static,
@@ -344,8 +344,8 @@ impl SimulationHandle {
     }
 }
 
-/// Lets time pass in the middle of a handler or a client, as work does: on the simulation's clock, without
-/// letting anybody else go on. Outside of a simulation it does nothing.
+/// Lets simulated time pass in the middle of a handler or a client, as if it worked that long. No other thread
+/// runs meanwhile. Outside of a simulation it does nothing.
 pub fn spend(time: Duration) {
     mycelia::__test::spend(time);
 }

@@ -1,9 +1,9 @@
-//! Chance out of a seed.
+//! Random numbers from a seed.
 
 use std::cell::Cell;
 
-/// Random numbers that follow from a seed: Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", 2014.
+/// Random numbers that depend on a seed: Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// 2014.
 ///
 /// # Examples
 /// ```
@@ -18,12 +18,12 @@ pub struct Rng(Cell<u64>);
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Rng {
-    /// The numbers of that seed.
+    /// Makes the sequence of that seed.
     pub fn new(seed: u64) -> Self {
         Rng(Cell::new(seed))
     }
 
-    /// Any number.
+    /// Returns any number.
     pub fn next_u64(&self) -> u64 {
         let state = self.0.get().wrapping_add(STEP);
         self.0.set(state);
@@ -32,7 +32,7 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     ///
     /// # Panics
     /// If `bound` is 0.
@@ -41,20 +41,20 @@ impl Rng {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u32
     }
 
-    /// True in that part of all cases, 0 to 1.
+    /// Returns true with a probability of `part`, 0 to 1.
     pub fn chance(&self, part: f64) -> bool {
         (self.next_u64() >> 11) as f64 / ((1_u64 << 53) as f64) < part
     }
 
-    /// One of several.
+    /// Returns one of several values.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there are none.
     pub fn pick<'t, T>(&self, of: &'t [T]) -> &'t T {
         &of[self.below(of.len() as u32) as usize]
     }
 
-    /// A source of its own, which follows from this one.
+    /// Makes an independent sequence that depends on this one.
     pub fn split(&self) -> Rng {
         Rng::new(self.next_u64())
     }

@@ -1,19 +1,19 @@
-//! Many seeds, one after the other.
+//! Runs a scenario with many seeds, one after the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::SimulationError;
 
-/// The seed that a test is to run with alone.
+/// The environment variable with the only seed that tests run with.
 const SEED: &str = "MYCELIA_SEED";
 const STACK: usize = 64 << 20;
 
-/// Runs a scenario with many seeds, or only with that of the environment variable `MYCELIA_SEED` if it
-/// is set; returns what it gave, in the order of the seeds. They run on a thread with a stack of 64 MB:
-/// threads that get in between each other do so on one stack.
+/// Runs a scenario with many seeds, or only with the one in the environment variable `MYCELIA_SEED` if it is set.
+/// Returns the scenarios' results, in the order of the seeds. They run on a thread with a stack of 64 MB, because
+/// threads that interrupt each other share one stack.
 ///
 /// # Panics
-/// At the first seed with which the scenario fails or panics, with the seed in the text.
+/// At the first seed with which the scenario fails or panics. The text has the seed.
 ///
 /// # Examples
 /// ```

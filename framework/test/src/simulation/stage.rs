@@ -1,8 +1,8 @@
-//! The stage: simulated threads, and who of them goes on.
+//! The stage: the simulated threads, and the choice of the one that runs.
 //!
-//! A thread goes on until it has nothing to do, or has polled 61 tasks, as a tokio `LocalSet` has it.
-//! In the midst of that, at the [`Point`]s where the framework asks, another thread may get in between:
-//! it runs there and then, on the same stack, as if the operating system had halted the first.
+//! A thread runs until it has nothing to do, or has polled 61 tasks, as in a tokio `LocalSet`. In between, at the
+//! [`Point`]s where the framework asks, another thread may interrupt it: that one runs at once, on the same
+//! stack, as if the operating system had switched.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,12 +20,12 @@ use super::{Halt, Simulation};
 use mycelia::__test::{self, Chooser, Plant, Point};
 use mycelia::WeakSystem;
 
-/// Most threads that get in between each other, one within the other.
+/// The most threads that interrupt each other, one within the other.
 const DEPTH: u32 = 3;
-/// Likelihoods, in 256ths, of which every point gets one for a whole simulation: what never happens
-/// lets through what always happens.
+/// Likelihoods, in 256ths. Every point gets one of them for a whole simulation. A point where nothing ever
+/// happens lets through what other points would always disturb.
 const LIKELIHOODS: [u32; 5] = [0, 2, 16, 64, 128];
-/// The same for a planted error.
+/// The likelihood of a planted error, in 256ths.
 const PLANTED: u32 = 4;
 
 pub(super) struct Stage {
@@ -44,12 +44,12 @@ pub(super) struct Stage {
     most_steps: u64,
     limit: Duration,
     last: Cell<u32>,
-    /// The end has come: nothing is decided any more.
+    /// True at the end: nothing is decided any more.
     is_over: Cell<bool>,
 }
 
 impl Stage {
-    /// To be called within the runtime.
+    /// Must be called within the runtime.
     pub(super) fn new(plan: &Simulation) -> Rc<Self> {
         let rng = Rng::new(plan.seed);
         let temper = std::array::from_fn(|_| *rng.pick(&LIKELIHOODS));
@@ -72,7 +72,7 @@ impl Stage {
         })
     }
 
-    /// A new thread.
+    /// Adds a thread.
     pub(super) fn thread(&self, name: impl Into<String>) -> Rc<SimThread> {
         let mut threads = self.threads.borrow_mut();
         let number = threads.len() as u32 + 1;
@@ -81,7 +81,7 @@ impl Stage {
         thread
     }
 
-    /// The simulation has failed.
+    /// Makes the simulation fail. The first reason counts.
     pub(super) fn halt(&self, halt: Halt) {
         self.halt.borrow_mut().get_or_insert(halt);
     }
@@ -101,13 +101,13 @@ impl Stage {
         answer
     }
 
-    /// Lets one thread after the other go on, until `is_done` or the simulation has failed.
+    /// Runs one thread after the other, until `is_done` or the simulation has failed.
     pub(super) async fn run(&self, is_done: impl Fn() -> bool) {
         let end = Instant::now() + self.limit;
         let mut end_of_time = std::pin::pin!(sleep_until(end));
         while !is_done() && self.halt.borrow().is_none() {
             let Some(thread) = self.choose() else {
-                // Wakes when somebody has something to do: tokio goes from timer to timer.
+                // Waits until a thread has something to do. Meanwhile tokio goes from timer to timer.
                 let is_over = std::future::poll_fn(|cx| {
                     self.alarm.set(cx.waker());
                     if self.threads.borrow().iter().any(|thread| thread.is_ready()) {
@@ -136,7 +136,7 @@ impl Stage {
         }
     }
 
-    /// A thread has worked: that takes time.
+    /// Lets time pass for the work of a thread.
     fn pass_time(&self) {
         let us = match self.rng.below(64) {
             0 => self.rng.below(5000),
@@ -147,7 +147,7 @@ impl Stage {
         self.note(Point::Time, us);
     }
 
-    /// The thread that goes on.
+    /// Chooses the thread that runs next.
     fn choose(&self) -> Option<Rc<SimThread>> {
         let step = self.steps.get() + 1;
         self.steps.set(step);
@@ -175,7 +175,7 @@ impl Stage {
         Some((*chosen).clone())
     }
 
-    /// Lets another thread go on in the middle of the one that runs; false if none can.
+    /// Runs another thread in the middle of the current one. Returns false if none can run.
     fn let_in(&self) -> bool {
         let other = {
             let threads = self.threads.borrow();
@@ -195,7 +195,7 @@ impl Stage {
         true
     }
 
-    /// Ends all threads: those of the outside first, for they hold the systems.
+    /// Ends all threads. Clients end first, since they hold the systems.
     pub(super) fn dismantle(&self) {
         self.is_over.set(true);
         let threads = self.threads.take();
@@ -207,7 +207,7 @@ impl Stage {
         }
     }
 
-    /// What goes on, for anyone who wants to know why it does not end.
+    /// Describes what still runs or waits, to explain why the simulation does not end.
     fn report(&self) -> String {
         let mut report = String::new();
         let ready: Vec<String> = (self.threads.borrow().iter())

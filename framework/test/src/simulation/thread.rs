@@ -1,4 +1,4 @@
-//! A simulated thread: a set of tasks, and what a thread of the operating system would keep for them.
+//! A simulated thread: a set of tasks, and the thread-locals that a real thread would have.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -15,13 +15,13 @@ use mycelia::__test::{Job, Jobs, ThreadMemory, enter};
 pub(super) struct SimThread {
     pub(super) number: u32,
     pub(super) name: String,
-    /// None once it has ended. Borrowed while it runs.
+    /// `None` once the thread has ended. Borrowed while it runs.
     tasks: RefCell<Option<LocalSet>>,
     memory: RefCell<ThreadMemory>,
     bell: Arc<Bell>,
-    /// It is to end; told when it has.
+    /// Set when the thread must end. The sender is used when it has ended.
     ending: RefCell<Option<oneshot::Sender<()>>>,
-    /// Not to be chosen before that many choices: the operating system has put it aside.
+    /// The thread is not chosen before this step, as if the operating system had suspended it.
     pub(super) aside_until: Cell<u64>,
 }
 
@@ -63,7 +63,7 @@ impl SimAlarm {
     }
 }
 
-/// While it lives, a simulated thread is the one that runs.
+/// Guard of a simulated thread that runs now.
 struct RunningTurn<'t> {
     thread: &'t SimThread,
     before: u32,
@@ -92,7 +92,7 @@ impl SimThread {
         })
     }
 
-    /// Has it run a future.
+    /// Runs a future on the thread.
     pub(super) fn spawn<T: 'static>(
         &self,
         work: impl Future<Output = T> + 'static,
@@ -103,7 +103,7 @@ impl SimThread {
         }
     }
 
-    /// Has it take jobs.
+    /// Makes the thread run jobs, and returns where to send them.
     pub(super) fn take_jobs(&self) -> Jobs {
         let (jobs, mut taken) = tokio::sync::mpsc::unbounded_channel::<Job>();
         self.spawn(async move {
@@ -114,7 +114,7 @@ impl SimThread {
         Jobs::new(jobs)
     }
 
-    /// Exchanges what the operating system's thread keeps for what this one has kept.
+    /// Swaps the thread-locals of the real thread with those of this one.
     fn exchange(&self) {
         self.memory.borrow_mut().exchange();
     }
@@ -127,7 +127,7 @@ impl SimThread {
         }
     }
 
-    /// It has something to do, and is not at it.
+    /// True if the thread has something to do and does not run.
     pub(super) fn is_ready(&self) -> bool {
         self.bell.rung.load(Ordering::Relaxed)
             && self
@@ -136,7 +136,7 @@ impl SimThread {
                 .is_ok_and(|tasks| tasks.is_some())
     }
 
-    /// It is to end when it is next polled.
+    /// Makes the thread end when it is next polled.
     pub(super) fn end(&self, ended: oneshot::Sender<()>) {
         *self.ending.borrow_mut() = Some(ended);
         self.bell.wake_by_ref();
@@ -146,7 +146,7 @@ impl SimThread {
         self.ending.borrow().is_some()
     }
 
-    /// Lets it go on with what it has to do.
+    /// Polls the thread's tasks.
     pub(super) fn poll(&self) {
         let Ok(mut tasks) = self.tasks.try_borrow_mut() else {
             return;
@@ -160,7 +160,7 @@ impl SimThread {
         let _ = Pin::new(tasks).poll(&mut Context::from_waker(&waker));
     }
 
-    /// Ends it: drops its tasks, then what it keeps.
+    /// Ends the thread: drops its tasks, then its thread-locals.
     pub(super) fn dismantle(&self) {
         let tasks = self.tasks.borrow_mut().take();
         let running = self.run();

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use mycelia::__test::simulated_clock;
 use mycelia::time::{Clock, ClockHand};
 
-/// Timers may be so much late: to have them fire costs a round of the executor.
+/// How late timers may be. Firing them costs a round of the executor.
 const LATE_NS: u64 = 200_000;
 
 pub(super) struct Time {
@@ -23,7 +23,7 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// To be called within the runtime.
+    /// Must be called within the runtime.
     pub(super) fn new() -> Self {
         let (clock, hand) = simulated_clock();
         Time {
@@ -40,9 +40,9 @@ impl Time {
         self.shown_ns.get()
     }
 
-    /// Lets time pass while somebody works. No timer fires before [`fire`](Self::fire).
+    /// Lets time pass while a thread works. No timer fires before [`fire`](Self::fire).
     pub(super) fn spend(&self, time: Duration) {
-        // Its first poll turns tokio's clock forward; all it does then is to let the executor go round.
+        // The first poll advances tokio's clock; the rest of the future only lets the executor run.
         let mut advance = std::pin::pin!(tokio::time::advance(time));
         let _ = advance
             .as_mut()
@@ -50,7 +50,7 @@ impl Time {
         self.follow();
     }
 
-    /// Lets timers fire whose time has come, if that was some time ago.
+    /// Lets due timers fire, if the last time was some time ago.
     pub(super) async fn fire(&self) {
         if self.shown_ns.get() - self.fired_ns.get() >= LATE_NS {
             self.fired_ns.set(self.shown_ns.get());
@@ -58,7 +58,7 @@ impl Time {
         }
     }
 
-    /// Follows tokio, which goes from timer to timer while nothing can be done.
+    /// Follows tokio's clock, which goes from timer to timer while no thread can run.
     pub(super) fn follow(&self) {
         let now_ns = self.begun.elapsed().as_nanos() as u64;
         let before_ns = self.shown_ns.replace(now_ns);

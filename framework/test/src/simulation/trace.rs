@@ -1,4 +1,4 @@
-//! What was decided: as a hash, and, if wanted, one by one.
+//! The decisions of a simulation: as a hash and, if enabled, one by one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use mycelia::__test::Point;
 
-/// Most decisions that are kept; the oldest go first.
+/// The most decisions that are kept; the oldest are dropped.
 const KEPT: usize = 200_000;
 
 /// Something that a simulation has decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// When, on the simulation's clock.
+    /// When it was decided, on the simulation's clock.
     pub at: Duration,
     /// The simulated thread that was running; 0 for the simulation itself.
     pub thread: u32,
@@ -55,7 +55,7 @@ impl Trace {
         self.hash.get()
     }
 
-    /// Takes what was kept.
+    /// Takes the decisions that were kept.
     pub(super) fn take(&self) -> Vec<Decision> {
         self.decisions.take().into()
     }
@@ -69,7 +69,7 @@ impl Trace {
             hash = (hash.rotate_left(5) ^ part).wrapping_mul(0x517c_c1b7_2722_0a95);
         }
         self.hash.set(hash);
-        // What is not done would be most of it.
+        // Decisions to do nothing are left out: they would be most of the trace.
         if self.is_kept && (answer != 0 || point == Point::Thread) {
             let mut decisions = self.decisions.borrow_mut();
             if decisions.len() == KEPT {
