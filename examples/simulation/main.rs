@@ -1,7 +1,7 @@
 //! Run with `cargo run --release --features test --example simulation -- --seeds 10000`
 //!
 //! A model of a system, once per seed: subsystems, children, clients, failures, restarts, overload,
-//! replicas, mounts and unmounts, timers, streams, asks given up, messages kept for later, systems that come
+//! replicas, mounts and unmounts, restarts, pauses and clears by hand, timers, streams, asks given up, messages kept for later, systems that come
 //! and go beside it, and faults of user code wherever the framework calls some: all chosen by the seed, on
 //! one thread and in virtual time (see `mycelia_test::Simulation`). At the end of each, every message must be accounted for once, in the
 //! order in which it was sent, and every envelope must be at home. `--seed N` runs one again and prints

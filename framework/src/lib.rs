@@ -125,8 +125,8 @@ pub use directory::replicas::Replicas;
 pub use mycelia_macros::{
     Message, Subsystem, main, restarting, route, routes, started, stopped, test,
 };
-pub use route::RouteTable;
 pub use route::subsystem::{Routes, Subsystem};
+pub use route::{RouteOptions, RouteTable};
 pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;
@@ -155,14 +155,15 @@ pub mod extract {
 pub mod error {
     pub use crate::system::StopError;
     pub use crate::words::error::{
-        AskError, CaptureError, HookFailure, MountError, Room, SendError, StartError, Undelivered,
-        UnmountError,
+        AskError, CaptureError, HookFailure, ManageError, MountError, Room, SendError, StartError,
+        Undelivered, UnmountError,
     };
     pub use mycelia_core::{Ambiguous, PathError, PatternError};
 }
 
 /// What happens after a failure.
 pub mod supervise {
+    pub use crate::words::stuck::WhenStuck;
     pub use crate::words::supervision::{Backoff, Failure, Intensity, Restart, RestartScope};
 }
 
@@ -192,6 +193,7 @@ pub mod observe {
     pub use crate::words::events::{Change, EndReason, Event, Watch};
     pub use crate::words::ledger::Ledger;
     pub use crate::words::stop_reason::StopReason;
+    pub use crate::words::stuck::{Stuck, StuckIn};
     pub use crate::words::trace::TraceId;
 }
 

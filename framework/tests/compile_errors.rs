@@ -21,7 +21,7 @@ macro_rules! corrections {
 }
 
 corrections! {
-    ambiguous_route bad_option bad_pattern bad_subsystem_name blocking_and_async
+    ambiguous_route bad_option bad_pattern bad_subsystem_name bad_within blocking_and_async
     blocking_stays_on_its_thread borrowed_message boxed_error capture_without_from_str
     conditional_message crate_in_quotes duplicate_hook duplicate_route fallible_factory
     hook_with_path hook_without_cause in_macro_rules large_message large_reply main_is_not_async

@@ -182,7 +182,7 @@ impl Book {
             }
             Err(AskError::Failed(_)) => end == Some(End::Failed),
             Err(AskError::Panicked { .. }) => end == Some(End::Panicked),
-            Err(AskError::Dropped { .. }) => end.is_none(),
+            Err(AskError::Dropped { .. } | AskError::Cleared { .. }) => end.is_none(),
             Err(AskError::Unhandled { .. }) => {
                 match end {
                     None | Some(End::Cut) => true,

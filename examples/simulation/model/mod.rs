@@ -7,6 +7,7 @@ mod book;
 mod client;
 mod faults;
 mod futures;
+mod managed;
 mod node;
 mod plan;
 mod tasks;
@@ -140,7 +141,7 @@ async fn all(clients: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Unmounts subsystems, and mounts them again, while messages flow.
+/// Unmounts subsystems, mounts them again, restarts, pauses and clears them, while messages flow.
 async fn move_about(system: WeakSystem, plan: Rc<Plan>, book: Arc<Book>, rng: Rng) {
     for _ in 0..plan.moves {
         tokio::time::sleep(Duration::from_millis(rng.below(20).into())).await;
@@ -148,7 +149,7 @@ async fn move_about(system: WeakSystem, plan: Rc<Plan>, book: Arc<Book>, rng: Rn
             return;
         };
         let node = rng.pick(&plan.nodes);
-        match rng.below(5) {
+        match rng.below(8) {
             // What is kept takes up room, and waits for what would need it.
             0 if plan.keeps => {}
             0 => {
@@ -157,6 +158,7 @@ async fn move_about(system: WeakSystem, plan: Rc<Plan>, book: Arc<Book>, rng: Rn
             }
             1 => drop(system.set_overflow(&node.name, *rng.pick(&client::OVERFLOWS))),
             2 => change_strategy(&system, &rng),
+            3..6 => managed::manage(&system, &node.name, &rng).await,
             _ => {
                 let within = Duration::from_millis(rng.below(10).into());
                 let unmounted = match (rng.chance(0.5), book.faults.strike()) {

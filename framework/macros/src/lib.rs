@@ -82,6 +82,7 @@ pub fn derive_subsystem(input: TokenStream) -> TokenStream {
 /// - it returns the message's reply, a `Result` of it, or nothing if the reply is `()`;
 /// - several `#[route]` attributes give it several patterns;
 /// - `#[route("...", blocking)]` on a sync method runs it on a thread where it may block;
+/// - `#[route("...", within = "2s")]` on an async method cuts it off after that time, in `ms`, `s` or `m`;
 /// - a `#[cfg]` on it applies to its routes as well, and `#[cfg_attr(…, route("…"))]` makes it a handler
 ///   if the condition holds; extractors may have a `#[cfg]` too.
 ///
@@ -122,7 +123,8 @@ pub fn routes(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `#[routes]` reads and removes it, so it need not be imported. Without `#[routes]`, or in a trait or an `impl`
 /// of a trait, it is an error. It takes a pattern, and after it `blocking` for a method that blocks its thread:
-/// `#[route("users/{id}", blocking)]`.
+/// `#[route("users/{id}", blocking)]`. Or it takes a time, after which an `async` method is cut off:
+/// `#[route("users/{id}", within = "2s")]`.
 #[proc_macro_attribute]
 pub fn route(_args: TokenStream, item: TokenStream) -> TokenStream {
     routes::expand_stray("route", item.into()).into()

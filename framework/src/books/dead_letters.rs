@@ -56,6 +56,13 @@ pub enum DeadReason {
     Injected,
     /// Its deadline passed before its handler began.
     Expired,
+    /// Its handler was cut off after the time that its route [has](crate::RouteOptions::within).
+    CutOff {
+        /// That time.
+        within: Duration,
+    },
+    /// It waited in a mailbox that was [cleared](crate::System::clear).
+    Cleared,
     /// Its subsystem stopped, or was mounted again with other routes; or a stop cut its handler off.
     Undeliverable,
     /// Its handler took the [`Reply`](crate::extract::Reply) and dropped it without an answer.
@@ -86,6 +93,8 @@ impl fmt::Display for DeadLetter {
             }
             DeadReason::Injected => write!(f, " was dropped by a fault set on purpose")?,
             DeadReason::Expired => write!(f, " was not handled before its deadline")?,
+            DeadReason::CutOff { within } => write!(f, " was cut off after {within:?}")?,
+            DeadReason::Cleared => write!(f, " was cleared out of the mailbox")?,
             DeadReason::NoReply => write!(f, " was to be answered later, and was not")?,
             DeadReason::Undeliverable => write!(f, " found no handler, its receiver stopped")?,
         }

@@ -11,6 +11,8 @@ pub(crate) mod replicas;
 #[cfg(not(loom))]
 pub(crate) mod spawning;
 #[cfg(not(loom))]
+pub(crate) mod work;
+#[cfg(not(loom))]
 mod mounted;
 #[cfg(not(loom))]
 mod below;

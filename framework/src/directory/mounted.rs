@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Stamp};
 use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, OnceBox, Ordering, lock};
 
 use crate::base::task_list::TaskList;
@@ -11,6 +11,7 @@ use crate::books::latency::{self, Book, LatencySummary, Recent, RouteLatency, Sa
 use crate::directory::life::LifeCell;
 use crate::directory::replicas::Group;
 use crate::directory::spawning::Spawning;
+use crate::directory::work::{WorkCell, WorkMark};
 use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
@@ -19,6 +20,7 @@ use crate::words::error::{HookFailure, MountError};
 use crate::words::events::EndReason;
 use crate::words::ledger::Ledger;
 use crate::words::slice::{Slice, SliceCell};
+use crate::words::stuck::{Stuck, StuckIn};
 use crate::words::supervision::{Policy, RestartScope};
 
 /// A subsystem while it is mounted. What a message's way touches stands first.
@@ -33,6 +35,8 @@ pub(crate) struct Mounted {
     /// The subsystems that it stands for, if it is only a name for several: then it has no host.
     group: OnceBox<Group>,
     pub(crate) life: LifeCell,
+    /// What its host is at.
+    pub(crate) work: WorkCell,
     /// No other mount of the system has it.
     pub(crate) number: u64,
     /// The system's thread on which it lives.
@@ -83,6 +87,17 @@ struct Extras {
     hook_failure: Mutex<Option<Arc<str>>>,
     /// How it ended, where a number does not say all.
     end: Mutex<Option<EndReason>>,
+    /// It handles no message before it is resumed. Written by its host.
+    is_paused: AtomicU8,
+    /// The handler that was told to be stuck last. Written by the supervisor.
+    stuck: Mutex<Option<StuckNote>>,
+}
+
+/// A handler that did not return: what its host was at, since when, and what the handler held.
+struct StuckNote {
+    work: WorkMark,
+    since: Stamp,
+    place: StuckIn,
 }
 
 #[inline(never)]
@@ -125,6 +140,7 @@ impl Mounted {
         Mounted {
             number: placing.number,
             life: LifeCell::new(),
+            work: WorkCell::new(),
             asked: AtomicU32::new(0),
             baseline: Some(mailbox.ledger())
                 .filter(|ledger| ledger.sent > 0)
@@ -330,6 +346,32 @@ impl Mounted {
             3 => Some(EndReason::SystemStopped),
             _ => lock(&self.extras.get()?.end).take(),
         }
+    }
+
+    pub(crate) fn note_stuck(&self, work: WorkMark, since: Stamp, place: StuckIn) {
+        *lock(&self.extras().stuck) = Some(StuckNote { work, since, place });
+    }
+
+    /// How it is stuck, if it was told to be and its handler has not returned since.
+    pub(crate) fn stuck(&self, clock: &Clock) -> Option<Stuck> {
+        let noted = lock(&self.extras.get()?.stuck);
+        let StuckNote { work, since, place } = noted.as_ref()?;
+        let now = self.work.look();
+        let age = Duration::from_nanos(clock.between_ns(*since, clock.now()));
+        let is_stuck = now.is_under_way() && now.is_same(*work);
+        is_stuck.then_some(Stuck { age, place: *place })
+    }
+
+    /// It handles no message from now on, or all again. Written by its host.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.extras()
+            .is_paused
+            .store(u8::from(is_paused), Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        let extras = self.extras.get();
+        extras.is_some_and(|extras| extras.is_paused.load(Ordering::SeqCst) != 0)
     }
 
     pub(crate) fn note_failure(&self, failure: Box<str>) {

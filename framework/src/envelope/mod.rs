@@ -22,6 +22,7 @@ pub(crate) mod pool;
 use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit};
+use std::time::Duration;
 
 use crate::base::clock::Due;
 use crate::base::user_code::{contain, discard};
@@ -315,8 +316,12 @@ impl<'s> Envelope<'s> {
 pub(crate) enum Unanswered {
     Failed(anyhow::Error),
     Panicked(Box<str>),
+    /// The handler was cut off after this time.
+    CutOff(Duration),
     Expired,
     Dropped,
+    /// It waited in a mailbox that was cleared.
+    Cleared,
     Unhandled,
     /// The handler took the `Reply` and dropped it.
     NoReply,

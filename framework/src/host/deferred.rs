@@ -14,7 +14,7 @@ use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::envelope::Unanswered;
 use crate::envelope::deferral::DeferredEnd;
-use crate::envelope::token::Chain;
+use crate::envelope::token::{Chain, Token};
 use crate::mailbox::orders::Order;
 use crate::route::handler::Called;
 use crate::words::ledger::Ending;
@@ -66,6 +66,9 @@ impl<S: 'static> HostState<S> {
             let message = panic.unwrap_or_else(|| "a panic".into());
             return self.panicked_deferred(env, index, message, batch);
         }
+        if called == Called::CutOff {
+            return self.out_of_time_deferred(env, index, batch);
+        }
         self.change();
         self.end_returned(env, batch);
     }
@@ -79,6 +82,39 @@ impl<S: 'static> HostState<S> {
         message: Box<str>,
         batch: &mut TurnBatch<'_>,
     ) {
+        let slab = &env.shared.pool.slab;
+        // The subsystem is there again before any asker hears of it.
+        let (own, others) = self.unanswered(env, index);
+        match own {
+            Some(token) => {
+                let started = slab.deferral(index).started();
+                let envelope = Envelope::new(slab, token);
+                self.panicked(env, envelope, started, message, batch);
+            }
+            None => {
+                self.end_waits_of_ended(env);
+                self.fail(env, Failure::Panic((*message).into()));
+            }
+        }
+        self.end_all(env, others, batch);
+    }
+
+    /// Such a handler was cut off. Its message's time is up, unless its reply is elsewhere by now.
+    #[cold]
+    fn out_of_time_deferred(&mut self, env: &HostEnv<S>, index: u32, batch: &mut TurnBatch<'_>) {
+        let slab = &env.shared.pool.slab;
+        let (own, others) = self.unanswered(env, index);
+        if let Some(token) = own {
+            let started = slab.deferral(index).started();
+            self.out_of_time(env, Envelope::new(slab, token), started, batch);
+        }
+        self.change();
+        self.end_all(env, others, batch);
+    }
+
+    /// The message of such a handler, if its reply was dropped with the handler; and all others whose reply has
+    /// come.
+    fn unanswered(&mut self, env: &HostEnv<S>, index: u32) -> (Option<Token>, Chain) {
         let (pool, mailbox) = (&*env.shared.pool, &env.mounted.mailbox);
         let mut own = Chain::new();
         let mut others = mailbox.returned.take(&pool.links);
@@ -88,20 +124,9 @@ impl<S: 'static> HostState<S> {
             let is_own = envelope.index() == index && was_dropped;
             (envelope.into_token(), is_own)
         });
-        // The subsystem is there again before any asker hears of it.
-        match own.pop_front(&pool.links) {
-            Some(token) => {
-                self.deferred -= 1;
-                let started = pool.slab.deferral(index).started();
-                let envelope = Envelope::new(&pool.slab, token);
-                self.panicked(env, envelope, started, message, batch);
-            }
-            None => {
-                self.end_waits_of_ended(env);
-                self.fail(env, Failure::Panic((*message).into()));
-            }
-        }
-        self.end_all(env, others, batch);
+        let own = own.pop_front(&pool.links);
+        self.deferred -= u32::from(own.is_some());
+        (own, others)
     }
 
     /// Ends all messages whose reply has come.

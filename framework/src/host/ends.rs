@@ -88,6 +88,8 @@ impl<S: 'static> HostState<S> {
         batch: &mut TurnBatch<'_>,
     ) {
         let _ = contain(|| self.slot.runner.clear());
+        // It is no longer under way, before anyone hears of that.
+        env.mounted.work.next();
         self.end_waits_of_ended(env);
         self.end_cut_off(env, service, batch);
     }

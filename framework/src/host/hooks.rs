@@ -77,9 +77,11 @@ impl<S: 'static> HostState<S> {
                 Some(panic.unwrap_or_else(|| "a panic".into()))
             }
             // There is no more that a hook may say.
-            Called::Failed | Called::Running | Called::Later | Called::WrongParcel => {
-                Some(std::mem::take(&mut self.slot.failure).into_boxed_str())
-            }
+            Called::Failed
+            | Called::Running
+            | Called::Later
+            | Called::CutOff
+            | Called::WrongParcel => Some(std::mem::take(&mut self.slot.failure).into_boxed_str()),
         };
         match (hook, failed) {
             (Hook::Restarting, None) => self.life = Life::Starting(Hook::Started),

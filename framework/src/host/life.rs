@@ -28,6 +28,8 @@ pub(super) enum Life {
     Starting(Hook),
     /// It handles messages.
     Running,
+    /// Its value is there, and handles no message before it is resumed.
+    Paused,
     /// It failed, and is restarted when the time has come.
     Pausing(Pin<Box<tokio::time::Sleep>>),
     /// It has no value, and is restarted when the registry says so.
@@ -73,6 +75,14 @@ impl<S: 'static> HostState<S> {
             match &mut self.life {
                 Life::Running => return Ready::Yes,
                 Life::Halted => return Ready::Not,
+                Life::Paused => {
+                    // It counts as paused since before: see below.
+                    fence(Ordering::SeqCst);
+                    if self.order == Order::Serve && env.shared.phase() == Phase::Open {
+                        return Ready::Not;
+                    }
+                    self.life = Life::Running;
+                }
                 Life::Pausing(until) => {
                     // Who is to drain first handles what waits: it does not wait for the pause. Nor does
                     // anyone when the system stops, which waits for what waits here.
@@ -100,7 +110,10 @@ impl<S: 'static> HostState<S> {
 
     /// It handles messages from now on.
     pub(super) fn is_there(&mut self, env: &HostEnv<S>) {
-        self.life = Life::Running;
+        self.life = match env.mounted.is_paused() {
+            true => Life::Paused,
+            false => Life::Running,
+        };
         // A new value is a change too.
         self.change();
         let told = |startup: Startup| startup.tell_of(env.mounted.mailbox.id);

@@ -14,9 +14,11 @@ mod batch;
 mod hooks;
 mod marked;
 mod life;
+mod manage;
 mod obey;
 mod share;
 mod sweep;
+mod out_of_time;
 mod outcome;
 mod turn;
 

@@ -30,12 +30,17 @@ impl<S: 'static> HostState<S> {
     /// True for an order after which the subsystem has another value, or none.
     fn ends_value(&self, env: &HostEnv<S>, control: &Control) -> bool {
         match control {
-            Control::Fail(_) | Control::Halt(_) => true,
+            Control::Fail(_) | Control::Halt(_) | Control::Restart(_) => true,
             Control::TaskPanicked { life, .. } => self.has_task_of(env, *life),
             Control::Stop => env.mounted.policy().restart == Restart::Permanent,
-            Control::End { .. } | Control::Revive { .. } | Control::Spawn(_) | Control::Wake(_) => {
-                false
-            }
+            // A call that is given up is not waited for.
+            Control::GiveUp(_)
+            | Control::End { .. }
+            | Control::Revive { .. }
+            | Control::Pause { .. }
+            | Control::Clear(_)
+            | Control::Spawn(_)
+            | Control::Wake(_) => false,
         }
     }
 
@@ -65,11 +70,17 @@ impl<S: 'static> HostState<S> {
             }
             Control::Stop => self.stop_itself(env, batch),
             Control::Spawn(_) | Control::Wake(_) => unreachable!("it is done when it comes"),
-            Control::Fail(failure) if self.order != Order::Abort => {
+            Control::Restart(done) => self.restart(env, done, batch),
+            Control::Pause { pauses, done } => self.pause(env, pauses, done),
+            Control::Clear(done) => {
+                let count = self.clear_mailbox(env, batch);
+                let _ = done.send(count);
+            }
+            Control::Fail(failure) | Control::GiveUp(failure) if self.order != Order::Abort => {
                 self.interrupt(env, batch);
                 self.fail(env, failure);
             }
-            Control::Fail(_) => {}
+            Control::Fail(_) | Control::GiveUp(_) => {}
             Control::TaskPanicked { life, text } if self.has_task_of(env, life) => {
                 self.interrupt(env, batch);
                 match self.startup {
@@ -104,7 +115,7 @@ impl<S: 'static> HostState<S> {
 
     /// True if the subsystem has the value that `life` restarts had been before.
     fn has_task_of(&self, env: &HostEnv<S>, life: u32) -> bool {
-        matches!(self.life, Life::Running | Life::Starting(_))
+        matches!(self.life, Life::Running | Life::Paused | Life::Starting(_))
             && self.order != Order::Abort
             && env.mounted.restarts.load(Ordering::Relaxed) == life
     }
@@ -121,7 +132,7 @@ impl<S: 'static> HostState<S> {
     }
 
     /// Ends what is under way, if anything is.
-    fn interrupt(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
+    pub(super) fn interrupt(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
         if let Some(service) = self.in_service.take() {
             self.cut_off(env, service, batch);
         }

@@ -43,6 +43,7 @@ impl<S: 'static> HostState<S> {
                 let message = panic.unwrap_or_else(|| "a panic".into());
                 self.panicked(env, envelope, started, message, batch);
             }
+            Called::CutOff => self.out_of_time(env, envelope, started, batch),
             Called::WrongParcel | Called::Running => reject(env, envelope, batch),
         }
     }

@@ -45,7 +45,8 @@ impl<S: 'static> HostState<S> {
         }
         mailbox.begin_sweep();
         let waiting = mailbox.waiting();
-        let mut over = self.take_over(env, begun);
+        self.lifecycle().sweeping.is_put_off = false;
+        let mut over = self.take_out(env, |token| is_over(env, token, begun));
         // Its drop is the user's: not before all is in its place again.
         while let Some(token) = over.pop_front(&env.shared.pool.links) {
             let envelope = Envelope::new(&env.shared.pool.slab, token);
@@ -74,26 +75,28 @@ impl<S: 'static> HostState<S> {
         }));
     }
 
-    /// Takes out of all places where messages wait those that are over.
-    fn take_over(&mut self, env: &HostEnv<S>, now: Stamp) -> Chain {
-        self.lifecycle().sweeping.is_put_off = false;
+    /// Takes out of all places where messages wait those that are over; the others keep their order.
+    pub(super) fn take_out(
+        &mut self,
+        env: &HostEnv<S>,
+        is_over: impl Fn(Token) -> (Token, bool),
+    ) -> Chain {
         let links = &env.shared.pool.links;
-        let is_over = |token| is_over(env, token, now);
         let mut over = Chain::new();
         // The oldest first.
-        self.again.split_off(links, &mut over, is_over);
-        self.kept.split_off(links, &mut over, is_over);
+        self.again.split_off(links, &mut over, &is_over);
+        self.kept.split_off(links, &mut over, &is_over);
         self.tell_kept(env);
         match env.mounted.mailbox.lanes() {
             None => {
                 if let Some(taken) = env.mounted.mailbox.inbox.take_for_receiver(links) {
                     self.account(env, taken);
                 }
-                self.backlog.split_off(links, &mut over, is_over);
+                self.backlog.split_off(links, &mut over, &is_over);
             }
             Some(lanes) => {
                 self.open_room(env);
-                let swept = lanes.sweep(&env.mounted.mailbox.inbox, links, is_over);
+                let swept = lanes.sweep(&env.mounted.mailbox.inbox, links, &is_over);
                 self.note_taken(env, swept.taken, swept.off);
                 over.append(links, swept.over);
             }

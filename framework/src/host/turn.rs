@@ -81,6 +81,7 @@ impl<S: 'static> HostState<S> {
             }
         };
         let cx = &mut Context::from_waker(&waker);
+        env.mounted.work.begin_turn(self.in_service.is_some());
         let messages = sim::at_most(Point::Slice, messages);
         let mut turn = self.serve(env, cx, &mut batch, messages);
         if !env.mounted.mailbox.returned.is_empty() {
@@ -96,6 +97,7 @@ impl<S: 'static> HostState<S> {
         }
         self.has_waited |= env.local.has_waited.get();
         batch.end_turn(env, self.went_on);
+        env.mounted.work.end_turn(self.in_service.is_some());
         drop(serving);
         if let Some(timed) = timed {
             let is_idle = !self.went_on && self.in_service.is_none();
@@ -129,6 +131,7 @@ impl<S: 'static> HostState<S> {
                     self.open_room(env);
                     return Turn::Sleep;
                 }
+                env.mounted.work.next();
                 continue;
             }
             match self.get_ready(env, cx) {

@@ -48,6 +48,18 @@ pub(crate) enum Control {
         life: u32,
         text: Box<str>,
     },
+    /// Give up the blocking call that is under way, if one is, and fail.
+    GiveUp(Failure),
+    /// Restart the subsystem because someone requested it. The host answers when the new value is there; it drops
+    /// the sender if the subsystem fails again or ends.
+    Restart(oneshot::Sender<()>),
+    /// Begin no further message, or go on. The host answers when it does; it drops the sender if it ends.
+    Pause {
+        pauses: bool,
+        done: oneshot::Sender<()>,
+    },
+    /// End all messages that wait. The host answers how many.
+    Clear(oneshot::Sender<u64>),
     /// Stop, as the subsystem itself requested.
     Stop,
     /// Run this future beside the subsystem on its thread.

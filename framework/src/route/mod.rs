@@ -11,6 +11,7 @@ pub(crate) mod macro_support;
 pub(crate) mod subsystem;
 mod kinds;
 mod pack;
+mod options;
 mod table;
 
 use std::any::{Any, TypeId};
@@ -24,6 +25,7 @@ use crate::route::handler::Handler;
 use crate::route::handler::hooks::Hooks;
 use crate::words::message::Message;
 pub(crate) use kinds::Kinds;
+pub use options::RouteOptions;
 pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
 pub use table::RouteTable;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mycelia_core::{Pattern, Router};
 
+use super::options::RouteOptions;
 use super::pack::{Pack, Packer};
 use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
 use crate::route::extract::{Extract, Reply, States};
@@ -13,6 +14,7 @@ use crate::route::handler::hooks::Hooks;
 use crate::route::handler::method::{
     AtOnce, Awaited, AwaitedReplyLater, Method, OffThread, ReplyLater,
 };
+use crate::route::handler::within::{WithinDeferredHandler, WithinHandler};
 use crate::words::error::MountError;
 use crate::words::events::EndReason;
 use crate::words::message::{GiveBack, IntoReply, MESSAGE_BYTES_MAX, Message, Nothing};
@@ -96,6 +98,42 @@ impl<S: 'static> RouteTable<S> {
         self.enter::<M, A>(pattern, handler);
     }
 
+    /// Enters a handler as [`on_async`](Self::on_async) does, with options.
+    ///
+    /// # Examples
+    /// ```
+    /// use mycelia::prelude::*;
+    /// use mycelia::RouteOptions;
+    /// use std::time::Duration;
+    /// # #[derive(Message)] #[message(reply = String)] struct Fetch;
+    /// # #[derive(Subsystem)] struct Api;
+    /// impl Routes for Api {
+    ///     fn routes(table: &mut RouteTable<Self>) {
+    ///         let options = RouteOptions::new().within(Duration::from_secs(2));
+    ///         table.on_async_with("fetch", options, async |_: &mut Self, _: Fetch, (): ()| {
+    ///             String::from("there it is")
+    ///         });
+    ///     }
+    /// }
+    /// ```
+    pub fn on_async_with<M, A, R>(
+        &mut self,
+        pattern: &str,
+        options: RouteOptions,
+        handler: impl AsyncFn(&mut S, M, A) -> R + Clone + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+        R: IntoReply<M::Reply> + 'static,
+        R::Later: GiveBack<M, A::Packed>,
+    {
+        let Some(within) = options.within else {
+            return self.on_async(pattern, handler);
+        };
+        let handler = Box::new(WithinHandler::<_, M, A, R>::new(handler, within));
+        self.enter::<M, A>(pattern, handler);
+    }
+
     /// Enters a handler that blocks its thread, with files, locks or long computations. It runs on one of the
     /// [`blocking_threads`](crate::Builder::blocking_threads). The next message is handled when it has ended.
     pub fn on_blocking<M, A, R>(
@@ -137,6 +175,23 @@ impl<S: 'static> RouteTable<S> {
         A: Extract,
     {
         let handler = Box::new(Method::<AwaitedReplyLater, _, M, A, ()>::new(handler));
+        self.enter::<M, A>(pattern, handler);
+    }
+
+    /// Enters a handler as [`on_async_deferred`](Self::on_async_deferred) does, with options.
+    pub fn on_async_deferred_with<M, A>(
+        &mut self,
+        pattern: &str,
+        options: RouteOptions,
+        handler: impl AsyncFn(&mut S, (M, Reply<M>), A) + Clone + Send + Sync + 'static,
+    ) where
+        M: Message,
+        A: Extract,
+    {
+        let Some(within) = options.within else {
+            return self.on_async_deferred(pattern, handler);
+        };
+        let handler = Box::new(WithinDeferredHandler::<_, M, A>::new(handler, within));
         self.enter::<M, A>(pattern, handler);
     }
 

@@ -76,6 +76,11 @@ impl Blocking {
         running.iter().map(|one| one.name.clone()).collect()
     }
 
+    /// True if a handler of that subsystem runs there now.
+    pub(crate) fn holds(&self, mailbox: MailboxId) -> bool {
+        lock(&self.running).iter().any(|one| one.mailbox == mailbox)
+    }
+
     /// As [`running`](Self::running), but only if no thread is free.
     pub(crate) fn holders(&self) -> Option<Vec<MailboxId>> {
         let running = lock(&self.running);

@@ -56,6 +56,10 @@ pub(crate) struct Shared {
     chance: AtomicU64,
     /// How long a stop waits for accepted messages, unless the caller sets a deadline.
     pub(crate) stop_deadline: Duration,
+    /// When a handler that has not returned counts as stuck; `None` for never.
+    pub(crate) stuck_after: Option<Duration>,
+    /// The threads that stuck handlers hold. Written by the supervisor.
+    pub(crate) held_threads: Mutex<Vec<usize>>,
     /// Why the system stops, `None` if it was simply requested; and whether all subsystems have ended.
     stopping: watch::Sender<(Option<StopReason>, bool)>,
     /// The signal that makes a stop end before its deadline.
@@ -80,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) stamps: Stamps,
     pub(crate) ask_deadline: Option<Duration>,
     pub(crate) stop_deadline: Duration,
+    pub(crate) stuck_after: Option<Duration>,
     pub(crate) keep_dead_letters: usize,
     pub(crate) blocking_threads: usize,
     /// The seed of all random decisions.
@@ -144,6 +149,8 @@ impl Shared {
             reports: OnceCell::new(),
             chance: AtomicU64::new(settings.seed),
             stop_deadline: settings.stop_deadline,
+            stuck_after: settings.stuck_after,
+            held_threads: Mutex::default(),
             stopping: watch::Sender::new((None, false)),
             hurry: watch::Sender::new(None),
             before_stop: Mutex::new(Some(Vec::new())),

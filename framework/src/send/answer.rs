@@ -164,6 +164,11 @@ fn explain<M: Message, T: To<M>>(
                 deadline,
             }
         }
+        Some(Unanswered::CutOff(deadline)) => AskError::DeadlineExceeded {
+            subsystem,
+            deadline,
+        },
+        Some(Unanswered::Cleared) => AskError::Cleared { subsystem },
         Some(Unanswered::Dropped) => AskError::Dropped { subsystem },
         Some(Unanswered::NoReply) => AskError::NoReply { subsystem },
         Some(Unanswered::Unhandled) | None => AskError::Unhandled { subsystem },

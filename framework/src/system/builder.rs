@@ -55,6 +55,7 @@ pub struct Builder {
     stamps: Stamps,
     stop_deadline: Duration,
     ask_deadline: Option<Duration>,
+    stuck_after: Option<Duration>,
     keep_dead_letters: usize,
     blocking_threads: usize,
     restart_scope: RestartScope,
@@ -78,6 +79,7 @@ impl Default for Builder {
             stamps: Stamps::Own,
             stop_deadline: Duration::from_secs(10),
             ask_deadline: Some(Duration::from_secs(30)),
+            stuck_after: Some(Duration::from_secs(10)),
             keep_dead_letters: 64,
             blocking_threads: 16,
             restart_scope: RestartScope::OneForOne,
@@ -159,6 +161,15 @@ impl Builder {
     /// since no timer is made for it. `None`: without end. Default: 30 s.
     pub fn ask_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.ask_deadline = deadline.into();
+        self
+    }
+
+    /// How long a handler may take before its subsystem counts as [stuck](crate::observe::Stuck): an event tells
+    /// so, and so do snapshots while it lasts. It goes by the system's clock, and is told at most 0.7 s late. What is
+    /// done about it the subsystem's [`when_stuck`](crate::MountOptions::when_stuck) says; a subsystem can have
+    /// a time [of its own](crate::MountOptions::stuck_after). `None`: never. Default: 10 s.
+    pub fn stuck_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stuck_after = time.into();
         self
     }
 
@@ -294,6 +305,7 @@ impl Builder {
                 stamps: self.stamps,
                 ask_deadline: self.ask_deadline,
                 stop_deadline: self.stop_deadline,
+                stuck_after: self.stuck_after,
                 keep_dead_letters: self.keep_dead_letters,
                 blocking_threads: self.blocking_threads,
                 seed: RandomState::new().build_hasher().finish(),

@@ -10,6 +10,7 @@ mod exit;
 mod kind;
 mod mounting;
 mod mount_options;
+mod manage;
 mod mount;
 mod sends;
 mod mount_many;

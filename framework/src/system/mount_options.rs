@@ -9,6 +9,7 @@ use crate::mailbox::Limits;
 use crate::route::subsystem::Subsystem;
 use crate::words::error::MountError;
 use crate::words::overflow::Overflow;
+use crate::words::stuck::WhenStuck;
 use crate::words::supervision::{Backoff, Intensity, Policy, Restart, RestartScope};
 
 /// How a subsystem is mounted; the defaults are those of [`System::mount`](crate::System::mount).
@@ -175,6 +176,19 @@ impl MountOptions {
     /// when it has failed for good, as one that stopped itself is; its last event tells how it failed.
     pub fn keep_failed(mut self, keeps: bool) -> Self {
         self.policy.keep_failed = keeps;
+        self
+    }
+
+    /// What is done if its handler is [stuck](crate::observe::Stuck), beside that it is told. Default: nothing.
+    pub fn when_stuck(mut self, what: WhenStuck) -> Self {
+        self.policy.when_stuck = what;
+        self
+    }
+
+    /// How long its handlers may take before it counts as stuck; [`Duration::MAX`] for any time. Default: as the
+    /// [system](crate::Builder::stuck_after) has it.
+    pub fn stuck_after(mut self, time: Duration) -> Self {
+        self.policy.stuck_after = Some(time);
         self
     }
 

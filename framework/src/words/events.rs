@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::base::broadcast::Broadcast;
 use crate::base::user_code::shielded;
+use crate::words::stuck::Stuck;
 use crate::words::supervision::Failure;
 
 /// The most events that wait for a slow watcher.
@@ -33,6 +34,11 @@ pub enum Change {
     Failed(Failure),
     /// It was restarted by its factory, and handles messages again.
     Restarted,
+    /// Its handler has not returned for long: see [`stuck_after`](crate::Builder::stuck_after). It is told once for
+    /// each such handler.
+    Stuck(Stuck),
+    /// The handler that was told to be stuck is no longer under way: it has returned, or was cut off or given up.
+    Returned,
     /// It has ended for good.
     Ended(EndReason),
 }

@@ -22,9 +22,9 @@ pub struct Ledger {
     pub sent: u64,
     /// Messages whose handler came to its end.
     pub handled: u64,
-    /// Messages whose handler returned an error, panicked, or was cut off by a stop's deadline.
+    /// Messages whose handler returned an error, panicked, or was cut off.
     pub failed: u64,
-    /// Messages dropped by an overflow policy, or by a fault of the test kit.
+    /// Messages dropped by an overflow policy, by a [clear](crate::System::clear), or by a fault of the test kit.
     pub dropped: u64,
     /// Messages whose deadline passed before a handler began.
     pub expired: u64,
@@ -92,7 +92,7 @@ impl Ledger {
 pub(crate) enum Ending {
     Handled,
     Failed,
-    /// By a fault of the test kit; what an overflow policy drops its sender counts.
+    /// By a clear of the mailbox, or a fault of the test kit; what an overflow policy drops its sender counts.
     Dropped,
     Expired,
     Undeliverable,

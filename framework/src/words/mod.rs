@@ -7,6 +7,7 @@ pub(crate) mod trace;
 pub(crate) mod tap;
 pub(crate) mod overflow;
 pub(crate) mod slice;
+pub(crate) mod stuck;
 pub(crate) mod supervision;
 pub(crate) mod stop_reason;
 pub(crate) mod ledger;

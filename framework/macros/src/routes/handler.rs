@@ -10,13 +10,16 @@ use syn::{Error, Ident, ImplItemFn, LitStr, Meta, ReturnType, Signature, Token, 
 use super::arguments::{self, Argument, EXTRACTORS_MAX, Variant};
 use super::borrow::borrowed;
 use super::condition::{Mark, Predicate, conditions};
+use super::within;
 
-/// One `#[route("pattern")]`, or `#[route("pattern", blocking)]`.
+/// One `#[route("pattern")]`, with its options: `blocking`, or `within = "2s"`.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) literal: LitStr,
     pub(super) pattern: Pattern,
     pub(super) is_blocking: bool,
+    /// How long its handler may take, in milliseconds, and where the attribute says so.
+    pub(super) within: Option<(u64, Span)>,
     /// The predicates of a `#[cfg_attr]` around it.
     pub(super) conditions: Vec<Predicate>,
 }
@@ -34,37 +37,54 @@ impl Route {
                  thread write `#[route(\"users/{id}\", blocking)]`",
             )
         };
-        let read = |input: ParseStream<'_>| -> syn::Result<(LitStr, bool)> {
+        type Read = (LitStr, bool, Option<(u64, Span)>);
+        let read = |input: ParseStream<'_>| -> syn::Result<Read> {
             let literal = input.parse().map_err(|_| no_pattern())?;
-            let mut is_blocking = false;
+            let (mut is_blocking, mut time) = (false, None);
             while !input.is_empty() {
                 input.parse::<Token![,]>().map_err(|_| no_pattern())?;
                 if input.is_empty() {
                     break;
                 }
                 let option: Ident = input.parse().map_err(|_| no_pattern())?;
-                if is_blocking || option != "blocking" {
-                    let text = "not an option of a route: write `blocking`, or nothing";
+                if option == "within" && time.is_none() {
+                    time = Some(read_within(input, &option)?);
+                } else if option == "blocking" && !is_blocking {
+                    is_blocking = true;
+                } else {
+                    let text =
+                        "not an option of a route: write `blocking`, `within = \"2s\"`, or nothing";
                     return Err(Error::new_spanned(option, text));
                 }
-                is_blocking = true;
             }
-            Ok((literal, is_blocking))
+            Ok((literal, is_blocking, time))
         };
         let Meta::List(list) = &mark.meta else {
             return Err(no_pattern());
         };
-        let (literal, is_blocking) = list.parse_args_with(read)?;
+        let (literal, is_blocking, within) = list.parse_args_with(read)?;
         match Pattern::parse(&literal.value()) {
             Ok(pattern) => Ok(Route {
                 literal,
                 pattern,
                 is_blocking,
+                within,
                 conditions: mark.conditions.clone(),
             }),
             Err(error) => Err(Error::new(literal.span(), error)),
         }
     }
+}
+
+/// The time after `within`.
+fn read_within(input: ParseStream<'_>, option: &Ident) -> syn::Result<(u64, Span)> {
+    let text = "a time follows: `within = \"2s\"`";
+    let no_time = |_| Error::new_spanned(option, text);
+    input.parse::<Token![=]>().map_err(no_time)?;
+    let literal: LitStr = input
+        .parse()
+        .map_err(|error: Error| Error::new(error.span(), text))?;
+    Ok((within::read(&literal)?, literal.span()))
 }
 
 /// One method under `#[route]`. If some of its arguments are under a `#[cfg]`, this is the method for one choice
@@ -103,6 +123,12 @@ impl Handler {
             let mut error = Error::new_spanned(token, text);
             error.combine(Error::new(route.literal.span(), "here it is said to block"));
             errors.push(error);
+        }
+        let limit = routes.iter().find_map(|route| route.within);
+        if let (None, Some((_, at))) = (sig.asyncness, limit) {
+            let text =
+                "only a handler that awaits can be cut off: make it `async`, or remove `within`";
+            errors.push(Error::new(at, text));
         }
         if let ReturnType::Type(_, reply) = &sig.output {
             errors.extend(borrowed(reply, "a reply"));
@@ -330,7 +356,7 @@ mod tests {
         let unknown = errors(quote!(impl Api { #[route("a", blokcing)] fn f(&self, msg: A) {} }));
         assert_eq!(
             unknown,
-            ["not an option of a route: write `blocking`, or nothing"]
+            ["not an option of a route: write `blocking`, `within = \"2s\"`, or nothing"]
         );
         let known = errors(quote!(impl Api { #[route("a", blocking,)] fn f(&self, msg: A) {} }));
         assert!(known.is_empty(), "{known:?}");

@@ -10,6 +10,7 @@ mod condition;
 mod handler;
 mod hook;
 mod table;
+mod within;
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};

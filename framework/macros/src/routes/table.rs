@@ -182,9 +182,15 @@ impl<'a> Table<'a> {
                 quote!(const { #check };)
             });
             let literal = &route.literal;
-            let method = method(route);
+            let mut method = method(route);
+            let options = route.within.map(|(time, _)| {
+                method = Ident::new(&format!("{method}_with"), method.span());
+                let krate = self.krate;
+                let time = quote!(::core::time::Duration::from_millis(#time));
+                quote!(#krate::RouteOptions::new().within(#time),)
+            });
             let cfg = cfg(&route.conditions);
-            quote!(#cfg { #check #entries.#method::<#types>(#literal, #closure); })
+            quote!(#cfg { #check #entries.#method::<#types>(#literal, #options #closure); })
         });
         let cfg = cfg(&handler.conditions);
         quote!(#cfg { #(#routes)* })

@@ -210,10 +210,10 @@ async fn end_all(
     shared: Arc<Shared>,
     time_is_up: impl Future<Output = ()> + Clone + Unpin,
 ) -> (Vec<Arc<Mounted>>, Ended) {
-    // None pauses before a restart any longer: one that does not see that the system stops is seen here.
+    // None pauses any longer, before a restart or because it was told to: one that does not see that the system stops is seen here.
     fence(Ordering::SeqCst);
     for mounted in shared.directory.all_alive() {
-        if mounted.life.state() != LifeState::Up {
+        if mounted.life.state() != LifeState::Up || mounted.is_paused() {
             mounted.mailbox.wake();
         }
     }

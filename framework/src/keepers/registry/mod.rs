@@ -13,6 +13,7 @@ pub(crate) mod ending;
 mod restarts;
 pub(crate) mod unmounting;
 pub(crate) mod mounting;
+pub(crate) mod managing;
 mod names;
 
 use std::sync::{Arc, Weak};

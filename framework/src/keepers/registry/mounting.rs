@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::names::Names;
 use super::{Leaving, Registry, ending};
 use crate::base::clock;
+use crate::base::sync::lock;
 use crate::base::thread_handle::ThreadHandle;
 use crate::directory::life::LifeState;
 use crate::directory::replicas::{Choice, Group};
@@ -127,7 +128,10 @@ impl Registry {
     }
 
     fn choose(&self, wanted: Option<usize>) -> usize {
-        let fewest = || (self.population.iter().enumerate()).min_by_key(|(_, count)| **count);
+        let held = lock(&self.shared.held_threads);
+        // One that a stuck handler holds only if all are held.
+        let least = |(thread, count): &(usize, &usize)| (held.contains(thread), **count);
+        let fewest = || (self.population.iter().enumerate()).min_by_key(least);
         wanted.unwrap_or_else(|| fewest().map_or(0, |(thread, _)| thread))
     }
 

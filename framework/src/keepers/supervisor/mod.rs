@@ -11,6 +11,7 @@
 pub(crate) mod snapshot;
 pub(crate) mod strategy;
 pub(crate) mod adaptive;
+mod stuck;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::runtime::deadlock::hopeless::Hopeless;
 use crate::runtime::shared::Shared;
 use crate::words::slice::Slice;
 use strategy::{Load, RoundRobin, Strategy};
+use stuck::StuckWatch;
 
 const TICK: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_millis(640);
@@ -50,6 +52,7 @@ pub(crate) struct Supervisor {
     loads: Vec<Load>,
     slices: Vec<Slice>,
     suspect: Option<(Hopeless, u64)>,
+    stuck: StuckWatch,
 }
 
 /// Changes the strategy.
@@ -79,6 +82,7 @@ impl Supervisor {
             loads: Vec::new(),
             slices: Vec::new(),
             suspect: None,
+            stuck: StuckWatch::default(),
         };
         supervisor.follow(strategy);
         supervisor
@@ -105,6 +109,7 @@ impl Supervisor {
             self.remind(begun);
         }
         let waits = self.end_hopeless_waits() | self.look_after_waiters();
+        let waits = waits | self.stuck.look(&self.shared);
         self.interval = if goes_on || waits {
             TICK.max(begun.elapsed().saturating_mul(COST))
         } else {

@@ -14,6 +14,7 @@ use crate::route::RouteMap;
 use crate::runtime::shared::Shared;
 use crate::thread::stamps::Stamps;
 use crate::words::ledger::Ledger;
+use crate::words::stuck::Stuck;
 
 /// What a system is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,11 @@ pub struct SubsystemSnapshot {
     /// True if it takes no messages any more: it has failed for good and is
     /// [kept](crate::MountOptions::keep_failed), or it is about to end.
     pub is_closed: bool,
+    /// True if it is [paused](crate::System::pause).
+    pub is_paused: bool,
+    /// Since when its handler has not returned, if that is longer than
+    /// [`stuck_after`](crate::Builder::stuck_after).
+    pub stuck: Option<Stuck>,
     /// Its messages since it was mounted.
     pub ledger: Ledger,
     /// How often it was restarted after a panic.
@@ -162,7 +168,7 @@ impl Snapshot {
         let (all, mut total) = shared.directory.all_and_gone();
         let mut subsystems: Vec<SubsystemSnapshot> = all
             .iter()
-            .map(|mounted| SubsystemSnapshot::take(mounted))
+            .map(|mounted| SubsystemSnapshot::take(mounted, shared))
             .collect();
         for subsystem in &subsystems {
             total.include(subsystem.ledger);
@@ -214,7 +220,7 @@ impl KindSnapshot {
 }
 
 impl SubsystemSnapshot {
-    fn take(mounted: &Mounted) -> Self {
+    fn take(mounted: &Mounted, shared: &Shared) -> Self {
         let routes = mounted
             .map
             .routes
@@ -233,6 +239,8 @@ impl SubsystemSnapshot {
             name: mounted.mailbox.name.clone(),
             type_name: mounted.map.type_name,
             thread: mounted.thread,
+            is_paused: mounted.is_paused(),
+            stuck: mounted.stuck(&shared.clock),
             is_closed: mounted.mailbox.inbox.is_closed(),
             // After the latencies: a message that counts as ended here may be newer than those.
             ledger: mounted.ledger(),

@@ -16,7 +16,7 @@ use crate::words::message::Message;
 /// # Panics
 /// Where the user's extractors do; the envelope is still at hand then.
 #[inline(always)]
-fn unpack<S, M: Message, A: Extract>(
+pub(super) fn unpack<S, M: Message, A: Extract>(
     slot: &mut HandlerSlot<S>,
     at_hand: &mut AtHand<'_>,
     delivery: &Delivery<'_>,

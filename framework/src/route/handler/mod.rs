@@ -10,6 +10,7 @@ pub(crate) mod method;
 pub(crate) mod blocking;
 pub(crate) mod hooks;
 pub(crate) mod deferred;
+pub(crate) mod within;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::base::clock::Stamp;
 use crate::base::user_code::{Contained, contain, discard};
@@ -37,6 +39,11 @@ pub(crate) trait Handler<S>: Send + Sync {
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called;
+
+    /// How long its method may take, if there is a limit.
+    fn within(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The message at hand, and when its handler began. A handler whose reply comes later takes it. Otherwise it stays
@@ -77,6 +84,7 @@ impl<S> HandlerSlot<S> {
         match outcome {
             HandlerOutcome::Handled => Called::Handled,
             HandlerOutcome::Later => Called::Later,
+            HandlerOutcome::CutOff => Called::CutOff,
             HandlerOutcome::Failed(text) => {
                 self.failure = text;
                 Called::Failed
@@ -137,6 +145,8 @@ pub(crate) enum Called {
     Panicked,
     /// It gave the message back for later. The message lies in the envelope again.
     Later,
+    /// It was cut off because its time was up. The subsystem is there, as the handler has left it.
+    CutOff,
     /// It has not ended: it is in the runner.
     Running,
     /// The envelope does not hold what this handler takes.

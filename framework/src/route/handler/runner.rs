@@ -30,6 +30,8 @@ pub(crate) enum HandlerOutcome {
     Handled,
     /// It gave its message back.
     Later,
+    /// It was cut off because its time was up.
+    CutOff,
     /// It returned an error with this text.
     Failed(String),
     /// It panicked; the subsystem is there, but broken.
@@ -80,8 +82,8 @@ where
 }
 
 /// A future whose panics are caught: those of its polls, and that of its drop at its end.
-struct Caught<'f, F> {
-    future: Pin<&'f mut Option<F>>,
+pub(super) struct Caught<'f, F> {
+    pub(super) future: Pin<&'f mut Option<F>>,
 }
 
 impl<F: Future> Future for Caught<'_, F> {

@@ -31,12 +31,14 @@ pub enum AskError<M> {
         message: Box<str>,
     },
     /// No reply came in time. The message may be in its handler all the same; if it had not begun, it
-    /// will not be handled.
+    /// will not be handled. Or its handler was cut off: its route [has](crate::RouteOptions::within) no more time
+    /// for it.
     #[error("`{subsystem}` did not answer `{}` within {deadline:?}; if its handler had begun, it may still go on", type_name::<M>())]
     DeadlineExceeded {
         /// The receiver.
         subsystem: Arc<str>,
-        /// How long the ask had; in a handler no longer than the message that it handled.
+        /// How long the ask had, in a handler no longer than the message that it handled; or how long its own
+        /// handler had.
         deadline: Duration,
     },
     /// The message was accepted, and waiting for the reply would never have ended: a blocking handler asked,
@@ -51,6 +53,12 @@ pub enum AskError<M> {
     /// The message was accepted, and then dropped to make room for a newer one; it was not handled.
     #[error("`{subsystem}` dropped `{}` to make room for newer messages; ask again later", type_name::<M>())]
     Dropped {
+        /// The receiver.
+        subsystem: Arc<str>,
+    },
+    /// The message was accepted, and then [cleared](crate::System::clear) out of the mailbox; it was not handled.
+    #[error("`{}` was cleared out of the mailbox of `{subsystem}`; ask again", type_name::<M>())]
+    Cleared {
         /// The receiver.
         subsystem: Arc<str>,
     },
@@ -75,7 +83,7 @@ impl<M> AskError<M> {
     pub fn is_retryable(&self) -> bool {
         match self {
             AskError::Undelivered(undelivered) => undelivered.reason().is_retryable(),
-            AskError::Dropped { .. } => true,
+            AskError::Dropped { .. } | AskError::Cleared { .. } => true,
             _ => false,
         }
     }
@@ -170,6 +178,10 @@ impl<M> fmt::Debug for AskError<M> {
                 .finish(),
             AskError::Dropped { subsystem } => f
                 .debug_struct("Dropped")
+                .field("subsystem", subsystem)
+                .finish(),
+            AskError::Cleared { subsystem } => f
+                .debug_struct("Cleared")
                 .field("subsystem", subsystem)
                 .finish(),
             AskError::NoReply { subsystem } => f

@@ -8,8 +8,10 @@
 
 mod ask;
 mod keep;
+mod manage;
 mod send;
 
 pub use ask::AskError;
 pub use keep::{HookFailure, MountError, StartError, UnmountError};
+pub use manage::ManageError;
 pub use send::{CaptureError, Room, SendError, Undelivered};

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Backoff, Failure, Intensity, Restart};
+use crate::words::stuck::WhenStuck;
 
 /// For factories that fail at a restart where no pause is asked for.
 const FOR_STARTS: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
@@ -18,6 +19,9 @@ pub(crate) struct Policy {
     pub(crate) on_error: bool,
     /// It stays, closed, when it has failed for good.
     pub(crate) keep_failed: bool,
+    /// When its handler counts as stuck, if that is not as the system has it.
+    pub(crate) stuck_after: Option<Duration>,
+    pub(crate) when_stuck: WhenStuck,
 }
 
 /// What happens to a subsystem that failed.

@@ -80,6 +80,14 @@ pub enum Failure {
     /// It stopped itself, and is mounted to be there always.
     #[error("it stopped itself")]
     Stopped,
+    /// Its handler had not returned for this long, and it is mounted with
+    /// [`WhenStuck::Restart`](crate::supervise::WhenStuck::Restart) or
+    /// [`GiveUp`](crate::supervise::WhenStuck::GiveUp).
+    #[error("a handler had not returned for {0:?}")]
+    Stuck(Duration),
+    /// It did not fail: someone [restarted](crate::System::restart) it.
+    #[error("its restart was asked for")]
+    Requested,
     /// Its value panicked when it was dropped, with this text. It ends, or is restarted, as it would have been.
     #[error("it panicked when it was dropped: {0}")]
     Drop(Arc<str>),

@@ -3,8 +3,8 @@
 use super::{Add, Counter};
 use crate::common::watchdog;
 use mycelia::error::{
-    Ambiguous, AskError, CaptureError, HookFailure, MountError, PathError, PatternError, Room,
-    SendError, StartError, StopError, Undelivered, UnmountError,
+    Ambiguous, AskError, CaptureError, HookFailure, ManageError, MountError, PathError,
+    PatternError, Room, SendError, StartError, StopError, Undelivered, UnmountError,
 };
 use mycelia::prelude::System;
 
@@ -38,6 +38,8 @@ async fn each_verb_that_can_fail_has_an_error_and_the_message_comes_home() -> an
     assert!(full.is_full() && full.is_retryable());
     let gone = system.unmount("nobody").await;
     assert!(matches!(gone, Err(UnmountError::NoSubsystem { .. })));
+    let managed = system.restart("nobody").await;
+    assert!(matches!(managed, Err(ManageError::NoSubsystem { .. })));
     let failed: Vec<HookFailure> = system.stop().await?.failed_hooks;
     assert!(failed.is_empty());
     Ok(())

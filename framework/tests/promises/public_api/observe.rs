@@ -5,7 +5,8 @@ use crate::common::watchdog;
 use mycelia::observe::{
     Bucket, Buckets, Change, DeadLetter, DeadLetterStream, DeadReason, EndReason, Event,
     KindRouteSnapshot, KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, RouteBuckets,
-    RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, SubsystemSnapshot, TraceId, Watch,
+    RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, Stuck, StuckIn, SubsystemSnapshot,
+    TraceId, Watch,
 };
 use mycelia::prelude::{MountOptions, System};
 
@@ -27,6 +28,9 @@ async fn a_system_says_what_it_does() -> anyhow::Result<()> {
     let pool: PoolStats = snapshot.pool;
     assert_eq!(pool.in_flight, 0);
     let counter: &SubsystemSnapshot = snapshot.subsystem("counter").expect("it is mounted");
+    let stuck: Option<Stuck> = counter.stuck;
+    let place = stuck.map(|stuck| stuck.place == StuckIn::Thread);
+    assert_eq!((place, counter.is_paused), (None, false));
     let wait: LatencySummary = counter.wait;
     assert_eq!(wait.count, 1);
     let route: &RouteSnapshot = snapshot.route("counter://sum").expect("it is a route");

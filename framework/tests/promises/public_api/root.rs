@@ -6,10 +6,12 @@ use futures_util::FutureExt;
 use mycelia::extract::{Deadline, Path};
 use mycelia::observe::{EndReason, StopReason};
 use mycelia::supervise::Failure;
+use std::time::Duration;
+
 use mycelia::{
     ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Message, MountOptions,
-    Mounting, OrLater, Replicas, Route, RouteTable, Routes, StopReport, Subsystem, System,
-    WeakSystem, encode, later, routes,
+    Mounting, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes, StopReport, Subsystem,
+    System, WeakSystem, encode, later, routes,
 };
 
 #[derive(Subsystem, Default)]
@@ -62,7 +64,12 @@ impl Subsystem for ByHand {
 
 impl Routes for ByHand {
     fn routes(table: &mut RouteTable<Self>) {
-        table.on("sum", |_: &mut ByHand, Add(n): Add, (): ()| n);
+        let options: RouteOptions = RouteOptions::new().within(Duration::from_secs(1));
+        table.on_async_with(
+            "sum",
+            options,
+            async |_: &mut ByHand, Add(n): Add, (): ()| n,
+        );
     }
 }
 
