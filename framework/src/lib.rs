@@ -173,6 +173,7 @@ pub mod schedule {
         Load, LoadBased, RoundRobin, Strategy, Weighted,
     };
     pub use crate::system::tasks::{MissedTick, Task};
+    pub use crate::words::admission::Admission;
     pub use crate::words::overflow::Overflow;
     pub use crate::words::priority::Priority;
     pub use crate::words::slice::Slice;

@@ -7,7 +7,7 @@ use crate::base::user_code::discard;
 use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
-use crate::route::extract::{Address, Extract};
+use crate::route::extract::{Address, Extract, Rejection};
 use crate::thread::Local;
 use crate::words::error::{CaptureError, Room};
 use crate::words::message::Message;
@@ -148,6 +148,8 @@ impl Posted {
 pub(crate) enum Refused {
     /// A capture did not parse; the address keeps the error.
     Capture,
+    /// It was not admitted; the address keeps when it may be.
+    NotAdmitted,
     /// There is no envelope, or the mailbox is full or closed.
     Full(Room),
     /// The mailbox is full, and its policy hands the message back.
@@ -174,7 +176,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         let packed = match A::pack(address) {
             Ok(packed) => packed,
             Err(error) => {
-                address.error = Some(error);
+                address.rejection = Some(Rejection::Capture(error));
                 return Err(Refused::Capture);
             }
         };

@@ -10,6 +10,7 @@ mod exit;
 mod kind;
 mod mounting;
 mod mount_options;
+mod admissions;
 mod mount;
 mod sends;
 mod mount_many;
