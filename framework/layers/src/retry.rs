@@ -14,9 +14,10 @@ use crate::layer::{Layer, Next, Outcome};
 /// [`is_retryable`](AskError::is_retryable), as there was no room, or a layer further in refused it. So no message is
 /// handled twice. For more, see [`when`](Self::when).
 ///
-/// Between two tries it pauses, at least as long as the error [says](AskError::retry_after). The pauses grow by a
-/// factor, with jitter; `backon` makes them. It does not begin a pause that would end after the
-/// [deadline](Next::remaining) of the send: the last error is the outcome then, at once.
+/// Between two tries it pauses: for as long as the error [says](AskError::retry_after), if it does, and then for a time
+/// that grows by a factor, with jitter, so that many senders do not come back at once. `backon` makes these times. It
+/// does not begin a pause that would end after the [deadline](Next::remaining) of the send, or if the error says longer
+/// than the longest pause: the last error is the outcome then, at once.
 ///
 /// While a message pauses, others of the same sender pass it, if that does not wait for it.
 ///
@@ -25,6 +26,8 @@ use crate::layer::{Layer, Next, Outcome};
 pub struct Retry {
     backoff: ExponentialBuilder,
     seed: Option<u64>,
+    /// The longest that it waits because an error says so.
+    longest: Duration,
     /// Messages that came to it: with a seed each has another jitter.
     calls: AtomicU64,
 }
@@ -40,14 +43,14 @@ impl Retry {
     pub fn new() -> Self {
         let backoff = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(10))
-            .with_max_delay(Duration::from_secs(10))
             .with_factor(2.0)
             .with_max_times(3)
             .with_jitter();
-        Retry::with_backoff(backoff)
+        Retry::with_backoff(backoff).longest_pause(Duration::from_secs(10))
     }
 
-    /// With pauses of your own.
+    /// With pauses of your own. What an error says is waited for up to a minute, unless
+    /// [`longest_pause`](Self::longest_pause) says otherwise.
     ///
     /// # Examples
     /// ```
@@ -62,6 +65,7 @@ impl Retry {
         Retry {
             backoff,
             seed: None,
+            longest: Duration::from_secs(60),
             calls: AtomicU64::new(0),
         }
     }
@@ -84,6 +88,7 @@ impl Retry {
     #[must_use]
     pub fn longest_pause(mut self, pause: Duration) -> Self {
         self.backoff = self.backoff.with_max_delay(pause);
+        self.longest = pause;
         self
     }
 
@@ -124,28 +129,33 @@ impl Retry {
     }
 
     /// The pauses of one message.
-    fn pauses(&self) -> ExponentialBackoff {
+    fn pauses(&self) -> Pauses {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        match self.seed {
-            None => self.backoff.build(),
-            Some(seed) => (self.backoff)
-                .with_jitter_seed(seed.wrapping_add(call))
-                .build(),
+        let backoff = match self.seed {
+            None => self.backoff,
+            Some(seed) => self.backoff.with_jitter_seed(seed.wrapping_add(call)),
+        };
+        Pauses {
+            times: backoff.build(),
+            longest: self.longest,
         }
     }
 }
 
-/// The pause before a message is sent again; `None` if it is not.
-fn pause<M: Message>(
-    pauses: &mut ExponentialBackoff,
-    error: &AskError<M>,
-    next: &Next<'_, M>,
-) -> Option<Duration> {
-    let pause = pauses
-        .next()?
-        .max(error.retry_after().unwrap_or(Duration::ZERO));
-    let is_in_time = next.remaining().is_none_or(|remaining| pause < remaining);
-    is_in_time.then_some(pause)
+/// The pauses of one message.
+struct Pauses {
+    times: ExponentialBackoff,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// The pause before the message is sent again; `None` if it is not.
+    fn after<M: Message>(&mut self, error: &AskError<M>, next: &Next<'_, M>) -> Option<Duration> {
+        let said = error.retry_after().unwrap_or_default();
+        let pause = self.times.next()?.saturating_add(said);
+        let is_in_time = next.remaining().is_none_or(|remaining| pause < remaining);
+        (is_in_time && said <= self.longest).then_some(pause)
+    }
 }
 
 impl<M: Message> Layer<M> for Retry {
@@ -156,7 +166,7 @@ impl<M: Message> Layer<M> for Retry {
                 Err(error) if error.is_retryable() => error,
                 outcome => return outcome,
             };
-            let Some(pause) = pause(&mut pauses, &error, &next) else {
+            let Some(pause) = pauses.after(&error, &next) else {
                 return Err(error);
             };
             match error {
@@ -195,7 +205,7 @@ where
                 Err(error) if error.is_retryable() || (self.wanted)(&error) => error,
                 outcome => return outcome,
             };
-            let Some(pause) = pause(&mut pauses, &error, &next) else {
+            let Some(pause) = pauses.after(&error, &next) else {
                 return Err(error);
             };
             drop(error);
