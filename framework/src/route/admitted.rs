@@ -16,11 +16,11 @@ use crate::words::message::Message;
 
 /// Admissions by the pattern of their route.
 #[derive(Clone, Default)]
-pub(crate) struct Admissions(Vec<(Arc<str>, Arc<dyn Admission>)>);
+pub(crate) struct Admissions(Vec<(Arc<str>, Contained<Arc<dyn Admission>>)>);
 
 impl Admissions {
     pub(crate) fn add(&mut self, pattern: Arc<str>, admission: impl Admission) {
-        self.0.push((pattern, Arc::new(admission)));
+        self.0.push((pattern, Contained::new(Arc::new(admission))));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -140,5 +140,10 @@ impl<M: Message> Pack<M> for AdmittedPack<M> {
 
     fn numbers(&self) -> (u16, u16) {
         self.pack.numbers()
+    }
+
+    fn unconditional(&self) -> Option<Arc<dyn Pack<M>>> {
+        let inner = self.pack.unconditional();
+        Some(inner.unwrap_or_else(|| self.pack.clone()))
     }
 }

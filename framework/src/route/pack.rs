@@ -1,5 +1,6 @@
 //! Packing: from a message in hand to an envelope in a mailbox. `send → route → `**`pack`**` → envelope, mailbox`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::clock::{Clock, Due, Stamp};
@@ -34,6 +35,11 @@ pub(crate) trait Pack<M>: Send + Sync {
 
     /// The numbers of route and handler.
     fn numbers(&self) -> (u16, u16);
+
+    /// How the route takes a message that need not be admitted, if that is another way.
+    fn unconditional(&self) -> Option<Arc<dyn Pack<M>>> {
+        None
+    }
 }
 
 /// Where a message goes, and what is written on its envelope.

@@ -11,7 +11,8 @@ use crate::words::error::MountError;
 
 impl MountOptions {
     /// Lets a route take only messages that are admitted: a rate limit, for instance. It holds for all senders, by
-    /// path and by handle, timers and streams included, and for all replicas together; a restart leaves it as it is.
+    /// path and by handle, and for all replicas together; only the subsystem's own timers and streams are always
+    /// admitted. A restart leaves it as it is.
     /// A message that it refuses comes back at once as [`Refused`](crate::error::SendError::Refused), from a `tell`
     /// too. Clones of these options share it. Default: every message is admitted, at no cost.
     ///
