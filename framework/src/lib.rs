@@ -94,7 +94,8 @@
 //! | [`time`] | the clock of a system |
 //! | [`limits`] | sizes |
 //!
-//! The test kit is a crate of its own, `mycelia-test`.
+//! The test kit is a crate of its own, `mycelia-test`; so are rate limits and other layers of a handle,
+//! `mycelia-layers`.
 //!
 //! Beside axum, whose `Path`, `Query` and `State` have the same names, import [`extract`] as a module:
 //! `use mycelia::extract;`, then `extract::Path(id): extract::Path<u64>`.

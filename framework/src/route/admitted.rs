@@ -16,7 +16,10 @@ use crate::words::message::Message;
 
 /// Admissions by the pattern of their route.
 #[derive(Clone, Default)]
-pub(crate) struct Admissions(Vec<(Arc<str>, Contained<Arc<dyn Admission>>)>);
+pub(crate) struct Admissions(Vec<(Arc<str>, SharedAdmission)>);
+
+/// An admission. Its drop is user code.
+type SharedAdmission = Contained<Arc<dyn Admission>>;
 
 impl Admissions {
     pub(crate) fn add(&mut self, pattern: Arc<str>, admission: impl Admission) {
@@ -105,8 +108,7 @@ impl RouteMessage {
 /// Packs messages that are admitted.
 struct AdmittedPack<M> {
     pack: Arc<dyn Pack<M>>,
-    /// Its drop is user code.
-    admission: Contained<Arc<dyn Admission>>,
+    admission: SharedAdmission,
 }
 
 impl<M: Message> Pack<M> for AdmittedPack<M> {
