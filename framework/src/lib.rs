@@ -94,7 +94,8 @@
 //! | [`time`] | the clock of a system |
 //! | [`limits`] | sizes |
 //!
-//! The test kit is a crate of its own, `mycelia-test`.
+//! The test kit is a crate of its own, `mycelia-test`; so are rate limits and other layers of a handle,
+//! `mycelia-layers`.
 //!
 //! Beside axum, whose `Path`, `Query` and `State` have the same names, import [`extract`] as a module:
 //! `use mycelia::extract;`, then `extract::Path(id): extract::Path<u64>`.
@@ -174,6 +175,7 @@ pub mod schedule {
         Load, LoadBased, RoundRobin, Strategy, Weighted,
     };
     pub use crate::system::tasks::{MissedTick, Task};
+    pub use crate::words::admission::Admission;
     pub use crate::words::overflow::Overflow;
     pub use crate::words::priority::Priority;
     pub use crate::words::slice::Slice;

@@ -19,6 +19,7 @@
 //! | `Display` and `From` of a handler's error | the subsystem's thread | fails the message, as a panic |
 //! | `FromStr` of a capture | the thread that sends, or that resolves a path to a handle | unwinds to the caller; nothing was sent |
 //! | `AsPath`, `Captures` of the sender's own types | the sender's thread | unwinds to the sender; nothing was sent |
+//! | `Admission::admit` | the sender's thread | unwinds to the sender; nothing was sent |
 //! | waker of a sender or an asker: wake | the thread that makes room, or that answers | is contained |
 //! | waker: clone and drop | the sender's thread | unwinds to the sender |
 //! | stream, closure of a timer: call and drop | the subsystem's thread | fails the subsystem, under its policy |

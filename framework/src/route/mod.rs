@@ -12,6 +12,7 @@ pub(crate) mod subsystem;
 mod kinds;
 mod pack;
 mod options;
+mod admitted;
 mod table;
 
 use std::any::{Any, TypeId};
@@ -23,7 +24,9 @@ use crate::base::user_code::discard;
 use crate::books::latency::Book;
 use crate::route::handler::Handler;
 use crate::route::handler::hooks::Hooks;
+use crate::words::admission::Admission;
 use crate::words::message::Message;
+pub(crate) use admitted::Admissions;
 pub(crate) use kinds::Kinds;
 pub use options::RouteOptions;
 pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
@@ -40,7 +43,7 @@ pub(crate) struct RouteMap {
     /// The types of the messages that the handlers take, by number.
     messages: Vec<&'static str>,
     /// The latencies of all subsystems of this kind, one book for each thread.
-    books: Box<[Book]>,
+    books: Arc<[Book]>,
 }
 
 /// One pattern, with the messages that it takes.
@@ -55,6 +58,10 @@ pub(crate) struct RouteMessage {
     pub(crate) name: &'static str,
     /// An `Arc<dyn Pack<M>>` for the message's type `M`.
     pack: Box<dyn Any + Send + Sync>,
+    /// Makes the same once more.
+    again: fn(&RouteMessage) -> RouteMessage,
+    /// Makes the same with an admission before it.
+    admitted: fn(&RouteMessage, &Arc<dyn Admission>) -> RouteMessage,
 }
 
 /// The methods of a kind of subsystem that the host calls.

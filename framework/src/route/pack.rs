@@ -1,5 +1,6 @@
 //! Packing: from a message in hand to an envelope in a mailbox. `send → route → `**`pack`**` → envelope, mailbox`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::clock::{Clock, Due, Stamp};
@@ -7,7 +8,7 @@ use crate::base::user_code::discard;
 use crate::envelope::pool::Pool;
 use crate::envelope::{Envelope, Parcel, Stored};
 use crate::mailbox::Mailbox;
-use crate::route::extract::{Address, Extract};
+use crate::route::extract::{Address, Extract, Rejection};
 use crate::thread::Local;
 use crate::words::error::{CaptureError, Room};
 use crate::words::message::Message;
@@ -34,6 +35,11 @@ pub(crate) trait Pack<M>: Send + Sync {
 
     /// The numbers of route and handler.
     fn numbers(&self) -> (u16, u16);
+
+    /// How the route takes a message that need not be admitted, if that is another way.
+    fn unconditional(&self) -> Option<Arc<dyn Pack<M>>> {
+        None
+    }
 }
 
 /// Where a message goes, and what is written on its envelope.
@@ -148,6 +154,8 @@ impl Posted {
 pub(crate) enum Refused {
     /// A capture did not parse; the address keeps the error.
     Capture,
+    /// It was not admitted; the address keeps when it may be.
+    NotAdmitted,
     /// There is no envelope, or the mailbox is full or closed.
     Full(Room),
     /// The mailbox is full, and its policy hands the message back.
@@ -174,7 +182,7 @@ impl<M: Message, A: Extract> Pack<M> for Packer<A> {
         let packed = match A::pack(address) {
             Ok(packed) => packed,
             Err(error) => {
-                address.error = Some(error);
+                address.rejection = Some(Rejection::Capture(error));
                 return Err(Refused::Capture);
             }
         };

@@ -56,7 +56,7 @@ impl<S: 'static> RouteTable<S> {
                 router: Router::new(),
                 routes: Vec::new(),
                 messages: Vec::new(),
-                books: Box::default(),
+                books: Arc::new([]),
             },
             threads,
             handlers: Vec::new(),
@@ -294,11 +294,7 @@ impl<S: 'static> RouteTable<S> {
             captures: route.pattern.capture_count(),
             extractors: std::marker::PhantomData,
         });
-        route.messages.push(RouteMessage {
-            id: TypeId::of::<M>(),
-            name: type_name::<M>(),
-            pack: Box::new(pack),
-        });
+        route.messages.push(RouteMessage::new(pack));
         map.messages.push(type_name::<M>());
         self.handlers.push(handler);
         self.checks.push(A::check);

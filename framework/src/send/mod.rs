@@ -25,7 +25,7 @@ pub(crate) use verbs::{
 
 use crate::envelope::reply::Claim;
 use crate::mailbox::{Mailbox, MailboxId};
-use crate::route::extract::Address;
+use crate::route::extract::{Address, Rejection};
 use crate::route::{Pack, Patience, Post, Posted, Refused, RouteMap};
 use crate::runtime::deadlock::{For, Wait};
 use crate::runtime::shared::Shared;
@@ -276,9 +276,17 @@ impl<M: Message> Target<'_, M> {
         let subsystem = || self.mailbox.name.clone();
         let error = match refused {
             Refused::Stopped => SendError::Stopped,
-            Refused::Capture => SendError::BadCapture {
-                route: route(),
-                error: Box::new(address.error.take().expect("the address keeps it")),
+            Refused::Capture | Refused::NotAdmitted => match address.rejection.take() {
+                Some(Rejection::NotAdmitted(retry_after)) => SendError::Refused {
+                    subsystem: subsystem(),
+                    by: "admission",
+                    retry_after,
+                },
+                Some(Rejection::Capture(error)) => SendError::BadCapture {
+                    route: route(),
+                    error: Box::new(error),
+                },
+                None => unreachable!("the address keeps it"),
             },
             Refused::Full(_) if self.mailbox.inbox.is_closed() => SendError::Closed {
                 subsystem: subsystem(),

@@ -11,6 +11,7 @@ mod kind;
 mod mounting;
 mod mount_options;
 mod manage;
+mod admissions;
 mod mount;
 mod sends;
 mod mount_many;

@@ -98,12 +98,13 @@ impl System {
     ) -> Result<(), MountError> {
         let name = options.name_of::<S>();
         options.check(&name)?;
+        let map = self.map_for(&options, kind.map(), &name)?;
         self.send_mount(Mount {
             caller: None,
             parent: parent.map(Below::new),
             front: None,
             each: vec![options.one(name)],
-            map: kind.map().clone(),
+            map,
             launches: vec![kind.launch(factory)],
         })
         .await

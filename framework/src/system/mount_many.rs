@@ -55,12 +55,13 @@ impl System {
             let choice = replicas.choice(kind.map());
             let choice = choice.map_err(|error| error.of(&name))?;
             let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
+            let map = self.map_for(&options, kind.map(), &name)?;
             let mount = Mount {
                 caller: None,
                 parent: parent.map(Below::new),
                 each: each.collect(),
                 front: Some(Front { name, choice }),
-                map: kind.map().clone(),
+                map,
                 launches: kind.launches(replicas.count(), self.0.threads, factory),
             };
             self.send_mount(mount).await
@@ -114,6 +115,7 @@ impl System {
                 }
                 let name = options.name_of::<S>();
                 options.check(&name)?;
+                options.check_among(&name)?;
                 ones.push(options.one(name));
             }
             self.send_mount(Mount {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::directory::spawning::Spawning;
 use crate::keepers::registry::mounting::One;
 use crate::mailbox::Limits;
+use crate::route::Admissions;
 use crate::route::subsystem::Subsystem;
 use crate::words::error::MountError;
 use crate::words::overflow::Overflow;
@@ -40,6 +41,7 @@ pub struct MountOptions {
     pub(super) parent: Option<Box<str>>,
     policy: Policy,
     restart_scope: RestartScope,
+    pub(super) admissions: Admissions,
 }
 
 impl MountOptions {

@@ -12,4 +12,5 @@ pub(crate) mod supervision;
 pub(crate) mod stop_reason;
 pub(crate) mod ledger;
 pub(crate) mod error;
+pub(crate) mod admission;
 pub(crate) mod events;

@@ -9,6 +9,7 @@ mod family;
 mod store;
 
 mod actors;
+mod admission;
 mod any_bytes;
 mod before_stop;
 mod bounded;

@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mycelia::error::{CaptureError, MountError, PathError};
 use mycelia::extract::{Address, AsCapture, Capture, Captures, Delivery, Extractor, States};
+use mycelia::schedule::Admission;
+use mycelia::time::Clock;
 use mycelia::{AsPath, RouteTable, Routes, Subsystem};
 use mycelia_core::PathRef;
 
@@ -117,6 +120,13 @@ impl AsPath for Own {
     fn as_path(&self) -> Result<PathRef<'_>, PathError> {
         self.0.reach(Site::AsPathCall);
         self.1.as_path()
+    }
+}
+
+impl Admission for Own {
+    fn admit(&self, _: &Clock) -> Result<(), Duration> {
+        self.0.reach(Site::AdmitCall);
+        Ok(())
     }
 }
 

@@ -53,6 +53,7 @@ fn places(site: Site) -> &'static [Place] {
         | S::AsPathCall
         | S::CapturesCall
         | S::AsCaptureCall
+        | S::AdmitCall
         | S::ExtractorPack
         | S::ExtractorUnpack
         | S::PackedClone
@@ -180,7 +181,7 @@ macro_rules! rows {
 }
 
 /// How many combinations there are: site × misbehaviour × place.
-const COMBINATIONS: u32 = 5_152;
+const COMBINATIONS: u32 = 5_262;
 
 rows! {
     handlers: "handler, async handler", 550;
@@ -195,6 +196,7 @@ rows! {
     errors: "`Display` and `From` of a handler's error", 462;
     parsers: "`FromStr` of a capture", 440;
     addresses: "`AsPath`, `Captures` of the sender's own types", 330;
+    admissions: "`Admission::admit`", 110;
     wake_ups: "waker of a sender or an asker: wake", 176;
     clones_and_drops_of_wakers: "waker: clone and drop", 352;
     streams_and_timers: "stream, closure of a timer: call and drop", 220;

@@ -51,6 +51,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Expect {
         S::ParseAResolvedPath => sender(stage, Way::Resolved("target://fussy/x")).await,
         S::AsPathCall => sender(stage, Way::OwnPath("target://fussy/x")).await,
         S::CapturesCall => captures(stage).await,
+        S::AdmitCall => sender(stage, Way::Path("target://fussy/x")).await,
         S::AsCaptureCall => sender(stage, Way::AtOwnCapture("target://fussy/{word}")).await,
         S::ExtractorPack => sender(stage, Way::Path("target://unpacks")).await,
         S::Started | S::StartedAndValue | S::StartedLater | S::FactoryAtMount | S::ErrorOfAHook => {

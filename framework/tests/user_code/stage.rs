@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::common::named;
-use crate::extractors::parse_for;
+use crate::extractors::{Own, parse_for};
 use crate::kept::Drains;
 use crate::plays::play;
 use crate::senders::{Said, Verb, Way, ask_blocking_by, asked, say, told as told_by, unwound};
@@ -124,7 +124,10 @@ impl Stage {
             events,
         };
         // A start that fails is tried again.
-        let options = on("target", 0).intensity(10, Duration::from_secs(60));
+        let mut options = on("target", 0).intensity(10, Duration::from_secs(60));
+        if stage.world.site == Site::AdmitCall {
+            options = options.admission("fussy/{word}", Own(stage.world.clone(), "admission"));
+        }
         stage.mount_target(options).await.unwrap();
         if matches!(stage.world.act, Act::WaitsForRoom | Act::ForgetsATell) {
             stage.system.tell("narrow://wait", Wait).await.unwrap();

@@ -148,6 +148,8 @@ sites! {
         ParseAPath ParseAValue ParseAResolvedPath ParseErrorDisplay;
     "`AsPath`, `Captures` of the sender's own types":
         AsPathCall CapturesCall AsCaptureCall;
+    "`Admission::admit`":
+        AdmitCall;
     "waker of a sender or an asker: wake":
         WakeAnAsker WakeASender;
     "waker: clone and drop":

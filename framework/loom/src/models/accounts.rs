@@ -109,7 +109,7 @@ fn a_message_that_counts_as_ended_has_been_recorded() {
         let finished = endings.finished();
         if finished > 0 {
             let read = latency::read(std::iter::once((book, 0)));
-            let recorded = read.map_or(0, |read| read.count);
+            let recorded = read.map_or(0, |(latency, _)| latency.count);
             assert_eq!(recorded, finished, "what has ended is in the book");
         }
         host.join().unwrap();
@@ -128,7 +128,7 @@ fn a_snapshot_during_a_recording_finds_a_message_once_or_not_at_all() {
             })
         };
         let read = || latency::read(std::iter::once((&*book, 0)));
-        let early = read().map_or(0, |read| read.count);
+        let early = read().map_or(0, |(latency, _)| latency.count);
         assert!(early <= 1);
         host.join().unwrap();
         let read = read().unwrap();
@@ -156,7 +156,7 @@ fn a_snapshot_while_a_count_carries_finds_each_message_once() {
             })
         };
         let entered = u64::from(shared.1.load(Ordering::Acquire));
-        let read = || latency::read(std::iter::once((&shared.0, 0))).map_or(0, |read| read.count);
+        let read = || latency::read(std::iter::once((&shared.0, 0))).map_or(0, |(latency, _)| latency.count);
         let count = read();
         assert!(entered <= count && count <= 2, "{count} of {entered}");
         host.join().unwrap();

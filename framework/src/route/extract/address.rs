@@ -4,6 +4,7 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt::{Display, Write};
 use std::hash::Hasher;
 use std::str::FromStr;
+use std::time::Duration;
 
 use rustc_hash::FxHasher;
 
@@ -17,6 +18,15 @@ pub(crate) enum Source<'a> {
     Values(&'a [Capture<'a>]),
 }
 
+/// Why a route does not take a message.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// A capture did not parse.
+    Capture(CaptureError),
+    /// The route's admission refused it, for that long.
+    NotAdmitted(Duration),
+}
+
 /// A message's address, as extractors read it at the sender: captures, one after the other, and the
 /// query.
 #[derive(Debug)]
@@ -25,8 +35,8 @@ pub struct Address<'a> {
     query: Option<&'a str>,
     /// The index of the next capture.
     next: usize,
-    /// The error of the capture that did not parse.
-    pub(crate) error: Option<CaptureError>,
+    /// Why the route does not take the message.
+    pub(crate) rejection: Option<Rejection>,
 }
 
 impl<'a> Address<'a> {
@@ -35,7 +45,7 @@ impl<'a> Address<'a> {
             source,
             query,
             next: 0,
-            error: None,
+            rejection: None,
         }
     }
 

@@ -24,7 +24,7 @@ use crate::words::error::{CaptureError, MountError};
 use crate::words::trace::TraceId;
 
 pub use address::Address;
-pub(crate) use address::Source;
+pub(crate) use address::{Rejection, Source};
 pub use arguments::{Deadline, Path, Query, Sender, State};
 pub use captures::{AsCapture, Capture, Captures};
 pub(crate) use reply::Deferrals;

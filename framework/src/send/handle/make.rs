@@ -40,8 +40,8 @@ impl<M: Message> Route<M> {
         }
     }
 
-    /// Resolves a path within a subsystem for its own timers and streams. The subsystem need not be found by its
-    /// name yet.
+    /// Resolves a path within a subsystem for its own timers and streams, which are always admitted. The subsystem
+    /// need not be found by its name yet.
     pub(crate) fn resolve_within(
         shared: &Arc<Shared>,
         mounted: &Arc<Mounted>,
@@ -49,7 +49,13 @@ impl<M: Message> Route<M> {
     ) -> Result<Self, SendError> {
         let text = format!("{}://{path}", mounted.mailbox.name);
         let path = PathRef::parse(&text).map_err(SendError::BadPath)?;
-        let route = Self::of_path(shared, mounted, &path)?;
+        let mut route = Self::of_path(shared, mounted, &path)?;
+        if let (Some(pack), Some(inner)) = (
+            route.inner.pack.unconditional(),
+            Arc::get_mut(&mut route.inner),
+        ) {
+            inner.pack = pack;
+        }
         Ok(Route {
             always_waits: true,
             ..route

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub use at::At;
 use verbs::handle_verbs;
 
+use crate::base::clock::Clock;
 use crate::books::dead_letters::DeadReason;
 use crate::directory::Mounted;
 use crate::mailbox::{FOR_SEVERAL, Mailbox};
@@ -100,6 +101,16 @@ impl<M: Message> Route<M> {
 
     fn text(&self) -> Box<str> {
         format!("{}://{}", self.inner.mailbox.name, self.inner.pattern).into()
+    }
+
+    /// The name of its subsystem.
+    pub fn subsystem(&self) -> Arc<str> {
+        self.inner.mailbox.name.clone()
+    }
+
+    /// The clock of its system.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// The same route with captures: a number, a text, or a tuple or array of them.

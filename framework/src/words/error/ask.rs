@@ -88,6 +88,14 @@ impl<M> AskError<M> {
         }
     }
 
+    /// How long to wait before the same ask is tried again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            AskError::Undelivered(undelivered) => undelivered.reason().retry_after(),
+            _ => None,
+        }
+    }
+
     /// The error of type `E` among the causes of a handler's failure. It is found through any number of
     /// handlers that asked each other and passed the error on with `?`.
     ///

@@ -118,6 +118,14 @@ pub enum MountError {
         /// The capture's name.
         name: Box<str>,
     },
+    /// The options name a route that the subsystem does not have.
+    #[error("`{subsystem}` has no route `{pattern}` to which the options could apply")]
+    NoRoute {
+        /// The subsystem.
+        subsystem: Box<str>,
+        /// The pattern in the options.
+        pattern: Box<str>,
+    },
     /// Several subsystems can't be mounted at once below different parents.
     #[error("subsystems mounted at once must have the same parent, or none")]
     SeveralParents,
@@ -193,6 +201,7 @@ impl MountError {
             | MountError::DuplicateRoute { subsystem, .. }
             | MountError::NoState { subsystem, .. }
             | MountError::NoCapture { subsystem, .. }
+            | MountError::NoRoute { subsystem, .. }
                 if subsystem.is_empty() =>
             {
                 *subsystem = name.into();

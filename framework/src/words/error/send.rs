@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mycelia_core::PathError;
 use sync_wrapper::SyncWrapper;
@@ -63,6 +64,17 @@ pub enum SendError {
         /// What is full.
         room: Room,
     },
+    /// A layer of the handle, or the [admission](crate::schedule::Admission) of the route, refused it: a rate limit
+    /// for instance. Nothing was sent.
+    #[error("`{by}` refused it, before it came to `{subsystem}`; try again in {retry_after:?}")]
+    Refused {
+        /// The receiver.
+        subsystem: Arc<str>,
+        /// What refused it: the name of the layer's type, or `admission`.
+        by: &'static str,
+        /// How long it will be refused at least.
+        retry_after: Duration,
+    },
     /// The subsystem was unmounted, or has stopped for good.
     #[error("`{subsystem}` is closed: it was unmounted or has stopped")]
     Closed {
@@ -102,7 +114,15 @@ pub enum SendError {
 impl SendError {
     /// True if the same send can succeed later without anything being changed.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, SendError::Full { .. })
+        matches!(self, SendError::Full { .. } | SendError::Refused { .. })
+    }
+
+    /// How long to wait before the same send is tried again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SendError::Refused { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
     }
 
     /// True if there was no room.
@@ -150,7 +170,8 @@ struct Parts<M> {
 }
 
 impl<M> Undelivered<M> {
-    pub(crate) fn new(reason: SendError, message: M) -> Self {
+    /// Hands a message back, for code that stands between a sender and a handle.
+    pub fn new(reason: SendError, message: M) -> Self {
         let message = SyncWrapper::new(message);
         Undelivered(Box::new(Parts { reason, message }))
     }

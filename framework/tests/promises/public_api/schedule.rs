@@ -3,9 +3,10 @@
 use crate::common::watchdog;
 use mycelia::prelude::{Context, Message, MountOptions, Subsystem, System, routes};
 use mycelia::schedule::{
-    Adaptive, Load, LoadBased, MissedTick, Overflow, Priority, RoundRobin, Slice, Strategy, Task,
-    Weighted,
+    Adaptive, Admission, Load, LoadBased, MissedTick, Overflow, Priority, RoundRobin, Slice,
+    Strategy, Task, Weighted,
 };
+use mycelia::time::Clock;
 use std::time::Duration;
 
 /// A strategy of one's own.
@@ -15,6 +16,18 @@ impl Strategy for Short {
     fn slices(&mut self, loads: &[Load], slices: &mut [Slice]) {
         assert_eq!(loads.len(), slices.len());
         slices.fill(Slice::new(16).within(Slice::LONGEST));
+    }
+}
+
+/// An admission of one's own.
+struct Always;
+
+impl Admission for Always {
+    fn admit(&self, clock: &Clock) -> Result<(), Duration> {
+        match clock.between_ns(clock.now(), clock.now()) {
+            u64::MAX => Err(Duration::ZERO),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -48,6 +61,7 @@ async fn time_is_shared_out_by_strategies_and_mailboxes_have_policies() -> anyho
     let _watchdog = watchdog();
     let system = System::builder().strategy(Short).start().await?;
     let options = MountOptions::new().overflow(Overflow::DropOldest);
+    let options = options.admission("tick", Always);
     system.mount_with(options, Clockwork::default).await?;
     let tick = system.route::<Tick>("clockwork://tick")?;
     tick.with_priority(Priority::High).ask(Tick).await?;
