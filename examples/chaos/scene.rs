@@ -79,9 +79,9 @@ impl Place {
         }
     }
 
-    /// It has a handler whose reply comes later.
+    /// It has a handler whose reply comes later; none that block, which a failure of such a reply would cut off.
     pub(crate) fn answers_later(&self) -> bool {
-        self.children().is_empty()
+        self.children().is_empty() && !BLOCKING.contains(&self.name)
     }
 
     /// Where its children stand.

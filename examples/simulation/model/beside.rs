@@ -35,6 +35,7 @@ impl Scene {
         } = self;
         drop(system);
         all(clients).await;
+        book.outside.give_all();
         let mut waited = Duration::ZERO;
         while let Some(violation) = book.violation_of_one_dropped() {
             assert!(

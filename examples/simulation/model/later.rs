@@ -1,5 +1,6 @@
 //! Replies that come later: what a handler does with one, and what becomes of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -152,7 +153,7 @@ const FORWARDING: u32 = 1 << 24;
 
 /// Replies that a task outside of the system gives.
 #[derive(Debug, Default)]
-pub(crate) struct Outside(Mutex<Vec<Pending>>);
+pub(crate) struct Outside(Mutex<Vec<Pending>>, AtomicBool);
 
 impl Outside {
     fn put(&self, pending: Pending) {
@@ -170,7 +171,14 @@ impl Outside {
         }
     }
 
+    /// No one comes for more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    /// Gives all that there are, and has no one come for more.
     pub(crate) fn give_all(&self) {
+        self.1.store(true, Ordering::Relaxed);
         let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         all.into_iter().for_each(Pending::answer);
     }

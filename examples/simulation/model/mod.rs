@@ -107,8 +107,7 @@ impl Scene {
             let client = client::Client::new(number, &system, &plan, &book, &names, sim.rng());
             clients.push(sim.spawn(client.run()));
         }
-        let giver = give_later(plan.clone(), book.clone(), sim.rng());
-        clients.push(sim.spawn(giver));
+        drop(sim.spawn(give_later(book.clone(), sim.rng())));
         let mover = move_about(system.downgrade(), plan.clone(), book.clone(), sim.rng());
         clients.push(sim.spawn(mover));
         Scene {
@@ -147,8 +146,8 @@ async fn all(clients: Vec<JoinHandle<()>>) {
 }
 
 /// Gives replies that subsystems have given out of their hands.
-async fn give_later(plan: Rc<Plan>, book: Arc<Book>, rng: Rng) {
-    for _ in 0..plan.actions {
+async fn give_later(book: Arc<Book>, rng: Rng) {
+    while !book.outside.has_ended() {
         tokio::time::sleep(Duration::from_millis(rng.below(4).into())).await;
         // A panic of a client's ends the simulation.
         let way = match plan::way(&rng) {
