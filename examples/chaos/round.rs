@@ -204,8 +204,13 @@ fn state(system: &System) -> String {
 
 fn waits(now: &mycelia::observe::Snapshot) -> Waits {
     let mut all = Waits::default();
-    for place in &PLACES[..NEIGHBOURS] {
-        let route = now.route(&format!("{}://job/{{id}}", place.name));
+    let routes = ["job", "later"].map(|route| {
+        PLACES[..NEIGHBOURS]
+            .iter()
+            .map(move |place| format!("{}://{route}/{{id}}", place.name))
+    });
+    for route in routes.into_iter().flatten() {
+        let route = now.route(&route);
         let Some(latency) = route.and_then(|route| route.latency) else {
             continue;
         };

@@ -79,6 +79,11 @@ impl Place {
         }
     }
 
+    /// It has a handler whose reply comes later; none that block, which a failure of such a reply would cut off.
+    pub(crate) fn answers_later(&self) -> bool {
+        self.children().is_empty() && !BLOCKING.contains(&self.name)
+    }
+
     /// Where its children stand.
     fn children(&self) -> Vec<usize> {
         let is_child = |other: &Place| other.parent().0 == Some(self.name);
@@ -173,6 +178,22 @@ impl Worker {
         work(self.place, job, id, &ctx).await
     }
 
+    /// Its reply comes from beside the mailbox.
+    #[route("later/{id}")]
+    fn later(
+        &mut self,
+        job: Job,
+        reply: mycelia::extract::Reply<Job>,
+        Path(id): Path<u64>,
+        ctx: Context,
+    ) {
+        let owed = Owed(Some((begin(self.place, job, id, &ctx), reply)));
+        ctx.spawn(async move {
+            tokio::time::sleep(MS).await;
+            owed.give();
+        });
+    }
+
     #[route("fussy/{word}")]
     fn fussy(&mut self, _: Job, Path(_): Path<Fussy>) -> anyhow::Result<Reply> {
         anyhow::bail!("nothing comes here")
@@ -249,6 +270,36 @@ impl Doing {
             number,
             fuse: Fuse(fate == Fate::BurnReply),
         })
+    }
+}
+
+/// A message whose reply is still to come. If it is dropped, its message fails.
+struct Owed(Option<(Doing, mycelia::extract::Reply<Job>)>);
+
+impl Owed {
+    fn give(mut self) {
+        let fate = self.0.as_ref().map(|(doing, _)| doing.fate);
+        match fate {
+            Some(Fate::Panic) => panic!("{ON_PURPOSE}"),
+            // It fails when this is dropped.
+            Some(Fate::Fail | Fate::Resent) => return,
+            _ => {}
+        }
+        if let Some((Doing { slip, fate }, reply)) = self.0.take() {
+            let number = slip.number();
+            let fuse = Fuse(fate == Fate::BurnReply);
+            if reply.send(Reply { number, fuse }) {
+                slip.end();
+            }
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some((_, reply)) = self.0.take() {
+            reply.fail(anyhow::anyhow!("failed {ON_PURPOSE}"));
+        }
     }
 }
 

@@ -50,8 +50,11 @@ enum Verb {
     TellHandle,
     /// To a handler that blocks, if the place has one.
     TellBlocking,
+    /// To a handler whose reply comes later, if the place has one.
+    TellLater,
     TellWithin(Duration),
     Ask,
+    AskLater,
     TryAsk,
     AskWithin(Duration),
     /// With a waker that panics.
@@ -64,7 +67,12 @@ impl Verb {
     fn is_ask(self) -> bool {
         matches!(
             self,
-            Verb::Ask | Verb::TryAsk | Verb::AskWithin(_) | Verb::AskRudely | Verb::AskAndForget
+            Verb::Ask
+                | Verb::AskLater
+                | Verb::TryAsk
+                | Verb::AskWithin(_)
+                | Verb::AskRudely
+                | Verb::AskAndForget
         )
     }
 }
@@ -96,7 +104,9 @@ impl Plan {
             4 => Verb::AskRudely,
             5 if (chance >> 48).is_multiple_of(32) => Verb::AskAndForget,
             6..16 => Verb::TellBlocking,
-            16..65 => Verb::TellPath,
+            16 => Verb::AskLater,
+            17..20 => Verb::TellLater,
+            20..65 => Verb::TellPath,
             _ => Verb::TellHandle,
         };
         Draft { place, fate, verb }
@@ -209,6 +219,14 @@ impl Sender {
                     let path = format!("{}://block/{id}", PLACES[place].name);
                     self.system.tell(path, job).await.err()
                 }
+                Verb::TellLater if PLACES[place].answers_later() => {
+                    let path = format!("{}://later/{id}", PLACES[place].name);
+                    self.system.tell(path, job).await.err()
+                }
+                Verb::AskLater if PLACES[place].answers_later() => {
+                    let path = format!("{}://later/{id}", PLACES[place].name);
+                    self.asked(self.system.ask(path, job).await, number)
+                }
                 Verb::TellWithin(limit) => {
                     let tell = self.handles[&place].at(id).tell_within(job, limit);
                     tell.await.err()
@@ -228,10 +246,12 @@ impl Sender {
                         }
                     }
                 }
-                Verb::TellHandle | Verb::TellBlocking => {
+                Verb::TellHandle | Verb::TellBlocking | Verb::TellLater => {
                     self.handles[&place].at(id).tell(job).await.err()
                 }
-                Verb::Ask => self.asked(self.handles[&place].at(id).ask(job).await, number),
+                Verb::Ask | Verb::AskLater => {
+                    self.asked(self.handles[&place].at(id).ask(job).await, number)
+                }
                 Verb::AskWithin(deadline) => {
                     let ask = self.handles[&place].at(id).ask_within(job, deadline);
                     self.asked(ask.await, number)

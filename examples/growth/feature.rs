@@ -47,6 +47,10 @@ features! {
     Streams, "streams", 10;
     /// Messages that are kept for later
     Later, "later", 10;
+    /// Replies that come later: given, failed, dropped, kept beyond a restart
+    Replies, "replies", 10;
+    /// Futures beside the mailbox: ended, cancelled, waiting for their turn
+    Spawned, "spawned", 10;
     /// Handlers on blocking threads
     Blocking, "blocking", 20;
     /// A full mailbox under every policy

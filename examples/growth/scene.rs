@@ -13,7 +13,7 @@ use mycelia::supervise::Restart;
 use mycelia::{Builder, Replicas};
 
 use crate::feature::Feature;
-use crate::subsystems::{Begin, End, Get, Put, Rest, Worker};
+use crate::subsystems::{Begin, End, Get, Owe, Put, Rest, Worker};
 use examples_lib::heap::live_bytes;
 
 /// Longest that a system may take to come to rest.
@@ -30,6 +30,7 @@ struct Worked {
     get: Route<Get>,
     put: Route<Put>,
     rest: Route<Rest>,
+    owe: Route<Owe>,
     end: Route<End>,
     begin: Option<Route<Begin>>,
 }
@@ -41,7 +42,9 @@ fn builder() -> Builder {
 impl Scene {
     pub(crate) async fn set(feature: Feature) -> anyhow::Result<Self> {
         let system = builder().start().await?;
-        system.mount(Worker::default).await?;
+        // Some of what it spawns waits for its turn.
+        let options = MountOptions::new().max_spawned(8);
+        system.mount_with(options, Worker::default).await?;
         if feature == Feature::Overflow {
             system.set_capacity("worker", 4)?;
         }
@@ -49,12 +52,14 @@ impl Scene {
             Feature::Timers => Some("worker://timers"),
             Feature::Cancelled => Some("worker://cancelled"),
             Feature::Streams => Some("worker://streams"),
+            Feature::Spawned => Some("worker://spawned"),
             _ => None,
         };
         let worker = Worked {
             get: system.route("worker://get")?,
             put: system.route("worker://put")?,
             rest: system.route("worker://rest")?,
+            owe: system.route("worker://owe")?,
             end: system.route("worker://end")?,
             begin: begin.map(|path| system.route(path)).transpose()?,
         };
@@ -70,7 +75,8 @@ impl Scene {
         let quiet = async {
             loop {
                 let now = self.system.snapshot();
-                if now.total.is_quiet() && now.pool.in_flight == 0 {
+                let spawned: u32 = now.subsystems.iter().map(|one| one.spawned).sum();
+                if now.total.is_quiet() && now.pool.in_flight == 0 && spawned == 0 {
                     return now.total;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -99,7 +105,7 @@ impl Scene {
     pub(crate) async fn play(&mut self, feature: Feature, operations: u64) -> anyhow::Result<()> {
         let Worked { get, put, rest, .. } = &self.worker;
         match feature {
-            Feature::Timers | Feature::Cancelled | Feature::Streams => {
+            Feature::Timers | Feature::Cancelled | Feature::Streams | Feature::Spawned => {
                 return self.begin(operations).await;
             }
             Feature::Threads => return self.threads(operations),
@@ -135,6 +141,7 @@ impl Scene {
                     self.system.tell("worker://later", Put(0)).await?;
                     self.system.tell("worker://later", Put(1)).await?;
                 }
+                Feature::Replies => self.owe(n).await?,
                 Feature::Blocking => drop(self.system.ask("worker://blocking", Get).await?),
                 Feature::Overflow => self.overflow(n).await?,
                 Feature::Restarts => {
@@ -145,7 +152,11 @@ impl Scene {
                 Feature::Replicas => self.replicas(n).await?,
                 Feature::Watches => self.watch().await?,
                 Feature::Systems => start_and_drop().await?,
-                Feature::Timers | Feature::Cancelled | Feature::Streams | Feature::Threads => {}
+                Feature::Timers
+                | Feature::Cancelled
+                | Feature::Streams
+                | Feature::Spawned
+                | Feature::Threads => {}
             }
         }
         Ok(())
@@ -165,6 +176,23 @@ impl Scene {
             left -= some;
             // Answered after what it has begun before is under way: the timers of a system stay few.
             self.worker.get.ask(Get).await?;
+        }
+        Ok(())
+    }
+
+    async fn owe(&self, n: u64) -> anyhow::Result<()> {
+        let owe = &self.worker.owe;
+        ensure!(owe.ask(Owe::Give).await? == 1 && owe.ask(Owe::GiveBeside).await? == 1);
+        ensure!(owe.ask(Owe::Fail).await.is_err() && owe.ask(Owe::Drop).await.is_err());
+        owe.tell(Owe::Drop).await?;
+        drop(pin!(owe.ask(Owe::GiveBeside)).now_or_never());
+        if n.is_multiple_of(16) {
+            let (kept, failed) = (owe.ask(Owe::Keep), self.worker.end.ask(End::Panic));
+            let (kept, failed) = futures_util::future::join(kept, failed).await;
+            ensure!(
+                kept.is_err() && failed.is_err(),
+                "it failed, and dropped the reply"
+            );
         }
         Ok(())
     }

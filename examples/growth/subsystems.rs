@@ -31,6 +31,18 @@ pub(crate) struct Begin(pub(crate) u64);
 #[derive(Message)]
 pub(crate) struct Tick;
 
+/// Its reply comes later, or does not.
+#[derive(Message, Clone, Copy)]
+#[message(reply = u64)]
+pub(crate) enum Owe {
+    Give,
+    GiveBeside,
+    Fail,
+    Drop,
+    /// Until the subsystem fails.
+    Keep,
+}
+
 /// How a subsystem is to end.
 #[derive(Message, Clone, Copy)]
 pub(crate) enum End {
@@ -43,6 +55,7 @@ pub(crate) enum End {
 pub(crate) struct Worker {
     handled: u64,
     is_open: bool,
+    owed: Vec<Reply<Owe>>,
 }
 
 #[routes]
@@ -114,6 +127,34 @@ impl Worker {
     fn streams(&mut self, Begin(count): Begin, ctx: Context) -> anyhow::Result<()> {
         for _ in 0..count.div_ceil(ITEMS) {
             ctx.stream("tick", stream::iter((0..ITEMS).map(|_| Tick)))?;
+        }
+        Ok(())
+    }
+
+    #[route("owe")]
+    fn owe(&mut self, owe: Owe, reply: Reply<Owe>, ctx: Context) {
+        match owe {
+            Owe::Give => drop(reply.send(1)),
+            Owe::GiveBeside => {
+                ctx.spawn(async move {
+                    tokio::task::yield_now().await;
+                    reply.send(1);
+                });
+            }
+            Owe::Fail => drop(reply.fail(std::io::Error::other("it owes nothing"))),
+            Owe::Drop => drop(reply),
+            Owe::Keep => self.owed.push(reply),
+        }
+    }
+
+    #[route("spawned")]
+    fn spawned(&mut self, Begin(count): Begin, ctx: Context) -> anyhow::Result<()> {
+        for n in 0..count {
+            match n % 3 {
+                0 => drop(ctx.spawn(tokio::task::yield_now())),
+                1 => ctx.spawn(std::future::pending()).cancel(),
+                _ => drop(ctx.spawn_then("tick", async {}, |()| Tick)?),
+            }
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Run with `cargo run --release --features test --example simulation -- --seeds 10000`
 //!
 //! A model of a system, once per seed: subsystems, children, clients, failures, restarts, overload,
-//! replicas, mounts and unmounts, restarts, pauses and clears by hand, timers, streams, asks given up, messages kept for later, systems that come
+//! replicas, mounts and unmounts, restarts, pauses and clears by hand, timers, streams, asks given up, messages kept
+//! for later, replies that come later or not at all, futures beside the mailbox, systems that come
 //! and go beside it, and faults of user code wherever the framework calls some: all chosen by the seed, on
 //! one thread and in virtual time (see `mycelia_test::Simulation`). At the end of each, every message must be accounted for once, in the
 //! order in which it was sent, and every envelope must be at home. `--seed N` runs one again and prints
@@ -83,7 +84,7 @@ fn run(options: &Options) -> ExitCode {
     println!(
         "{} of {} seeds passed: {} messages, {} restarts, {} drops ({} failed, {} expired, {} \
          undeliverable, {} refused), {} timers fired, {} stream items ({} cancelled), {} asks given up, \
-         {} kept for later, {} panics on purpose, {} futures forgotten, {} systems ({} dropped under \
+         {} kept for later, {} replies later, {} panics on purpose, {} futures forgotten, {} systems ({} dropped under \
          load) in {:.1} s",
         HumanCount(seeds),
         HumanCount(options.seeds),
@@ -99,6 +100,7 @@ fn run(options: &Options) -> ExitCode {
         HumanCount(sum.cancelled),
         HumanCount(sum.given_up),
         HumanCount(sum.kept),
+        HumanCount(sum.later),
         HumanCount(sum.panics),
         HumanCount(sum.forgotten),
         HumanCount(sum.systems),

@@ -69,7 +69,13 @@ pub(crate) async fn send(system: System, sent: Arc<Sent>, rate: u64) {
             let ask = HowMuch {
                 sent: Instant::now(),
             };
-            match system.ask(format!("desk://sum/{shelf}"), ask).await {
+            // Every other one is answered later.
+            let route = if number % (2 * ASKS) == 0 {
+                "later"
+            } else {
+                "sum"
+            };
+            match system.ask(format!("desk://{route}/{shelf}"), ask).await {
                 Err(AskError::Undelivered(_)) => add_one(&sent.refused),
                 _ => add_one(&sent.asked),
             }

@@ -174,6 +174,30 @@ impl Shelf {
 
 #[routes]
 impl Desk {
+    /// Asks a shelf beside its mailbox, and answers then.
+    #[route("later/{shelf}")]
+    fn sum_later(
+        &mut self,
+        msg: HowMuch,
+        reply: Reply<HowMuch>,
+        Path(shelf): Path<u64>,
+        system: System,
+        ctx: Context,
+        State(notes): State<Notes>,
+    ) {
+        notes.waited(msg.sent);
+        let ask = HowMuch {
+            sent: Instant::now(),
+        };
+        ctx.spawn(async move {
+            // The shelf may be away just now.
+            let sum = system.ask(format!("shop/{shelf}://sum"), ask).await;
+            // Noted first: the account is looked at when all have been answered.
+            notes.handled();
+            reply.send(sum.unwrap_or(0));
+        });
+    }
+
     /// Asks a shelf in its turn.
     #[route("sum/{shelf}")]
     async fn sum(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mycelia_test::SimulationHandle;
 
-use super::book::Sum;
 use super::plan::Plan;
+use super::sum::Sum;
 use super::{PATIENCE, Scene, THREADS, all};
 
 /// Starts so many systems, one after the other, and ends them.
@@ -35,6 +35,7 @@ impl Scene {
         } = self;
         drop(system);
         all(clients).await;
+        book.outside.give_all();
         let mut waited = Duration::ZERO;
         while let Some(violation) = book.violation_of_one_dropped() {
             assert!(

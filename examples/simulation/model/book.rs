@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mycelia::error::{AskError, Undelivered};
-use mycelia::observe::{Ledger, Snapshot};
+use mycelia::observe::Snapshot;
 use mycelia::schedule::Priority;
 
 use super::faults::Faults;
-use super::node::{Reply, Work};
+use super::later::Outside;
+use super::sum::Sum;
 use super::tasks::Tasks;
+use super::work::{Reply, Work};
 
 /// What is known of the messages of one simulation.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub(crate) struct Book {
     next: AtomicU64,
     pub(crate) tasks: Tasks,
     pub(crate) faults: Faults,
+    pub(crate) outside: Outside,
     entries: Mutex<Entries>,
 }
 
@@ -35,6 +38,11 @@ struct Entries {
     given_up: u64,
     refused: u64,
     kept: u64,
+    /// Replies that were taken to be given later.
+    later: u64,
+    /// Messages of spawned futures that no handler has begun with: who sent them does not know whether they were
+    /// accepted.
+    open_tells: u64,
     /// Blocking handlers whose message came to its end before they began: if they were under way, they failed.
     never_begun: u64,
 }
@@ -45,6 +53,8 @@ struct Entry {
     is_ask: bool,
     /// Its handler blocked; its subsystem may have been ended before it heard how.
     has_blocked: bool,
+    /// Its reply comes later: its subsystem may have ended it before.
+    is_later: bool,
     end: Option<End>,
 }
 
@@ -56,60 +66,12 @@ pub(crate) enum End {
     Returned,
     Failed,
     Panicked,
+    /// Its reply came later, and was dropped without an answer.
+    Left,
+    /// Its reply came from another subsystem, or did not.
+    Forwarded,
     /// It was dropped before it had ended.
     Cut,
-}
-
-/// What all messages of a simulation came to.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sum {
-    pub(crate) messages: u64,
-    pub(crate) handled: u64,
-    pub(crate) failed: u64,
-    pub(crate) dropped: u64,
-    pub(crate) expired: u64,
-    pub(crate) undeliverable: u64,
-    pub(crate) refused: u64,
-    pub(crate) restarts: u64,
-    /// Asks whose asker went away.
-    pub(crate) given_up: u64,
-    /// Times that a message was kept for later.
-    pub(crate) kept: u64,
-    /// Messages of timers that came to a handler.
-    pub(crate) fired: u64,
-    /// The same of streams.
-    pub(crate) items: u64,
-    /// Timers and streams that were cancelled.
-    pub(crate) cancelled: u64,
-    /// Panics of the model's own code.
-    pub(crate) panics: u64,
-    /// Futures that were forgotten.
-    pub(crate) forgotten: u64,
-    /// Systems, those that were dropped under load among them.
-    pub(crate) systems: u64,
-    pub(crate) abandoned: u64,
-}
-
-impl std::ops::AddAssign for Sum {
-    fn add_assign(&mut self, other: Sum) {
-        self.messages += other.messages;
-        self.handled += other.handled;
-        self.failed += other.failed;
-        self.dropped += other.dropped;
-        self.expired += other.expired;
-        self.undeliverable += other.undeliverable;
-        self.refused += other.refused;
-        self.restarts += other.restarts;
-        self.given_up += other.given_up;
-        self.kept += other.kept;
-        self.fired += other.fired;
-        self.items += other.items;
-        self.cancelled += other.cancelled;
-        self.panics += other.panics;
-        self.forgotten += other.forgotten;
-        self.systems += other.systems;
-        self.abandoned += other.abandoned;
-    }
 }
 
 impl Book {
@@ -178,9 +140,11 @@ impl Book {
         let end = entry.end;
         let fits = match &outcome {
             Ok(reply) => {
-                reply.number == number && matches!(end, Some(End::Finished | End::Returned))
+                let answered = [End::Finished, End::Returned, End::Forwarded];
+                reply.number == number && end.is_some_and(|end| answered.contains(&end))
             }
-            Err(AskError::Failed(_)) => end == Some(End::Failed),
+            Err(AskError::Failed(_)) => matches!(end, Some(End::Failed | End::Forwarded)),
+            Err(AskError::NoReply { .. }) => matches!(end, Some(End::Left | End::Forwarded)),
             Err(AskError::Panicked { .. }) => end == Some(End::Panicked),
             Err(AskError::Dropped { .. } | AskError::Cleared { .. }) => end.is_none(),
             Err(AskError::Unhandled { .. }) => {
@@ -188,7 +152,7 @@ impl Book {
                     None | Some(End::Cut) => true,
                     // Cut off, with something in its hands whose drop panics.
                     Some(End::Panicked) => entry.has_blocked || self.faults.are_on(),
-                    Some(_) => entry.has_blocked,
+                    Some(_) => entry.has_blocked || entry.is_later,
                 }
             }
             Err(_) => true,
@@ -200,10 +164,19 @@ impl Book {
         drop(entries);
     }
 
+    /// A spawned future makes a message.
+    pub(crate) fn may_tell(&self) {
+        self.entries().open_tells += 1;
+    }
+
     /// A handler begins.
     pub(crate) fn begin<'b>(&'b self, receiver: &str, work: &Work) -> Doing<'b> {
         let mut entries = self.entries();
         let number = work.number;
+        if work.is_uncertain {
+            entries.open_tells -= 1;
+            entries.accepted_tells += 1;
+        }
         let entry = entries.messages.entry(number).or_default();
         entry.is_ask = work.is_ask;
         if let Some(end) = entry.end {
@@ -224,7 +197,7 @@ impl Book {
         Doing { book: self, number }
     }
 
-    fn end(&self, number: u64, end: End) {
+    pub(crate) fn end(&self, number: u64, end: End) {
         if let Some(entry) = self.entries().messages.get_mut(&number) {
             entry.end = Some(end);
         }
@@ -266,7 +239,7 @@ impl Book {
         let tells = entries.accepted_tells + tasks.told;
         let accepted = tells + entries.accepted_asks + tasks.asked;
         // Asks whose asker does not know, and what timers and streams made and no handler began with.
-        let open = entries.open_asks + tasks.gone_told + tasks.gone_asked;
+        let open = entries.open_asks + entries.open_tells + tasks.gone_told + tasks.gone_asked;
         if !(accepted..=accepted + open).contains(&ledger.sent) {
             broken(format!(
                 "{accepted} messages, and up to {open} more, were accepted; the ledger says {}",
@@ -274,14 +247,16 @@ impl Book {
             ));
         }
         let finished = count(&[End::Finished], true);
-        let returned = count(&[End::Returned], true);
+        // What was told ends well with the drop of its reply, unless its subsystem has ended before.
+        let returned = count(&[End::Returned, End::Forwarded], true) + count(&[End::Left], false);
         if !(finished..=finished + returned).contains(&ledger.handled) {
             broken(format!(
                 "{finished} handlers finished, and up to {returned} more; the ledger says {}",
                 ledger.handled
             ));
         }
-        let failed = count(&[End::Failed, End::Panicked, End::Cut], true);
+        let unanswered = count(&[End::Left], true) - count(&[End::Left], false);
+        let failed = unanswered + count(&[End::Failed, End::Panicked, End::Cut], true);
         let begun = finished + returned + failed;
         let open = entries.never_begun;
         if !(begun..=begun + open).contains(&(ledger.handled + ledger.failed)) {
@@ -291,10 +266,12 @@ impl Book {
                 ledger.failed
             ));
         }
-        let least = tells - count(&[End::Finished, End::Returned], false);
+        let well = [End::Finished, End::Returned, End::Left, End::Forwarded];
+        let least = tells - count(&well, false);
         let dead = tells - count(&[End::Finished], false);
         // A timer that asked makes a dead letter of what failed, if it is there to hear of it.
-        let open = tasks.gone_told + tasks.asked;
+        let forwarded = count(&[End::Forwarded], true);
+        let open = tasks.gone_told + tasks.asked + unanswered + forwarded + entries.open_tells;
         if !(least..=dead + open).contains(&end.dead_letters) {
             broken(format!(
                 "{least} to {dead} tells, and up to {open} more, were not handled; there are {} dead \
@@ -313,28 +290,15 @@ impl Book {
         Sum {
             given_up: entries.given_up,
             kept: entries.kept,
+            later: entries.later,
             fired: tasks.fired,
             items: tasks.items,
             cancelled: tasks.cancelled,
             panics: self.faults.panics(),
             forgotten: self.faults.forgotten(),
             systems: 1,
-            ..sum(&ledger, entries.refused, restarts)
+            ..Sum::of(&ledger, entries.refused, restarts)
         }
-    }
-}
-
-fn sum(ledger: &Ledger, refused: u64, restarts: u64) -> Sum {
-    Sum {
-        messages: ledger.sent,
-        handled: ledger.handled,
-        failed: ledger.failed,
-        dropped: ledger.dropped,
-        expired: ledger.expired,
-        undeliverable: ledger.undeliverable,
-        refused,
-        restarts,
-        ..Sum::default()
     }
 }
 
@@ -375,6 +339,18 @@ impl Doing<'_> {
         if let Some(entry) = self.book.entries().messages.get_mut(&self.number) {
             entry.has_blocked = true;
         }
+    }
+
+    /// Its reply comes later; unless it does, its subsystem ends the message.
+    pub(crate) fn defer(self) {
+        let mut entries = self.book.entries();
+        entries.later += 1;
+        if let Some(entry) = entries.messages.get_mut(&self.number) {
+            entry.is_later = true;
+            entry.end = Some(End::Cut);
+        }
+        drop(entries);
+        std::mem::forget(self);
     }
 
     /// The message is kept for later.

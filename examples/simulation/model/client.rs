@@ -12,8 +12,8 @@ use mycelia_test::Rng;
 use super::book::Book;
 use super::faults::{BURNS, PANICS};
 use super::futures::{self, RudelyWoken, caught};
-use super::node::{Names, Reply, Work};
 use super::plan::Plan;
+use super::work::{Deed, Names, Reply, Work};
 
 /// The number of the sender that sends last.
 pub(crate) const LAST: u32 = 999;
@@ -92,7 +92,14 @@ impl Client {
         let system = &system;
         let mut work = self.work();
         let name = &self.names.targets[self.target() as usize];
-        let path = match self.rng.below(8) {
+        let path = match self.rng.below(11) {
+            at @ 8..11 => {
+                work.deed = Deed::Later(self.plan.fate(&self.rng));
+                match at {
+                    8 => format!("{name}://later/wait"),
+                    _ => format!("{name}://later"),
+                }
+            }
             0..2 => format!("{name}://slot/{}", self.rng.below(3)),
             2 => format!("{name}://quick"),
             3 if self.rng.chance(0.5) => {

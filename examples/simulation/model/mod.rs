@@ -8,9 +8,12 @@ mod client;
 mod faults;
 mod futures;
 mod managed;
+mod later;
 mod node;
 mod plan;
+mod sum;
 mod tasks;
+mod work;
 
 use std::rc::Rc;
 use std::sync::{Arc, Once};
@@ -24,11 +27,12 @@ use mycelia_test::{Outcome, Plant, Rng, Simulation, SimulationError, SimulationH
 use tokio::task::JoinHandle;
 
 use book::Book;
-pub(crate) use book::Sum;
 use faults::{Bomb, ON_PURPOSE};
 use futures::RudelyWoken;
-use node::Names;
+use later::Way;
 use plan::Plan;
+pub(crate) use sum::Sum;
+use work::{Deed, Names, Work};
 
 const THREADS: usize = 2;
 /// Far longer, on the simulation's clock, than anything takes.
@@ -104,6 +108,7 @@ impl Scene {
             let client = client::Client::new(number, &system, &plan, &book, &names, sim.rng());
             clients.push(sim.spawn(client.run()));
         }
+        drop(sim.spawn(give_later(book.clone(), sim.rng())));
         let mover = move_about(system.downgrade(), plan.clone(), book.clone(), sim.rng());
         clients.push(sim.spawn(mover));
         Scene {
@@ -138,6 +143,19 @@ async fn all(clients: Vec<JoinHandle<()>>) {
         client
             .await
             .expect("a client that panics ends the simulation");
+    }
+}
+
+/// Gives replies that subsystems have given out of their hands.
+async fn give_later(book: Arc<Book>, rng: Rng) {
+    while !book.outside.has_ended() {
+        tokio::time::sleep(Duration::from_millis(rng.below(4).into())).await;
+        // A panic of a client's ends the simulation.
+        let way = match plan::way(&rng) {
+            Way::Panic => Way::Answer,
+            way => way,
+        };
+        book.outside.give_one(way);
     }
 }
 
@@ -225,15 +243,17 @@ async fn become_quiet(system: &System, plan: &Plan, book: &Arc<Book>, names: &Na
         let pending = book.tasks.pending(plan.nothing_is_dropped);
         let in_flight = now.pool.in_flight;
         let is_home = in_flight <= book.faults.forgotten();
-        if now.total.is_quiet() && is_home && pending.is_none() {
+        let spawned: u32 = now.subsystems.iter().map(|one| one.spawned).sum();
+        if now.total.is_quiet() && is_home && pending.is_none() && spawned == 0 {
             return;
         }
         assert!(
             waited < PATIENCE,
             "it never becomes quiet: {pending:?}, {now:?}"
         );
+        book.outside.give_all();
         for name in &names.all {
-            let work = node::Work::new(book, client::LAST, node::Deed::Open);
+            let work = Work::new(book, client::LAST, Deed::Open);
             book.told(system.try_tell(format!("{name}://work"), work));
         }
         let pause = Duration::from_millis(50);
@@ -255,6 +275,8 @@ async fn end(system: &System, book: &Book, within: Duration, clients: Vec<JoinHa
         Err(error) => panic!("it does not stop: {error}"),
     }
     all(clients).await;
+    // Those do nothing any more.
+    book.outside.give_all();
     book.compare(&system.snapshot(), restarts)
 }
 

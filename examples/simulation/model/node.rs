@@ -3,136 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mycelia::OrLater;
 use mycelia::observe::EndReason;
 use mycelia::prelude::*;
-use mycelia::schedule::Priority;
 use mycelia::supervise::Failure;
-use mycelia::{OrLater, later};
 
 use super::book::{Book, Doing, End};
 use super::faults::{Fussy, Grudge, ON_PURPOSE, Token};
 use super::futures;
-use super::tasks::{self, Item, Kind, Life};
-
-/// What a handler is to do with a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Quick,
-    /// It works for so many microseconds.
-    Work(u32),
-    /// It waits for so many milliseconds.
-    Wait(u32),
-    Fail,
-    Panic,
-    /// It waits, and panics then.
-    PanicLate(u32),
-    /// It tells another.
-    Tell(u8),
-    /// It tells another if that has room.
-    TryTell(u8),
-    /// It asks another.
-    Ask(u8),
-    /// It asks another, and waits for so many milliseconds.
-    AskWithin(u8, u32),
-    /// It asks another, and forgets that it did.
-    Forget(u8),
-    /// It is kept for later, once.
-    Keep,
-    /// It is kept for later for as long as the subsystem is shut.
-    KeepWhileShut,
-    Shut,
-    Open,
-    /// It begins a timer or a stream.
-    Start(Kind),
-    /// It cancels one, of whatever subsystem.
-    Cancel,
-    /// It stops its subsystem.
-    Stop,
-}
-
-impl Deed {
-    pub(crate) fn is_kept(self) -> bool {
-        matches!(self, Deed::Keep | Deed::KeepWhileShut)
-    }
-}
-
-#[derive(Debug, Message)]
-#[message(reply = Reply)]
-pub(crate) struct Work {
-    pub(crate) number: u64,
-    pub(crate) sender: u32,
-    pub(crate) priority: Priority,
-    pub(crate) is_ask: bool,
-    pub(crate) was_kept: bool,
-    pub(crate) deed: Deed,
-    pub(crate) token: Token,
-}
-
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) number: u64,
-    pub(crate) token: Token,
-}
-
-impl Reply {
-    fn new(book: &Arc<Book>, number: u64) -> Self {
-        Reply {
-            number,
-            token: Token::new(book),
-        }
-    }
-}
-
-impl Work {
-    pub(crate) fn new(book: &Arc<Book>, sender: u32, deed: Deed) -> Self {
-        Work {
-            number: book.number(),
-            sender,
-            priority: Priority::Normal,
-            is_ask: false,
-            was_kept: false,
-            deed,
-            token: Token::new(book),
-        }
-    }
-
-    /// It came back to its sender.
-    pub(crate) fn take_back(mut self) {
-        self.token.defuse();
-        self.token.is_to_block(false);
-    }
-
-    pub(crate) fn asked(self) -> Self {
-        Work {
-            is_ask: true,
-            ..self
-        }
-    }
-}
-
-/// The names of all subsystems.
-pub(crate) struct Names {
-    /// Those that are sent to.
-    pub(crate) targets: Vec<String>,
-    /// Replicas have one each, after those that they share.
-    pub(crate) all: Vec<String>,
-}
-
-impl Names {
-    pub(crate) fn path(&self, of: u8) -> String {
-        let target = usize::from(of) % self.targets.len();
-        format!("{}://work", self.targets[target])
-    }
-}
-
-/// Numbers of senders: clients count from 1, subsystems from here.
-pub(crate) const SUBSYSTEMS: u32 = 1000;
+use super::later::{self, Pending};
+use super::tasks::{self, Item, Life};
+use super::work::{Deed, Names, Reply, Work};
 
 #[derive(Subsystem)]
 pub(crate) struct Node {
     is_shut: bool,
     /// None before it has had a timer or a stream.
     life: Option<Life>,
+    /// Replies that are given when it is opened.
+    pub(crate) pending: Vec<Pending>,
     _token: Token,
 }
 
@@ -146,6 +35,7 @@ pub(crate) fn factory(book: &Arc<Book>) -> impl Fn() -> Node + Clone + Send + 's
         Node {
             is_shut: false,
             life: None,
+            pending: Vec::new(),
             _token: Token::new(&book),
         }
     }
@@ -204,6 +94,37 @@ impl Node {
         State(names): State<Names>,
     ) -> anyhow::Result<OrLater<Reply, Work>> {
         serve(self, work, ctx, system, book, names).await
+    }
+
+    /// Its reply comes later.
+    #[route("later")]
+    fn later(
+        &mut self,
+        work: Work,
+        reply: mycelia::extract::Reply<Work>,
+        ctx: Context,
+        system: System,
+        State(book): State<Book>,
+        State(names): State<Names>,
+    ) {
+        let pending = Pending::new(reply, book.begin(ctx.name(), &work), &work, &book);
+        later::serve(self, work, pending, &ctx, &system, &names);
+    }
+
+    /// The same, with an await.
+    #[route("later/wait")]
+    async fn later_async(
+        &mut self,
+        work: Work,
+        ctx: Context,
+        reply: mycelia::extract::Reply<Work>,
+        system: System,
+        State(book): State<Book>,
+        State(names): State<Names>,
+    ) {
+        let pending = Pending::new(reply, book.begin(ctx.name(), &work), &work, &book);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        later::serve(self, work, pending, &ctx, &system, &names);
     }
 
     /// What a timer or a stream sends.
@@ -275,7 +196,7 @@ fn serve_quickly(
         Deed::Work(us) => mycelia_test::spend(Duration::from_micros(us.into())),
         _ => {}
     }
-    let reply = Reply::new(book, work.number);
+    let reply = Reply::new(book, work.answers);
     drop(work);
     doing.end(end);
     Ok(reply)
@@ -300,8 +221,7 @@ async fn serve(
     names: Arc<Names>,
 ) -> anyhow::Result<OrLater<Reply, Work>> {
     let doing = book.begin(ctx.name(), &work);
-    let me = names.all.iter().position(|name| name == ctx.name());
-    let me = SUBSYSTEMS + me.unwrap_or(0) as u32;
+    let me = names.number_of(ctx.name());
     let next = |deed| Work::new(&book, me, deed);
     match work.deed {
         Deed::Quick => {}
@@ -348,20 +268,29 @@ async fn serve(
         Deed::Keep if !work.was_kept => {
             work.was_kept = true;
             doing.keep();
-            return Ok(later(work));
+            return Ok(mycelia::later(work));
         }
         Deed::KeepWhileShut if node.is_shut => {
             doing.keep();
-            return Ok(later(work));
+            return Ok(mycelia::later(work));
         }
         Deed::Keep | Deed::KeepWhileShut | Deed::Forget(_) => {}
         Deed::Shut => node.is_shut = true,
-        Deed::Open => node.is_shut = false,
+        Deed::Open => {
+            node.is_shut = false;
+            node.pending.drain(..).for_each(Pending::answer);
+        }
         Deed::Start(kind) => tasks::start(kind, &mut node.life, &ctx, &book),
         Deed::Cancel => book.tasks.cancel_one(),
         Deed::Stop => ctx.stop(),
+        Deed::Hand => {
+            if let Some(pending) = work.pending.take() {
+                pending.answer();
+            }
+        }
+        Deed::Later(_) => {}
     }
-    let reply = Reply::new(&book, work.number);
+    let reply = Reply::new(&book, work.answers);
     drop(work);
     doing.end(End::Finished);
     Ok(OrLater::Reply(reply))

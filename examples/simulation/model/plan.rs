@@ -13,8 +13,10 @@ use mycelia_test::Rng;
 use super::book::Book;
 use super::client;
 use super::faults::Faults;
-use super::node::{self, Deed, Names};
+use super::later::{Fate, Way};
+use super::node;
 use super::tasks::Kind;
+use super::work::{Deed, Names};
 
 /// One simulation, as its seed has it.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) faults: u64,
     /// So many systems come and go beside it.
     pub(crate) beside: u32,
+    /// It is one of those.
+    is_beside: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +88,7 @@ impl Plan {
             // It ends when its time has come, whatever goes on.
             stops_early: Some(Duration::from_millis(rng.below(20).into())),
             beside: 0,
+            is_beside: true,
             ..plan
         }
     }
@@ -147,6 +152,9 @@ impl Plan {
             if !keeps && rng.chance(0.6) {
                 options = options.capacity(*rng.pick(&[1, 2, 4, 16]));
             }
+            if rng.chance(0.3) {
+                options = options.max_spawned(1 + rng.below(3));
+            }
             if escalates {
                 options = options.intensity(rng.below(3), Duration::from_millis(100));
             }
@@ -191,6 +199,7 @@ impl Plan {
             } else {
                 0
             },
+            is_beside: false,
         }
     }
 
@@ -218,6 +227,39 @@ impl Plan {
             98..100 if self.escalates || self.faults > 0 => Deed::Stop,
             _ => Deed::Quick,
         }
+    }
+}
+
+impl Plan {
+    /// What becomes of a reply that comes later.
+    pub(crate) fn fate(&self, rng: &Rng) -> Fate {
+        let to = rng.below(self.nodes.len() as u32) as u8;
+        // What never ends comes to its end with a stop only: an unmount waits for it, and so may a client for its room.
+        let ends = self.stops_early.is_some() && self.moves == 0 && !self.is_beside;
+        match rng.below(20) {
+            0..3 => Fate::Now(way(rng)),
+            3..8 => Fate::Spawned(rng.below(5), way(rng)),
+            8 => Fate::SpawnedTwice(way(rng)),
+            9..12 => Fate::Outside,
+            12..14 => Fate::Hand(to),
+            14..16 => Fate::Forward(to, 1 + rng.below(10)),
+            // It waits for room, which others like it may have.
+            16 if self.keeps => Fate::HandBack(rng.below(3)),
+            17..19 if self.keeps => Fate::Keep,
+            17 if ends => Fate::Forget,
+            18 if ends => Fate::Never,
+            _ => Fate::Spawned(0, Way::Answer),
+        }
+    }
+}
+
+/// How a reply ends.
+pub(crate) fn way(rng: &Rng) -> Way {
+    match rng.below(8) {
+        0 => Way::Fail,
+        1 => Way::Drop,
+        2 => Way::Panic,
+        _ => Way::Answer,
     }
 }
 

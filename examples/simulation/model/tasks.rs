@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::book::Book;
 use super::faults::Token;
-use super::node::{Deed, Work};
+use super::work::{Deed, Work};
 
 /// Numbers of senders: timers and streams count from here.
 const SOURCES: u32 = 100_000;

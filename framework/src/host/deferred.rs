@@ -5,17 +5,18 @@
 
 use super::batch::TurnBatch;
 use super::ends::{bury, failed, put_failure};
+use super::life::{Closing, Life};
 use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Due;
-use crate::base::sync::thread;
+use crate::base::sync::{Ordering, thread};
 use crate::base::user_code::{contain, discard};
 use crate::books::dead_letters::DeadReason;
 use crate::envelope::Envelope;
 use crate::envelope::Unanswered;
 use crate::envelope::deferral::DeferredEnd;
 use crate::envelope::token::{Chain, Token};
-use crate::mailbox::orders::Order;
+use crate::mailbox::orders::{Control, Order};
 use crate::route::handler::Called;
 use crate::words::ledger::Ending;
 use crate::words::supervision::Failure;
@@ -140,6 +141,21 @@ impl<S: 'static> HostState<S> {
         self.end_all(env, returned, batch);
     }
 
+    /// The same at the end of a turn, whatever is under way. True if the subsystem is to go on: it may have waited
+    /// for these, or has failed with one.
+    #[cold]
+    pub(super) fn end_returned_between(
+        &mut self,
+        env: &HostEnv<S>,
+        batch: &mut TurnBatch<'_>,
+    ) -> bool {
+        let before = env.mounted.restarts.load(Ordering::Relaxed);
+        self.end_returned(env, batch);
+        self.order != Order::Serve
+            || !matches!(self.life, Life::Running)
+            || env.mounted.restarts.load(Ordering::Relaxed) != before
+    }
+
     fn end_all(&mut self, env: &HostEnv<S>, mut all: Chain, batch: &mut TurnBatch<'_>) {
         while let Some(token) = all.pop_front(&env.shared.pool.links) {
             let envelope = Envelope::new(&env.shared.pool.slab, token);
@@ -198,8 +214,17 @@ impl<S: 'static> HostState<S> {
         }
         let fails = env.mounted.policy().on_error.then(|| text.as_str().into());
         failed(env, envelope, started, text, batch);
-        if let Some(text) = fails {
-            self.fail(env, Failure::Error(text));
+        // Only the value that is there now can fail, and not after its last hook.
+        let may_fail = matches!(self.life, Life::Running | Life::Starting(_))
+            && self.closing == Closing::NotYet;
+        if let Some(text) = fails
+            && may_fail
+        {
+            // As an order: it ends what is under way, or waits for a blocking call that has the value.
+            let life = env.mounted.restarts.load(Ordering::Relaxed);
+            let failed = Control::ReplyFailed { life, text };
+            self.lifecycle().controls.push_back(failed);
+            self.obey(env, batch);
         }
     }
 

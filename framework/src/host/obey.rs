@@ -31,7 +31,9 @@ impl<S: 'static> HostState<S> {
     fn ends_value(&self, env: &HostEnv<S>, control: &Control) -> bool {
         match control {
             Control::Fail(_) | Control::Halt(_) | Control::Restart(_) => true,
-            Control::TaskPanicked { life, .. } => self.has_task_of(env, *life),
+            Control::TaskPanicked { life, .. } | Control::ReplyFailed { life, .. } => {
+                self.has_value_of(env, *life)
+            }
             Control::Stop => env.mounted.policy().restart == Restart::Permanent,
             // A call that is given up is not waited for.
             Control::GiveUp(_)
@@ -81,7 +83,13 @@ impl<S: 'static> HostState<S> {
                 self.fail(env, failure);
             }
             Control::Fail(_) | Control::GiveUp(_) => {}
-            Control::TaskPanicked { life, text } if self.has_task_of(env, life) => {
+            Control::ReplyFailed { life, text } => {
+                if self.has_value_of(env, life) {
+                    self.interrupt(env, batch);
+                    self.fail(env, Failure::Error(text));
+                }
+            }
+            Control::TaskPanicked { life, text } if self.has_value_of(env, life) => {
                 self.interrupt(env, batch);
                 match self.startup {
                     Some(_) => self.start_failed(env, &text),
@@ -114,7 +122,7 @@ impl<S: 'static> HostState<S> {
     }
 
     /// True if the subsystem has the value that `life` restarts had been before.
-    fn has_task_of(&self, env: &HostEnv<S>, life: u32) -> bool {
+    fn has_value_of(&self, env: &HostEnv<S>, life: u32) -> bool {
         matches!(self.life, Life::Running | Life::Paused | Life::Starting(_))
             && self.order != Order::Abort
             && env.mounted.restarts.load(Ordering::Relaxed) == life

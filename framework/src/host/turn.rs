@@ -85,9 +85,8 @@ impl<S: 'static> HostState<S> {
         let messages = sim::at_most(Point::Slice, messages);
         let mut turn = self.serve(env, cx, &mut batch, messages);
         if !env.mounted.mailbox.returned.is_empty() {
-            self.end_returned(env, &mut batch);
-            if turn == Turn::Sleep && self.order != Order::Serve {
-                // It may have waited for these.
+            let has_changed = self.end_returned_between(env, &mut batch);
+            if turn == Turn::Sleep && has_changed {
                 turn = Turn::Again;
             }
         }
@@ -104,6 +103,10 @@ impl<S: 'static> HostState<S> {
             turn = (self.share).end(turn, timed, &env.shared.clock, is_idle);
         }
         self.waker = Some(waker);
+        if turn == Turn::Sleep && !env.mounted.mailbox.returned.is_empty() {
+            // By what was called at the end of this turn, so that it rang for nothing.
+            env.mounted.mailbox.wake();
+        }
         turn
     }
 
@@ -178,6 +181,10 @@ impl<S: 'static> HostState<S> {
             return Turn::Sleep;
         }
         if !self.is_stopped(env, cx) {
+            return Turn::Sleep;
+        }
+        // The last hook may have spawned more.
+        if self.order != Order::Abort && env.mounted.spawned() > 0 {
             return Turn::Sleep;
         }
         if self.deferred > 0 && self.order != Order::Abort {

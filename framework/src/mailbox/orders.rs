@@ -1,6 +1,7 @@
 //! Orders, which the keepers send to a subsystem through its actix mailbox, and the reports that it sends to
 //! them.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ pub(crate) enum Control {
     },
     /// End all messages that wait. The host answers how many.
     Clear(oneshot::Sender<u64>),
+    /// Fail, because a reply was an error, unless the value that it is to fail is gone.
+    ReplyFailed {
+        /// The restarts before that value.
+        life: u32,
+        text: Arc<str>,
+    },
     /// Stop, as the subsystem itself requested.
     Stop,
     /// Run this future beside the subsystem on its thread.

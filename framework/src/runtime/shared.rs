@@ -318,6 +318,12 @@ impl Shared {
         Local::of(&self.pool).held_up()
     }
 
+    /// The subsystem whose end waits for what runs on this thread now, its handler or a future that it has spawned; 0
+    /// for none of this system.
+    pub(crate) fn held_open(&self) -> MailboxId {
+        Local::of(&self.pool).serving()
+    }
+
     /// Notes that the handler that runs on this thread now has waited: when it ends, its waits must end.
     pub(crate) fn note_wait(&self) {
         Local::of(&self.pool).has_waited.set(true);

@@ -19,7 +19,7 @@ impl Context {
     ///
     /// What the future sends is sent by this subsystem, and carries the trace of the message that is being
     /// handled now. It ends with the subsystem: a restart cancels it, an end by `stop` or `unmount` waits for it
-    /// until the deadline. If it panics the subsystem fails under its policy. At most
+    /// until the deadline, if there is one. If it panics the subsystem fails under its policy. At most
     /// [`max_spawned`](crate::MountOptions::max_spawned) run at once; more wait for their turn.
     ///
     /// An ask in it is not looked at for wait cycles: the subsystem goes on meanwhile, so that it may be asked

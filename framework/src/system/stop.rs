@@ -64,13 +64,13 @@ pub enum StopError {
     /// The operating system gives no signals, for this reason: the system was not stopped.
     #[error("the operating system gives no signals, the system was not stopped: {0}")]
     NoSignals(Box<str>),
-    /// A handler of the system called it, which the stop would wait for. The stop has not begun: spawn a
-    /// task that stops the system.
+    /// A handler of the system called it, or a future that a subsystem has spawned by its context, which the stop
+    /// would wait for. The stop has not begun: spawn a task of the executor's that stops the system.
     #[error(
         "a handler of `{subsystem}` can't wait for the end of its own system, which was not stopped; spawn a task that stops it"
     )]
     InHandler {
-        /// The handler's subsystem.
+        /// The subsystem of the handler, or of the future.
         subsystem: Arc<str>,
     },
     /// The system was stopped before.
@@ -116,8 +116,8 @@ impl System {
     /// handlers send, until nothing waits or `deadline` has passed; ends the subsystems; joins the
     /// threads.
     ///
-    /// A handler can't wait for it, since it is waited for itself: let it spawn a task that does. In such
-    /// a task, which lives on a thread of the system, the threads are told to end and not joined.
+    /// A handler can't wait for it, since it is waited for itself, nor can what runs by
+    /// [`Context::spawn`](crate::Context::spawn): let it spawn a task of the executor's that does. In such a task, which lives on a thread of the system, the threads are told to end and not joined.
     ///
     /// # Errors
     /// The deadline passed with messages left, a handler blocks its thread, a handler of the system called
@@ -139,7 +139,7 @@ impl System {
     /// Why the calling handler, if it is one, can't wait for the end of the system.
     pub(super) fn refuse_handler(&self) -> Option<StopError> {
         let shared = &self.0.shared;
-        match shared.current() {
+        match shared.held_open() {
             0 => None,
             me => Some(StopError::InHandler {
                 subsystem: shared.directory.names_of(&[me]).into(),

@@ -23,8 +23,8 @@ impl System {
     /// It waits for as long as the subsystem's handlers take, without a bound:
     /// [`unmount_within`](Self::unmount_within) has one.
     ///
-    /// A handler may unmount its own subsystem. Since it is waited for itself, the call returns as soon as
-    /// the unmount has begun, with the account so far; the rest is as after
+    /// A handler may unmount its own subsystem, and so may a future that the subsystem has
+    /// [spawned](crate::Context::spawn). Since it is waited for itself, the call returns as soon as the unmount has begun, with the account so far; the rest is as after
     /// [`Context::stop`](crate::Context::stop), but for [`Permanent`](crate::supervise::Restart::Permanent) subsystems,
     /// which end too.
     ///
@@ -84,6 +84,7 @@ impl System {
             name: name.into(),
             deadline,
             caller: waiting.caller(),
+            held_open: self.0.shared.held_open(),
         };
         self.0.registry.do_send(unmount);
         match select(pin!(shielded(how)), pin!(waiting.hopeless())).await {

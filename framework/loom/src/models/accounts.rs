@@ -156,7 +156,9 @@ fn a_snapshot_while_a_count_carries_finds_each_message_once() {
             })
         };
         let entered = u64::from(shared.1.load(Ordering::Acquire));
-        let read = || latency::read(std::iter::once((&shared.0, 0))).map_or(0, |(latency, _)| latency.count);
+        let read = || {
+            latency::read(std::iter::once((&shared.0, 0))).map_or(0, |(latency, _)| latency.count)
+        };
         let count = read();
         assert!(entered <= count && count <= 2, "{count} of {entered}");
         host.join().unwrap();

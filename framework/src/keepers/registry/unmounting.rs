@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::ending::{before, end_tree, grace, hook_failures, tell_to_end};
 use super::{Leaving, Registry};
 use crate::directory::Mounted;
+use crate::mailbox::MailboxId;
 use crate::mailbox::orders::Order;
 use crate::runtime::deadlock::caller::Caller;
 use crate::runtime::deadlock::{For, Tree};
@@ -31,6 +32,8 @@ pub(crate) struct Unmount {
     pub(crate) deadline: Option<Instant>,
     /// The handler that waits for it.
     pub(crate) caller: Option<Arc<Caller>>,
+    /// The subsystem of that handler, or of the spawned future that waits for it; 0 for none.
+    pub(crate) held_open: MailboxId,
     /// Told how it went. Not actix's own answer: that drops a request whose asker has gone.
     pub(crate) told: oneshot::Sender<Result<Ledger, UnmountError>>,
 }
@@ -73,6 +76,7 @@ impl Handler<Unmount> for Registry {
             name,
             deadline,
             caller,
+            held_open,
             told,
         } = unmount;
         let Some(mounted) = self.shared.directory.get(&name) else {
@@ -80,10 +84,17 @@ impl Handler<Unmount> for Registry {
             return;
         };
         let tree = Arc::new(Tree::of(&mounted));
-        // A handler's own subsystem ends when the handler has.
-        let is_own = caller
-            .as_ref()
-            .is_some_and(|it| it.who() == mounted.mailbox.id);
+        // A handler's own subsystem ends when the handler has, and that of a spawned future when the future has.
+        let is_own = held_open == mounted.mailbox.id;
+        if caller.is_none() && !is_own && tree.mailboxes.contains(&held_open) {
+            // A future that one below it has spawned.
+            let cycle = self
+                .shared
+                .directory
+                .names_of(&[held_open, mounted.mailbox.id]);
+            let _ = told.send(Err(UnmountError::WaitCycle { cycle }));
+            return;
+        }
         let edge = match &caller {
             Some(caller) if !is_own => match caller.enter(For::End(tree.clone())) {
                 Ok(edge) => edge,

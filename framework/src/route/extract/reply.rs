@@ -128,7 +128,8 @@ impl<M: Message> Reply<M> {
     }
 
     /// Answers with an error: the asker gets [`AskError::Failed`](crate::error::AskError::Failed) with it. True
-    /// if the message was still to be ended.
+    /// if the message was still to be ended. Under a policy that
+    /// [restarts on an error](crate::MountOptions::restart_on_error) the subsystem fails.
     pub fn fail(mut self, error: impl Into<anyhow::Error>) -> bool {
         let error = error.into();
         self.end(DeferredEnd::Failed, |envelope| {
@@ -166,6 +167,8 @@ impl<M: Message> Reply<M> {
         };
         let Deferrals { pool, mailbox, .. } = &*self.deferrals;
         let Some(mut envelope) = pool.slab.claim(self.index, right) else {
+            // What was to be given goes with it.
+            discard(fill);
             return false;
         };
         fill(&mut envelope);

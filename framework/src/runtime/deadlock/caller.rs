@@ -22,11 +22,6 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The subsystem of the handler.
-    pub(crate) fn who(&self) -> MailboxId {
-        self.who
-    }
-
     /// Enters an edge, unless the handler has stopped waiting: then it returns `None`.
     ///
     /// # Errors
