@@ -241,7 +241,8 @@ impl Plan {
             3..8 => Fate::Spawned(rng.below(5), way(rng)),
             8 => Fate::SpawnedTwice(way(rng)),
             9..12 => Fate::Outside,
-            12..14 => Fate::Hand(to),
+            // Who is to give it may wait for the room that its message takes up.
+            12..14 if self.keeps => Fate::Hand(to),
             14..16 => Fate::Forward(to, 1 + rng.below(10)),
             // It waits for room, which others like it may have.
             16 if self.keeps => Fate::HandBack(rng.below(3)),
