@@ -3,3 +3,4 @@
 pub(crate) mod deadlock;
 pub(crate) mod blocking;
 pub(crate) mod shared;
+mod surroundings;

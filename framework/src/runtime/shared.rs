@@ -18,10 +18,10 @@ use crate::envelope::Envelope;
 use crate::envelope::pool::Pool;
 use crate::mailbox::orders::{Report, Reported};
 use crate::mailbox::{Mailbox, MailboxId};
-use crate::route::extract::{Away, Deferrals, Delivery, SenderId, States, Surroundings, Work};
+use crate::route::extract::States;
 use crate::route::{Kinds, Patience, RouteMap};
-use crate::runtime::blocking::{Blocking, BlockingCall, BlockingHolder};
-use crate::runtime::deadlock::{For, Guard, WaitGraph};
+use crate::runtime::blocking::Blocking;
+use crate::runtime::deadlock::WaitGraph;
 use crate::thread::Local;
 use crate::thread::stamps::Stamps;
 use crate::words::events::Events;
@@ -349,56 +349,5 @@ impl Shared {
                 }
             }
         });
-    }
-}
-
-impl Surroundings for Shared {
-    fn name_of(&self, sender: SenderId) -> Option<Arc<str>> {
-        self.directory.name_of(sender)
-    }
-
-    fn states(&self) -> &States {
-        &self.states
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    fn deferrals(&self, of: SenderId) -> Option<Arc<Deferrals>> {
-        let mounted = self.directory.by_mailbox(of)?;
-        Some(Arc::new(Deferrals::new(
-            self.pool.clone(),
-            mounted.mailbox.clone(),
-            self.clock.clone(),
-            mounted.number,
-        )))
-    }
-
-    fn block(&self, of: &Delivery<'_>, work: Work) -> Away {
-        let (pool, waits) = (self.pool.clone(), self.waits.clone());
-        let (mailbox, due, trace) = (of.receiver, of.due, of.trace);
-        let name = self.name_of(mailbox).unwrap_or_else(|| "?".into());
-        let who = BlockingHolder { mailbox, name };
-        // This wait ends when a thread is free. It is never refused.
-        let wait = self.waits.guard(mailbox, For::Thread).ok();
-        let given_up = wait.as_ref().map(Guard::again);
-        let away = self.blocking.run(who, wait, move || {
-            let local = Local::of(&pool);
-            // The subsystem is the sender of what the handler sends. The handler may wait for room, since this is
-            // not a thread of subsystems.
-            let _serving = local.serve_blocking(mailbox);
-            local.take_up(due, trace);
-            let back = work();
-            if local.has_waited.get() {
-                waits.end_all(mailbox);
-            }
-            back
-        });
-        let away = away.map(BlockingCall);
-        Box::pin(async move {
-            let _wait = given_up;
-            away.ok()?.await.ok()
-        })
     }
 }
