@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_numbers_come_round() {
-        let cell = WorkCell(AtomicU32::new(u32::MAX & !STATE));
+        let cell = WorkCell(AtomicU32::new(!STATE));
         cell.begin_turn(true);
         assert!(cell.look().is_same(WorkMark(u32::MAX)));
         cell.next();
