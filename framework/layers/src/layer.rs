@@ -178,7 +178,8 @@ impl<'a, M: Message> Next<'a, M> {
         inner.enter(message).await
     }
 
-    /// Refuses the message: the outcome for a layer that does not pass it on. Its sender may try again after that long.
+    /// Refuses the message: the outcome for a layer that does not pass it on. Its sender may try again after
+    /// that long; never, if that is `Duration::MAX`.
     pub fn refuse(&self, message: M, retry_after: Duration) -> Outcome<M> {
         let mut by = "layer";
         if let Some(entry) = self.layers.first() {

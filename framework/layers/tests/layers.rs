@@ -79,8 +79,8 @@ async fn handled(system: &System) -> u64 {
 /// The time after which a refused message may be sent again; it has come home.
 fn refused(outcome: Result<u64, AskError<Do>>, layer: &str) -> Duration {
     let error = outcome.unwrap_err();
-    assert!(error.is_retryable());
     let retry_after = error.retry_after();
+    assert_eq!(error.is_retryable(), retry_after < Some(Duration::MAX));
     let AskError::Undelivered(undelivered) = error else {
         panic!("{error:?}");
     };
@@ -192,6 +192,8 @@ async fn a_breaker_opens_lets_one_trial_pass_and_closes() {
     assert_eq!(work.ask(Do::Answer).await.unwrap(), 7);
     assert_eq!(breaker.state(), CircuitState::Closed);
     assert_eq!(counts(&work, 0), (12, 9, 3));
+    // It may have begun what hangs: a stop would wait for that.
+    system.unmount("work").await.unwrap();
     system.stop().await.unwrap();
 }
 

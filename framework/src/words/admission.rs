@@ -36,7 +36,7 @@ pub trait Admission: Send + Sync + 'static {
     /// A message that was admitted may still find no envelope, or have a capture that does not parse.
     ///
     /// # Errors
-    /// The message is refused, and may be sent again after that long.
+    /// The message is refused, and may be sent again after that long; never, if that is `Duration::MAX`.
     fn admit(&self, clock: &Clock) -> Result<(), Duration>;
 }
 

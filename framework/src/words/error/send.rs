@@ -66,13 +66,13 @@ pub enum SendError {
     },
     /// A layer of the handle, or the [admission](crate::schedule::Admission) of the route, refused it: a rate limit
     /// for instance. Nothing was sent.
-    #[error("`{by}` refused it, before it came to `{subsystem}`; try again in {retry_after:?}")]
+    #[error(fmt = fmt_refused)]
     Refused {
         /// The receiver.
         subsystem: Arc<str>,
         /// What refused it: the name of the layer's type, or `admission`.
         by: &'static str,
-        /// How long it will be refused at least.
+        /// How long it will be refused at least; `Duration::MAX` for always.
         retry_after: Duration,
     },
     /// The subsystem was unmounted, or has stopped for good.
@@ -114,7 +114,11 @@ pub enum SendError {
 impl SendError {
     /// True if the same send can succeed later without anything being changed.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, SendError::Full { .. } | SendError::Refused { .. })
+        match self {
+            SendError::Full { .. } => true,
+            SendError::Refused { retry_after, .. } => *retry_after < Duration::MAX,
+            _ => false,
+        }
     }
 
     /// How long to wait before the same send is tried again, if that is known.
@@ -128,6 +132,19 @@ impl SendError {
     /// True if there was no room.
     pub fn is_full(&self) -> bool {
         matches!(self, SendError::Full { .. })
+    }
+}
+
+fn fmt_refused(
+    subsystem: &str,
+    by: &str,
+    retry_after: &Duration,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "`{by}` refused it, before it came to `{subsystem}`; ")?;
+    match *retry_after {
+        Duration::MAX => f.write_str("it will do so again"),
+        retry_after => write!(f, "try again in {retry_after:?}"),
     }
 }
 
