@@ -19,6 +19,7 @@ use crate::keepers::registry::Registry;
 use crate::keepers::supervisor::Supervisor;
 use crate::keepers::supervisor::strategy::Strategy;
 use crate::runtime::shared::{Settings, Shared};
+use crate::topics::Topics;
 use crate::words::error::StartError;
 use crate::words::supervision::RestartScope;
 
@@ -87,6 +88,7 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     pub(crate) pool: Arc<Pool>,
     pub(crate) restart_scope: RestartScope,
+    pub(crate) topics: Arc<Topics>,
     pub(crate) strategy: Contained<Box<dyn Strategy>>,
 }
 
@@ -131,8 +133,12 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 let system = Arc::downgrade(&shared);
                 let handles = arbiters.iter().map(Arbiter::handle);
                 let places = handles.map(ThreadHandle::Arbiter).collect();
-                let registry =
-                    Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
+                let registry = Registry::start_on_this_thread(
+                    shared.clone(),
+                    plan.topics,
+                    plan.restart_scope,
+                    places,
+                );
                 let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
                     // Until the system is stopped or no one is left who could.

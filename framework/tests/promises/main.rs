@@ -60,6 +60,7 @@ mod tasks;
 mod tasks_end;
 mod tasks_overflow;
 mod thread_cycles;
+mod topics;
 mod two_values;
 mod unmount;
 mod user_code_circles;
