@@ -61,6 +61,7 @@ mod tasks_end;
 mod tasks_overflow;
 mod thread_cycles;
 mod topics;
+mod topics_simulated;
 mod two_values;
 mod unmount;
 mod user_code_circles;
