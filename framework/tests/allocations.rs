@@ -351,7 +351,10 @@ fn a_warm_publish_allocates_nothing_however_many_subscribe() {
         for n in 0..40 {
             let options = MountOptions::new().name(format!("listener-{n}"));
             let options = options.thread(n % 2);
-            it.system.mount_with(options, Listener::default).await.unwrap();
+            it.system
+                .mount_with(options, Listener::default)
+                .await
+                .unwrap();
         }
     });
     let paths = ["news://1", "news://2?x=3"];

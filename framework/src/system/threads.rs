@@ -110,6 +110,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Err(error) => return drop(started.send(Err(error))),
             };
             let handle = runtime.handle().clone();
+            let topics = plan.topics.clone();
             let keepers = Executor::new(handle.clone(), None);
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let (arbiters, shared) = runner.block_on(async move {
@@ -157,6 +158,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 shared.events.close();
                 shared.dead_letters.close();
             }
+            topics.close();
             // An actor that is dropped is polled once more, and may want a timer.
             let _timers = handle.enter();
             drop(runner);

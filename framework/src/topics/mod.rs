@@ -239,6 +239,12 @@ impl Topics {
         count
     }
 
+    /// The system is gone: streams come to their end.
+    pub(crate) fn close(&self) {
+        let table = self.table.change(std::mem::take);
+        drop(table);
+    }
+
     pub(crate) fn snapshot(&self) -> TopicsSnapshot {
         let mut snapshot = TopicsSnapshot {
             unheard: self.unheard.load(Ordering::Relaxed),

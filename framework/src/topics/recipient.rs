@@ -28,8 +28,11 @@ pub(super) enum Untyped {
     Route(Arc<Mounted>, u16),
     /// An `Arc<HandleParts<M>>`.
     Handle(Arc<dyn Any + Send + Sync>),
-    /// An `Arc<Inlet<M>>`.
-    Stream(Arc<dyn Any + Send + Sync>),
+    /// An `Arc<Inlet<M>>`, and what keeps the stream from its end.
+    Stream(
+        Arc<dyn Any + Send + Sync>,
+        #[expect(dead_code, reason = "it is there to be dropped")] Arc<dyn Any + Send + Sync>,
+    ),
 }
 
 /// One who gets copies of messages of type `M`.
@@ -52,7 +55,7 @@ impl Untyped {
         match self {
             Untyped::Route(mounted, route) => Receiver::new(mounted, *route).map(Recipient::Route),
             Untyped::Handle(parts) => parts.clone().downcast().ok().map(Recipient::Handle),
-            Untyped::Stream(inlet) => inlet.clone().downcast().ok().map(Recipient::Stream),
+            Untyped::Stream(inlet, _) => inlet.clone().downcast().ok().map(Recipient::Stream),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Streams: what is published on a topic, for code outside of subsystems.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
@@ -9,14 +9,15 @@ use tokio::sync::mpsc;
 
 use super::Topics;
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::user_code::{contain, shielded};
+use crate::base::user_code::shielded;
 use crate::send::Failed;
 use crate::words::error::{Room, SendError};
 use crate::words::message::Message;
 
 /// Where copies for a stream go in.
 pub(super) struct Inlet<M> {
-    sender: mpsc::Sender<M>,
+    /// Weak: what threads remember of the table does not keep a stream from its end.
+    sender: mpsc::WeakSender<M>,
     missed: Arc<AtomicU64>,
     /// The pattern.
     topic: Arc<str>,
@@ -28,10 +29,12 @@ impl<M: Message> Inlet<M> {
         let Some(message) = copy.take() else {
             panic!("a future of a publish was polled after it had ended");
         };
-        // It wakes the reader, whose waker is the user's.
-        let refused = match contain(|| self.sender.try_send(message)) {
-            Ok(Ok(())) | Err(_) => return Ok(()),
-            Ok(Err(refused)) => refused,
+        let sent = match self.sender.upgrade() {
+            Some(sender) => sender.try_send(message),
+            None => Err(mpsc::error::TrySendError::Closed(message)),
+        };
+        let Err(refused) = sent else {
+            return Ok(());
         };
         let subsystem = self.topic.clone();
         let reason = match &refused {
@@ -91,7 +94,8 @@ impl<M> Stream for TopicStream<M> {
     type Item = M;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<M>> {
-        self.get_mut().receiver.poll_recv(cx)
+        // Publishers wake it: its waker is the user's.
+        pin!(shielded(self.get_mut().receiver.recv())).poll(cx)
     }
 }
 
@@ -103,17 +107,17 @@ impl<M> Drop for TopicStream<M> {
     }
 }
 
-/// A stream, and where it is filled.
+/// A stream, where it is filled, and what keeps it from its end.
 pub(super) fn stream<M>(
     topics: &Arc<Topics>,
     owner: u64,
     topic: &str,
     capacity: usize,
-) -> (Inlet<M>, TopicStream<M>) {
+) -> (Inlet<M>, mpsc::Sender<M>, TopicStream<M>) {
     let (sender, receiver) = mpsc::channel(capacity);
     let missed = Arc::new(AtomicU64::new(0));
     let inlet = Inlet {
-        sender,
+        sender: sender.downgrade(),
         missed: missed.clone(),
         topic: topic.into(),
     };
@@ -123,5 +127,5 @@ pub(super) fn stream<M>(
         topics: Arc::downgrade(topics),
         owner,
     };
-    (inlet, stream)
+    (inlet, sender, stream)
 }

@@ -136,8 +136,8 @@ pub(crate) fn listen<M: Message<Reply = ()> + Clone>(
     }
     // No mount has such a number.
     let owner = topics.number() | 1 << 63;
-    let (inlet, stream) = stream(topics, owner, topic, capacity);
-    let to = Untyped::Stream(Arc::new(inlet));
+    let (inlet, open, stream) = stream(topics, owner, topic, capacity);
+    let to = Untyped::Stream(Arc::new(inlet), Arc::new(open));
     let (catch_ups, removed) = topics.table.change(|table| {
         let subscriber = Subscriber {
             message: TypeId::of::<M>(),
@@ -150,7 +150,7 @@ pub(crate) fn listen<M: Message<Reply = ()> + Clone>(
             removed,
         )
     });
-    drop(removed);
+    drop((removed, to));
     catch_ups.into_iter().for_each(|catch_up| catch_up(shared));
     Ok(stream)
 }

@@ -468,10 +468,16 @@ async fn code_outside_gets_a_bounded_stream_that_counts_what_it_misses() {
         0
     );
     assert!(system.snapshot().topics.topics.is_empty());
+    let mut last = system.subscribe::<Placed>("orders://{*all}", 2).unwrap();
+    system.publish("orders://a/b", Placed(4)).await.unwrap();
     assert!(system.subscribe::<Placed>("orders", 2).is_err());
     assert!(system.subscribe::<Placed>("orders://{", 2).is_err());
     assert!(system.subscribe::<Placed>("orders://x", 0).is_err());
     system.stop().await.unwrap();
+    assert_eq!(
+        (last.next().await, last.next().await),
+        (Some(Placed(4)), None)
+    );
 }
 
 #[tokio::test]

@@ -125,7 +125,12 @@ fn run(seed: u64) -> Result<Outcome<u64>, SimulationError> {
         assert_eq!(matched, accepted + missed + closed);
         let topics = system.snapshot().topics.total();
         assert_eq!(
-            (topics.matched, topics.accepted, topics.missed, topics.closed),
+            (
+                topics.matched,
+                topics.accepted,
+                topics.missed,
+                topics.closed
+            ),
             (matched, accepted, missed, closed)
         );
         assert_eq!((topics.cut, topics.waiting), (0, 0));
