@@ -20,7 +20,7 @@ impl Billing {
     fn optional(&mut self, _: Placed) {}
 
     #[subscribe("orders://paid/{id}")]
-    fn answering(&mut self, _: Placed, reply: Reply<Placed>) {}
+    fn answering(&mut self, _: Placed, _: Reply<Placed>) {}
 
     #[subscribe("orders://sent")]
     fn capturing(&mut self, _: Placed, Path(_): Path<u64>) {}
