@@ -1,6 +1,5 @@
 //! The accounts of topics: what happened to each copy of a published message.
 
-use std::ops::AddAssign;
 use std::sync::Arc;
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -39,8 +38,8 @@ pub struct TopicLedger {
     pub waiting: u64,
 }
 
-impl AddAssign for TopicLedger {
-    fn add_assign(&mut self, other: Self) {
+impl TopicLedger {
+    pub(crate) fn include(&mut self, other: Self) {
         let TopicLedger {
             matched,
             accepted,
@@ -92,7 +91,7 @@ impl TopicsSnapshot {
     pub fn total(&self) -> TopicLedger {
         let mut total = self.gone;
         for topic in &self.topics {
-            total += topic.ledger;
+            total.include(topic.ledger);
         }
         total
     }

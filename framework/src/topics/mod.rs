@@ -221,7 +221,7 @@ impl Topics {
                     kept.push(topic.clone());
                 }
                 if topic.is_empty() {
-                    *lock(&self.gone) += topic.counts.read();
+                    lock(&self.gone).include(topic.counts.read());
                     table.forget(&topic);
                     if &*topic.name == OWN && !table.names.contains_key(OWN) {
                         self.own_wanted.store(false, Ordering::Release);
