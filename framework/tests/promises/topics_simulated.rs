@@ -46,7 +46,7 @@ impl Reader {
             *last = msg.n;
         }
         tokio::time::sleep(Duration::from_millis(msg.n % 3)).await;
-        if msg.n % 7 == 0 {
+        if msg.n.is_multiple_of(7) {
             panic!("{ON_PURPOSE}");
         }
     }
