@@ -92,11 +92,14 @@ fn to_all<M: Message<Reply = ()> + Clone, P: AsPath>(
     let Some(message) = held.0.take() else {
         unreachable!("the message has not been sent yet");
     };
-    if matched.retained.is_empty() {
-        return Ok(send_copies(shared, topics, text, matched, message, late));
+    let matched = match matched.retained.is_empty() {
+        true => matched,
+        false => retain_first(topics, text, &matched, &message),
+    };
+    if matched.total == 0 && !is_own {
+        topics.unheard.fetch_add(1, Ordering::Relaxed);
     }
-    let matched = retain_first(topics, text, &matched, &message);
-    Ok(send_copies(shared, topics, text, matched, message, late))
+    Ok(send_copies(shared, text, matched, message, late))
 }
 
 /// Retains the message where it is to be; who subscribes at that moment.
@@ -128,7 +131,6 @@ fn retain_first<M: Message + Clone>(
 
 fn send_copies<M: Message<Reply = ()> + Clone>(
     shared: &Arc<Shared>,
-    topics: &Topics,
     text: &str,
     matched: Arc<Matched<M>>,
     message: M,
@@ -138,9 +140,6 @@ fn send_copies<M: Message<Reply = ()> + Clone>(
     let mut published = Published::default();
     let mut held = Beside(Some(message));
     let mut left = matched.total;
-    if left == 0 {
-        topics.unheard.fetch_add(1, Ordering::Relaxed);
-    }
     for (list, spans) in &matched.lists {
         let captures = spans.of(text);
         let topic = Topic {
