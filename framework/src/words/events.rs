@@ -10,8 +10,8 @@ use tokio::sync::broadcast;
 use crate::base::broadcast::Broadcast;
 use crate::base::feed::Feed;
 use crate::base::user_code::shielded;
-use crate::words::stuck::Stuck;
 use crate::words::message::Message;
+use crate::words::stuck::Stuck;
 use crate::words::supervision::Failure;
 
 /// The most events that wait for a slow watcher.

@@ -10,8 +10,8 @@ use syn::{Error, Ident, ImplItemFn, LitStr, Meta, ReturnType, Signature, Token, 
 use super::arguments::{self, Argument, EXTRACTORS_MAX, Variant};
 use super::borrow::borrowed;
 use super::condition::{Mark, Predicate, conditions};
-use super::within;
 use super::subscribe::{self, Subscription};
+use super::within;
 
 /// One `#[route("pattern")]`, with its options: `blocking`, or `within = "2s"`.
 #[derive(Clone)]

@@ -4,7 +4,8 @@ use super::{Add, Counter};
 use crate::common::watchdog;
 use mycelia::error::{
     Ambiguous, AskError, CaptureError, HookFailure, ManageError, MountError, PathError,
-    PatternError, Room, SendError, StartError, StopError, SubscribeError, Undelivered, UnmountError,
+    PatternError, Room, SendError, StartError, StopError, SubscribeError, Undelivered,
+    UnmountError,
 };
 use mycelia::prelude::System;
 

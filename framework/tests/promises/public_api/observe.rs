@@ -4,9 +4,9 @@ use super::{Add, Counter};
 use crate::common::watchdog;
 use mycelia::observe::{
     Bucket, Buckets, Change, DeadLetter, DeadLetterStream, DeadReason, EndReason, Event,
-    KindRouteSnapshot, KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, Published, RouteBuckets,
-    RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, Stuck, StuckIn, SubsystemSnapshot,
-    TopicLedger, TopicSnapshot, TopicsSnapshot, TraceId, Watch,
+    KindRouteSnapshot, KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, Published,
+    RouteBuckets, RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, Stuck, StuckIn,
+    SubsystemSnapshot, TopicLedger, TopicSnapshot, TopicsSnapshot, TraceId, Watch,
 };
 use mycelia::prelude::{MountOptions, System};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use mycelia::{
     ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Message, MountOptions,
-    Mounting, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes, StopReport, Subscribing, Subsystem,
-    System, TopicStream, WeakSystem, encode, later, routes,
+    Mounting, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes, StopReport, Subscribing,
+    Subsystem, System, TopicStream, WeakSystem, encode, later, routes,
 };
 
 #[derive(Subsystem, Default)]
