@@ -116,6 +116,7 @@ mod directory;
 mod runtime;
 mod host;
 mod send;
+mod topics;
 mod keepers;
 mod system;
 #[cfg(feature = "test")]
@@ -124,15 +125,16 @@ pub mod __test;
 
 pub use directory::replicas::Replicas;
 pub use mycelia_macros::{
-    Message, Subsystem, main, restarting, route, routes, started, stopped, test,
+    Message, Subsystem, main, restarting, route, routes, started, stopped, subscribe, test,
 };
 pub use route::subsystem::{Routes, Subsystem};
-pub use route::{RouteOptions, RouteTable};
+pub use route::{RouteOptions, RouteTable, Subscribing};
 pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;
 pub use system::interop::ActorRoutes;
 pub use system::{Builder, Exit, MountOptions, Mounting, StopReport, System, WeakSystem};
+pub use topics::TopicStream;
 pub use words::message::{IntoReply, Message, OrLater, later};
 
 /// What a program with subsystems needs.
@@ -140,7 +142,8 @@ pub mod prelude {
     pub use crate::error::{AskError, SendError, Undelivered};
     pub use crate::extract::{Deadline, Path, Query, Reply, Sender, State};
     pub use crate::{
-        Context, Message, MountOptions, Route, RouteTable, Routes, Subsystem, System, route, routes,
+        Context, Message, MountOptions, Route, RouteTable, Routes, Subsystem, System, route,
+        routes, subscribe,
     };
 }
 
@@ -155,6 +158,7 @@ pub mod extract {
 /// An error for each verb that can fail. An undelivered message is in its error.
 pub mod error {
     pub use crate::system::StopError;
+    pub use crate::topics::SubscribeError;
     pub use crate::words::error::{
         AskError, CaptureError, HookFailure, ManageError, MountError, Room, SendError, StartError,
         Undelivered, UnmountError,
@@ -187,6 +191,7 @@ pub mod observe {
     pub use crate::books::latency::{
         Bucket, Buckets, Latency, LatencySummary, RouteBuckets, RouteLatency,
     };
+    pub use crate::books::topics::{Published, TopicLedger, TopicSnapshot, TopicsSnapshot};
     pub use crate::envelope::pool::PoolStats;
     pub use crate::keepers::supervisor::snapshot::{
         KindRouteSnapshot, KindSnapshot, RouteSnapshot, Snapshot, SubsystemSnapshot,
@@ -220,7 +225,8 @@ pub use crate::{schedule::MissedTick as Missed, supervise::RestartScope as Toget
 #[doc(hidden)]
 pub mod __private {
     pub use crate::route::macro_support::{
-        Answer, Answered, Argument, HookReply, HookResult, Payload, Told, block_on, captures,
+        Answer, Answered, Argument, HookReply, HookResult, Payload, Told, TopicPayload, block_on,
+        captures,
     };
     pub use crate::route::subsystem::AllRoutesInOneBlock;
 }

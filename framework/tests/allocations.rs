@@ -320,6 +320,56 @@ fn a_warm_ask_allocates_at_most_once() {
     on_no_executor(it.system.stop()).unwrap();
 }
 
+#[derive(Message, Clone)]
+struct News(u64);
+
+/// Adds up what is published.
+#[derive(Subsystem, Default)]
+struct Listener {
+    sum: u64,
+}
+
+#[routes]
+impl Listener {
+    #[route("part")]
+    fn part(&mut self, _: TakePart) {
+        TAKES_PART.set(true);
+    }
+
+    #[subscribe("news://{by}")]
+    fn news(&mut self, News(n): News, Path(by): Path<u64>, State(handled): State<Handled>) {
+        self.sum += n * by;
+        handled.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_warm_publish_allocates_nothing_however_many_subscribe() {
+    let (_alone, _watch) = (alone(), watchdog());
+    let it = on_no_executor(fixture(4096));
+    on_no_executor(async {
+        for n in 0..40 {
+            let options = MountOptions::new().name(format!("listener-{n}"));
+            let options = options.thread(n % 2);
+            it.system
+                .mount_with(options, Listener::default)
+                .await
+                .unwrap();
+        }
+    });
+    let paths = ["news://1", "news://2?x=3"];
+    let published = it.allocations(async || {
+        for n in 0..100 {
+            let published = it.system.publish(paths[n % 2], News(1)).await.unwrap();
+            assert_eq!(published.accepted, 40);
+            assert!(it.system.try_publish("news://unheard/of", News(1)).is_ok());
+        }
+        it.has_sent(4_000);
+    });
+    assert_eq!(published, 0);
+    on_no_executor(it.system.stop()).unwrap();
+}
+
 #[repr(align(64))]
 struct Line(u64);
 

@@ -21,14 +21,14 @@ macro_rules! corrections {
 }
 
 corrections! {
-    ambiguous_route bad_option bad_pattern bad_subsystem_name bad_within blocking_and_async
+    ambiguous_route bad_option bad_pattern bad_subsystem_name bad_topic bad_within blocking_and_async
     blocking_stays_on_its_thread borrowed_message boxed_error capture_without_from_str
     conditional_message crate_in_quotes duplicate_hook duplicate_route fallible_factory
     hook_with_path hook_without_cause in_macro_rules large_message large_reply main_is_not_async
     missing_reply reply_and_return reply_of_a_wrong_type reply_of_another_message no_message no_receiver no_routes not_a_message not_a_subsystem not_an_extractor
     route_in_trait route_in_trait_impl route_without_routes routes_on_fn routes_on_struct
     routes_on_trait routes_on_trait_impl routes_with_arguments text_as_error text_as_hook_error
-    too_few_captures too_many_captures two_routes_blocks two_wrong_arguments under_conditions
+    too_few_captures too_many_captures topic_with_reply topic_without_clone two_routes_blocks two_wrong_arguments under_conditions
     unused_capture wrong_error wrong_hook_cause wrong_hook_receiver wrong_hook_reply
     wrong_priority wrong_reply
 }

@@ -24,6 +24,7 @@ mod base {
     #[path = "../../loom/src/sync.rs"]
     pub(crate) mod sync;
     pub(crate) mod user_code;
+    pub(crate) mod versioned;
     pub(crate) mod waker_slot;
 }
 

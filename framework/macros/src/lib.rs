@@ -130,6 +130,37 @@ pub fn route(_args: TokenStream, item: TokenStream) -> TokenStream {
     routes::expand_stray("route", item.into()).into()
 }
 
+/// Marks a handler of what is published on a topic, inside an `impl` block under [`macro@routes`].
+///
+/// It takes the pattern of the topic, with its name: `#[subscribe("orders://placed/{id}")]`. The method takes
+/// `&mut self`, then the message, which is `Clone` and has no reply, then up to eight extractors, which take
+/// the captures of the topic's path. No `tell` and no `ask` reach it. After the pattern may stand
+///
+/// * `each`: of replicas each gets a copy, not one of them;
+/// * `last = 3`: when it is mounted, it gets the last three messages that are retained;
+/// * `blocking`: the method blocks its thread, as under [`macro@route`].
+///
+/// # Examples
+/// ```
+/// use mycelia::prelude::*;
+/// # #[derive(Message, Clone)]
+/// # struct Placed { total: u64 }
+/// # #[derive(Subsystem, Default)]
+/// # struct Billing;
+///
+/// #[routes]
+/// impl Billing {
+///     #[subscribe("orders://placed/{id}")]
+///     fn bill(&mut self, placed: Placed, Path(id): Path<u64>) {
+///         println!("order {id}: {}", placed.total);
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn subscribe(_args: TokenStream, item: TokenStream) -> TokenStream {
+    routes::expand_stray("subscribe", item.into()).into()
+}
+
 /// Marks the method that is called before the first message. It is called on the value that the factory made,
 /// after a mount and after every restart. It must be in an `impl` block under [`macro@routes`].
 ///

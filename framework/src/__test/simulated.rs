@@ -19,6 +19,7 @@ use crate::send::path_cache::{CACHES, PathCache};
 use crate::system::threads::{Keeper, Plan, Threads};
 use crate::system::{Builder, System, WeakSystem};
 use crate::thread::{LOCALS, Local};
+use crate::topics::{REMEMBERED, ThreadTopics};
 use crate::words::error::StartError;
 
 /// The ground that a simulation lends a system: its threads, its time, its chance.
@@ -64,7 +65,8 @@ async fn start_threads(plan: Plan, ground: Ground) -> Result<Threads, StartError
         let shared = Arc::new(Shared::new(settings, plan.pool, executor));
         shared.keep_deferred_wakes();
         let places = threads.into_iter().map(ThreadHandle::Simulated).collect();
-        let registry = Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
+        let registry =
+            Registry::start_on_this_thread(shared.clone(), plan.topics, plan.restart_scope, places);
         let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
         let _ = started.send((shared, registry, supervisor));
     });
@@ -97,6 +99,7 @@ pub fn simulated_clock() -> (Clock, ClockHand) {
 #[derive(Default)]
 pub struct ThreadMemory {
     caches: Vec<Rc<PathCache>>,
+    topics: Vec<ThreadTopics>,
     locals: Vec<Rc<Local>>,
 }
 
@@ -104,6 +107,7 @@ impl ThreadMemory {
     /// Exchanges it with what the calling thread of the operating system keeps.
     pub fn exchange(&mut self) {
         LOCALS.with_borrow_mut(|kept| std::mem::swap(kept, &mut self.locals));
+        REMEMBERED.with_borrow_mut(|kept| std::mem::swap(kept, &mut self.topics));
         CACHES.with_borrow_mut(|kept| std::mem::swap(kept, &mut self.caches));
     }
 }

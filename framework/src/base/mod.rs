@@ -7,5 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod deferred;
 pub(crate) mod waker_slot;
 pub(crate) mod broadcast;
+pub(crate) mod feed;
+pub(crate) mod versioned;
 pub(crate) mod task_list;
 pub(crate) mod thread_handle;

@@ -9,13 +9,16 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 
 use crate::base::broadcast::Broadcast;
+use crate::base::feed::Feed;
 use crate::base::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::base::user_code::shielded;
+use crate::words::message::Message;
 use crate::words::overflow::Overflow;
 use crate::words::trace::TraceId;
 
@@ -65,23 +68,34 @@ pub enum DeadReason {
     Cleared,
     /// Its subsystem stopped, or was mounted again with other routes; or a stop cut its handler off.
     Undeliverable,
+    /// It was a copy of a published message, and was not accepted; why. It is not in its receiver's account,
+    /// but in that of its [topic](crate::observe::TopicLedger).
+    Missed(Arc<str>),
     /// Its handler took the [`Reply`](crate::extract::Reply) and dropped it without an answer.
     NoReply,
 }
 
 impl DeadLetter {
-    /// The path with the route's pattern: `api://users/{id}`.
+    /// The path with the route's pattern, `api://users/{id}`; or the pattern of the topic that led there.
     pub fn path(&self) -> String {
-        format!("{}://{}", self.subsystem, self.pattern)
+        match self.pattern.contains("://") {
+            true => (*self.pattern).into(),
+            false => format!("{}://{}", self.subsystem, self.pattern),
+        }
     }
+}
+
+/// Published on `mycelia://dead-letters`.
+impl Message for DeadLetter {
+    type Reply = ();
 }
 
 impl fmt::Display for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DeadLetter {
-            subsystem, pattern, ..
-        } = self;
-        write!(f, "`{}` to `{subsystem}://{pattern}`", self.message)?;
+        write!(f, "`{}` to `{}`", self.message, self.path())?;
+        if self.pattern.contains("://") {
+            write!(f, " for `{}`", self.subsystem)?;
+        }
         if let Some(sender) = &self.sender {
             write!(f, " from `{sender}`")?;
         }
@@ -92,6 +106,7 @@ impl fmt::Display for DeadLetter {
                 write!(f, " was dropped, the mailbox being full ({policy:?})")?;
             }
             DeadReason::Injected => write!(f, " was dropped by a fault set on purpose")?,
+            DeadReason::Missed(why) => write!(f, " missed its receiver: {why}")?,
             DeadReason::Expired => write!(f, " was not handled before its deadline")?,
             DeadReason::CutOff { within } => write!(f, " was cut off after {within:?}")?,
             DeadReason::Cleared => write!(f, " was cleared out of the mailbox")?,
@@ -109,6 +124,8 @@ pub(crate) struct DeadLetters {
     last: Mutex<VecDeque<DeadLetter>>,
     keep: usize,
     stream: Broadcast<DeadLetter>,
+    /// To those who subscribe to them.
+    feed: Feed<DeadLetter>,
 }
 
 impl DeadLetters {
@@ -118,6 +135,7 @@ impl DeadLetters {
             last: Mutex::default(),
             keep,
             stream: Broadcast::new(STREAM),
+            feed: Feed::new(),
         }
     }
 
@@ -130,9 +148,19 @@ impl DeadLetters {
             }
             last.push_back(letter.clone());
         }
+        self.feed.tell(&letter);
         if self.stream.are_heard() {
             self.stream.tell(letter);
         }
+    }
+
+    /// Has dead letters passed on while that is wanted.
+    pub(crate) fn lead_to(
+        &self,
+        wanted: Arc<AtomicBool>,
+        outlet: Box<dyn Fn(&DeadLetter) + Send + Sync>,
+    ) {
+        self.feed.lead_to(wanted, outlet);
     }
 
     pub(crate) fn count(&self) -> u64 {

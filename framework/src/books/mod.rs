@@ -2,3 +2,4 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod latency;
+pub(crate) mod topics;

@@ -74,6 +74,7 @@ impl RouteEntry {
         RouteEntry {
             pattern: self.pattern.clone(),
             text: self.text.clone(),
+            topic: self.topic.clone(),
             messages: self.messages.iter().map(RouteMessage::again).collect(),
         }
     }

@@ -34,6 +34,31 @@ impl<M: Message> Payload for M {
     }
 }
 
+/// A message that can be published. A trait of its own, so that rustc reports one that can't be once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be published",
+    label = "can't be published",
+    note = "what is subscribed to is a message that is `Clone` and has no reply: `#[derive(Message, Clone)]`; put what is large into an `Arc`"
+)]
+pub trait TopicPayload: Sized {
+    /// The type itself.
+    type Type: Message<Reply = ()> + Clone;
+    /// What answers it.
+    type Reply;
+    /// Itself.
+    fn give(this: Self::Type) -> Self;
+}
+
+impl<M: Message<Reply = ()> + Clone> TopicPayload for M {
+    type Type = M;
+    type Reply = ();
+
+    #[inline]
+    fn give(this: M) -> M {
+        this
+    }
+}
+
 /// An extractor. A trait of its own, so that rustc reports a type that is no extractor once.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",

@@ -14,6 +14,7 @@ mod pack;
 mod options;
 mod admitted;
 mod table;
+mod topic;
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(crate) use kinds::Kinds;
 pub use options::RouteOptions;
 pub(crate) use pack::{Pack, Patience, Post, Posted, Refused};
 pub use table::RouteTable;
+pub use topic::Subscribing;
+pub(crate) use topic::{TopicRoute, split_topic};
 
 /// The routes of a subsystem as its senders see them.
 pub(crate) struct RouteMap {
@@ -39,6 +42,7 @@ pub(crate) struct RouteMap {
     /// The Rust type of the subsystems.
     pub(crate) type_name: &'static str,
     router: Router<u16>,
+    /// Those that paths lead to, and those that topics lead to.
     pub(crate) routes: Vec<RouteEntry>,
     /// The types of the messages that the handlers take, by number.
     messages: Vec<&'static str>,
@@ -49,12 +53,14 @@ pub(crate) struct RouteMap {
 /// One pattern, with the messages that it takes.
 pub(crate) struct RouteEntry {
     pub(crate) pattern: Pattern,
+    /// If it is no route that paths lead to, but a topic's.
+    pub(crate) topic: Option<TopicRoute>,
     pub(crate) text: Arc<str>,
     pub(crate) messages: Vec<RouteMessage>,
 }
 
 pub(crate) struct RouteMessage {
-    id: TypeId,
+    pub(crate) id: TypeId,
     pub(crate) name: &'static str,
     /// An `Arc<dyn Pack<M>>` for the message's type `M`.
     pack: Box<dyn Any + Send + Sync>,
@@ -96,6 +102,11 @@ impl RouteMap {
         Some((*found.value, found.captures))
     }
 
+    /// True if a topic leads to one of the routes.
+    pub(crate) fn has_topics(&self) -> bool {
+        self.routes.iter().any(|route| route.topic.is_some())
+    }
+
     /// The pattern and the message type behind the numbers on an envelope.
     pub(crate) fn name(&self, route: u16, handler: u16) -> (Arc<str>, &'static str) {
         let pattern = self.routes.get(usize::from(route));
@@ -125,18 +136,27 @@ impl RouteMap {
     /// The route of a pattern. The names of its captures do not matter.
     pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&RouteEntry> {
         // Nearly always it is written as at its handler.
-        let same_text = |route: &&RouteEntry| route.pattern.as_str() == pattern;
+        let same_text =
+            |route: &&RouteEntry| route.topic.is_none() && route.pattern.as_str() == pattern;
         if let Some(route) = self.routes.iter().find(same_text) {
             return Some(route);
         }
         let pattern = Pattern::parse(pattern).ok()?;
         self.routes
             .iter()
-            .find(|route| route.pattern.same_shape(&pattern))
+            .find(|route| route.topic.is_none() && route.pattern.same_shape(&pattern))
     }
 }
 
 impl RouteEntry {
+    /// Its pattern with the name of the subsystem, or with that of its topic.
+    pub(crate) fn path(&self, subsystem: &str) -> Box<str> {
+        match self.topic {
+            None => format!("{subsystem}://{}", self.pattern).into(),
+            Some(_) => (*self.text).into(),
+        }
+    }
+
     /// How the route takes an `M`, if it does.
     #[inline]
     pub(crate) fn pack<M: Message>(&self) -> Option<&Arc<dyn Pack<M>>> {

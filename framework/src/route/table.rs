@@ -7,7 +7,7 @@ use mycelia_core::{Pattern, Router};
 
 use super::options::RouteOptions;
 use super::pack::{Pack, Packer};
-use super::{Handlers, RouteEntry, RouteMap, RouteMessage};
+use super::{Handlers, RouteEntry, RouteMap, RouteMessage, TopicRoute};
 use crate::route::extract::{Extract, Reply, States};
 use crate::route::handler::Handler;
 use crate::route::handler::hooks::Hooks;
@@ -235,6 +235,21 @@ impl<S: 'static> RouteTable<S> {
     }
 
     fn enter<M: Message, A: Extract>(&mut self, pattern: &str, handler: Box<dyn Handler<S>>) {
+        self.enter_at::<M, A>(pattern, None, handler);
+    }
+
+    /// Has the mount refused because of this, unless there was a mistake before.
+    pub(super) fn refuse(&mut self, error: MountError) {
+        self.error.get_or_insert(error);
+    }
+
+    /// Enters a handler that paths lead to, or one that a topic leads to.
+    pub(super) fn enter_at<M: Message, A: Extract>(
+        &mut self,
+        pattern: &str,
+        topic: Option<TopicRoute>,
+        handler: Box<dyn Handler<S>>,
+    ) {
         // The derive checks this too, but not for generic types.
         const {
             assert!(
@@ -243,7 +258,7 @@ impl<S: 'static> RouteTable<S> {
             );
         }
         if self.error.is_none()
-            && let Err(error) = self.try_enter::<M, A>(pattern, handler)
+            && let Err(error) = self.try_enter::<M, A>(pattern, topic, handler)
         {
             self.error = Some(error);
         }
@@ -252,6 +267,7 @@ impl<S: 'static> RouteTable<S> {
     fn try_enter<M: Message, A: Extract>(
         &mut self,
         pattern: &str,
+        topic: Option<TopicRoute>,
         handler: Box<dyn Handler<S>>,
     ) -> Result<(), MountError> {
         let parsed = Pattern::parse(pattern).map_err(|error| MountError::BadPattern {
@@ -261,20 +277,27 @@ impl<S: 'static> RouteTable<S> {
         })?;
         let number = u16::try_from(self.handlers.len()).expect("fewer than 65,536 handlers");
         let map = &mut self.map;
-        let known = map.routes.iter().position(|route| route.pattern == parsed);
+        let is_known = |route: &RouteEntry| route.pattern == parsed && route.topic == topic;
+        let known = map.routes.iter().position(is_known);
         let at = match known {
             Some(at) => at,
             None => {
                 let at = map.routes.len();
-                map.router
-                    .insert(parsed.clone(), at as u16)
-                    .map_err(|error| MountError::Ambiguous {
-                        subsystem: Box::default(),
-                        error,
-                    })?;
+                let text = match &topic {
+                    Some(topic) => format!("{}://{parsed}", topic.name).into(),
+                    None => {
+                        let entered = map.router.insert(parsed.clone(), at as u16);
+                        entered.map_err(|error| MountError::Ambiguous {
+                            subsystem: Box::default(),
+                            error,
+                        })?;
+                        parsed.as_str().into()
+                    }
+                };
                 map.routes.push(RouteEntry {
-                    text: parsed.as_str().into(),
+                    text,
                     pattern: parsed,
+                    topic,
                     messages: Vec::new(),
                 });
                 at

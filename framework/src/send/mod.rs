@@ -18,6 +18,7 @@ mod verbs;
 
 use std::sync::Arc;
 
+pub(crate) use room::{Attempt, until_room};
 pub(crate) use verbs::{
     To, ask, ask_blocking, ask_within, ask_without_deadline, tell, tell_blocking, tell_within,
     try_ask, try_tell,

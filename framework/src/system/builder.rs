@@ -19,6 +19,7 @@ use crate::keepers::supervisor::strategy::{RoundRobin, Strategy};
 use crate::route::extract::States;
 use crate::runtime::shared::{BeforeStop, Settings};
 use crate::thread::stamps::Stamps;
+use crate::topics::{Topics, lead_own_topics};
 use crate::words::error::StartError;
 use crate::words::message::{IntoReply, Nothing};
 use crate::words::supervision::RestartScope;
@@ -293,6 +294,7 @@ impl Builder {
         let itself = Arc::new(OnceWeak::default());
         let mut states = self.states;
         states.insert(itself.clone());
+        let topics = Topics::new();
         let Threads {
             shared,
             registry,
@@ -313,13 +315,16 @@ impl Builder {
                 tap: self.tap,
             },
             threads: self.threads,
+            topics: topics.clone(),
             pool,
             restart_scope: self.restart_scope,
             strategy: self.strategy,
         })
         .await?;
+        lead_own_topics(&shared, &topics);
         let system = System(Arc::new(Core {
             shared,
+            topics,
             registry: Contained::new(registry),
             supervisor: Contained::new(supervisor),
             keeper,

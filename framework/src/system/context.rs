@@ -10,6 +10,7 @@ use crate::route::extract::{self, Address, Delivery, Extractor};
 use crate::route::subsystem::Routes;
 use crate::runtime::shared::Shared;
 use crate::system::{MountOptions, Mounting, OnceWeak, WeakSystem};
+use crate::topics::Topics;
 use crate::words::error::{CaptureError, MountError, UnmountError};
 use crate::words::ledger::Ledger;
 
@@ -153,6 +154,10 @@ impl Context {
 
     pub(crate) fn mounted(&self) -> &Arc<Mounted> {
         &self.mounted
+    }
+
+    pub(crate) fn topics(&self) -> Option<Arc<Topics>> {
+        Some(self.system.upgrade()?.topics().clone())
     }
 
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {

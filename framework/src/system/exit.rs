@@ -138,6 +138,7 @@ mod tests {
             last_dead_letters: Vec::new(),
             subsystems: Vec::new(),
             kinds: Vec::new(),
+            topics: crate::books::topics::TopicsSnapshot::default(),
         };
         StopReport {
             ledger,

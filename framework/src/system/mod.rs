@@ -14,6 +14,7 @@ mod manage;
 mod admissions;
 mod mount;
 mod sends;
+mod publish;
 mod mount_many;
 #[cfg(feature = "signal")]
 mod signal;
@@ -44,6 +45,7 @@ use crate::keepers::supervisor::strategy::Strategy;
 use crate::keepers::supervisor::{Supervisor, Use};
 use crate::route::extract::{self, Delivery, Extractor};
 use crate::runtime::shared::{Phase, Shared};
+use crate::topics::Topics;
 use crate::words::error::CaptureError;
 use crate::words::events::Watch;
 use crate::words::stop_reason::StopReason;
@@ -92,6 +94,7 @@ pub struct System(Arc<Core>);
 
 struct Core {
     shared: Arc<Shared>,
+    topics: Arc<Topics>,
     /// Contained, because actix panics if an address is dropped with a thread's local values. The actor ends with its
     /// thread all the same.
     registry: Contained<Addr<Registry>>,
@@ -141,7 +144,7 @@ impl System {
 
     /// What the system is doing, read without stopping anyone.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(self.shared())
+        Snapshot::take(self.shared(), self.topics())
     }
 
     /// What happens to the subsystem of that name from now on, whether it is mounted yet or not.
@@ -171,6 +174,10 @@ impl System {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
+    }
+
+    pub(crate) fn topics(&self) -> &Arc<Topics> {
+        &self.0.topics
     }
 
     /// Changes how the supervisor slices the threads' time.

@@ -19,6 +19,7 @@ use crate::keepers::registry::Registry;
 use crate::keepers::supervisor::Supervisor;
 use crate::keepers::supervisor::strategy::Strategy;
 use crate::runtime::shared::{Settings, Shared};
+use crate::topics::Topics;
 use crate::words::error::StartError;
 use crate::words::supervision::RestartScope;
 
@@ -87,6 +88,7 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     pub(crate) pool: Arc<Pool>,
     pub(crate) restart_scope: RestartScope,
+    pub(crate) topics: Arc<Topics>,
     pub(crate) strategy: Contained<Box<dyn Strategy>>,
 }
 
@@ -108,6 +110,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 Err(error) => return drop(started.send(Err(error))),
             };
             let handle = runtime.handle().clone();
+            let topics = plan.topics.clone();
             let keepers = Executor::new(handle.clone(), None);
             let runner = actix_rt::System::with_tokio_rt(move || runtime);
             let (arbiters, shared) = runner.block_on(async move {
@@ -131,8 +134,12 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 let system = Arc::downgrade(&shared);
                 let handles = arbiters.iter().map(Arbiter::handle);
                 let places = handles.map(ThreadHandle::Arbiter).collect();
-                let registry =
-                    Registry::start_on_this_thread(shared.clone(), plan.restart_scope, places);
+                let registry = Registry::start_on_this_thread(
+                    shared.clone(),
+                    plan.topics,
+                    plan.restart_scope,
+                    places,
+                );
                 let supervisor = Supervisor::new(shared.clone(), plan.strategy).start();
                 if started.send(Ok((shared, registry, supervisor))).is_ok() {
                     // Until the system is stopped or no one is left who could.
@@ -151,6 +158,7 @@ pub(super) async fn start_threads(plan: Plan) -> Result<Threads, StartError> {
                 shared.events.close();
                 shared.dead_letters.close();
             }
+            topics.close();
             // An actor that is dropped is polled once more, and may want a timer.
             let _timers = handle.enter();
             drop(runner);

@@ -3,11 +3,14 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::broadcast;
 
 use crate::base::broadcast::Broadcast;
+use crate::base::feed::Feed;
 use crate::base::user_code::shielded;
+use crate::words::message::Message;
 use crate::words::stuck::Stuck;
 use crate::words::supervision::Failure;
 
@@ -22,6 +25,11 @@ pub struct Event {
     pub subsystem: Arc<str>,
     /// What happened.
     pub change: Change,
+}
+
+/// Published on `mycelia://lifecycle/{*subsystem}`.
+impl Message for Event {
+    type Reply = ();
 }
 
 /// What happened to a subsystem.
@@ -61,30 +69,48 @@ pub enum EndReason {
 
 /// Where events are told.
 #[derive(Debug)]
-pub(crate) struct Events(Broadcast<Event>);
+pub(crate) struct Events {
+    stream: Broadcast<Event>,
+    /// To those who subscribe to them.
+    feed: Feed<Event>,
+}
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Events(Broadcast::new(STREAM))
+        Events {
+            stream: Broadcast::new(STREAM),
+            feed: Feed::new(),
+        }
     }
 
     /// True if something may be watching.
     pub(crate) fn are_watched(&self) -> bool {
-        self.0.are_heard()
+        self.stream.are_heard() || self.feed.is_wanted()
     }
 
     pub(crate) fn tell(&self, subsystem: &Arc<str>, change: Change) {
         if self.are_watched() {
-            self.0.tell(Event {
+            let event = Event {
                 subsystem: subsystem.clone(),
                 change,
-            });
+            };
+            self.feed.tell(&event);
+            self.stream.tell(event);
         }
+    }
+
+    /// Has events passed on while that is wanted.
+    pub(crate) fn lead_to(
+        &self,
+        wanted: Arc<AtomicBool>,
+        outlet: Box<dyn Fn(&Event) + Send + Sync>,
+    ) {
+        self.feed.lead_to(wanted, outlet);
     }
 
     pub(crate) fn watch(&self, name: Option<Box<str>>) -> Watch {
         Watch {
-            events: self.0.listen(),
+            events: self.stream.listen(),
             name,
             missed: 0,
         }
@@ -92,7 +118,7 @@ impl Events {
 
     /// The system is gone.
     pub(crate) fn close(&self) {
-        self.0.close();
+        self.stream.close();
     }
 }
 

@@ -60,6 +60,8 @@ mod tasks;
 mod tasks_end;
 mod tasks_overflow;
 mod thread_cycles;
+mod topics;
+mod topics_simulated;
 mod two_values;
 mod unmount;
 mod user_code_circles;

@@ -14,6 +14,7 @@ mod mailbox;
 mod stack;
 mod unwinding;
 mod unwinding_room;
+mod versioned;
 mod waiters;
 mod wait_graph;
 mod world;

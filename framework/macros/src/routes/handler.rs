@@ -10,6 +10,7 @@ use syn::{Error, Ident, ImplItemFn, LitStr, Meta, ReturnType, Signature, Token, 
 use super::arguments::{self, Argument, EXTRACTORS_MAX, Variant};
 use super::borrow::borrowed;
 use super::condition::{Mark, Predicate, conditions};
+use super::subscribe::{self, Subscription};
 use super::within;
 
 /// One `#[route("pattern")]`, with its options: `blocking`, or `within = "2s"`.
@@ -20,6 +21,8 @@ pub(super) struct Route {
     pub(super) is_blocking: bool,
     /// How long its handler may take, in milliseconds, and where the attribute says so.
     pub(super) within: Option<(u64, Span)>,
+    /// If a topic leads to it, and no path: its options.
+    pub(super) topic: Option<Subscription>,
     /// The predicates of a `#[cfg_attr]` around it.
     pub(super) conditions: Vec<Predicate>,
 }
@@ -27,6 +30,12 @@ pub(super) struct Route {
 impl Route {
     pub(super) fn text(&self) -> String {
         self.literal.value()
+    }
+
+    /// The name of the topic that leads to it, if one does.
+    pub(super) fn topic_name(&self) -> Option<String> {
+        self.topic.as_ref()?;
+        Some(self.text().split("://").next()?.to_owned())
     }
 
     fn read(mark: &Mark) -> syn::Result<Route> {
@@ -69,6 +78,7 @@ impl Route {
                 pattern,
                 is_blocking,
                 within,
+                topic: None,
                 conditions: mark.conditions.clone(),
             }),
             Err(error) => Err(Error::new(literal.span(), error)),
@@ -87,7 +97,7 @@ fn read_within(input: ParseStream<'_>, option: &Ident) -> syn::Result<(u64, Span
     Ok((within::read(&literal)?, literal.span()))
 }
 
-/// One method under `#[route]`. If some of its arguments are under a `#[cfg]`, this is the method for one choice
+/// One method under `#[route]` or `#[subscribe]`. If some of its arguments are under a `#[cfg]`, this is the method for one choice
 /// of them.
 pub(super) struct Handler {
     pub(super) name: Ident,
@@ -107,11 +117,12 @@ impl Handler {
     pub(super) fn read(
         method: &ImplItemFn,
         marks: &[Mark],
+        topics: &[Mark],
         errors: &mut Vec<Error>,
     ) -> Vec<Handler> {
-        let routes: Vec<Route> = marks
-            .iter()
-            .filter_map(|mark| kept(Route::read(mark), errors))
+        let read = marks.iter().map(Route::read);
+        let routes: Vec<Route> = (read.chain(topics.iter().map(subscribe::read)))
+            .filter_map(|route| kept(route, errors))
             .collect();
         let sig = &method.sig;
         let before = errors.len();
@@ -180,6 +191,12 @@ fn answers_twice(reply: &Argument, sig: &Signature, routes: &[Route]) -> Option<
     {
         let text = "a handler that takes a `Reply` answers with it and returns nothing: remove one of the two";
         return Some(Error::new_spanned(returned, text));
+    }
+    if let Some(route) = routes.iter().find(|route| route.topic.is_some()) {
+        let text = "no one waits for an answer to what is published: remove the `Reply`";
+        let mut error = Error::new_spanned(&reply.ty, text);
+        error.combine(Error::new(route.literal.span(), "here it is subscribed to"));
+        return Some(error);
     }
     let blocking = routes.iter().find(|route| route.is_blocking)?;
     let text = "a blocking handler answers by returning: remove the `Reply`, or `blocking`";

@@ -9,6 +9,7 @@ mod borrow;
 mod condition;
 mod handler;
 mod hook;
+mod subscribe;
 mod table;
 mod within;
 
@@ -22,7 +23,7 @@ use handler::{Handler, Route};
 use hook::Hook;
 
 /// Our attributes on methods.
-const MARKS: [&str; 4] = ["route", "started", "restarting", "stopped"];
+const MARKS: [&str; 5] = ["route", "subscribe", "started", "restarting", "stopped"];
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Vec::new();
@@ -124,9 +125,11 @@ fn routes(mut block: ItemImpl, krate: &CratePath, errors: &mut Vec<Error>) -> To
         let ImplItem::Fn(method) = item else { continue };
         hooks.extend(Hook::take(method, krate, errors));
         let marks = condition::take(&mut method.attrs, &|path| is_named(path, "route", krate));
-        if !marks.is_empty() {
+        let topics = |path: &Path| is_named(path, "subscribe", krate);
+        let topics = condition::take(&mut method.attrs, &topics);
+        if !marks.is_empty() || !topics.is_empty() {
             has_routes = true;
-            handlers.extend(Handler::read(method, &marks, errors));
+            handlers.extend(Handler::read(method, &marks, &topics, errors));
         }
     }
     if !has_routes {
@@ -157,8 +160,10 @@ fn clashes(handlers: &[Handler]) -> Vec<Error> {
     for (i, &(handler, route)) in routes.iter().enumerate() {
         let clash = routes[..i].iter().find(|(earlier, other)| {
             same(&all(earlier, other), &all(handler, route))
+                && other.topic_name() == route.topic_name()
                 && other.pattern.same_shape(&route.pattern)
-                && (same_message(earlier, handler) || other.text() != route.text())
+                && (same_message(earlier, handler)
+                    || route.topic.is_none() && other.text() != route.text())
         });
         let Some(&(earlier, other)) = clash else {
             continue;

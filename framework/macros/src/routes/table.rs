@@ -92,7 +92,12 @@ impl<'a> Table<'a> {
             ..
         } = handler;
         let (this, msg) = (local("this"), local("msg"));
-        let payload = self.known(message, quote!(Payload));
+        let is_topic = handler.routes.iter().any(|route| route.topic.is_some());
+        let payload = match is_topic {
+            true => quote!(TopicPayload),
+            false => quote!(Payload),
+        };
+        let payload = self.known(message, payload);
         let (message_ty, message_give) = (payload.ty(), payload.give());
         let answer = payload.item("Reply");
         let nothing = syn::parse_quote_spanned!(name.span()=> ());
@@ -190,7 +195,11 @@ impl<'a> Table<'a> {
                 quote!(#krate::RouteOptions::new().within(#time),)
             });
             let cfg = cfg(&route.conditions);
-            quote!(#cfg { #check #entries.#method::<#types>(#literal, #options #closure); })
+            let Some(topic) = &route.topic else {
+                return quote!(#cfg { #check #entries.#method::<#types>(#literal, #options #closure); });
+            };
+            let options = topic.options();
+            quote!(#cfg { #check #entries.subscribe(#literal) #options.#method::<#types>(#closure); })
         });
         let cfg = cfg(&handler.conditions);
         quote!(#cfg { #(#routes)* })
@@ -200,6 +209,7 @@ impl<'a> Table<'a> {
     /// allowed.
     fn capture_check(&self, handler: &Handler, route: &Route) -> TokenStream {
         let text = route.text();
+        let what = route.topic.as_ref().map_or("route", |_| "topic");
         let captures = route.pattern.capture_count();
         let has = match captures {
             0 => "no capture".to_owned(),
@@ -207,11 +217,11 @@ impl<'a> Table<'a> {
             n => format!("{n} captures"),
         };
         let more = format!(
-            "route `{text}` has {has}, but the handler takes more: \
+            "{what} `{text}` has {has}, but the handler takes more: \
              remove a `Path` argument, or put a `{{capture}}` into the pattern"
         );
         let fewer = format!(
-            "route `{text}` has {has}, but the handler takes fewer: \
+            "{what} `{text}` has {has}, but the handler takes fewer: \
              give it a `Path` argument for each, in the same order"
         );
         // A comparison that can't fail would cause a lint in the user's crate.

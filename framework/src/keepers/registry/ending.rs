@@ -106,7 +106,7 @@ impl Registry {
     /// Lets no path lead to a subsystem and those below it any more, and no child be mounted there.
     pub(super) fn close_tree(&mut self, mounted: &Arc<Mounted>, leaving: &Leaving) {
         mounted.life.end_at(LifeState::Leaving);
-        self.shared.directory.remove(mounted);
+        self.remove(mounted);
         let name = &mounted.mailbox.name;
         self.moving
             .insert(name.clone(), Moving::Out(leaving.clone()));
@@ -120,7 +120,7 @@ impl Registry {
         for child in mounted.children().into_iter().rev() {
             self.forget_children(&child);
             // Not if it never stood.
-            self.shared.directory.remove(&child);
+            self.remove(&child);
             self.vacate(&child);
         }
     }
@@ -189,11 +189,12 @@ impl Handler<EndAll> for Registry {
         Box::pin(
             end.into_actor(self)
                 .map(move |(all, mut ended), registry, _| {
-                    ended.snapshot = Some(Arc::new(Snapshot::take(&registry.shared)));
+                    ended.snapshot =
+                        Some(Arc::new(Snapshot::take(&registry.shared, &registry.topics)));
                     // The youngest first: they stand last in the directory's list.
                     for mounted in all.into_iter().rev() {
                         // What is leaving is vacated by its own unmount.
-                        if registry.shared.directory.remove(&mounted) {
+                        if registry.remove(&mounted) {
                             registry.vacate(&mounted);
                         }
                     }

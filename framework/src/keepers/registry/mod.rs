@@ -28,6 +28,7 @@ use crate::mailbox::orders::Report;
 use crate::mailbox::{Mailbox, MailboxId};
 use crate::runtime::deadlock::Tree;
 use crate::runtime::shared::Shared;
+use crate::topics::Topics;
 use crate::words::events::Change;
 use crate::words::supervision::RestartScope;
 use ending::Ended;
@@ -38,6 +39,7 @@ const VACANT: usize = 64;
 /// The registry actor of a system.
 pub(crate) struct Registry {
     shared: Arc<Shared>,
+    topics: Arc<Topics>,
     /// Who is restarted when a subsystem without a parent is.
     restart_scope: RestartScope,
     threads: Vec<ThreadHandle>,
@@ -80,10 +82,12 @@ struct Leaving {
 impl Registry {
     pub(crate) fn start_on_this_thread(
         shared: Arc<Shared>,
+        topics: Arc<Topics>,
         restart_scope: RestartScope,
         threads: Vec<ThreadHandle>,
     ) -> Addr<Self> {
         let registry = Registry {
+            topics,
             restart_scope,
             population: vec![0; threads.len()],
             threads,
@@ -121,12 +125,21 @@ impl Registry {
         Arc::new(Mailbox::new(id, name, deferred))
     }
 
+    /// Lets no path and no topic lead to a subsystem any more; false if no path did.
+    fn remove(&self, mounted: &Mounted) -> bool {
+        let was_there = self.shared.directory.remove(mounted);
+        self.topics.ended(mounted.number);
+        was_there
+    }
+
     /// A subsystem is gone: its name can be used again. Anyone who waited for its end may say so; the first
     /// counts.
     fn vacate(&mut self, mounted: &Mounted) {
         if !self.shared.directory.retire(mounted) {
             return;
         }
+        // What it has subscribed to while it was being mounted.
+        self.topics.ended(mounted.number);
         let name = &mounted.mailbox.name;
         self.moving.remove(name);
         if mounted.group().is_none() {

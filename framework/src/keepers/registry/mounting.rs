@@ -247,6 +247,7 @@ impl Registry {
         let events = &self.shared.events;
         let watched = events.are_watched();
         let watched: Option<Vec<_>> = watched.then(|| all.iter().map(name_of).collect());
+        let hosts = all.clone();
         let all = all.into_iter().map(|mounted| {
             // The name that was claimed goes on to the directory.
             let claimed = self.moving.remove_entry(&mounted.mailbox.name);
@@ -256,6 +257,9 @@ impl Registry {
             )
         });
         self.shared.directory.insert(all.collect());
+        for catch_up in self.topics.mounted(&hosts) {
+            catch_up(&self.shared);
+        }
         self.moving.shrink_to(MOVING);
         for name in watched.into_iter().flatten() {
             self.shared.events.tell(&name, Change::Started);

@@ -8,11 +8,13 @@ use crate::base::sim::{self, Point};
 use crate::base::sync::{Ordering, lock};
 use crate::books::dead_letters::DeadLetter;
 use crate::books::latency::{self, LatencySummary, RouteBuckets, RouteLatency};
+use crate::books::topics::TopicsSnapshot;
 use crate::directory::Mounted;
 use crate::envelope::pool::PoolStats;
 use crate::route::RouteMap;
 use crate::runtime::shared::Shared;
 use crate::thread::stamps::Stamps;
+use crate::topics::Topics;
 use crate::words::ledger::Ledger;
 use crate::words::stuck::Stuck;
 
@@ -40,6 +42,8 @@ pub struct Snapshot {
     /// message for which a handler was begun is in one of them, and in one only. What unmounted subsystems
     /// recorded stays in; but a bridged actor's goes with its mount.
     pub kinds: Vec<KindSnapshot>,
+    /// What was published.
+    pub topics: TopicsSnapshot,
 }
 
 /// What all subsystems of one Rust type have done together, on all threads.
@@ -160,7 +164,9 @@ impl Snapshot {
         self.kinds.iter().find(|kind| kind.type_name == type_name)
     }
 
-    pub(crate) fn take(shared: &Shared) -> Self {
+    pub(crate) fn take(shared: &Shared, topics: &Topics) -> Self {
+        // Before the ledgers too: a copy that was accepted counts as sent there.
+        let topics = topics.snapshot();
         // Before the ledgers: what is recorded here counts as sent there.
         let kinds = shared.kinds.all();
         let kinds = kinds.chunk_by(|one, next| one.type_name == next.type_name);
@@ -184,6 +190,7 @@ impl Snapshot {
             last_dead_letters: shared.dead_letters.last(),
             subsystems,
             kinds,
+            topics,
         }
     }
 }
@@ -227,7 +234,7 @@ impl SubsystemSnapshot {
             .iter()
             .enumerate()
             .map(|(at, route)| RouteSnapshot {
-                path: format!("{}://{}", mounted.mailbox.name, route.pattern).into(),
+                path: route.path(&mounted.mailbox.name),
                 messages: route.takes().into_vec(),
                 latency: mounted.read_latency(at as u16),
             })

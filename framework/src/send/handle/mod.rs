@@ -3,11 +3,13 @@
 mod verbs;
 mod at;
 mod make;
+mod parts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use at::At;
+pub(crate) use parts::HandleParts;
 use verbs::handle_verbs;
 
 use crate::base::clock::Clock;

@@ -89,6 +89,12 @@ pub enum SendError {
         /// What it must be.
         must_be: &'static str,
     },
+    /// Only the framework publishes on topics of that name.
+    #[error("only the framework publishes on `{name}://…`; choose another name")]
+    Reserved {
+        /// The name.
+        name: Box<str>,
+    },
     /// The system has stopped, or is stopping.
     #[error("the system has stopped or is stopping")]
     Stopped,

@@ -4,9 +4,13 @@ use super::{Add, Counter};
 use crate::common::watchdog;
 use mycelia::error::{
     Ambiguous, AskError, CaptureError, HookFailure, ManageError, MountError, PathError,
-    PatternError, Room, SendError, StartError, StopError, Undelivered, UnmountError,
+    PatternError, Room, SendError, StartError, StopError, SubscribeError, Undelivered,
+    UnmountError,
 };
 use mycelia::prelude::System;
+
+#[derive(mycelia::Message, Clone)]
+struct Word;
 
 fn can_be_returned<E: std::error::Error + Send + Sync + 'static>() {}
 
@@ -23,6 +27,8 @@ async fn each_verb_that_can_fail_has_an_error_and_the_message_comes_home() -> an
     system.mount(Counter::default).await?;
     let taken = system.mount(Counter::default).await;
     assert!(matches!(taken, Err(MountError::NameTaken { .. })));
+    let no_topic = system.retain::<Word>("no topic", 1);
+    assert!(matches!(no_topic, Err(SubscribeError::NoName { .. })));
     let refused: Undelivered<Add> = system.try_tell("no path", Add(7)).unwrap_err();
     assert!(matches!(
         refused.reason(),

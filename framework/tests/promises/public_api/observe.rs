@@ -4,11 +4,14 @@ use super::{Add, Counter};
 use crate::common::watchdog;
 use mycelia::observe::{
     Bucket, Buckets, Change, DeadLetter, DeadLetterStream, DeadReason, EndReason, Event,
-    KindRouteSnapshot, KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, RouteBuckets,
-    RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, Stuck, StuckIn, SubsystemSnapshot,
-    TraceId, Watch,
+    KindRouteSnapshot, KindSnapshot, Latency, LatencySummary, Ledger, PoolStats, Published,
+    RouteBuckets, RouteLatency, RouteSnapshot, Snapshot, Stamps, StopReason, Stuck, StuckIn,
+    SubsystemSnapshot, TopicLedger, TopicSnapshot, TopicsSnapshot, TraceId, Watch,
 };
 use mycelia::prelude::{MountOptions, System};
+
+#[derive(mycelia::Message, Clone)]
+struct Word;
 
 #[mycelia::test]
 async fn a_system_says_what_it_does() -> anyhow::Result<()> {
@@ -22,7 +25,15 @@ async fn a_system_says_what_it_does() -> anyhow::Result<()> {
     assert_eq!(event.change, Change::Started);
     system.ask("counter://sum", Add(1)).await?;
 
+    let _words = system.subscribe::<Word>("words://{word}", 1)?;
+    let published: Published = system.publish("words://a", Word).await?;
+    assert_eq!((published.matched, published.accepted), (1, 1));
+
     let snapshot: Snapshot = system.snapshot();
+    let topics: &TopicsSnapshot = &snapshot.topics;
+    let words: &TopicSnapshot = topics.topic("words://{word}").expect("it has a subscriber");
+    let copies: TopicLedger = words.ledger;
+    assert_eq!((copies, words.subscribers), (topics.total(), 1));
     let ledger: Ledger = snapshot.total;
     assert!(ledger.closes() && ledger.is_quiet());
     let pool: PoolStats = snapshot.pool;

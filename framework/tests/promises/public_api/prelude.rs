@@ -12,6 +12,9 @@ struct Desk {
 #[message(reply = String)]
 struct Ring;
 
+#[derive(Message, Clone)]
+struct Rung;
+
 #[routes]
 impl Desk {
     #[started]
@@ -34,6 +37,11 @@ impl Desk {
             left.is_some(),
             self.name
         )
+    }
+
+    #[subscribe("bells://{_id}")]
+    fn hear(&mut self, _: Rung) {
+        self.name.push('!');
     }
 
     #[route("later")]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use mycelia::{
     ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Message, MountOptions,
-    Mounting, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes, StopReport, Subsystem,
-    System, WeakSystem, encode, later, routes,
+    Mounting, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes, StopReport, Subscribing,
+    Subsystem, System, TopicStream, WeakSystem, encode, later, routes,
 };
 
 #[derive(Subsystem, Default)]
@@ -49,11 +49,17 @@ impl Door {
         }
     }
 
+    #[subscribe("words://{_word}")]
+    fn word(&mut self, _: Word) {}
+
     #[route("open")]
     fn open(&mut self, _: Open, Deadline(_): Deadline) {
         self.is_open = true;
     }
 }
+
+#[derive(Message, Clone, PartialEq, Debug)]
+struct Word(u64);
 
 /// Routes without the macro.
 struct ByHand;
@@ -64,6 +70,8 @@ impl Subsystem for ByHand {
 
 impl Routes for ByHand {
     fn routes(table: &mut RouteTable<Self>) {
+        let topic: Subscribing<'_, Self> = table.subscribe("words://{word}");
+        topic.on(|_: &mut ByHand, _: Word, (): ()| ());
         let options: RouteOptions = RouteOptions::new().within(Duration::from_secs(1));
         table.on_async_with(
             "sum",
@@ -126,6 +134,10 @@ async fn a_program_builds_a_system_mounts_sends_and_stops() -> anyhow::Result<()
     assert_eq!(at.ask(Enter).await?, "welcome");
     assert_eq!(system.ask("by-hand://sum", Add(3)).await?, 3);
     system.ask("bare://nudge", Nudge).await?;
+
+    let mut words: TopicStream<Word> = system.subscribe("words://{word}", 1)?;
+    assert_eq!(system.publish("words://a", Word(7)).await?.accepted, 3);
+    assert_eq!(words.next().await, Some(Word(7)));
 
     let weak: WeakSystem = system.downgrade();
     let report: StopReport = weak.upgrade().expect("it runs").stop().await?;
