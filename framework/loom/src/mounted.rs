@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::sync::AtomicU32;
 use crate::directory::life::LifeCell;
 use crate::mailbox::Mailbox;
 use crate::words::ledger::Ledger;
@@ -11,6 +12,7 @@ pub(crate) struct Mounted {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) table: u32,
     pub(crate) life: LifeCell,
+    pub(crate) roster_at: AtomicU32,
     baseline: Ledger,
 }
 
@@ -21,6 +23,7 @@ impl Mounted {
             mailbox: mailbox.clone(),
             table,
             life: LifeCell::new(),
+            roster_at: AtomicU32::new(0),
             baseline: mailbox.ledger(),
         })
     }

@@ -18,6 +18,7 @@ use crate::mailbox::orders::Control;
 use crate::route::RouteMap;
 use crate::words::error::{HookFailure, MountError};
 use crate::words::events::EndReason;
+use crate::words::key::Key;
 use crate::words::ledger::Ledger;
 use crate::words::slice::{Slice, SliceCell};
 use crate::words::stuck::{Stuck, StuckIn};
@@ -42,12 +43,16 @@ pub(crate) struct Mounted {
     /// The system's thread on which it lives.
     pub(crate) thread: usize,
     pub(crate) weight: u32,
+    /// Its place in the directory's list.
+    pub(super) roster_at: AtomicU32,
     /// None for the one that all have who ask for nothing else.
     policy: Option<Box<Policy>>,
     /// Who is restarted when one of its children is.
     pub(crate) restart_scope: RestartScope,
     /// The same of its parent, for itself.
     siblings: RestartScope,
+    /// Where its key begins in its name; 0 if it was not mounted on demand.
+    key_at: u16,
     pub(crate) parent: Option<Weak<Mounted>>,
     extras: OnceBox<Extras>,
     /// Its latency goal, if it has one.
@@ -131,6 +136,8 @@ pub(crate) struct Placing {
     /// As the parent has it, or the system.
     pub(crate) siblings: RestartScope,
     pub(crate) parent: Option<Arc<Mounted>>,
+    /// Where its key begins in its name; 0 if it is not mounted on demand.
+    pub(crate) key_at: u16,
 }
 
 impl Mounted {
@@ -147,6 +154,8 @@ impl Mounted {
                 .map(Box::new),
             thread: placing.thread,
             weight: placing.weight,
+            roster_at: AtomicU32::new(0),
+            key_at: placing.key_at,
             policy: Some(placing.policy)
                 .filter(|policy| *policy != Policy::default())
                 .map(Box::new),
@@ -172,6 +181,17 @@ impl Mounted {
 
     fn extras(&self) -> &Extras {
         self.extras.get_or_init(Box::default)
+    }
+
+    /// Its key, if it was mounted on demand.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let at = usize::from(self.key_at);
+        (at > 0).then(|| Key::new(self.mailbox.name.clone(), at))
+    }
+
+    /// True if it was mounted on demand.
+    pub(crate) fn is_on_demand(&self) -> bool {
+        self.key_at > 0
     }
 
     /// How it is supervised.

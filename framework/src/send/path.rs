@@ -12,7 +12,7 @@ use crate::runtime::shared::Shared;
 use crate::send::path_cache::{CachedMount, Captured, PathCache};
 use crate::send::resolve::{mounted, pack_of, route_of, route_text};
 use crate::send::{Failed, Question, Target, To};
-use crate::words::error::SendError;
+use crate::words::error::{Room, SendError};
 use crate::words::message::Message;
 
 /// A path to send to: text or bytes of the form `name://segment/segment?query`.
@@ -135,7 +135,10 @@ impl<P: AsPath> ToPath<'_, P> {
             Ok(path) => path,
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
         };
-        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
+        let mounted = match mounted(self.shared, cache, path.name()) {
+            Ok(mounted) => mounted,
+            Err(error) => return Err(self.absent(&path, error)),
+        };
         let (route, captures) = route_of(&mounted, &path).map_err(Failed::refused)?;
         cache.learn(&path, &mounted, route, captures.spans());
         Ok(Found {
@@ -144,6 +147,23 @@ impl<P: AsPath> ToPath<'_, P> {
             captures,
             query: path.query(),
         })
+    }
+
+    /// No subsystem is mounted under the path's name; it may be mounted on demand.
+    #[cold]
+    fn absent(&self, path: &PathRef<'_>, error: SendError) -> Failed {
+        let demand = &self.shared.directory.demand;
+        // None is mounted for a message that it does not take.
+        if let Some(routes) = demand.routes_of(path.name())
+            && routes.find(path).is_none()
+        {
+            let path = path.to_string().into();
+            return Failed::refused(SendError::NoRoute { path });
+        }
+        match self.shared.want(path.name()) {
+            Some(mailbox) => Failed::Full(Room::Start, mailbox),
+            None => Failed::refused(error),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod admissions;
 mod mount;
 mod sends;
 mod mount_many;
+pub(crate) mod on_demand;
 #[cfg(feature = "signal")]
 mod signal;
 mod stop;
@@ -32,6 +33,7 @@ pub use builder::Builder;
 pub use exit::Exit;
 pub use mount_options::MountOptions;
 pub use mounting::Mounting;
+pub use on_demand::OnDemand;
 pub use stop::{StopError, StopReport};
 
 use crate::base::sync::{AtomicU8, AtomicU32};

@@ -39,6 +39,7 @@ mod managed;
 mod mount;
 mod mount_below;
 mod nothing_lost;
+mod on_demand;
 mod order;
 mod overflow;
 mod ownership;

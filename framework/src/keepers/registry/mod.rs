@@ -9,6 +9,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod before_stop;
+pub(crate) mod demanding;
+mod unused;
 pub(crate) mod ending;
 mod restarts;
 pub(crate) mod unmounting;
@@ -31,6 +33,7 @@ use crate::runtime::shared::Shared;
 use crate::words::events::Change;
 use crate::words::supervision::RestartScope;
 use ending::Ended;
+use unused::OnDemandKinds;
 
 /// How many vacant mailboxes are kept before those that no one needs are looked for.
 const VACANT: usize = 64;
@@ -55,11 +58,12 @@ pub(crate) struct Registry {
     restarting: FxHashSet<MailboxId>,
     /// Failures of those, to be looked at afterwards.
     postponed: Vec<Report>,
+    /// What is mounted when it is first sent to.
+    on_demand: OnDemandKinds,
     /// True once the end of all has begun.
     ending: watch::Sender<bool>,
     /// Tells how the end of all went, once it has begun.
     ended: Option<watch::Receiver<Option<Ended>>>,
-    next_mailbox: MailboxId,
     next_mount: u64,
 }
 
@@ -93,14 +97,20 @@ impl Registry {
             vacant_limit: VACANT,
             restarting: FxHashSet::default(),
             postponed: Vec::new(),
+            on_demand: OnDemandKinds::default(),
             ending: watch::Sender::new(false),
             ended: None,
-            next_mailbox: 1,
             next_mount: 1,
             shared: shared.clone(),
         };
         let registry = registry.start();
         let _ = shared.reports.set(registry.downgrade().recipient());
+        let bell = registry.downgrade();
+        shared.directory.demand.set_bell(move || {
+            if let Some(registry) = bell.upgrade() {
+                registry.do_send(demanding::LookAtDemand);
+            }
+        });
         registry
     }
 
@@ -111,12 +121,14 @@ impl Registry {
         if let Some(mailbox) = vacant.flatten().and_then(|mailbox| mailbox.upgrade()) {
             return mailbox;
         }
-        let mut id = self.next_mailbox;
-        // After four billion names they come round: one that still has a subsystem is not given again.
-        while self.shared.directory.by_mailbox(id).is_some() {
-            id = after(id);
+        let directory = &self.shared.directory;
+        // Its senders wait there.
+        if directory.demand.is_awaited()
+            && let Some(awaited) = directory.demand.mailbox_of(&name)
+        {
+            return awaited;
         }
-        self.next_mailbox = after(id);
+        let id = directory.new_mailbox_id();
         let deferred = self.shared.pool.deferred.clone();
         Arc::new(Mailbox::new(id, name, deferred))
     }
@@ -144,6 +156,10 @@ impl Registry {
         self.vacant
             .insert(name.clone(), Arc::downgrade(&mounted.mailbox));
         self.tell_end(mounted);
+        if mounted.is_on_demand() {
+            self.on_demand.vacated(mounted);
+        }
+        self.shared.directory.demand.want_again(name);
     }
 
     /// Tells that a subsystem has ended, if it ever stood and that is not told yet.
@@ -161,9 +177,10 @@ impl Registry {
     }
 }
 
-/// The number of a mailbox after that of another; 0 is no one's.
-fn after(id: MailboxId) -> MailboxId {
-    id.checked_add(1).unwrap_or(1)
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.shared.directory.demand.shut();
+    }
 }
 
 impl Actor for Registry {

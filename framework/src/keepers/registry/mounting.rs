@@ -58,6 +58,7 @@ pub(crate) struct Front {
 }
 
 /// A subsystem to be mounted.
+#[derive(Clone)]
 pub(crate) struct One {
     /// With its parent's name before it, if it has one.
     pub(crate) name: Arc<str>,
@@ -69,6 +70,8 @@ pub(crate) struct One {
     pub(crate) policy: Policy,
     pub(crate) restart_scope: RestartScope,
     pub(crate) limits: Limits,
+    /// Where its key begins in its name; 0 if it is not mounted on demand.
+    pub(crate) key_at: u16,
 }
 
 impl Registry {
@@ -127,7 +130,7 @@ impl Registry {
         self.next_mount
     }
 
-    fn choose(&self, wanted: Option<usize>) -> usize {
+    pub(super) fn choose(&self, wanted: Option<usize>) -> usize {
         let held = lock(&self.shared.held_threads);
         // One that a stuck handler holds only if all are held.
         let least = |(thread, count): &(usize, &usize)| (held.contains(thread), **count);
@@ -135,7 +138,7 @@ impl Registry {
         wanted.unwrap_or_else(|| fewest().map_or(0, |(thread, _)| thread))
     }
 
-    fn place(
+    pub(super) fn place(
         &mut self,
         one: One,
         map: &Arc<RouteMap>,
@@ -153,6 +156,7 @@ impl Registry {
             restart_scope: one.restart_scope,
             siblings: parent.map_or(self.restart_scope, |parent| parent.restart_scope),
             parent: parent.cloned(),
+            key_at: one.key_at,
         };
         let mounted = self.settle(one.name, map.clone(), placing);
         self.shared.directory.introduce(mounted.clone());
@@ -178,6 +182,7 @@ impl Registry {
             restart_scope,
             siblings: restart_scope,
             parent: parent.cloned(),
+            key_at: 0,
         };
         self.settle(front.name.clone(), map.clone(), placing)
     }
@@ -243,9 +248,11 @@ impl Registry {
     }
 
     /// What was mounted can be found from now on.
-    fn insert(&mut self, all: Vec<Arc<Mounted>>) {
+    pub(super) fn insert(&mut self, all: Vec<Arc<Mounted>>) {
         let events = &self.shared.events;
-        let watched = events.are_watched();
+        let demand = &self.shared.directory.demand;
+        // Those who are awaited since are found by who awaits them.
+        let watched = events.are_watched() || demand.is_awaited();
         let watched: Option<Vec<_>> = watched.then(|| all.iter().map(name_of).collect());
         let all = all.into_iter().map(|mounted| {
             // The name that was claimed goes on to the directory.
@@ -258,6 +265,7 @@ impl Registry {
         self.shared.directory.insert(all.collect());
         self.moving.shrink_to(MOVING);
         for name in watched.into_iter().flatten() {
+            self.shared.directory.demand.found(&name);
             self.shared.events.tell(&name, Change::Started);
         }
     }

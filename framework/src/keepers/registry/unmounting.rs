@@ -40,7 +40,7 @@ pub(crate) struct Unmount {
 
 impl Tree {
     /// A subsystem and those below it.
-    fn of(mounted: &Arc<Mounted>) -> Self {
+    pub(super) fn of(mounted: &Arc<Mounted>) -> Self {
         let mut tree = Tree::of_all(std::slice::from_ref(mounted));
         tree.root = mounted.group().is_none().then_some(mounted.mailbox.id);
         tree
