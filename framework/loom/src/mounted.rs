@@ -32,6 +32,10 @@ impl Mounted {
         self.life.is_gone()
     }
 
+    pub(crate) fn family(&self) -> &Self {
+        self
+    }
+
     pub(crate) fn group(&self) -> Option<&()> {
         None
     }

@@ -15,6 +15,7 @@ use crate::base::sync::{AtomicUsize, Map, Mutex, OnceCell, Ordering, RwLock, loc
 use crate::mailbox::{Mailbox, MailboxId};
 use crate::route::RouteMap;
 use crate::words::error::SendError;
+use crate::words::key::Key;
 
 /// What is mounted on demand, and who waits for it.
 #[derive(Default)]
@@ -216,5 +217,18 @@ impl Demand {
         for name in names {
             self.fail(&name, SendError::Stopped);
         }
+    }
+}
+
+impl Mounted {
+    /// Its key, if it was mounted on demand.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let at = usize::from(self.key_at);
+        (at > 0).then(|| Key::new(self.mailbox.name.clone(), at))
+    }
+
+    /// True if it was mounted on demand.
+    pub(crate) fn is_on_demand(&self) -> bool {
+        self.key_at > 0
     }
 }

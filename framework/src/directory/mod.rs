@@ -7,6 +7,8 @@
 
 pub(crate) mod life;
 #[cfg(not(loom))]
+pub(crate) mod resized;
+#[cfg(not(loom))]
 pub(crate) mod replicas;
 #[cfg(not(loom))]
 pub(crate) mod spawning;
@@ -127,7 +129,7 @@ impl Directory {
     pub(crate) fn remove(&self, mounted: &Mounted) -> bool {
         // Held across both lists: anyone who adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
-        let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(&**one, mounted);
+        let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(one.family(), mounted);
         let Some((_, mounted)) = self.mounted.remove_if(&mounted.mailbox.name, is_it) else {
             return false;
         };
@@ -145,6 +147,19 @@ impl Directory {
             gone.leaving.insert(mounted.number, mounted);
         }
         drop(gone);
+        self.epoch.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    /// Has paths lead to one name for several in place of another one, which goes on to be the parent of those.
+    /// False if none led there.
+    #[cfg(not(loom))]
+    pub(crate) fn replace(&self, before: &Mounted, after: Arc<Mounted>) -> bool {
+        match self.mounted.get_mut(&before.mailbox.name) {
+            Some(mut known) if std::ptr::eq(&**known, before) => *known = after,
+            _ => return false,
+        }
+        before.life.replace();
         self.epoch.fetch_add(1, Ordering::Release);
         true
     }

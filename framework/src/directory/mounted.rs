@@ -16,9 +16,8 @@ use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
 use crate::route::RouteMap;
-use crate::words::error::{HookFailure, MountError};
+use crate::words::error::HookFailure;
 use crate::words::events::EndReason;
-use crate::words::key::Key;
 use crate::words::ledger::Ledger;
 use crate::words::slice::{Slice, SliceCell};
 use crate::words::stuck::{Stuck, StuckIn};
@@ -52,7 +51,7 @@ pub(crate) struct Mounted {
     /// The same of its parent, for itself.
     siblings: RestartScope,
     /// Where its key begins in its name; 0 if it was not mounted on demand.
-    key_at: u16,
+    pub(super) key_at: u16,
     pub(crate) parent: Option<Weak<Mounted>>,
     extras: OnceBox<Extras>,
     /// Its latency goal, if it has one.
@@ -183,17 +182,6 @@ impl Mounted {
         self.extras.get_or_init(Box::default)
     }
 
-    /// Its key, if it was mounted on demand.
-    pub(crate) fn key(&self) -> Option<Key> {
-        let at = usize::from(self.key_at);
-        (at > 0).then(|| Key::new(self.mailbox.name.clone(), at))
-    }
-
-    /// True if it was mounted on demand.
-    pub(crate) fn is_on_demand(&self) -> bool {
-        self.key_at > 0
-    }
-
     /// How it is supervised.
     pub(crate) fn policy(&self) -> Policy {
         self.policy.as_deref().copied().unwrap_or_default()
@@ -219,12 +207,6 @@ impl Mounted {
             None => Some(parent),
             Some(_) => parent.superior(),
         }
-    }
-
-    /// Why no child is mounted below it while it is restarted.
-    pub(crate) fn restarting(&self) -> MountError {
-        let parent = (*self.mailbox.name).into();
-        MountError::Restarting { parent }
     }
 
     /// True if its restart is no one else's business.
@@ -296,8 +278,8 @@ impl Mounted {
 
     pub(crate) fn ledger(&self) -> Ledger {
         if let Some(group) = self.group() {
-            let mut sum = Ledger::default();
-            for member in group.members() {
+            let mut sum = group.retired();
+            for member in self.children() {
                 sum.include(member.ledger());
             }
             return sum;

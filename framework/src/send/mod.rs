@@ -10,6 +10,7 @@ mod overflow;
 pub(crate) mod tapped;
 mod timer;
 mod room;
+mod chosen;
 pub(crate) mod path;
 pub(crate) mod handle;
 mod answer;

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use mycelia_core::{PathError, PathRef};
 
 use crate::directory::Mounted;
+use crate::directory::replicas::Group;
 use crate::route::extract::{Address, Source};
 use crate::runtime::shared::Shared;
+use crate::send::chosen::{choose, is_to_be_tried_again};
 use crate::send::path_cache::{CachedMount, Captured, PathCache};
 use crate::send::resolve::{mounted, pack_of, route_of, route_text};
 use crate::send::{Failed, Question, Target, To};
@@ -203,10 +205,42 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
             }
         };
         let mut address = Address::new(source, query);
-        let mounted = match mounted.group() {
-            None => mounted,
-            Some(group) => group.choose(route, &address),
-        };
+        match mounted.group() {
+            None => self.send_to(mounted, route, &mut address, message, question),
+            Some(group) => self.send_to_one(mounted, group, route, &mut address, message, question),
+        }
+    }
+}
+
+impl<P: AsPath> ToPath<'_, P> {
+    /// Sends to one of the replicas that share the name.
+    #[inline(never)]
+    fn send_to_one<M: Message>(
+        &self,
+        face: &Mounted,
+        group: &Group,
+        route: u16,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        mut question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let chosen = choose(group, route, address)?;
+        let sent = self.send_to(chosen, route, address, message, question.as_deref_mut());
+        match is_to_be_tried_again(self.shared, face, chosen, &sent) {
+            true => self.send(message, question),
+            false => sent,
+        }
+    }
+
+    #[inline(always)]
+    fn send_to<M: Message>(
+        &self,
+        mounted: &Mounted,
+        route: u16,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
         let route = &mounted.map.routes[usize::from(route)];
         let pack = match pack_of::<M>(mounted, route) {
             Ok(pack) => pack,
@@ -221,6 +255,6 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
             always_waits: false,
         };
         let route = || route_text(mounted, route);
-        target.send(self.shared, &mut address, message, question, route)
+        target.send(self.shared, address, message, question, route)
     }
 }

@@ -16,6 +16,7 @@ mod mount;
 mod sends;
 mod mount_many;
 pub(crate) mod on_demand;
+mod resize;
 #[cfg(feature = "signal")]
 mod signal;
 mod stop;

@@ -157,7 +157,7 @@ impl System {
             let offer = Offer {
                 one: options.one_of_many(&prefix),
                 prefix,
-                map: kind.map().clone(),
+                map: self.map_for(&options, kind.map(), pattern)?,
                 launch: kind.launch_on_demand(factory),
                 idle,
                 at_most: at_most.unwrap_or(usize::MAX),

@@ -50,6 +50,7 @@ mod priority;
 mod public_api;
 mod replicas;
 mod replies_under_way;
+mod resize;
 mod room_elsewhere;
 mod simulation;
 mod spawned_work;

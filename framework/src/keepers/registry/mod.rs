@@ -17,6 +17,7 @@ pub(crate) mod unmounting;
 pub(crate) mod mounting;
 pub(crate) mod managing;
 mod names;
+pub(crate) mod resizing;
 
 use std::sync::{Arc, Weak};
 
@@ -33,6 +34,7 @@ use crate::runtime::shared::Shared;
 use crate::words::events::Change;
 use crate::words::supervision::RestartScope;
 use ending::Ended;
+use resizing::Replenish;
 use unused::OnDemandKinds;
 
 /// How many vacant mailboxes are kept before those that no one needs are looked for.
@@ -58,6 +60,8 @@ pub(crate) struct Registry {
     restarting: FxHashSet<MailboxId>,
     /// Failures of those, to be looked at afterwards.
     postponed: Vec<Report>,
+    /// How more replicas are mounted, by the name that they share.
+    replicas: FxHashMap<Arc<str>, Replenish>,
     /// What is mounted when it is first sent to.
     on_demand: OnDemandKinds,
     /// True once the end of all has begun.
@@ -97,6 +101,7 @@ impl Registry {
             vacant_limit: VACANT,
             restarting: FxHashSet::default(),
             postponed: Vec::new(),
+            replicas: FxHashMap::default(),
             on_demand: OnDemandKinds::default(),
             ending: watch::Sender::new(false),
             ended: None,
@@ -147,6 +152,9 @@ impl Registry {
         }
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
+            if let Some(group) = parent.group() {
+                group.retire(mounted.ledger());
+            }
         }
         if self.vacant.len() > self.vacant_limit {
             self.vacant.retain(|_, mailbox| mailbox.strong_count() > 0);
@@ -156,6 +164,9 @@ impl Registry {
         self.vacant
             .insert(name.clone(), Arc::downgrade(&mounted.mailbox));
         self.tell_end(mounted);
+        if mounted.group().is_some() {
+            self.replicas.remove(name);
+        }
         if mounted.is_on_demand() {
             self.on_demand.vacated(mounted);
         }

@@ -7,6 +7,7 @@ use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 use tokio::time::Instant;
 
 use super::names::Names;
+use super::resizing::Replenish;
 use super::{Leaving, Registry, ending};
 use crate::base::clock;
 use crate::base::sync::lock;
@@ -55,6 +56,7 @@ pub(crate) struct Front {
     /// With its parent's name before it, if it has one.
     pub(crate) name: Arc<str>,
     pub(crate) choice: Choice,
+    pub(crate) more: Replenish,
 }
 
 /// A subsystem to be mounted.
@@ -187,6 +189,25 @@ impl Registry {
         self.settle(front.name.clone(), map.clone(), placing)
     }
 
+    /// Another name for several in the place of one.
+    pub(super) fn face_of(&self, family: &Mounted) -> Arc<Mounted> {
+        let placing = Placing {
+            number: family.number,
+            thread: 0,
+            weight: 0,
+            wait_goal: None,
+            own_histograms: false,
+            max_spawned: 0,
+            policy: Policy::default(),
+            restart_scope: family.restart_scope,
+            siblings: family.restart_scope,
+            parent: family.superior(),
+            key_at: 0,
+        };
+        let (mailbox, map) = (family.mailbox.clone(), family.map.clone());
+        Arc::new(Mounted::new(mailbox, map, placing))
+    }
+
     /// Gives it the name's mailbox and its place in the family; its name was claimed before.
     fn settle(&mut self, name: Arc<str>, map: Arc<RouteMap>, placing: Placing) -> Arc<Mounted> {
         let parent = placing.parent.clone();
@@ -237,6 +258,7 @@ impl Registry {
         }
         if let (Some(mounted), Some(front)) = (front, mount.front) {
             mounted.stand_for(Group::new(all.as_slice().into(), front.choice));
+            self.replicas.insert(front.name, front.more);
             all.insert(0, mounted);
         }
         for (thread, placed) in waiting.into_iter().enumerate() {

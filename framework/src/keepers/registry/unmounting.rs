@@ -83,6 +83,9 @@ impl Handler<Unmount> for Registry {
             let _ = told.send(Err(UnmountError::NoSubsystem { name }));
             return;
         };
+        // Of replicas that were resized, the one whose children they are.
+        let family = mounted.group().and_then(|group| group.family());
+        let mounted = family.cloned().unwrap_or(mounted);
         let tree = Arc::new(Tree::of(&mounted));
         // A handler's own subsystem ends when the handler has, and that of a spawned future when the future has.
         let is_own = held_open == mounted.mailbox.id;

@@ -18,7 +18,8 @@ pub enum Room {
     /// The subsystem's own mailbox is at its capacity.
     Mailbox,
     /// The subsystem is [mounted on demand](crate::System::mount_on_demand), and does not stand yet: its mount
-    /// has been asked for.
+    /// has been asked for. Or replicas were [resized](crate::System::resize), and the one that had the message's
+    /// key has not ended yet what it had before.
     Start,
 }
 
@@ -155,7 +156,7 @@ fn fmt_full(subsystem: &str, room: &Room, f: &mut fmt::Formatter<'_>) -> fmt::Re
         ),
         Room::Start => write!(
             f,
-            "`{subsystem}` is being mounted; try later, or use `tell`, which waits"
+            "`{subsystem}` is being mounted, or its keys go to another; try later, or use `tell`, which waits"
         ),
     }
 }
