@@ -12,8 +12,8 @@ use mycelia::prelude::*;
 use mycelia::{Key, OnDemand};
 use mycelia_test::{Rng, SimulationHandle};
 
-use super::book::Sum;
 use super::faults::ON_PURPOSE;
+use super::sum::Sum;
 use super::{PATIENCE, all};
 
 /// The n-th message of a client to a key.
