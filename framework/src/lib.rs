@@ -133,8 +133,9 @@ pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;
 pub use system::interop::ActorRoutes;
-pub use system::{Builder, Exit, MountOptions, Mounting, StopReport, System, WeakSystem};
+pub use system::{Builder, Exit, MountOptions, Mounting, OnDemand, StopReport, System, WeakSystem};
 pub use topics::TopicStream;
+pub use words::key::Key;
 pub use words::message::{IntoReply, Message, OrLater, later};
 
 /// What a program with subsystems needs.

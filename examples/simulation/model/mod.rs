@@ -7,6 +7,7 @@ mod book;
 mod client;
 mod faults;
 mod futures;
+mod keys;
 mod managed;
 mod later;
 mod node;
@@ -65,9 +66,14 @@ async fn scenario(sim: SimulationHandle) -> Sum {
     let rng = sim.rng();
     let plan = Plan::new(&rng, THREADS);
     let beside = sim.spawn(beside::come_and_go(sim.clone(), plan.beside));
+    let keys = rng.chance(0.2);
+    let keys = keys.then(|| sim.spawn(keys::come_and_go(sim.clone())));
     let scene = Scene::set(&sim, plan, &rng).await;
     let mut sum = scene.play(&rng).await;
     sum += beside.await.expect("a panic there ends the simulation");
+    if let Some(keys) = keys {
+        sum += keys.await.expect("a panic there ends the simulation");
+    }
     sum
 }
 

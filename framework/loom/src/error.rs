@@ -5,6 +5,7 @@
 pub(crate) enum Room {
     Pool,
     Mailbox,
+    Start,
 }
 
 /// Why a message was not accepted.

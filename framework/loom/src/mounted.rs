@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::sync::AtomicU32;
 use crate::directory::life::LifeCell;
 use crate::mailbox::Mailbox;
 use crate::words::ledger::Ledger;
@@ -11,6 +12,7 @@ pub(crate) struct Mounted {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) table: u32,
     pub(crate) life: LifeCell,
+    pub(crate) roster_at: AtomicU32,
     baseline: Ledger,
 }
 
@@ -21,12 +23,17 @@ impl Mounted {
             mailbox: mailbox.clone(),
             table,
             life: LifeCell::new(),
+            roster_at: AtomicU32::new(0),
             baseline: mailbox.ledger(),
         })
     }
 
     pub(crate) fn is_gone(&self) -> bool {
         self.life.is_gone()
+    }
+
+    pub(crate) fn family(&self) -> &Self {
+        self
     }
 
     pub(crate) fn group(&self) -> Option<&()> {

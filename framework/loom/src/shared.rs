@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::base::deferred::DeferredWakes;
 use crate::envelope::pool::reserve::Reserve;
 use crate::envelope::pool::waiters::Waiters;
-use crate::mailbox::MailboxId;
+use crate::mailbox::{Mailbox, MailboxId};
 use crate::runtime::deadlock::WaitGraph;
+use crate::words::error::SendError;
 
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
@@ -61,6 +62,11 @@ impl Shared {
     }
 
     pub(crate) fn note_wait(&self) {}
+
+    /// Nothing is mounted on demand in the models.
+    pub(crate) fn failed_start(&self, _mailbox: &Arc<Mailbox>) -> Option<SendError> {
+        None
+    }
 
     /// Every handler of the models can wait.
     pub(crate) fn must_not_wait(&self) -> bool {

@@ -42,3 +42,11 @@ impl Drop for Below {
         self.parent.asked.fetch_sub(1, Ordering::Release);
     }
 }
+
+impl Mounted {
+    /// Why no child is mounted below it while it is restarted.
+    pub(crate) fn restarting(&self) -> MountError {
+        let parent = (*self.mailbox.name).into();
+        MountError::Restarting { parent }
+    }
+}

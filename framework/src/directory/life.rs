@@ -28,7 +28,9 @@ pub(crate) enum LifeState {
 #[derive(Debug)]
 pub(crate) struct LifeCell(AtomicU32);
 
-const STATE: u32 = 0xff;
+const STATE: u32 = 0x7f;
+/// Paths lead to another in its place: see [`Directory::replace`](super::Directory::replace).
+const REPLACED: u32 = 0x80;
 const HALT: u32 = 0x100;
 
 impl LifeState {
@@ -56,7 +58,12 @@ impl LifeCell {
     /// True if no path leads to it any more. On every message's way.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
-        self.0.load(Ordering::Acquire) & STATE >= LifeState::Gone as u32
+        self.0.load(Ordering::Acquire) & (STATE | REPLACED) >= LifeState::Gone as u32
+    }
+
+    /// No path leads to it any more, though it goes on.
+    pub(crate) fn replace(&self) {
+        self.0.fetch_or(REPLACED, Ordering::SeqCst);
     }
 
     /// How often its children have been ended because it was restarted: a child that was asked for before

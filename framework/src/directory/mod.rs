@@ -7,6 +7,8 @@
 
 pub(crate) mod life;
 #[cfg(not(loom))]
+pub(crate) mod resized;
+#[cfg(not(loom))]
 pub(crate) mod replicas;
 #[cfg(not(loom))]
 pub(crate) mod spawning;
@@ -16,6 +18,8 @@ pub(crate) mod work;
 mod mounted;
 #[cfg(not(loom))]
 mod below;
+#[cfg(not(loom))]
+pub(crate) mod demand;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -29,7 +33,7 @@ pub(crate) use mounted::Mounted;
 pub(crate) use mounted::Placing;
 
 use crate::base::sync::{
-    AtomicU64, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
+    AtomicU32, AtomicU64, Map, Mutex, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, lock,
 };
 use crate::mailbox::MailboxId;
 use crate::words::ledger::Ledger;
@@ -44,6 +48,11 @@ pub(crate) struct Directory {
     /// All that have a host, by the number of their mailbox.
     by_mailbox: Map<MailboxId, Arc<Mounted>>,
     epoch: AtomicU64,
+    /// The last number that a mailbox was given.
+    last_mailbox: AtomicU32,
+    /// What is mounted when it is first sent to.
+    #[cfg(not(loom))]
+    pub(crate) demand: demand::Demand,
     gone: Mutex<Gone>,
 }
 
@@ -63,7 +72,24 @@ impl Directory {
             roster: RwLock::default(),
             by_mailbox: Map::default(),
             epoch: AtomicU64::new(1),
+            last_mailbox: AtomicU32::new(0),
+            #[cfg(not(loom))]
+            demand: demand::Demand::default(),
             gone: Mutex::default(),
+        }
+    }
+
+    /// A number for a mailbox. After four billion names they come round: one that still has a subsystem is not
+    /// given again, nor is 0, which is no one's.
+    pub(crate) fn new_mailbox_id(&self) -> MailboxId {
+        loop {
+            let id = self
+                .last_mailbox
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_add(1);
+            if id != 0 && self.by_mailbox(id).is_none() {
+                return id;
+            }
         }
     }
 
@@ -88,7 +114,12 @@ impl Directory {
             }
             self.mounted.insert(name, mounted);
         }
-        self.roster_mut().append(&mut hosts);
+        let mut roster = self.roster_mut();
+        for (at, mounted) in (roster.len()..).zip(&hosts) {
+            mounted.roster_at.store(at as u32, Ordering::Relaxed);
+        }
+        roster.append(&mut hosts);
+        drop(roster);
         // Release: who sees the new epoch finds the new entries.
         self.epoch.fetch_add(count, Ordering::Release);
     }
@@ -98,21 +129,37 @@ impl Directory {
     pub(crate) fn remove(&self, mounted: &Mounted) -> bool {
         // Held across both lists: anyone who adds them up finds each subsystem once.
         let mut gone = lock(&self.gone);
-        let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(&**one, mounted);
+        let is_it = |_: &Arc<str>, one: &Arc<Mounted>| std::ptr::eq(one.family(), mounted);
         let Some((_, mounted)) = self.mounted.remove_if(&mounted.mailbox.name, is_it) else {
             return false;
         };
         mounted.life.end_at(LifeState::Gone);
         if mounted.group().is_none() {
             let mut roster = self.roster_mut();
-            // Those who leave together leave the youngest first, which stands last.
-            if let Some(at) = roster.iter().rposition(|one| Arc::ptr_eq(one, &mounted)) {
-                roster.remove(at);
+            let at = mounted.roster_at.load(Ordering::Relaxed) as usize;
+            if roster.get(at).is_some_and(|one| Arc::ptr_eq(one, &mounted)) {
+                roster.swap_remove(at);
+                if let Some(moved) = roster.get(at) {
+                    moved.roster_at.store(at as u32, Ordering::Relaxed);
+                }
             }
             drop(roster);
             gone.leaving.insert(mounted.number, mounted);
         }
         drop(gone);
+        self.epoch.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    /// Has paths lead to one name for several in place of another one, which goes on to be the parent of those.
+    /// False if none led there.
+    #[cfg(not(loom))]
+    pub(crate) fn replace(&self, before: &Mounted, after: Arc<Mounted>) -> bool {
+        match self.mounted.get_mut(&before.mailbox.name) {
+            Some(mut known) if std::ptr::eq(&**known, before) => *known = after,
+            _ => return false,
+        }
+        before.life.replace();
         self.epoch.fetch_add(1, Ordering::Release);
         true
     }

@@ -16,7 +16,7 @@ use crate::mailbox::Mailbox;
 use crate::mailbox::door::Door;
 use crate::mailbox::orders::Control;
 use crate::route::RouteMap;
-use crate::words::error::{HookFailure, MountError};
+use crate::words::error::HookFailure;
 use crate::words::events::EndReason;
 use crate::words::ledger::Ledger;
 use crate::words::slice::{Slice, SliceCell};
@@ -42,12 +42,16 @@ pub(crate) struct Mounted {
     /// The system's thread on which it lives.
     pub(crate) thread: usize,
     pub(crate) weight: u32,
+    /// Its place in the directory's list.
+    pub(super) roster_at: AtomicU32,
     /// None for the one that all have who ask for nothing else.
     policy: Option<Box<Policy>>,
     /// Who is restarted when one of its children is.
     pub(crate) restart_scope: RestartScope,
     /// The same of its parent, for itself.
     siblings: RestartScope,
+    /// Where its key begins in its name; 0 if it was not mounted on demand.
+    pub(super) key_at: u16,
     pub(crate) parent: Option<Weak<Mounted>>,
     extras: OnceBox<Extras>,
     /// Its latency goal, if it has one.
@@ -131,6 +135,8 @@ pub(crate) struct Placing {
     /// As the parent has it, or the system.
     pub(crate) siblings: RestartScope,
     pub(crate) parent: Option<Arc<Mounted>>,
+    /// Where its key begins in its name; 0 if it is not mounted on demand.
+    pub(crate) key_at: u16,
 }
 
 impl Mounted {
@@ -147,6 +153,8 @@ impl Mounted {
                 .map(Box::new),
             thread: placing.thread,
             weight: placing.weight,
+            roster_at: AtomicU32::new(0),
+            key_at: placing.key_at,
             policy: Some(placing.policy)
                 .filter(|policy| *policy != Policy::default())
                 .map(Box::new),
@@ -199,12 +207,6 @@ impl Mounted {
             None => Some(parent),
             Some(_) => parent.superior(),
         }
-    }
-
-    /// Why no child is mounted below it while it is restarted.
-    pub(crate) fn restarting(&self) -> MountError {
-        let parent = (*self.mailbox.name).into();
-        MountError::Restarting { parent }
     }
 
     /// True if its restart is no one else's business.
@@ -276,8 +278,8 @@ impl Mounted {
 
     pub(crate) fn ledger(&self) -> Ledger {
         if let Some(group) = self.group() {
-            let mut sum = Ledger::default();
-            for member in group.members() {
+            let mut sum = group.retired();
+            for member in self.children() {
                 sum.include(member.ledger());
             }
             return sum;

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::base::sync::{AtomicUsize, Ordering};
+use crate::base::sync::{AtomicUsize, Ordering, lock};
 use crate::directory::Mounted;
+use crate::directory::resized::{Before, GroupBooks};
+use crate::mailbox::Mailbox;
 use crate::route::RouteMap;
 use crate::route::extract::Address;
 use crate::words::error::MountError;
+use crate::words::ledger::Ledger;
 
 /// How many subsystems share a name, and how messages are spread over them.
 ///
@@ -81,8 +84,8 @@ impl Replicas {
         Self::new(count, Spread::LeastLoaded)
     }
 
-    /// `count` replicas; what has the same text as its capture `{name}` goes to the same one. Mounted
-    /// again with one more or less, as few texts as can be lead to another one. Routes without such a
+    /// `count` replicas; what has the same text as its capture `{name}` goes to the same one.
+    /// [Resized](crate::System::resize), or mounted again with more or fewer, as few texts as can be lead to another one. Routes without such a
     /// capture go in turn.
     pub fn by_capture(count: usize, name: impl Into<Box<str>>) -> Self {
         Self::new(count, Spread::ByCapture(name.into()))
@@ -133,29 +136,92 @@ pub(crate) struct Choice {
 
 /// The subsystems that share a name.
 pub(crate) struct Group {
-    members: Box<[Arc<Mounted>]>,
-    choice: Choice,
+    members: Arc<[Arc<Mounted>]>,
+    choice: Arc<Choice>,
     turn: AtomicUsize,
+    /// What it was before it was resized.
+    before: Option<Before>,
+    /// All that is known of it whatever its size.
+    books: Arc<GroupBooks>,
+    /// The one whose children they are, if that is not the one that has the group.
+    family: Option<Arc<Mounted>>,
 }
 
 impl Group {
-    pub(crate) fn new(members: Box<[Arc<Mounted>]>, choice: Choice) -> Self {
+    pub(crate) fn new(members: Arc<[Arc<Mounted>]>, choice: Choice) -> Self {
         Group {
             members,
-            choice,
+            choice: Arc::new(choice),
             turn: AtomicUsize::new(0),
+            before: None,
+            books: Arc::default(),
+            family: None,
         }
     }
 
-    pub(crate) fn members(&self) -> &[Arc<Mounted>] {
+    /// The group with other members, of which as many as there were are the same as before.
+    pub(crate) fn resized(&self, members: Arc<[Arc<Mounted>]>, family: Arc<Mounted>) -> Self {
+        Group {
+            before: Some(Before::new(self.members.clone(), members.len())),
+            members,
+            choice: self.choice.clone(),
+            turn: AtomicUsize::new(0),
+            books: self.books.clone(),
+            family: Some(family),
+        }
+    }
+
+    pub(crate) fn members(&self) -> &Arc<[Arc<Mounted>]> {
         &self.members
     }
 
+    pub(crate) fn family(&self) -> Option<&Arc<Mounted>> {
+        self.family.as_ref()
+    }
+
+    /// What it was before it was resized, if there are messages that went out then.
+    pub(crate) fn before(&self) -> Option<&Before> {
+        self.before.as_ref().filter(|before| !before.is_over())
+    }
+
+    /// Keeps the account of a member that has gone.
+    pub(crate) fn retire(&self, ledger: Ledger) {
+        lock(&self.books.retired).include(ledger);
+    }
+
+    /// The account of all members that have gone.
+    pub(crate) fn retired(&self) -> Ledger {
+        *lock(&self.books.retired)
+    }
+
+    /// A message has gone to a member that was chosen when the group had another size.
+    #[cold]
+    pub(crate) fn note_late(&self, member: &Arc<Mailbox>) {
+        self.books.late.note(member);
+    }
+
     /// The replica for a message on a route.
-    pub(crate) fn choose(&self, route: u16, address: &Address<'_>) -> &Arc<Mounted> {
+    ///
+    /// # Errors
+    /// The one that had the message's key before has not handled yet what it had then: where to wait for that.
+    pub(crate) fn choose(
+        &self,
+        route: u16,
+        address: &Address<'_>,
+    ) -> Result<&Arc<Mounted>, Arc<Mailbox>> {
         let key = self.choice.keys.get(usize::from(route)).copied().flatten();
         if let Some(key) = key.and_then(|key| address.key(key)) {
-            return &self.members[jump(key, self.members.len())];
+            let at = jump(key, self.members.len());
+            if let Some(before) = self.before() {
+                let was_at = jump(key, before.count());
+                if was_at != at && !before.has_ended(was_at) {
+                    return Err(before.mailbox(was_at));
+                }
+            }
+            return match self.books.late.first() {
+                Some(late) => Err(late),
+                None => Ok(&self.members[at]),
+            };
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         // There is at least one.
@@ -167,7 +233,15 @@ impl Group {
         } else {
             open.next()
         };
-        chosen.unwrap_or(&self.members[turn])
+        Ok(chosen.unwrap_or(&self.members[turn]))
+    }
+}
+
+impl Mounted {
+    /// The one that the subsystems are mounted below for which it stands: itself, unless they were resized.
+    pub(crate) fn family(&self) -> &Mounted {
+        let family = self.group().and_then(Group::family);
+        family.map_or(self, |family| family)
     }
 }
 

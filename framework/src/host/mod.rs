@@ -43,6 +43,7 @@ use crate::runtime::shared::Shared;
 use crate::thread::Local;
 use crate::thread::agenda::{self, Turn};
 use crate::words::events::EndReason;
+use crate::words::key::Key;
 use crate::words::slice::Slice;
 use crate::words::supervision::{Failure, History};
 use life::{Closing, Life};
@@ -64,6 +65,11 @@ impl Placed {
             mounted: Some(mounted),
             limits,
         }
+    }
+
+    /// Its key, if it is mounted on demand.
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.mounted.as_ref().and_then(|mounted| mounted.key())
     }
 }
 

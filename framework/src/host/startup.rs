@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::base::sync::{Mutex, lock};
+use crate::directory::demand::StartOutcome;
+use crate::directory::{Directory, Mounted};
 use crate::mailbox::MailboxId;
 use crate::runtime::deadlock::Starting;
 
@@ -22,7 +24,29 @@ pub(crate) enum StartupError {
 
 /// The word of one host on how its start went; nothing once it is given. Dropped without a word, the host
 /// is lost.
-pub(crate) struct Startup(Option<Arc<Among>>);
+pub(crate) struct Startup(Option<Word>);
+
+enum Word {
+    Among(Arc<Among>),
+    Alone(Alone),
+}
+
+/// One that is mounted on demand: the registry hears of it alone.
+struct Alone {
+    directory: Arc<Directory>,
+    mailbox: MailboxId,
+    number: u64,
+}
+
+impl Alone {
+    fn tell(self, how: Result<(), Option<Box<str>>>) {
+        self.directory.demand.tell(StartOutcome {
+            mailbox: self.mailbox,
+            number: self.number,
+            how,
+        });
+    }
+}
 
 struct Among {
     /// Those that do not stand yet, if a handler waits for them.
@@ -51,18 +75,32 @@ pub(crate) fn startup(
         fallen: Mutex::new(None),
         tell: Mutex::new(Some(tell)),
     });
-    (Startup(Some(among)), told)
+    (Startup(Some(Word::Among(among))), told)
 }
 
 impl Startup {
     /// The word of one host more.
     pub(crate) fn another(&self) -> Startup {
-        Startup(self.0.clone())
+        match &self.0 {
+            Some(Word::Among(among)) => Startup(Some(Word::Among(among.clone()))),
+            Some(Word::Alone(_)) | None => Startup(None),
+        }
+    }
+
+    /// The word of one that is mounted on demand, for the registry.
+    pub(crate) fn alone(directory: &Arc<Directory>, mounted: &Mounted) -> Startup {
+        Startup(Some(Word::Alone(Alone {
+            directory: directory.clone(),
+            mailbox: mounted.mailbox.id,
+            number: mounted.number,
+        })))
     }
 
     /// The subsystem with that mailbox stands.
     pub(crate) fn tell_of(self, mailbox: MailboxId) {
-        if let Some(starting) = self.0.as_ref().and_then(|among| among.starting.as_ref()) {
+        if let Some(Word::Among(among)) = &self.0
+            && let Some(starting) = &among.starting
+        {
             starting.stands(mailbox);
         }
         self.tell();
@@ -70,21 +108,31 @@ impl Startup {
 
     /// All stand that this word is about.
     pub(crate) fn tell(mut self) {
-        self.0 = None;
+        if let Some(Word::Alone(alone)) = self.0.take() {
+            alone.tell(Ok(()));
+        }
     }
 
     /// It does not, for this reason.
     pub(crate) fn tell_failure(mut self, name: Arc<str>, text: Box<str>) {
-        if let Some(among) = self.0.take() {
-            lock(&among.fallen).get_or_insert(StartupError::Failed { name, text });
+        match self.0.take() {
+            Some(Word::Among(among)) => {
+                lock(&among.fallen).get_or_insert(StartupError::Failed { name, text });
+            }
+            Some(Word::Alone(alone)) => alone.tell(Err(Some(text))),
+            None => {}
         }
     }
 }
 
 impl Drop for Startup {
     fn drop(&mut self) {
-        if let Some(among) = &self.0 {
-            lock(&among.fallen).get_or_insert(StartupError::Lost);
+        match self.0.take() {
+            Some(Word::Among(among)) => {
+                lock(&among.fallen).get_or_insert(StartupError::Lost);
+            }
+            Some(Word::Alone(alone)) => alone.tell(Err(None)),
+            None => {}
         }
     }
 }

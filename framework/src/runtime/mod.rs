@@ -4,3 +4,4 @@ pub(crate) mod deadlock;
 pub(crate) mod blocking;
 pub(crate) mod shared;
 mod surroundings;
+mod demand;

@@ -10,6 +10,7 @@ mod overflow;
 pub(crate) mod tapped;
 mod timer;
 mod room;
+pub(crate) mod chosen;
 pub(crate) mod path;
 pub(crate) mod handle;
 mod answer;
@@ -265,11 +266,12 @@ impl<M: Message> Target<'_, M> {
         route: impl FnOnce() -> Box<str>,
     ) -> Result<Option<Posted>, Failed> {
         let overflow = self.overflow(shared, address, ask, message, refused);
-        overflow.map_err(|refused| self.explain(address, refused, route))
+        overflow.map_err(|refused| self.explain(shared, address, refused, route))
     }
 
     fn explain(
         &self,
+        shared: &Shared,
         address: &mut Address<'_>,
         refused: Refused,
         route: impl FnOnce() -> Box<str>,
@@ -289,9 +291,15 @@ impl<M: Message> Target<'_, M> {
                 },
                 None => unreachable!("the address keeps it"),
             },
-            Refused::Full(_) if self.mailbox.inbox.is_closed() => SendError::Closed {
-                subsystem: subsystem(),
-            },
+            Refused::Full(_) if self.mailbox.inbox.is_closed() => {
+                // It was mounted on demand, has just been put away, and comes again.
+                if let Some(wanted) = shared.want(&self.mailbox.name) {
+                    return Failed::Full(Room::Start, wanted);
+                }
+                SendError::Closed {
+                    subsystem: subsystem(),
+                }
+            }
             Refused::Full(room) => return Failed::Full(room, self.mailbox.clone()),
             Refused::Rejected => SendError::Full {
                 subsystem: subsystem(),

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use mycelia_core::{PathError, PathRef};
 
 use crate::directory::Mounted;
+use crate::directory::replicas::Group;
 use crate::route::extract::{Address, Source};
 use crate::runtime::shared::Shared;
+use crate::send::chosen::{choose, is_to_be_tried_again};
 use crate::send::path_cache::{CachedMount, Captured, PathCache};
 use crate::send::resolve::{mounted, pack_of, route_of, route_text};
 use crate::send::{Failed, Question, Target, To};
-use crate::words::error::SendError;
+use crate::words::error::{Room, SendError};
 use crate::words::message::Message;
 
 /// A path to send to: text or bytes of the form `name://segment/segment?query`.
@@ -135,7 +137,10 @@ impl<P: AsPath> ToPath<'_, P> {
             Ok(path) => path,
             Err(error) => return Err(Failed::refused(SendError::BadPath(error))),
         };
-        let mounted = mounted(self.shared, cache, path.name()).map_err(Failed::refused)?;
+        let mounted = match mounted(self.shared, cache, path.name()) {
+            Ok(mounted) => mounted,
+            Err(error) => return Err(self.absent(&path, error)),
+        };
         let (route, captures) = route_of(&mounted, &path).map_err(Failed::refused)?;
         cache.learn(&path, &mounted, route, captures.spans());
         Ok(Found {
@@ -144,6 +149,23 @@ impl<P: AsPath> ToPath<'_, P> {
             captures,
             query: path.query(),
         })
+    }
+
+    /// No subsystem is mounted under the path's name; it may be mounted on demand.
+    #[cold]
+    fn absent(&self, path: &PathRef<'_>, error: SendError) -> Failed {
+        let demand = &self.shared.directory.demand;
+        // None is mounted for a message that it does not take.
+        if let Some(routes) = demand.routes_of(path.name())
+            && routes.find(path).is_none()
+        {
+            let path = path.to_string().into();
+            return Failed::refused(SendError::NoRoute { path });
+        }
+        match self.shared.want(path.name()) {
+            Some(mailbox) => Failed::Full(Room::Start, mailbox),
+            None => Failed::refused(error),
+        }
     }
 }
 
@@ -183,10 +205,42 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
             }
         };
         let mut address = Address::new(source, query);
-        let mounted = match mounted.group() {
-            None => mounted,
-            Some(group) => group.choose(route, &address),
-        };
+        match mounted.group() {
+            None => self.send_to(mounted, route, &mut address, message, question),
+            Some(group) => self.send_to_one(mounted, group, route, &mut address, message, question),
+        }
+    }
+}
+
+impl<P: AsPath> ToPath<'_, P> {
+    /// Sends to one of the replicas that share the name.
+    #[inline(never)]
+    fn send_to_one<M: Message>(
+        &self,
+        face: &Mounted,
+        group: &Group,
+        route: u16,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        mut question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
+        let chosen = choose(group, route, address)?;
+        let sent = self.send_to(chosen, route, address, message, question.as_deref_mut());
+        match is_to_be_tried_again(self.shared, face, chosen, &sent) {
+            true => self.send(message, question),
+            false => sent,
+        }
+    }
+
+    #[inline(always)]
+    fn send_to<M: Message>(
+        &self,
+        mounted: &Mounted,
+        route: u16,
+        address: &mut Address<'_>,
+        message: &mut Option<M>,
+        question: Option<&mut Question>,
+    ) -> Result<(), Failed> {
         let route = &mounted.map.routes[usize::from(route)];
         let pack = match pack_of::<M>(mounted, route) {
             Ok(pack) => pack,
@@ -201,6 +255,6 @@ impl<M: Message, P: AsPath> To<M> for ToPath<'_, P> {
             always_waits: false,
         };
         let route = || route_text(mounted, route);
-        target.send(self.shared, &mut address, message, question, route)
+        target.send(self.shared, address, message, question, route)
     }
 }

@@ -125,6 +125,12 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                 // there may be room for others, of which this sender alone was told. A thread that takes the
                 // envelopes of another lane wakes one sender only.
                 queued.owes_wake = queued.has_slept;
+                // What it waits for does not come.
+                if queued.room == Room::Start
+                    && let Some(why) = queued.shared.failed_start(&queued.mailbox)
+                {
+                    return Poll::Ready(Err(Failed::refused(why)));
+                }
                 match attempt_again(&mut self.attempt, &mut self.held.0) {
                     Ok(()) => {
                         if let Some(slot) = self.queued.take() {
@@ -143,11 +149,11 @@ impl<M, A: Attempt<M>> Sending<M, A> {
                         continue;
                     }
                     // The mailbox that it waits for is closed, so it would not be woken there. Wait for the one that
-                    // took its place.
+                    // took its place; or for the start of a subsystem that will have another one.
                     Err(Failed::Full(room, mailbox))
-                        if room == Room::Mailbox
+                        if room != Room::Pool
                             && !Arc::ptr_eq(&mailbox, &queued.mailbox)
-                            && queued.mailbox.inbox.is_closed() =>
+                            && (room == Room::Start || queued.mailbox.inbox.is_closed()) =>
                     {
                         failed = Some(Failed::Full(room, mailbox));
                         continue;
@@ -243,7 +249,7 @@ impl Queued {
     ) -> Result<Self, Failed> {
         let what = match room {
             Room::Pool => For::Envelope,
-            Room::Mailbox => For::Room(mailbox.id),
+            Room::Mailbox | Room::Start => For::Room(mailbox.id),
         };
         let wait = match shared.current() {
             0 => None,
@@ -254,7 +260,7 @@ impl Queued {
         };
         let seeking = match room {
             Room::Pool => shared.pool.reserve.join(mailbox.clone()),
-            Room::Mailbox => None,
+            Room::Mailbox | Room::Start => None,
         };
         Ok(Queued {
             shared: shared.clone(),
@@ -274,7 +280,7 @@ impl Queued {
     fn waiters(&self) -> &Waiters {
         match self.room {
             Room::Pool => &self.shared.pool.room,
-            Room::Mailbox => self.mailbox.room(),
+            Room::Mailbox | Room::Start => self.mailbox.room(),
         }
     }
 
@@ -301,7 +307,7 @@ impl Queued {
     fn wake_next(&self) {
         match self.room {
             Room::Pool => self.shared.pool.wake_next(),
-            Room::Mailbox => self.mailbox.wake_next(),
+            Room::Mailbox | Room::Start => self.mailbox.wake_next(),
         }
     }
 

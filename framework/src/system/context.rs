@@ -12,6 +12,7 @@ use crate::runtime::shared::Shared;
 use crate::system::{MountOptions, Mounting, OnceWeak, WeakSystem};
 use crate::topics::Topics;
 use crate::words::error::{CaptureError, MountError, UnmountError};
+use crate::words::key::Key;
 use crate::words::ledger::Ledger;
 
 /// The subsystem itself, as an argument of its handlers and hooks: its name, its children, its end.
@@ -69,6 +70,11 @@ impl Context {
     /// The subsystem's name, after those of its parents: `parent/child`.
     pub fn name(&self) -> &str {
         &self.mounted.mailbox.name
+    }
+
+    /// Its key, if it was [mounted on demand](crate::System::mount_on_demand).
+    pub fn key(&self) -> Option<Key> {
+        self.mounted.key()
     }
 
     /// The names of its children, in the order in which they were started.

@@ -7,10 +7,12 @@ use super::System;
 use crate::base::sync::Ordering;
 use crate::base::user_code::Contained;
 use crate::host::Host;
+use crate::keepers::registry::demanding::LaunchOnDemand;
 use crate::keepers::registry::mounting::{AT_ONCE, Launch};
 use crate::route::subsystem::Routes;
 use crate::route::{Handlers, RouteMap, RouteTable};
 use crate::words::error::MountError;
+use crate::words::key::Key;
 
 /// What all subsystems of one Rust type share.
 pub(crate) struct SubsystemKind<S: 'static> {
@@ -56,6 +58,25 @@ impl<S: 'static> SubsystemKind<S> {
         (0..(count / AT_ONCE).saturating_add(threads.min(count)))
             .map(launch)
             .collect()
+    }
+
+    /// Starts hosts as they are wanted, each with its key.
+    pub(super) fn launch_on_demand(
+        &self,
+        factory: Contained<impl Fn(Key) -> S + Send + Sync + 'static>,
+    ) -> LaunchOnDemand {
+        let (handlers, factory) = (self.handlers.clone(), Arc::new(factory));
+        Arc::new(move |shared, all| {
+            for (placed, startup) in all {
+                let (key, factory) = (placed.key(), factory.clone());
+                let factory = || {
+                    // It has one: it is mounted on demand.
+                    let key = key.unwrap_or_else(|| Key::new("".into(), 0));
+                    Box::new(move || factory.get()(key.clone())) as Box<dyn Fn() -> S>
+                };
+                Host::start(shared, placed, handlers.clone(), factory, startup);
+            }
+        })
     }
 }
 

@@ -16,6 +16,8 @@ mod mount;
 mod sends;
 mod publish;
 mod mount_many;
+pub(crate) mod on_demand;
+mod resize;
 #[cfg(feature = "signal")]
 mod signal;
 mod stop;
@@ -33,6 +35,7 @@ pub use builder::Builder;
 pub use exit::Exit;
 pub use mount_options::MountOptions;
 pub use mounting::Mounting;
+pub use on_demand::OnDemand;
 pub use stop::{StopError, StopReport};
 
 use crate::base::sync::{AtomicU8, AtomicU32};

@@ -5,6 +5,7 @@ use crate::base::user_code::Contained;
 use crate::directory::Below;
 use crate::directory::replicas::Replicas;
 use crate::keepers::registry::mounting::{Front, Mount};
+use crate::keepers::registry::resizing::Replenish;
 use crate::route::subsystem::Routes;
 use crate::words::error::MountError;
 
@@ -56,11 +57,18 @@ impl System {
             let choice = choice.map_err(|error| error.of(&name))?;
             let each = (0..replicas.count()).map(|n| options.one(format!("{name}/{n}").into()));
             let map = self.map_for(&options, kind.map(), &name)?;
+            let (again, threads) = (factory.clone(), self.0.threads);
+            let (more_of, one) = (kind.clone(), options.one(name.clone()));
+            let more = Replenish {
+                one,
+                launch: Box::new(move |count| more_of.launches(count, threads, again.clone())),
+                is_resizing: false,
+            };
             let mount = Mount {
                 caller: None,
                 parent: parent.map(Below::new),
                 each: each.collect(),
-                front: Some(Front { name, choice }),
+                front: Some(Front { name, choice, more }),
                 map,
                 launches: kind.launches(replicas.count(), self.0.threads, factory),
             };

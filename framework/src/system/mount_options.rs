@@ -224,7 +224,21 @@ impl MountOptions {
                 capacity: self.capacity.unwrap_or(u32::MAX),
                 overflow: self.overflow,
             },
+            key_at: 0,
         }
+    }
+
+    /// One of many that are mounted on demand, each under a name of its own below the prefix.
+    pub(super) fn one_of_many(&self, prefix: &Arc<str>) -> One {
+        let mut one = self.one(prefix.clone());
+        one.key_at = u16::try_from(prefix.len().saturating_add(1)).unwrap_or(u16::MAX);
+        one.policy.keep_failed = false;
+        one
+    }
+
+    /// True if it says under which name, or below whom.
+    pub(super) fn has_place(&self) -> bool {
+        self.name.is_some() || self.parent.is_some()
     }
 
     /// The name in a system of an `S` that is mounted so.

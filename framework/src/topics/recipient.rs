@@ -14,6 +14,7 @@ use crate::mailbox::Mailbox;
 use crate::route::Pack;
 use crate::route::extract::{Address, Capture, Source};
 use crate::runtime::shared::{Letter, Shared};
+use crate::send::chosen::{choose, is_to_be_tried_again};
 use crate::send::handle::{HandleParts, Route};
 use crate::send::{Failed, Target};
 use crate::thread::Local;
@@ -164,13 +165,53 @@ impl<M: Message> Receiver<M> {
         copy: &mut Option<M>,
     ) -> Result<(), Failed> {
         let mut address = Address::new(Source::Path(topic.captures), topic.query);
-        let mounted = match self.mounted.group() {
-            None if self.mailbox.table() == self.mounted.map.id => &self.mounted,
-            // It was unmounted, and its name is another's perhaps.
-            None => return Err(self.closed()),
-            Some(_) if self.mounted.is_gone() => return Err(self.closed()),
-            Some(group) => group.choose(self.route, &address),
-        };
+        if self.mounted.group().is_some() {
+            return self.send_to_one(shared, &mut address, copy);
+        }
+        if self.mailbox.table() != self.mounted.map.id {
+            // It was unmounted, and its name may be another's.
+            return Err(self.closed());
+        }
+        self.send_to(shared, &self.mounted, &mut address, copy)
+    }
+
+    /// Sends to one of replicas, which may be resized meanwhile.
+    fn send_to_one(
+        &self,
+        shared: &Shared,
+        address: &mut Address<'_>,
+        copy: &mut Option<M>,
+    ) -> Result<(), Failed> {
+        loop {
+            let face = match self.mounted.is_gone() {
+                false => self.mounted.clone(),
+                // The name as it is since it was resized.
+                true => shared
+                    .directory
+                    .get(&self.mailbox.name)
+                    .ok_or_else(|| self.closed())?,
+            };
+            let is_same = face.map.id == self.mounted.map.id;
+            let Some(group) = face.group().filter(|_| is_same) else {
+                return Err(self.closed());
+            };
+            let chosen = choose(group, self.route, address)?;
+            let sent = self.send_to(shared, chosen, address, copy);
+            if !is_to_be_tried_again(shared, &face, chosen, &sent) {
+                return sent;
+            }
+            address.rewind();
+        }
+    }
+
+    #[inline(always)]
+    fn send_to(
+        &self,
+        shared: &Shared,
+        mounted: &Arc<Mounted>,
+        address: &mut Address<'_>,
+        copy: &mut Option<M>,
+    ) -> Result<(), Failed> {
         let target = Target {
             mailbox: &mounted.mailbox,
             table: mounted.map.id,
@@ -180,7 +221,7 @@ impl<M: Message> Receiver<M> {
             always_waits: false,
         };
         let text = || mounted.map.routes[usize::from(self.route)].path(&mounted.mailbox.name);
-        target.send(shared, &mut address, copy, None, text)
+        target.send(shared, address, copy, None, text)
     }
 
     #[cold]

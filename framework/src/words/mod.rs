@@ -10,6 +10,7 @@ pub(crate) mod slice;
 pub(crate) mod stuck;
 pub(crate) mod supervision;
 pub(crate) mod stop_reason;
+pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod error;
 pub(crate) mod admission;

@@ -131,7 +131,7 @@ fn a_snapshot_during_a_recording_finds_a_message_once_or_not_at_all() {
         let early = read().map_or(0, |(latency, _)| latency.count);
         assert!(early <= 1);
         host.join().unwrap();
-        let read = read().unwrap();
+        let read = read().unwrap().0;
         assert_eq!(read.count, 1);
         let near = |value: u64, of: u64| value.abs_diff(of) * 100 <= of;
         assert!(near(read.wait.max_ns, 3_000), "{read:?}");

@@ -9,12 +9,15 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod before_stop;
+pub(crate) mod demanding;
+mod unused;
 pub(crate) mod ending;
 mod restarts;
 pub(crate) mod unmounting;
 pub(crate) mod mounting;
 pub(crate) mod managing;
 mod names;
+pub(crate) mod resizing;
 
 use std::sync::{Arc, Weak};
 
@@ -32,6 +35,8 @@ use crate::topics::Topics;
 use crate::words::events::Change;
 use crate::words::supervision::RestartScope;
 use ending::Ended;
+use resizing::Replenish;
+use unused::OnDemandKinds;
 
 /// How many vacant mailboxes are kept before those that no one needs are looked for.
 const VACANT: usize = 64;
@@ -57,11 +62,14 @@ pub(crate) struct Registry {
     restarting: FxHashSet<MailboxId>,
     /// Failures of those, to be looked at afterwards.
     postponed: Vec<Report>,
+    /// How more replicas are mounted, by the name that they share.
+    replicas: FxHashMap<Arc<str>, Replenish>,
+    /// What is mounted when it is first sent to.
+    on_demand: OnDemandKinds,
     /// True once the end of all has begun.
     ending: watch::Sender<bool>,
     /// Tells how the end of all went, once it has begun.
     ended: Option<watch::Receiver<Option<Ended>>>,
-    next_mailbox: MailboxId,
     next_mount: u64,
 }
 
@@ -97,14 +105,21 @@ impl Registry {
             vacant_limit: VACANT,
             restarting: FxHashSet::default(),
             postponed: Vec::new(),
+            replicas: FxHashMap::default(),
+            on_demand: OnDemandKinds::default(),
             ending: watch::Sender::new(false),
             ended: None,
-            next_mailbox: 1,
             next_mount: 1,
             shared: shared.clone(),
         };
         let registry = registry.start();
         let _ = shared.reports.set(registry.downgrade().recipient());
+        let bell = registry.downgrade();
+        shared.directory.demand.set_bell(move || {
+            if let Some(registry) = bell.upgrade() {
+                registry.do_send(demanding::LookAtDemand);
+            }
+        });
         registry
     }
 
@@ -115,12 +130,14 @@ impl Registry {
         if let Some(mailbox) = vacant.flatten().and_then(|mailbox| mailbox.upgrade()) {
             return mailbox;
         }
-        let mut id = self.next_mailbox;
-        // After four billion names they come round: one that still has a subsystem is not given again.
-        while self.shared.directory.by_mailbox(id).is_some() {
-            id = after(id);
+        let directory = &self.shared.directory;
+        // Its senders wait there.
+        if directory.demand.is_awaited()
+            && let Some(awaited) = directory.demand.mailbox_of(&name)
+        {
+            return awaited;
         }
-        self.next_mailbox = after(id);
+        let id = directory.new_mailbox_id();
         let deferred = self.shared.pool.deferred.clone();
         Arc::new(Mailbox::new(id, name, deferred))
     }
@@ -148,6 +165,9 @@ impl Registry {
         }
         if let Some(parent) = mounted.parent.as_ref().and_then(Weak::upgrade) {
             parent.disown(mounted);
+            if let Some(group) = parent.group() {
+                group.retire(mounted.ledger());
+            }
         }
         if self.vacant.len() > self.vacant_limit {
             self.vacant.retain(|_, mailbox| mailbox.strong_count() > 0);
@@ -157,6 +177,13 @@ impl Registry {
         self.vacant
             .insert(name.clone(), Arc::downgrade(&mounted.mailbox));
         self.tell_end(mounted);
+        if mounted.group().is_some() {
+            self.replicas.remove(name);
+        }
+        if mounted.is_on_demand() {
+            self.on_demand.vacated(mounted);
+        }
+        self.shared.directory.demand.want_again(name);
     }
 
     /// Tells that a subsystem has ended, if it ever stood and that is not told yet.
@@ -174,9 +201,10 @@ impl Registry {
     }
 }
 
-/// The number of a mailbox after that of another; 0 is no one's.
-fn after(id: MailboxId) -> MailboxId {
-    id.checked_add(1).unwrap_or(1)
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.shared.directory.demand.shut();
+    }
 }
 
 impl Actor for Registry {

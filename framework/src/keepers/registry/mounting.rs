@@ -7,6 +7,7 @@ use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 use tokio::time::Instant;
 
 use super::names::Names;
+use super::resizing::Replenish;
 use super::{Leaving, Registry, ending};
 use crate::base::clock;
 use crate::base::sync::lock;
@@ -55,9 +56,11 @@ pub(crate) struct Front {
     /// With its parent's name before it, if it has one.
     pub(crate) name: Arc<str>,
     pub(crate) choice: Choice,
+    pub(crate) more: Replenish,
 }
 
 /// A subsystem to be mounted.
+#[derive(Clone)]
 pub(crate) struct One {
     /// With its parent's name before it, if it has one.
     pub(crate) name: Arc<str>,
@@ -69,6 +72,8 @@ pub(crate) struct One {
     pub(crate) policy: Policy,
     pub(crate) restart_scope: RestartScope,
     pub(crate) limits: Limits,
+    /// Where its key begins in its name; 0 if it is not mounted on demand.
+    pub(crate) key_at: u16,
 }
 
 impl Registry {
@@ -127,7 +132,7 @@ impl Registry {
         self.next_mount
     }
 
-    fn choose(&self, wanted: Option<usize>) -> usize {
+    pub(super) fn choose(&self, wanted: Option<usize>) -> usize {
         let held = lock(&self.shared.held_threads);
         // One that a stuck handler holds only if all are held.
         let least = |(thread, count): &(usize, &usize)| (held.contains(thread), **count);
@@ -135,7 +140,7 @@ impl Registry {
         wanted.unwrap_or_else(|| fewest().map_or(0, |(thread, _)| thread))
     }
 
-    fn place(
+    pub(super) fn place(
         &mut self,
         one: One,
         map: &Arc<RouteMap>,
@@ -153,6 +158,7 @@ impl Registry {
             restart_scope: one.restart_scope,
             siblings: parent.map_or(self.restart_scope, |parent| parent.restart_scope),
             parent: parent.cloned(),
+            key_at: one.key_at,
         };
         let mounted = self.settle(one.name, map.clone(), placing);
         self.shared.directory.introduce(mounted.clone());
@@ -178,8 +184,28 @@ impl Registry {
             restart_scope,
             siblings: restart_scope,
             parent: parent.cloned(),
+            key_at: 0,
         };
         self.settle(front.name.clone(), map.clone(), placing)
+    }
+
+    /// Another name for several in the place of one.
+    pub(super) fn face_of(&self, family: &Mounted) -> Arc<Mounted> {
+        let placing = Placing {
+            number: family.number,
+            thread: 0,
+            weight: 0,
+            wait_goal: None,
+            own_histograms: false,
+            max_spawned: 0,
+            policy: Policy::default(),
+            restart_scope: family.restart_scope,
+            siblings: family.restart_scope,
+            parent: family.superior(),
+            key_at: 0,
+        };
+        let (mailbox, map) = (family.mailbox.clone(), family.map.clone());
+        Arc::new(Mounted::new(mailbox, map, placing))
     }
 
     /// Gives it the name's mailbox and its place in the family; its name was claimed before.
@@ -232,6 +258,7 @@ impl Registry {
         }
         if let (Some(mounted), Some(front)) = (front, mount.front) {
             mounted.stand_for(Group::new(all.as_slice().into(), front.choice));
+            self.replicas.insert(front.name, front.more);
             all.insert(0, mounted);
         }
         for (thread, placed) in waiting.into_iter().enumerate() {
@@ -243,9 +270,11 @@ impl Registry {
     }
 
     /// What was mounted can be found from now on.
-    fn insert(&mut self, all: Vec<Arc<Mounted>>) {
+    pub(super) fn insert(&mut self, all: Vec<Arc<Mounted>>) {
         let events = &self.shared.events;
-        let watched = events.are_watched();
+        let demand = &self.shared.directory.demand;
+        // Those who are awaited since are found by who awaits them.
+        let watched = events.are_watched() || demand.is_awaited();
         let watched: Option<Vec<_>> = watched.then(|| all.iter().map(name_of).collect());
         let hosts = all.clone();
         let all = all.into_iter().map(|mounted| {
@@ -262,6 +291,7 @@ impl Registry {
         }
         self.moving.shrink_to(MOVING);
         for name in watched.into_iter().flatten() {
+            self.shared.directory.demand.found(&name);
             self.shared.events.tell(&name, Change::Started);
         }
     }

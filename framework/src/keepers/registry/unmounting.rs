@@ -40,7 +40,7 @@ pub(crate) struct Unmount {
 
 impl Tree {
     /// A subsystem and those below it.
-    fn of(mounted: &Arc<Mounted>) -> Self {
+    pub(super) fn of(mounted: &Arc<Mounted>) -> Self {
         let mut tree = Tree::of_all(std::slice::from_ref(mounted));
         tree.root = mounted.group().is_none().then_some(mounted.mailbox.id);
         tree
@@ -83,6 +83,9 @@ impl Handler<Unmount> for Registry {
             let _ = told.send(Err(UnmountError::NoSubsystem { name }));
             return;
         };
+        // Of replicas that were resized, the one whose children they are.
+        let family = mounted.group().and_then(|group| group.family());
+        let mounted = family.cloned().unwrap_or(mounted);
         let tree = Arc::new(Tree::of(&mounted));
         // A handler's own subsystem ends when the handler has, and that of a spawned future when the future has.
         let is_own = held_open == mounted.mailbox.id;

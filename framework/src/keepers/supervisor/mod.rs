@@ -133,6 +133,7 @@ impl Supervisor {
                 awaited.push(mounted.mailbox.clone());
             }
         });
+        awaited.extend(directory.demand.mailboxes());
         let is_pool_awaited = pool.room.any();
         if awaited.is_empty() && !is_pool_awaited {
             return false;

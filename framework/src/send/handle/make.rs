@@ -13,7 +13,7 @@ use crate::runtime::shared::Shared;
 use crate::send::Failed;
 use crate::send::path_cache::PathCache;
 use crate::send::resolve::{mounted, pack_of, route_of, route_text};
-use crate::words::error::{CaptureError, SendError};
+use crate::words::error::{CaptureError, Room, SendError};
 use crate::words::message::Message;
 
 impl<M: Message> Route<M> {
@@ -143,6 +143,9 @@ impl<M: Message> Route<M> {
         }
         let cache = PathCache::of(&self.shared.directory);
         let Ok(mounted) = mounted(&self.shared, &cache, &mailbox.name) else {
+            if let Some(wanted) = self.shared.want(&mailbox.name) {
+                return Err(Failed::Full(Room::Start, wanted));
+            }
             let subsystem = mailbox.name.clone();
             return Err(Failed::refused(SendError::Closed { subsystem }));
         };

@@ -19,6 +19,7 @@ use crate::mailbox::{FOR_SEVERAL, Mailbox};
 use crate::route::extract::{Address, Capture, Captures, Source};
 use crate::route::{Pack, RouteMap};
 use crate::runtime::shared::{Letter, Shared};
+use crate::send::chosen::{choose, is_to_be_tried_again};
 use crate::send::{self, Failed, Question, Target, To};
 use crate::words::error::{AskError, Undelivered};
 use crate::words::message::Message;
@@ -184,7 +185,7 @@ impl<M: Message> Route<M> {
     ) -> Result<(), Failed> {
         let mut address = Address::new(Source::Values(captures), self.inner.query.as_deref());
         if self.inner.several.is_some() {
-            return self.send_to_one(&mut address, message, question);
+            return self.send_to_one(captures, &mut address, message, question);
         }
         self.send_to(&self.inner.mailbox, &mut address, message, question)
     }
@@ -193,11 +194,23 @@ impl<M: Message> Route<M> {
     #[inline(never)]
     fn send_to_one(
         &self,
+        captures: &[Capture<'_>],
         address: &mut Address<'_>,
         message: &mut Option<M>,
-        question: Option<&mut Question>,
+        mut question: Option<&mut Question>,
     ) -> Result<(), Failed> {
-        self.send_to(self.choose(address), address, message, question)
+        let several = self.inner.several.as_deref();
+        let Some((face, group)) = several.and_then(|face| Some((face, face.group()?))) else {
+            return self.send_to(&self.inner.mailbox, address, message, question);
+        };
+        let (route, _) = self.inner.pack.numbers();
+        let chosen = choose(group, route, address)?;
+        let mailbox = &chosen.mailbox;
+        let sent = self.send_to(mailbox, address, message, question.as_deref_mut());
+        match is_to_be_tried_again(&self.shared, face, chosen, &sent) {
+            true => self.send_renewed(captures, message, question),
+            false => sent,
+        }
     }
 
     #[inline(always)]
@@ -218,15 +231,6 @@ impl<M: Message> Route<M> {
         };
         let route = || self.text();
         target.send(&self.shared, address, message, question, route)
-    }
-
-    fn choose(&self, address: &Address<'_>) -> &Arc<Mailbox> {
-        let several = self.inner.several.as_ref();
-        let (route, _) = self.inner.pack.numbers();
-        match several.and_then(|several| several.group()) {
-            Some(group) => &group.choose(route, address).mailbox,
-            None => &self.inner.mailbox,
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A path that was sent to before costs one look-up here, and neither parsing nor routing. For another path the
 //! look-up adds some 5 ns. An entry is good until its subsystem is unmounted, which the subsystem's own entry says.
 //! Memory per thread and system: the names of mounted subsystems, and at most [`PATHS`](paths::PATHS) paths. The
-//! entries of unmounted subsystems are dropped after some [`SWEEP`] mounts and unmounts.
+//! entries of unmounted subsystems are dropped after some [`SWEEP`] mounts and unmounts, or as many as there are
+//! names.
 
 mod paths;
 
@@ -20,7 +21,8 @@ use paths::{CachedRoute, Paths};
 
 use crate::directory::{Directory, Mounted};
 
-/// Changes of the directory between two sweeps.
+/// Changes of the directory between two sweeps, or as many as there are names if those are more: where many come
+/// and go, each must not be gone through for a few of them.
 const SWEEP: u64 = 64;
 
 /// A subsystem as a thread remembers it. The thread counts its own references, so that a send touches no count that
@@ -34,6 +36,8 @@ pub(crate) struct PathCache {
     address: usize,
     /// The directory's epoch at the last sweep.
     epoch: Cell<u64>,
+    /// So many changes after that is the next one.
+    sweep_after: Cell<u64>,
     /// Subsystems by name.
     names: RefCell<HashMap<Box<str>, CachedMount, FxBuildHasher>>,
     paths: RefCell<Paths>,
@@ -50,6 +54,7 @@ impl PathCache {
             directory: Arc::downgrade(directory),
             address: Arc::as_ptr(directory) as usize,
             epoch: Cell::new(directory.epoch()),
+            sweep_after: Cell::new(SWEEP),
             names: RefCell::default(),
             paths: RefCell::default(),
         })
@@ -71,7 +76,7 @@ impl PathCache {
             _ => PathCache::find(directory),
         };
         let epoch = directory.epoch();
-        if epoch.wrapping_sub(cache.epoch.get()) >= SWEEP {
+        if epoch.wrapping_sub(cache.epoch.get()) >= cache.sweep_after.get() {
             cache.sweep(epoch);
         }
         cache
@@ -101,9 +106,9 @@ impl PathCache {
     fn sweep(&self, epoch: u64) {
         self.epoch.set(epoch);
         self.paths.borrow_mut().sweep();
-        self.names
-            .borrow_mut()
-            .retain(|_, mounted| !mounted.is_gone());
+        let mut names = self.names.borrow_mut();
+        names.retain(|_, mounted| !mounted.is_gone());
+        self.sweep_after.set(SWEEP.max(names.len() as u64));
     }
 
     /// Where a path leads, if it was sent to before. Nothing is borrowed while a message is sent there: an asker
@@ -162,6 +167,7 @@ mod tests {
             restart_scope: RestartScope::default(),
             siblings: RestartScope::default(),
             parent: None,
+            key_at: 0,
         };
         let mailbox = Arc::new(Mailbox::new(1, name.into(), Arc::default()));
         Rc::new(Arc::new(Mounted::new(mailbox, Arc::new(map), placing)))

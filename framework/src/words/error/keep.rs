@@ -126,6 +126,18 @@ pub enum MountError {
         /// The pattern in the options.
         pattern: Box<str>,
     },
+    /// No replicas share the name: there is nothing to be resized.
+    #[error("no replicas share the name `{name}`; mount them with `mount_replicas`")]
+    NoReplicas {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The replicas are being resized, or have messages from before they were. Trying again later is safe.
+    #[error("the replicas `{name}` are being resized; try again later")]
+    Resizing {
+        /// The name that they share.
+        name: Box<str>,
+    },
     /// Several subsystems can't be mounted at once below different parents.
     #[error("subsystems mounted at once must have the same parent, or none")]
     SeveralParents,

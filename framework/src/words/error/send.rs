@@ -17,6 +17,10 @@ pub enum Room {
     Pool,
     /// The subsystem's own mailbox is at its capacity.
     Mailbox,
+    /// The subsystem is [mounted on demand](crate::System::mount_on_demand), and does not stand yet: its mount
+    /// has been asked for. Or replicas were [resized](crate::System::resize), and the one that had the message's
+    /// key has not ended yet what it had before.
+    Start,
 }
 
 /// Why a message was not accepted.
@@ -80,6 +84,15 @@ pub enum SendError {
     Closed {
         /// The receiver.
         subsystem: Arc<str>,
+    },
+    /// The subsystem was to be [mounted on demand](crate::System::mount_on_demand), and its start failed: its
+    /// factory panicked, or a hook. Sending again is safe, and tries again.
+    #[error("`{subsystem}` could not be started: {message}")]
+    StartFailed {
+        /// The receiver.
+        subsystem: Arc<str>,
+        /// The panic's message, or the error's.
+        message: Box<str>,
     },
     /// The value is not one that the setting can have. Nothing was sent.
     #[error("`{setting}` must be {must_be}")]
@@ -163,6 +176,10 @@ fn fmt_full(subsystem: &str, room: &Room, f: &mut fmt::Formatter<'_>) -> fmt::Re
         Room::Mailbox => write!(
             f,
             "the mailbox of `{subsystem}` is full; try later, or use `tell`, which waits"
+        ),
+        Room::Start => write!(
+            f,
+            "`{subsystem}` is being mounted, or its keys go to another; try later, or use `tell`, which waits"
         ),
     }
 }

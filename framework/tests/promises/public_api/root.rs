@@ -9,9 +9,9 @@ use mycelia::supervise::Failure;
 use std::time::Duration;
 
 use mycelia::{
-    ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Message, MountOptions,
-    Mounting, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes, StopReport, Subscribing,
-    Subsystem, System, TopicStream, WeakSystem, encode, later, routes,
+    ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Key, Message,
+    MountOptions, Mounting, OnDemand, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes,
+    StopReport, Subscribing, Subsystem, System, TopicStream, WeakSystem, encode, later, routes,
 };
 
 #[derive(Subsystem, Default)]
@@ -154,4 +154,23 @@ fn main_runs_a_program_to_its_end() {
         Ok(async { 7 }.map(|seven| seven).await)
     }
     assert_eq!(main().unwrap(), 7);
+}
+
+#[mycelia::test]
+async fn a_key_is_given_to_the_factory() {
+    let _watch = watchdog();
+    let system = System::builder().threads(1).start().await.unwrap();
+    let on_demand = OnDemand::new()
+        .idle(std::time::Duration::from_secs(60))
+        .at_most(100)
+        .options(MountOptions::new().capacity(10));
+    let new = |key: Key| Counter {
+        sum: key.parse().unwrap(),
+    };
+    system
+        .mount_on_demand("counters/{from}", on_demand, new)
+        .await
+        .unwrap();
+    assert_eq!(system.ask("counters/7://sum", Add(1)).await.unwrap(), 8);
+    system.stop().await.unwrap();
 }
