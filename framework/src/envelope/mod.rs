@@ -154,6 +154,7 @@ impl Drop for Slot {
         let head = self.head.get_mut();
         if let Some(payload) = head.payload.take() {
             // Contained: a panic would leak the other slots' values, or abort if another panic unwinds.
+            // SAFETY: rule 2: the value is live; `&mut self` is the sole access.
             let _ = contain(|| unsafe { (payload.drop)(self.payload.get().cast()) });
         }
     }
