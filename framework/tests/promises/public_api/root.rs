@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mycelia::{
     ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Key, Message,
-    MountOptions, Mounting, OnDemand, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes,
+    MountOptions, Mounting, OnDemand, OrLater, Replicas, Route, RouteGroup, RouteOptions, RouteTable, Routes,
     StopReport, Subscribing, Subsystem, System, TopicStream, WeakSystem, encode, later, routes,
 };
 
