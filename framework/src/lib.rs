@@ -129,6 +129,7 @@ pub use mycelia_macros::{
 };
 pub use route::subsystem::{Routes, Subsystem};
 pub use route::{RouteOptions, RouteTable, Subscribing};
+pub use send::group::RouteGroup;
 pub use send::handle::{At, Route};
 pub use send::path::{AsPath, Encoded, encode};
 pub use system::context::Context;

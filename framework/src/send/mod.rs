@@ -15,6 +15,7 @@ pub(crate) mod path;
 pub(crate) mod handle;
 mod answer;
 mod forward;
+pub(crate) mod group;
 mod verbs;
 
 use std::sync::Arc;

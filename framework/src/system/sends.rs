@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::System;
 use crate::send;
+use crate::send::group::RouteGroup;
 use crate::send::handle::Route;
 use crate::send::path::{AsPath, ToPath};
 use crate::words::error::{AskError, SendError, Undelivered};
@@ -164,5 +165,19 @@ impl System {
     /// the type that the handler wants.
     pub fn route<M: Message>(&self, text: impl AsRef<str>) -> Result<Route<M>, SendError> {
         Route::resolve(&self.0.shared, text.as_ref())
+    }
+
+    /// Resolves several routes into one handle: messages go to them in turn, to all, or to whoever answers first.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route), of the first that can't be resolved; or `BadSetting`, for none at all.
+    ///
+    /// # Examples
+    /// See [`RouteGroup`].
+    pub fn group<M: Message>(
+        &self,
+        paths: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<RouteGroup<M>, SendError> {
+        RouteGroup::new(&self.0.shared, paths)
     }
 }

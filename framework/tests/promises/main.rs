@@ -24,6 +24,7 @@ mod expired;
 mod fair_share;
 mod foreign_wakers;
 mod given_up;
+mod groups;
 mod handles;
 mod hard_stops;
 mod hooks;

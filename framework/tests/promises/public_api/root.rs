@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use mycelia::{
     ActorRoutes, AsPath, At, Builder, Context, Encoded, Exit, IntoReply, Key, Message,
-    MountOptions, Mounting, OnDemand, OrLater, Replicas, Route, RouteOptions, RouteTable, Routes,
-    StopReport, Subscribing, Subsystem, System, TopicStream, WeakSystem, encode, later, routes,
+    MountOptions, Mounting, OnDemand, OrLater, Replicas, Route, RouteGroup, RouteOptions,
+    RouteTable, Routes, StopReport, Subscribing, Subsystem, System, TopicStream, WeakSystem,
+    encode, later, routes,
 };
 
 #[derive(Subsystem, Default)]
@@ -130,6 +131,8 @@ async fn a_program_builds_a_system_mounts_sends_and_stops() -> anyhow::Result<()
     opened?;
     assert_eq!(entered?, "welcome");
     let route: Route<Enter> = system.route("door://enter/{who}")?;
+    let group: RouteGroup<Enter> = system.group(["door://enter/{who}"])?;
+    assert_eq!(group.routes().len(), 1);
     let at: At<'_, Enter, &str> = route.at("me");
     assert_eq!(at.ask(Enter).await?, "welcome");
     assert_eq!(system.ask("by-hand://sum", Add(3)).await?, 3);
