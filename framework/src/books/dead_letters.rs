@@ -86,6 +86,7 @@ impl DeadLetter {
 }
 
 /// Published on `mycelia://dead-letters`.
+#[diagnostic::do_not_recommend]
 impl Message for DeadLetter {
     type Reply = ();
 }

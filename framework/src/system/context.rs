@@ -111,7 +111,7 @@ impl Context {
         let options = options.parent(self.name());
         Mounting::new(async move {
             let system = self.system.upgrade().ok_or(MountError::Stopped)?;
-            let kind = system.kind::<S>(&options.name_of::<S>())?;
+            let kind = system.kind(|| options.name_of::<S>())?;
             let parent = Some(self.mounted.clone());
             system.mount_below(parent, options, &kind, factory).await
         })

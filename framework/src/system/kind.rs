@@ -82,14 +82,17 @@ impl<S: 'static> SubsystemKind<S> {
 
 impl System {
     /// The shared parts of a type, made at its first mount. `name` is the subsystem's, for an error.
-    pub(super) fn kind<S: Routes>(&self, name: &str) -> Result<Arc<SubsystemKind<S>>, MountError> {
+    pub(super) fn kind<S: Routes>(
+        &self,
+        name: impl FnOnce() -> Arc<str>,
+    ) -> Result<Arc<SubsystemKind<S>>, MountError> {
         let kinds = &self.0.kinds;
         let known = kinds.get(&TypeId::of::<S>()).map(|kind| kind.clone());
         if let Some(kind) = known.and_then(|kind| kind.downcast().ok()) {
             return Ok(kind);
         }
         let kind = self.new_kind(S::routes);
-        let kind = Arc::new(kind.map_err(|error| error.of(name))?);
+        let kind = Arc::new(kind.map_err(|error| error.of(&name()))?);
         let any: Arc<dyn Any + Send + Sync> = kind.clone();
         kinds.insert(TypeId::of::<S>(), any);
         Ok(kind)

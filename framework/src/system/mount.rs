@@ -74,7 +74,7 @@ impl System {
         // It may be refused here, or never awaited.
         let factory = Contained::new(factory);
         Mounting::new(async move {
-            let kind = self.kind::<S>(&options.name_of::<S>())?;
+            let kind = self.kind(|| options.name_of::<S>())?;
             self.mount_kind(options, &kind, factory).await
         })
     }

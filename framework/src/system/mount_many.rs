@@ -44,7 +44,7 @@ impl System {
         Mounting::new(async move {
             let parent = self.parent::<S>(&options)?;
             let name = options.name_of::<S>();
-            let kind = self.kind::<S>(&name)?;
+            let kind = self.kind::<S>(|| name.clone())?;
             options.check(&name)?;
             if !(1..=Replicas::MAX).contains(&replicas.count()) {
                 return Err(MountError::BadSetting {
@@ -114,7 +114,7 @@ impl System {
                 return Ok(());
             };
             let parent = self.parent::<S>(first)?;
-            let kind = self.kind::<S>(&first.name_of::<S>())?;
+            let kind = self.kind::<S>(|| first.name_of::<S>())?;
             let shared_parent = first.parent.clone();
             let mut ones = Vec::with_capacity(each.len());
             for options in each {

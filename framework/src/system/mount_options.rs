@@ -243,7 +243,11 @@ impl MountOptions {
 
     /// The name in a system of an `S` that is mounted so.
     pub(super) fn name_of<S: Subsystem>(&self) -> Arc<str> {
-        self.full_name(&self.own_name::<S>()).into()
+        let own_name = self.own_name::<S>();
+        match self.parent {
+            Some(_) => self.full_name(&own_name).into(),
+            None => own_name,
+        }
     }
 
     pub(super) fn own_name<S: Subsystem>(&self) -> Arc<str> {

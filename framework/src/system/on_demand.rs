@@ -133,7 +133,7 @@ impl System {
     ) -> Mounting<'a> {
         let factory = Contained::new(factory);
         Mounting::new(async move {
-            let kind = self.kind::<S>(pattern)?;
+            let kind = self.kind::<S>(|| pattern.into())?;
             let refused = |setting, must_be| MountError::BadSetting {
                 subsystem: pattern.into(),
                 setting,

@@ -28,6 +28,7 @@ pub struct Event {
 }
 
 /// Published on `mycelia://lifecycle/{*subsystem}`.
+#[diagnostic::do_not_recommend]
 impl Message for Event {
     type Reply = ();
 }

@@ -107,7 +107,8 @@ impl Pair {
     #[route("back")]
     async fn back(&mut self, _: Get, system: System) -> u32 {
         let back = system.ask("a://kept", Get).await;
-        let is_refused = matches!(back, Err(mycelia::error::AskError::WaitCycle { .. }));
+        let is_refused = matches!(back, Err(AskError::Undelivered(refused))
+            if matches!(refused.reason(), SendError::WaitCycle { .. }));
         if let Some(reply) = self.0.take() {
             reply.send(7);
         }

@@ -204,7 +204,7 @@ rows! {
     extractors_of_handlers: "call, unpacking, drop of an extractor's value", 462;
     code_of_a_mount: "`Routes::routes`, `Extractor::check`; clone of a factory of replicas", 66;
     strategies: "strategy", 66;
-    what_runs_before_a_stop: "what runs before a stop: call, poll, drop", 88;
-    wakers_of_those_who_mount_or_watch: "waker of one who mounts, unmounts, stops or watches: wake, drop", 176;
+    what_runs_before_a_stop: "`before_stop` future: call, poll, drop", 88;
+    wakers_of_those_who_mount_or_watch: "waker of a task that mounts, unmounts, stops or watches: wake, drop", 176;
     drops_of_what_is_kept: "drop of a factory, a handler's closure, a strategy or a shared state", 114;
 }

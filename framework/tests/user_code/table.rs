@@ -165,9 +165,9 @@ sites! {
         RoutesCall ExtractorCheck FactoryClone;
     "strategy":
         StrategySlices StrategyAndItsDrop StrategyName;
-    "what runs before a stop: call, poll, drop":
+    "`before_stop` future: call, poll, drop":
         BeforeStopCall BeforeStopPoll BeforeStopPollAndDrop BeforeStopDrop;
-    "waker of one who mounts, unmounts, stops or watches: wake, drop":
+    "waker of a task that mounts, unmounts, stops or watches: wake, drop":
         WakeAMounter WakeAnUnmounter WakeAStopper WakeAWatcher WakeAReaderOfDeadLetters
         DropOfAMounter DropOfAnUnmounter DropOfAWatcher;
     "drop of a factory, a handler's closure, a strategy or a shared state":

@@ -276,7 +276,8 @@ impl Registry {
         // Those who are awaited since are found by who awaits them.
         let watched = events.are_watched() || demand.is_awaited();
         let watched: Option<Vec<_>> = watched.then(|| all.iter().map(name_of).collect());
-        let hosts = all.clone();
+        let subscribers = all.iter().filter(|one| one.map.has_topics());
+        let subscribers: Vec<_> = subscribers.cloned().collect();
         let all = all.into_iter().map(|mounted| {
             // The name that was claimed goes on to the directory.
             let claimed = self.moving.remove_entry(&mounted.mailbox.name);
@@ -286,7 +287,7 @@ impl Registry {
             )
         });
         self.shared.directory.insert(all.collect());
-        for catch_up in self.topics.mounted(&hosts) {
+        for catch_up in self.topics.mounted(&subscribers) {
             catch_up(&self.shared);
         }
         self.moving.shrink_to(MOVING);
