@@ -129,7 +129,11 @@ pub fn report(system: &WeakSystem) -> String {
             mailbox.id,
             mailbox.name,
             mounted.thread,
-            if mounted.is_gone() { ", leaving" } else { "" },
+            match (mounted.is_gone(), mounted.is_paused()) {
+                (true, _) => ", leaving",
+                (_, true) => ", paused",
+                _ => "",
+            },
             mounted.ledger()
         );
     }

@@ -42,6 +42,11 @@ impl<S: 'static> HostState<S> {
             self.drop_value(env);
             self.lifecycle().cause = Some(Failure::Requested);
         }
+        if !is_alone && !matches!(self.life, Life::Halted | Life::Pausing(_)) {
+            // The registry may be waiting for this very start, as part of another restart: it handles the next report
+            // only after that.
+            self.lifecycle().revived.clear();
+        }
         self.lifecycle().revived.push(done);
         match self.life {
             // The registry restarts it with others already.
