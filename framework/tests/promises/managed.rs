@@ -656,3 +656,53 @@ async fn while_the_system_stops_a_mailbox_can_be_cleared_and_nothing_else() {
     let report = stop.await.unwrap();
     assert_eq!(figures(&report.ledger), [2, 1, 0, 1, 0, 0]);
 }
+
+/// Starts again only when it may; fails when it is asked to.
+#[derive(Subsystem)]
+struct Patient(Arc<Semaphore>);
+
+#[routes]
+impl Patient {
+    #[restarting]
+    async fn again(&mut self, _: Failure) {
+        self.0.acquire().await.unwrap().forget();
+    }
+
+    #[route("add")]
+    fn add(&mut self, _: Add) -> u32 {
+        1
+    }
+
+    #[route("panic")]
+    fn panic(&mut self, _: Panic) {
+        panic!("{ON_PURPOSE}");
+    }
+}
+
+#[mycelia::test]
+async fn a_restart_by_hand_while_it_starts_with_others_is_made_after_that() {
+    let (_watch, _quiet) = (watchdog(), quiet_panics());
+    let builder = System::builder().restart_scope(RestartScope::AllForOne);
+    let system = builder.start().await.unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    for name in ["first", "second"] {
+        let (options, gate) = (MountOptions::new().name(name), gate.clone());
+        let mounted = system.mount_with(options, move || Patient(gate.clone()));
+        mounted.await.unwrap();
+    }
+    // Both are restarted; the first starts, and waits.
+    system.tell("second://panic", Panic).await.unwrap();
+    let restarts = |system: &System| system.snapshot().subsystem("first").unwrap().restarts;
+    until("the first starts again", || restarts(&system) == 1).await;
+    let again = system.restart("first");
+    let opened = async {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(8);
+    };
+    let (_, ()) = tokio::join!(again, opened);
+    assert_eq!(system.ask("first://add", Add).await.unwrap(), 1);
+    assert_eq!(system.ask("second://add", Add).await.unwrap(), 1);
+    system.stop().await.unwrap();
+}
