@@ -81,7 +81,7 @@ impl<S: 'static> HostState<S> {
             | Called::Running
             | Called::Later
             | Called::CutOff
-            | Called::WrongParcel => Some(std::mem::take(&mut self.slot.failure).into_boxed_str()),
+            | Called::WrongParcel => Some(std::mem::take(&mut self.slot.failure)),
         };
         match (hook, failed) {
             (Hook::Restarting, None) => self.life = Life::Starting(Hook::Started),

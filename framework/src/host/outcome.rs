@@ -31,7 +31,7 @@ impl<S: 'static> HostState<S> {
             Called::Later => self.keep(env, envelope.into_token()),
             Called::Failed => {
                 self.change();
-                let text = std::mem::take(&mut self.slot.failure);
+                let text = std::mem::take(&mut self.slot.failure).into_string();
                 let fails = env.mounted.policy().on_error.then(|| text.as_str().into());
                 failed(env, envelope, started, text, batch);
                 if let Some(text) = fails {

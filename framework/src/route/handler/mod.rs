@@ -57,7 +57,7 @@ pub(crate) struct HandlerSlot<S> {
     pub(crate) state: Option<Box<S>>,
     pub(crate) runner: Runner<S>,
     /// The error's text of a handler that ended as [`Called::Failed`].
-    pub(crate) failure: String,
+    pub(crate) failure: Box<str>,
     /// The panic's text of a handler that ended as [`Called::Panicked`].
     pub(crate) panic: Option<Panic>,
     /// The number of the envelope that the last handler has taken, to reply later.
@@ -71,7 +71,7 @@ impl<S> HandlerSlot<S> {
         HandlerSlot {
             state: Some(state),
             runner: Runner::new(),
-            failure: String::new(),
+            failure: Box::default(),
             panic: None,
             deferred: None,
             deferrals: None,
@@ -86,7 +86,7 @@ impl<S> HandlerSlot<S> {
             HandlerOutcome::Later => Called::Later,
             HandlerOutcome::CutOff => Called::CutOff,
             HandlerOutcome::Failed(text) => {
-                self.failure = text;
+                self.failure = text.into_boxed_str();
                 Called::Failed
             }
             HandlerOutcome::Panicked(text) => {

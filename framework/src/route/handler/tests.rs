@@ -137,7 +137,7 @@ fn a_hook_of_a_subsystem_that_is_away_is_not_called() {
         slot.state = None;
         let called = hook.call(&mut slot, (), delivery, cx);
         assert_eq!(called, Called::Failed);
-        assert_eq!(slot.failure, "the subsystem was not there");
+        assert_eq!(&*slot.failure, "the subsystem was not there");
         slot.state = Some(Box::new(7));
         let called = hook.call(&mut slot, (), delivery, cx);
         assert_eq!(called, Called::Handled);
