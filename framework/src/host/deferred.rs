@@ -4,7 +4,7 @@
 //! message in its next turn; what is still out when the host ends is claimed and ended then.
 
 use super::batch::TurnBatch;
-use super::ends::{bury, failed, put_failure};
+use super::ends::{bury, cut_short, failed, put_failure};
 use super::life::{Closing, Life};
 use super::turn::Service;
 use super::{HostEnv, HostState};
@@ -175,7 +175,7 @@ impl<S: 'static> HostState<S> {
         let is_ask = envelope.head().is_ask;
         match envelope.head().deferred {
             DeferredEnd::Dropped if is_ask && self.order == Order::Abort => {
-                self.cut_off_deferred(env, envelope, batch);
+                cut_short(env, envelope, started, batch);
             }
             DeferredEnd::Dropped if is_ask => {
                 batch.sample(env, &envelope, started);
@@ -228,24 +228,6 @@ impl<S: 'static> HostState<S> {
         }
     }
 
-    /// Ends a message whose reply did not come before its subsystem's end.
-    #[cold]
-    fn cut_off_deferred(
-        &mut self,
-        env: &HostEnv<S>,
-        mut envelope: Envelope<'_>,
-        batch: &mut TurnBatch<'_>,
-    ) {
-        let started = env.shared.pool.slab.deferral(envelope.index()).started();
-        batch.sample(env, &envelope, started);
-        if envelope.head().is_ask {
-            put_failure(&mut envelope, Unanswered::Unhandled);
-        } else {
-            bury(env, &envelope, DeadReason::Undeliverable);
-        }
-        batch.close(env, envelope, Ending::Failed);
-    }
-
     /// Ends all whose reply has not come, at the host's own end: no reply does anything after this.
     pub(super) fn end_all_deferred(&mut self, env: &HostEnv<S>, batch: &mut TurnBatch<'_>) {
         let Some(deferrals) = &self.slot.deferrals else {
@@ -254,7 +236,8 @@ impl<S: 'static> HostState<S> {
         let (right, slab) = (deferrals.right, &env.shared.pool.slab);
         slab.claim_all(right, |envelope| {
             self.deferred -= 1;
-            self.cut_off_deferred(env, envelope, batch);
+            let started = slab.deferral(envelope.index()).started();
+            cut_short(env, envelope, started, batch);
         });
         // One that is being given at this moment lies in no one's hands for the time of a few instructions.
         while self.deferred > 0 {

@@ -31,6 +31,21 @@ pub(super) fn put_failure(envelope: &mut Envelope<'_>, failure: Unanswered) {
     envelope.fill(failure);
 }
 
+/// Ends a message that was not handled for its sender: an asker finds why, and a message that was told is a dead
+/// letter.
+pub(super) fn tell_or_bury<S>(
+    env: &HostEnv<S>,
+    envelope: &mut Envelope<'_>,
+    failure: Unanswered,
+    reason: DeadReason,
+) {
+    if envelope.head().is_ask {
+        put_failure(envelope, failure);
+    } else {
+        bury(env, envelope, reason);
+    }
+}
+
 pub(super) fn bury<S>(env: &HostEnv<S>, envelope: &Envelope<'_>, reason: DeadReason) {
     let mounted = &env.mounted;
     let letter = Letter::of(envelope);
@@ -42,22 +57,19 @@ pub(super) fn bury<S>(env: &HostEnv<S>, envelope: &Envelope<'_>, reason: DeadRea
 #[cold]
 pub(super) fn expire<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut TurnBatch<'_>) {
     // Its asker is told, or has gone by its own will.
-    if envelope.head().is_ask {
-        put_failure(&mut envelope, Unanswered::Expired);
-    } else {
-        bury(env, &envelope, DeadReason::Expired);
-    }
+    tell_or_bury(env, &mut envelope, Unanswered::Expired, DeadReason::Expired);
     batch.close(env, envelope, Ending::Expired);
 }
 
 /// Ends a message that no handler takes.
 #[cold]
 pub(super) fn reject<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut TurnBatch<'_>) {
-    if envelope.head().is_ask {
-        put_failure(&mut envelope, Unanswered::Unhandled);
-    } else {
-        bury(env, &envelope, DeadReason::Undeliverable);
-    }
+    tell_or_bury(
+        env,
+        &mut envelope,
+        Unanswered::Unhandled,
+        DeadReason::Undeliverable,
+    );
     batch.close(env, envelope, Ending::Undeliverable);
 }
 
@@ -75,6 +87,24 @@ pub(super) fn failed<S>(
     }
     env.mounted.note_failure(text.into());
     batch.sample(env, &envelope, started);
+    batch.close(env, envelope, Ending::Failed);
+}
+
+/// Ends a message whose handler had begun, and for whose end no one waits any more.
+#[cold]
+pub(super) fn cut_short<S>(
+    env: &HostEnv<S>,
+    mut envelope: Envelope<'_>,
+    started: Stamp,
+    batch: &mut TurnBatch<'_>,
+) {
+    batch.sample(env, &envelope, started);
+    tell_or_bury(
+        env,
+        &mut envelope,
+        Unanswered::Unhandled,
+        DeadReason::Undeliverable,
+    );
     batch.close(env, envelope, Ending::Failed);
 }
 
@@ -107,14 +137,8 @@ impl<S: 'static> HostState<S> {
             Service::Hook(Hook::Stopped) => return self.last_hook_failed(env, NO_TIME),
             _ => return,
         };
-        let mut envelope = Envelope::new(&env.shared.pool.slab, token);
-        batch.sample(env, &envelope, started);
-        if envelope.head().is_ask {
-            put_failure(&mut envelope, Unanswered::Unhandled);
-        } else {
-            bury(env, &envelope, DeadReason::Undeliverable);
-        }
-        batch.close(env, envelope, Ending::Failed);
+        let envelope = Envelope::new(&env.shared.pool.slab, token);
+        cut_short(env, envelope, started, batch);
     }
 
     /// Ends everything that is still here, and tells the registry.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::batch::TurnBatch;
-use super::ends::{bury, put_failure};
+use super::ends::tell_or_bury;
 use super::life::Life;
 use super::{HostEnv, HostState};
 use crate::books::dead_letters::DeadReason;
@@ -42,19 +42,18 @@ impl<S: 'static> HostState<S> {
             self.drop_value(env);
             self.lifecycle().cause = Some(Failure::Requested);
         }
-        if !is_alone && !matches!(self.life, Life::Halted | Life::Pausing(_)) {
-            // The registry may be waiting for this very start, as part of another restart: it handles the next report
-            // only after that.
-            self.lifecycle().revived.clear();
-        }
-        self.lifecycle().revived.push(done);
         match self.life {
             // The registry restarts it with others already.
-            Life::Halted => {}
-            // What it failed of stays the cause, and it waits no longer.
-            Life::Pausing(_) => self.remake(env),
-            _ if is_alone => self.remake(env),
+            Life::Halted => self.lifecycle().revived.push(done),
+            _ if is_alone || matches!(self.life, Life::Pausing(_)) => {
+                // What a pausing one failed of stays the cause, and it waits no longer.
+                self.lifecycle().revived.push(done);
+                self.remake(env);
+            }
             _ => {
+                // The registry may be waiting for this very start, as part of another restart: it handles the next
+                // report only after that.
+                self.lifecycle().revived = vec![done];
                 self.life = Life::Halted;
                 let what = Reported::Failed {
                     failure: Failure::Requested,
@@ -88,11 +87,7 @@ impl<S: 'static> HostState<S> {
         // Their drops are the user's: not before all is in its place again.
         while let Some(token) = all.pop_front(&env.shared.pool.links) {
             let mut envelope = Envelope::new(&env.shared.pool.slab, token);
-            if envelope.head().is_ask {
-                put_failure(&mut envelope, Unanswered::Cleared);
-            } else {
-                bury(env, &envelope, DeadReason::Cleared);
-            }
+            tell_or_bury(env, &mut envelope, Unanswered::Cleared, DeadReason::Cleared);
             batch.close(env, envelope, Ending::Dropped);
         }
         count

@@ -3,7 +3,7 @@
 use std::task::Context;
 
 use super::batch::TurnBatch;
-use super::ends::{bury, empty, put_failure};
+use super::ends::{empty, tell_or_bury};
 use super::turn::Service;
 use super::{HostEnv, HostState};
 use crate::base::clock::Stamp;
@@ -110,11 +110,12 @@ impl<S: 'static> HostState<S> {
 
 /// Ends a message that was accepted and is dropped on purpose.
 fn end_dropped<S>(env: &HostEnv<S>, mut envelope: Envelope<'_>, batch: &mut TurnBatch<'_>) {
-    if envelope.head().is_ask {
-        put_failure(&mut envelope, Unanswered::Dropped);
-    } else {
-        bury(env, &envelope, DeadReason::Injected);
-    }
+    tell_or_bury(
+        env,
+        &mut envelope,
+        Unanswered::Dropped,
+        DeadReason::Injected,
+    );
     batch.close(env, envelope, Ending::Dropped);
 }
 

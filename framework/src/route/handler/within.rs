@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::runner::{Caught, HandlerOutcome, Panic, Run, RunEnd};
-use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, deferred, end_contained, unpack};
+use super::{AtHand, Called, Handler, HandlerSlot, Unpacked, deferred, end_contained, take_along};
 use crate::base::clock;
 use crate::base::user_code::{Contained, contain};
 use crate::envelope::Envelope;
@@ -117,17 +117,14 @@ where
         delivery: &Delivery<'_>,
         cx: &mut Context<'_>,
     ) -> Called {
-        let (Some(_), Some((envelope, _))) = (slot.state.as_ref(), at_hand) else {
+        let Some((envelope, _)) = at_hand else {
             return Called::WrongParcel;
         };
-        let Some(unpacked) = unpack::<M, A, R>(envelope, delivery) else {
+        let taken = take_along::<S, F, M, A, R>(slot, &self.method, envelope, delivery);
+        let Some((state, method, unpacked)) = taken else {
             return Called::WrongParcel;
         };
-        let (method, within) = (self.method.clone(), self.within);
-        // Not before: the extractors may panic.
-        let Some(state) = slot.state.take() else {
-            return Called::WrongParcel;
-        };
+        let within = self.within;
         let Unpacked {
             mut message,
             mut arguments,
